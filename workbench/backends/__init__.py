@@ -1,0 +1,1 @@
+"""The two backends. Nothing else of the workbench imports nnsight or transformer_lens."""

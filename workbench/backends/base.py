@@ -1,0 +1,317 @@
+"""What the two backends share: checking a call, positions, generation, weights, the read-out."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from ..edits import Edit, Set, UnchangedEdit
+from ..model import Generation, Metric, ModelSpec, Past, Prompts, Resume, Run
+from ..site import Site
+from ..tokens import Positions, Tokens, encode
+from . import checks, weights
+from .architecture import Architecture
+from .generation import generate
+from .recorder import PassResult, Recorder
+from .sampling import Sampler
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass, as a backend is asked to make it.
+
+    inputs: keyword arguments of the Hugging Face forward. rows, columns: which (row, column) of
+    the final residual stream to unembed, each (batch, n); None for all; `logits` False for none.
+    last: the site to end after. skip_to, resid: blocks before `skip_to` are skipped and the next
+    one is given `resid`.
+    """
+
+    inputs: dict[str, Any]
+    logits: bool
+    rows: torch.Tensor | None
+    columns: torch.Tensor | None
+    last: Site | None
+    grad_of: Metric | None
+    cache: bool
+    skip_to: int | None = None
+    resid: torch.Tensor | None = None
+
+
+class TracedModel(ABC):
+    """A Hugging Face causal language model behind the seam of `workbench.Model`."""
+
+    #: Whether an earlier run's keys and values may be used again; where they may not, the same
+    #: numbers come from a full pass.
+    reuses_past = True
+    #: Whether blocks return a tuple, which a skipped block then has to return too.
+    tuple_blocks = False
+
+    def __init__(
+        self,
+        hf_model: torch.nn.Module,
+        architecture: Architecture,
+        tokenizer: PreTrainedTokenizerBase,
+        spec: ModelSpec,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self.architecture = architecture
+        #: The Hugging Face modules by path, as they were before a backend wrapped them.
+        self._modules = dict(hf_model.named_modules())
+        self._takes = set(inspect.signature(hf_model.forward).parameters)
+        self._readout_error = ""
+        self.raw: Any = self._wrapped(hf_model)
+
+    @abstractmethod
+    def _wrapped(self, hf_model: torch.nn.Module) -> Any:
+        """The backend's own model around a Hugging Face one; becomes `raw`."""
+
+    def __repr__(self) -> str:
+        s = self.spec
+        sizes = f"{s.n_layers} layers, {s.n_heads} heads, d_model {s.d_model}"
+        return f"Model({s.name}, {s.backend}: {sizes})"
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.spec.device)
+
+    @abstractmethod
+    def _pass(self, recorder: Recorder, request: Pass) -> PassResult:
+        """One forward pass; everything it hooks is gone when it returns or raises."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The parameters of the Hugging Face model."""
+        return self._modules[""].parameters()
+
+    def set_readout_error(self, text: str) -> None:
+        """Refuse `unembed` with this text from now on; empty allows it."""
+        self._readout_error = text
+
+    # -- prompts ---------------------------------------------------------------------------------
+
+    def tokens(
+        self,
+        prompts: Prompts,
+        *,
+        prepend_bos: bool | None = None,
+        padding_side: Literal["right", "left"] = "right",
+    ) -> Tokens:
+        if isinstance(prompts, Tokens):
+            return prompts.to(self.device)
+        return encode(
+            self.tokenizer,
+            prompts,
+            max_length=self.spec.n_ctx,
+            prepend_bos=prepend_bos,
+            side=padding_side,
+            device=self.device,
+        )
+
+    def _inputs(
+        self, tokens: Tokens, start: int = 0, past: Past | None = None, cache: bool = False
+    ) -> dict[str, Any]:
+        inputs: dict[str, Any] = {
+            "input_ids": tokens.ids[:, start:],
+            "attention_mask": tokens.mask.long(),
+            "use_cache": cache or past is not None,
+        }
+        if "position_ids" in self._takes:
+            inputs["position_ids"] = tokens.position_ids[:, start:]
+        if inputs["use_cache"]:
+            inputs["past_key_values"] = _hf_cache(past, start)
+        return inputs
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def run(
+        self,
+        tokens: Prompts,
+        *,
+        read: Sequence[Site | str] | Site | str = (),
+        edits: Sequence[Edit] | Edit = (),
+        grad_of: Metric | None = None,
+        logits_at: Positions = None,
+        stop_after: Site | str | int | None = None,
+        resume: Resume | None = None,
+        cache: bool = False,
+    ) -> Run:
+        rows = self.tokens(tokens)
+        sites = [self.spec.check(s) for s in ([read] if isinstance(read, (Site, str)) else read)]
+        changes = [edits] if isinstance(edits, Edit) else list(edits)
+        for edit in changes:
+            checks.check_edit(self, edit)
+        n_user = len(changes)
+        start, past, skip_to, resid = 0, None, None, None
+        if resume is not None:
+            rows, resid = checks.resumed_rows(self, rows, resume)
+            start, skip_to = resume.start, resume.layer
+            past = (
+                resume.past
+                if resume.past is None or resume.rows is None
+                else resume.past.take(resume.rows)
+            )
+            if not self.reuses_past and start:
+                # Exact without the cache: causal attention leaves the positions before `start` as
+                # they were, so the pass computes them again and is given the rest.
+                changes.insert(
+                    0, Set(Site("resid_pre", skip_to), resid, positions=slice(start, None))
+                )
+                start, past, skip_to, resid = 0, None, None, None
+        if grad_of is not None:
+            checks.check_gradients(self, sites, logits_at, stop_after)
+        last = checks.last_site(self, stop_after, sites, changes)
+        recorder = Recorder(rows, sites, changes, gradients=grad_of is not None, start=start)
+        checks.check_reachable(self, recorder, skip_to)
+        logits = last is None and not checks.is_empty(logits_at)
+        if not logits and last is None:
+            if not recorder.sites:
+                raise ValueError(
+                    "A run reads a site, keeps logits, or both; this one does neither. Add read=."
+                )
+            last = max(recorder.sites)
+        row_index, column_index = (
+            self._logit_index(rows, logits_at, start) if logits else (None, None)
+        )
+        request = Pass(
+            inputs=self._inputs(rows, start, past, cache),
+            logits=logits,
+            rows=row_index,
+            columns=column_index,
+            last=last,
+            grad_of=grad_of,
+            cache=cache,
+            skip_to=skip_to,
+            resid=resid,
+        )
+        done = self._pass(recorder, request)
+        self._check_reached(done, changes)
+        by_resume = len(changes) - n_user
+        unchanged = tuple(changes[i] for i in done.unchanged if i >= by_resume)
+        if n_user == 1 and unchanged:
+            warnings.warn(
+                f"{unchanged[0]!r} changed nothing: it reached its positions and left every number "
+                "as it was. "
+                "Check its value, or the site and positions it names.",
+                UnchangedEdit,
+                stacklevel=2,
+            )
+        return Run(
+            rows, done.logits, done.activations, done.grads, done.value, unchanged, done.past
+        )
+
+    def _check_reached(self, done: PassResult, edits: Sequence[Edit]) -> None:
+        if done.missed:
+            names = ", ".join(repr(edits[i]) for i in done.missed)
+            raise RuntimeError(
+                f"Every edit of a run is applied; these were never reached: {names}. "
+                f"{self.spec.architecture} does not compute that site here; edit another."
+            )
+
+    def _logit_index(self, tokens: Tokens, at: Positions, start: int) -> tuple[Any, Any]:
+        if at is None:
+            return None, None
+        columns = [[c - start for c in tokens.columns(r, at)] for r in range(tokens.n_rows)]
+        if len({len(c) for c in columns}) != 1:
+            raise ValueError(
+                f"logits_at names as many positions in every row; {at!r} does not, with rows of "
+                f"{', '.join(map(str, tokens.lengths))} tokens. Give positions, or leave it out."
+            )
+        if min(map(min, columns)) < 0:
+            raise IndexError(f"logits_at names a position before {start}, where this run resumes.")
+        index = torch.tensor(columns, device=self.device)
+        return torch.arange(tokens.n_rows, device=self.device)[:, None].expand_as(index), index
+
+    def generate(
+        self,
+        tokens: Prompts,
+        n: int,
+        *,
+        edits: Sequence[Edit] | Edit = (),
+        on: Literal["prompt", "new", "both"] = "both",
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Generation:
+        prompt = self.tokens(tokens)
+        changes = [edits] if isinstance(edits, Edit) else list(edits)
+        end: Any = self.tokenizer.eos_token_id
+        sampler = Sampler(end, prompt.n_rows, temperature, top_k, top_p, seed)
+        return generate(self, prompt, n, changes, on, sampler)
+
+    def step(
+        self, rows: Tokens, edits: Sequence[Edit], start: int, past: Past | None
+    ) -> tuple[torch.Tensor, Past | None]:
+        """(batch, d_vocab) logits at the last position, and the cache where it is of use."""
+        for edit in edits:
+            checks.check_edit(self, edit)
+        recorder = Recorder(rows, (), edits, start=start)
+        row_index, column_index = self._logit_index(rows, "last", start)
+        request = Pass(
+            inputs=self._inputs(rows, start, past, cache=self.reuses_past),
+            logits=True,
+            rows=row_index,
+            columns=column_index,
+            last=None,
+            grad_of=None,
+            cache=self.reuses_past,
+        )
+        done = self._pass(recorder, request)
+        self._check_reached(done, edits)
+        assert done.logits is not None
+        return done.logits[:, 0], done.past
+
+    # -- weights ---------------------------------------------------------------------------------
+
+    def module(self, path: str) -> torch.nn.Module:
+        """The Hugging Face module at a dotted path."""
+        return self._modules[path]
+
+    def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
+        return weights.weight(self.architecture, self._modules, self.spec, name, layer, head)
+
+    def unembed(self, resid: torch.Tensor) -> torch.Tensor:
+        if resid.shape[-1] != self.spec.d_model:
+            raise ValueError(
+                f"unembed takes residual vectors of width {self.spec.d_model}; got shape "
+                f"{tuple(resid.shape)}."
+            )
+        if self._readout_error:
+            raise ValueError(self._readout_error)
+        with torch.no_grad():
+            norm, head = (
+                self.module(self.architecture.path("ln_final")),
+                self.module(self.architecture.path("unembed")),
+            )
+            return self.architecture.output_transform(head(norm(resid)))
+
+
+def resolve(root: Any, path: str) -> Any:
+    """The module (or envoy) at a dotted path below another."""
+    return reduce(
+        lambda at, name: at[int(name)] if name.isdigit() else getattr(at, name),
+        path.split("."),
+        root,
+    )
+
+
+def _hf_cache(past: Past | None, start: int) -> Any:
+    # Without a config every layer keeps all its keys: sliding windows are then applied by the mask,
+    # so that a cache can be cut at any position.
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    if past is not None:
+        for layer, (keys, values) in enumerate(past.layers):
+            cache.update(keys[:, :, :start].clone(), values[:, :, :start].clone(), layer)
+    return cache

@@ -1,0 +1,117 @@
+"""What is wrong with a call, said before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..edits import Edit
+from ..model import Resume
+from ..site import Site
+from ..tokens import Positions, Tokens
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    import torch
+
+    from .base import TracedModel
+
+
+def check_edit(model: TracedModel, edit: Edit) -> None:
+    if not isinstance(edit, Edit):
+        raise TypeError(f"An edit is a workbench Edit such as Set or Add; got {edit!r}.")
+    model.spec.check(edit.site, edit=True)
+    for needed in edit.needs:
+        model.spec.check(needed)
+
+
+def check_gradients(
+    model: TracedModel, sites: Sequence[Site], logits_at: Positions, stop_after: Any
+) -> None:
+    if stop_after is not None or is_empty(logits_at):
+        raise ValueError(
+            "grad_of is a function of the logits, so the run has to compute some; drop stop_after."
+        )
+    if not sites:
+        raise ValueError(
+            "grad_of gives the gradient at the sites that are read; name some in read=."
+        )
+    for site in sites:
+        if site.stream in model.spec.read_only:
+            raise ValueError(
+                f"{site} has no gradient: on the {model.spec.backend} backend the logits of "
+                f"{model.spec.architecture} are not computed from it. Use the other backend."
+            )
+
+
+def last_site(
+    model: TracedModel, stop_after: Any, sites: Sequence[Site], edits: Sequence[Edit]
+) -> Site | None:
+    if stop_after is None:
+        return None
+    stop = Site("resid_post", stop_after) if isinstance(stop_after, int) else Site.parse(stop_after)
+    stop = model.spec.check(stop).whole
+    late = [s for s in [*sites, *(e.site for e in edits)] if s.whole > stop]
+    if late:
+        raise ValueError(
+            f"A run that stops after {stop} does not reach {late[0]}; stop later or drop it."
+        )
+    return stop
+
+
+def check_reachable(model: TracedModel, recorder: Recorder, skip_to: int | None) -> None:
+    if skip_to is None:
+        return
+    for site in recorder.sites:
+        if site.stream == "embed" or (site.layer is not None and site.layer < skip_to):
+            raise ValueError(
+                f"A run that resumes at layer {skip_to} does not compute {site}; "
+                "read or edit it in the run before, or resume earlier."
+            )
+
+
+def resumed_rows(model: TracedModel, tokens: Tokens, resume: Resume) -> tuple[Tokens, torch.Tensor]:
+    layer, start, n_layers = resume.layer, resume.start, model.spec.n_layers
+    if not 0 <= layer <= n_layers:
+        raise ValueError(f"A run resumes at a layer from 0 to {n_layers}; got {layer}.")
+    rows = range(tokens.n_rows) if resume.rows is None else list(resume.rows)
+    if any(not 0 <= r < tokens.n_rows for r in rows):
+        raise IndexError(
+            f"Resume.rows are prompt rows from 0 to {tokens.n_rows - 1}; got {list(rows)}."
+        )
+    wanted = (len(rows), tokens.n_columns - start, model.spec.d_model)
+    if tuple(resume.resid.shape) != wanted:
+        raise ValueError(
+            f"Resume.resid is (row, pos, d_model), here {wanted}, counted from position "
+            f"{start}; "
+            f"got {tuple(resume.resid.shape)}."
+        )
+    if start:
+        if tokens.padded and tokens.side == "left":
+            raise ValueError(
+                "A run that resumes at a position needs right padding; tokenise with "
+                "padding_side='right'."
+            )
+        if min(tokens.lengths) <= start:
+            raise ValueError(
+                "Resume.start is a position of every prompt; the shortest has "
+                f"{min(tokens.lengths)} tokens, "
+                f"start is {start}."
+            )
+        if model.reuses_past and (resume.past is None or resume.past.n_columns < start):
+            raise ValueError(
+                f"A run that resumes at position {start} reads the positions before it from "
+                "Resume.past; "
+                "pass the `past` of a run of the same prompts made with cache=True."
+            )
+    resid = resume.resid.to(model.device)
+    return (tokens.take(rows) if resume.rows is not None else tokens), resid
+
+
+def is_empty(positions: Positions) -> bool:
+    """Whether a call asks for no position at all."""
+    return (
+        positions is not None
+        and not isinstance(positions, (int, str, slice))
+        and len(positions) == 0
+    )

@@ -1,0 +1,188 @@
+"""The nnsight backend: a pass with its reads, edits and gradients is one trace, here or on NDIF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import nnsight
+import torch
+
+from ..model import ModelSpec
+from ..site import STREAMS, Site
+from .architecture import Tap
+from .base import Pass, TracedModel, resolve
+from .recorder import PassResult, Recorder, as_past
+from .weights import join_qkv, split_qkv
+
+# A server has no workbench: what a trace uses of it travels by value.
+nnsight.register("workbench")
+
+
+class NnsightModel(TracedModel):
+    """`raw` is an nnsight `TransformersModel`. `remote` is False, True (NDIF) or "local"."""
+
+    def __init__(self, *args: Any, remote: bool | str = False, source: str = "") -> None:
+        self.remote = remote
+        self._source = source
+        # Keys and values would travel to the server and back with every token.
+        self.reuses_past = not remote
+        super().__init__(*args)
+
+    def _wrapped(self, hf_model: torch.nn.Module) -> Any:
+        if self.remote is True:
+            # The server has the weights; here the modules are only their shapes.
+            return nnsight.TransformersModel(
+                self._source, tokenizer=self.tokenizer, attn_implementation="eager"
+            )
+        return nnsight.TransformersModel(hf_model, task="text-generation", tokenizer=self.tokenizer)
+
+    def _pass(self, recorder: Recorder, request: Pass) -> PassResult:
+        walk = self._walk(recorder, request)
+        raw, inputs = self.raw, dict(request.inputs)
+        if self.remote:
+            inputs["remote"] = self.remote
+        with torch.set_grad_enabled(request.grad_of is not None), raw.trace(**inputs) as tracer:
+            result = nnsight.save(walk.through(raw))
+            if walk.stops:
+                tracer.stop()
+        return result
+
+    def _walk(self, recorder: Recorder, request: Pass) -> Walk:
+        architecture = self.architecture
+        first = request.skip_to or 0
+        taps = [
+            tap
+            for tap in architecture.taps(self.spec.n_layers)
+            if any(recorder.wants(s, tap.layer) for s in _depends(tap))
+            and (tap.layer is None or tap.layer >= first)
+        ]
+        if request.last is not None:
+            taps = [
+                tap for tap in taps if min(Site(s, tap.layer) for s in tap.streams) <= request.last
+            ]
+        if request.skip_to is not None and request.skip_to == 0:
+            skipped, enter = [], architecture.path("block", 0)
+        else:
+            skipped, enter = [architecture.path("block", layer) for layer in range(first)], None
+        return Walk(
+            taps=taps,
+            recorder=recorder,
+            spec=self.spec,
+            fused=architecture.fused,
+            softmax=architecture.softmax,
+            skipped=skipped,
+            enter=enter,
+            resid=request.resid,
+            tuple_blocks=self.tuple_blocks,
+            unembed=architecture.path("unembed"),
+            request=request,
+        )
+
+
+def _depends(tap: Tap) -> tuple[str, ...]:
+    """The streams for whose sake a tap is visited: resid_mid is computed from resid_pre."""
+    return (*tap.streams, "resid_mid") if tap.streams == ("resid_pre",) else tap.streams
+
+
+@dataclass
+class Walk:
+    """The body of a trace: plain data and pure steps, so that it also runs on a server."""
+
+    taps: list[Tap]
+    recorder: Recorder
+    spec: ModelSpec
+    fused: str | None
+    softmax: tuple[str, ...]
+    skipped: list[str]
+    enter: str | None
+    resid: torch.Tensor | None
+    tuple_blocks: bool
+    unembed: str
+    request: Pass
+
+    @property
+    def stops(self) -> bool:
+        return not self.request.logits
+
+    def through(self, raw: Any) -> PassResult:
+        """Visit every tap in the order of the pass, then the logits."""
+        # A forward that is already running cannot be taken apart any more, so this comes first.
+        sources = {
+            tap.path: resolve(raw, tap.path).source for tap in self.taps if tap.end == "softmax"
+        }
+        for path in self.skipped:
+            resolve(raw, path).skip((self.resid,) if self.tuple_blocks else self.resid)
+        if self.enter is not None:
+            resolve(raw, self.enter).input = self.resid
+        resid_pre: torch.Tensor | None = None
+        for tap in self.taps:
+            if tap.end == "softmax":
+                self._softmax(sources[tap.path], tap)
+                continue
+            module = resolve(raw, tap.path)
+            value = module.input if tap.end == "input" else module.output
+            whole, value = value, value[0] if isinstance(value, tuple) else value
+            if tap.streams == ("resid_pre",):
+                resid_pre = new = self.recorder.visit("resid_pre", tap.layer, value)
+            else:
+                new = self._visit(tap, value, resid_pre)
+            if new is not value:
+                if tap.end == "input":
+                    module.input = new
+                else:
+                    module.output = (new, *whole[1:]) if isinstance(whole, tuple) else new
+        return self._finish(raw)
+
+    def _visit(self, tap: Tap, value: torch.Tensor, resid_pre: torch.Tensor | None) -> torch.Tensor:
+        recorder, layer = self.recorder, tap.layer
+        shape = value.shape
+        # OPT runs its MLP on (batch · pos, d_model).
+        flat = value.ndim == 2
+        if flat:
+            value = value.view(self.request.inputs["input_ids"].shape[0], -1, shape[-1])
+        first = tap.streams[0]
+        if len(tap.streams) == 3:
+            assert self.fused is not None
+            parts = split_qkv(value, self.fused, self.spec)
+            new = {name: recorder.visit(name, layer, part) for name, part in parts.items()}
+            out = value if all(new[n] is parts[n] for n in new) else join_qkv(new, self.fused)
+        elif "head" in STREAMS[first]:
+            heads = value.unflatten(-1, (-1, self.spec.d_head))
+            new_heads = recorder.visit(first, layer, heads)
+            out = value if new_heads is heads else new_heads.flatten(-2)
+        else:
+            out = recorder.visit(first, layer, value)
+            if "resid_mid" in tap.streams and recorder.wants("resid_mid", layer):
+                assert resid_pre is not None
+                out = recorder.middle(layer, resid_pre, out)
+        return (
+            out.view(shape) if flat and out is not value else (value.view(shape) if flat else out)
+        )
+
+    def _softmax(self, at: Any, tap: Tap) -> None:
+        *outer, last = self.softmax
+        for name in outer:
+            at = getattr(at, name).source
+        softmax = getattr(at, last)
+        if self.recorder.wants("attn_scores", tap.layer):
+            scores = softmax.input
+            new = self.recorder.visit("attn_scores", tap.layer, scores)
+            if new is not scores:
+                softmax.input = new
+        if self.recorder.wants("pattern", tap.layer):
+            pattern = softmax.output
+            new = self.recorder.visit("pattern", tap.layer, pattern)
+            if new is not pattern:
+                softmax.output = new
+
+    def _finish(self, raw: Any) -> PassResult:
+        request = self.request
+        if not request.logits:
+            return self.recorder.result(None)
+        if request.columns is not None:
+            unembed = resolve(raw, self.unembed)
+            unembed.input = unembed.input[request.rows, request.columns]
+        output = raw.output
+        past = as_past(output.past_key_values) if request.cache else None
+        return self.recorder.result(output.logits, request.grad_of, past)

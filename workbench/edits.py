@@ -1,0 +1,164 @@
+"""Edits: what a run changes at a site. Plain frozen data, applied by either backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from .site import Site
+
+if TYPE_CHECKING:
+    import torch
+
+Positions = int | slice | Sequence[int] | Literal["last"] | None
+
+
+class UnchangedEdit(UserWarning):
+    """An edit reached its rows and positions and left every number as it was."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A change of one activation: where, in which rows, at which positions, and how.
+
+    site: a `Site` or its name. rows: row numbers of the batch, None for all. positions: positions
+    of each row's own tokens (see `Tokens`), a number, slice, list or "last"; None for all of them.
+    needs: sites computed earlier in the same pass, whose activations, at the same rows and
+    positions, `apply` receives as they are now.
+
+    A subclass says what happens in `apply(activation, *needed)`: a pure function from the selected
+    part of the activation to its replacement of the same shape. The shape is (row, pos, …) with the
+    site's further axes; (row, head, pos, src) for pattern and attn_scores, where positions are
+    those of the destination. Rows with unequal numbers of positions arrive as one row.
+    """
+
+    site: Site
+    rows: tuple[int, ...] | None = field(default=None, kw_only=True)
+    positions: Positions = field(default=None, kw_only=True)
+    needs: tuple[Site, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "site", Site.parse(self.site))
+        rows = self.rows
+        if rows is not None:
+            rows = (rows,) if isinstance(rows, int) else tuple(int(r) for r in rows)
+            if not rows or len(set(rows)) != len(rows):
+                raise ValueError(
+                    f"The rows of an edit are different row numbers; got {self.rows!r}."
+                )
+        object.__setattr__(self, "rows", rows)
+        positions = self.positions
+        if positions is not None and not isinstance(positions, (int, slice, str)):
+            object.__setattr__(self, "positions", tuple(int(p) for p in positions))
+        needs = (self.needs,) if isinstance(self.needs, (str, Site)) else self.needs
+        object.__setattr__(self, "needs", tuple(Site.parse(site) for site in needs))
+        for needed in self.needs:
+            if not needed < self.site:
+                raise ValueError(
+                    f"An edit can need only what is computed before it; {needed} comes after "
+                    f"{self.site}. "
+                    "Edit a later site, or need an earlier one."
+                )
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        """The replacement of the selected activation. Subclasses define it."""
+        raise TypeError(
+            f"{type(self).__name__} has no apply(activation, *needed); define it in the subclass."
+        )
+
+    def __repr__(self) -> str:
+        where = "" if self.rows is None else f", rows={self.rows}"
+        where += "" if self.positions is None else f", positions={self.positions!r}"
+        return f"{type(self).__name__}({str(self.site)!r}{where})"
+
+
+def _like(value: Any, activation: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.as_tensor(value, dtype=activation.dtype, device=activation.device)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Set(Edit):
+    """Put `value` in place of the activation; it broadcasts to (row, pos, …)."""
+
+    value: Any
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return _broadcast(_like(self.value, activation), activation)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Add(Edit):
+    """Add `scale` times `value`; it broadcasts to (row, pos, …)."""
+
+    value: Any
+    scale: float = 1.0
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return activation + self.scale * _broadcast(_like(self.value, activation), activation)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scale(Edit):
+    """Multiply by `factor`, a number or what broadcasts to (row, pos, …); 0 is zero ablation."""
+
+    factor: Any
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return activation * _broadcast(_like(self.factor, activation), activation)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ProjectOut(Edit):
+    """Take away the part of the activation that lies along `directions`.
+
+    directions: (d,) or (n, d), over the activation's last axis; they need not be orthogonal or of
+    unit length. Raises `ValueError` where they are zero or linearly dependent.
+    """
+
+    directions: Any
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        basis = torch.atleast_2d(torch.as_tensor(self.directions, dtype=torch.float64)).to(
+            activation.device
+        )
+        if basis.shape[-1] != activation.shape[-1]:
+            raise ValueError(
+                f"Directions have the activation's width {activation.shape[-1]}; got "
+                f"{basis.shape[-1]}."
+            )
+        if int(torch.linalg.matrix_rank(basis)) < basis.shape[0]:
+            raise ValueError(
+                f"Directions are linearly independent and not zero; the {basis.shape[0]} given are "
+                "not."
+            )
+        q = torch.linalg.qr(basis.T).Q.to(activation.dtype)
+        return activation - (activation @ q) @ q.T
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Affine(Edit):
+    """Map the last axis by `matrix` (d, d), then add `offset` (d,)."""
+
+    matrix: Any
+    offset: Any = 0.0
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return activation @ _like(self.matrix, activation).T + _like(self.offset, activation)
+
+
+def _broadcast(value: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
+    """The value at the activation's shape; an error that names both where it does not fit."""
+    try:
+        return value.expand(activation.shape)
+    except RuntimeError:
+        raise ValueError(
+            "The value of an edit broadcasts to the selected activation, shape "
+            f"{tuple(activation.shape)}; "
+            f"got shape {tuple(value.shape)}. Give one value, one a position, or one a row and "
+            "position."
+        ) from None

@@ -1,0 +1,288 @@
+"""load: a model by name, behind either backend."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .model import Model, ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from .backends.architecture import Architecture
+    from .backends.nnsight import NnsightModel
+    from .backends.transformer_lens import TransformerLensModel
+
+BACKENDS = ("nnsight", "transformer_lens")
+
+
+def load(
+    name: str | Path,
+    *,
+    backend: str = "nnsight",
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+    attention: str = "eager",
+    remote: bool | str = False,
+    **options: Any,
+) -> Model:
+    """A traced language model: an embedded one, a local directory, or a Hugging Face id.
+
+    backend: "nnsight" or "transformer_lens". device: "auto" takes a GPU where there is one. dtype:
+    None keeps float32 on a CPU and the checkpoint's own on a GPU. attention: "eager" is needed to
+    read pattern and attn_scores. remote: True runs traces on NDIF, "local" sends them through the
+    same serialisation on this machine (nnsight only). Further options go to transformers'
+    `from_pretrained` (`device_map`, `quantization_config`, …).
+
+    Weights are read from safetensors only: unpickling a checkpoint runs whatever code it holds.
+
+    Raises `ValueError` for an unknown backend, device or dtype, and `OSError` for a model that is
+    not there, each with the next step.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"A backend is one of {', '.join(BACKENDS)}; got {backend!r}.")
+    if remote not in (False, True, "local"):
+        raise ValueError(f"remote is False, True (NDIF) or 'local'; got {remote!r}.")
+    if remote and backend != "nnsight":
+        raise ValueError(
+            f"Only the nnsight backend runs remotely; got backend={backend!r}. Leave one of them "
+            "out."
+        )
+    source, label = _source(str(name))
+    place = _device(device)
+    with _quiet():
+        hf_model, tokenizer = _from_pretrained(
+            source,
+            label,
+            device=place,
+            dtype=_dtype(dtype, place),
+            revision=revision,
+            attention=attention,
+            meta=remote is True,
+            **options,
+        )
+        return _wrap(
+            hf_model, tokenizer, label, source, backend=backend, remote=remote, revision=revision
+        )
+
+
+def _source(name: str) -> tuple[str, str]:
+    """Where the weights are, and what to call the model."""
+    from .data import data_path
+
+    if not name.strip():
+        raise ValueError(
+            "A model is named by an embedded name, a directory or a Hugging Face id; got an empty "
+            "name."
+        )
+    if name.split("/")[0].startswith("tinyworld") and not Path(name).is_dir():
+        return str(data_path("models", *name.split("/"))), name
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _check_directory(path)
+        return str(path), path.name
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise OSError(
+            f"There is no directory {name!r}. Check the path, or give a Hugging Face id such as "
+            "'gpt2'."
+        )
+    return name, name
+
+
+def _check_directory(path: Path) -> None:
+    if not (path / "config.json").is_file():
+        raise OSError(
+            f"A model directory holds a config.json; {path.name!r} has none. Save one with "
+            "save_pretrained."
+        )
+    if not any(path.glob("*.safetensors")):
+        pickles = sorted(
+            p.name for p in [*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.pth")]
+        )
+        if pickles:
+            raise ValueError(
+                "Weights are read from safetensors only, because unpickling runs the code that a "
+                "file holds; "
+                f"{path.name!r} has {pickles[0]}. Convert it where you trust it: "
+                "AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., "
+                "safe_serialization=True)."
+            )
+        raise OSError(f"A model directory holds *.safetensors weights; {path.name!r} has none.")
+
+
+def _device(device: str | torch.device) -> torch.device:
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(
+            f"A device is 'auto', 'cpu', 'cuda' or 'cuda:1'; got {device!r}."
+        ) from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={str(device)!r} needs a CUDA GPU and torch sees none here. "
+            "Use device='auto' or 'cpu', or install a CUDA build of torch."
+        )
+    return place
+
+
+def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:
+    import torch
+
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else "auto"
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(
+            f"A dtype is 'float32', 'bfloat16', 'float16' or 'float64'; got {dtype!r}."
+        )
+    return found
+
+
+def _from_pretrained(
+    source: str,
+    label: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | str,
+    revision: str | None,
+    attention: str,
+    meta: bool,
+    **options: Any,
+) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    version = {} if revision is None else {"revision": revision}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **version)
+        if meta:
+            config = AutoConfig.from_pretrained(source, **version)
+            with torch.device("meta"):
+                return AutoModelForCausalLM.from_config(
+                    config, attn_implementation=attention
+                ), tokenizer
+        hf_model = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+            **version,
+            **options,
+        )
+    except OSError as error:
+        if "safetensors" in str(error):
+            raise ValueError(
+                "Weights are read from safetensors only, because unpickling runs the code that a "
+                "file holds; "
+                f"{label!r} offers none. Ask for a revision that does (often 'refs/pr/1'), or "
+                "convert it."
+            ) from error
+        raise OSError(
+            f"{label!r} is no embedded model (tinyworld, …) and no local directory, and the "
+            "Hugging Face Hub could "
+            "not give it: it is not there, needs a login, or there is no network. Check the name, "
+            "log in, or use "
+            "wb.load('tinyworld'), which needs no network."
+        ) from error
+    if "device_map" not in options:
+        hf_model = hf_model.to(device)
+    hf_model.eval()
+    # Gradients are taken at activations; without these the graph keeps no weights' inputs.
+    for parameter in hf_model.parameters():
+        parameter.requires_grad_(False)
+    return hf_model, tokenizer
+
+
+def _wrap(
+    hf_model: Any,
+    tokenizer: Any,
+    label: str,
+    source: str,
+    *,
+    backend: str,
+    remote: bool | str,
+    revision: str | None,
+) -> Model:
+    from .backends.architecture import Architecture
+    from .backends.survey import survey
+
+    architecture = Architecture.of(hf_model, label)
+    spec = _spec(hf_model, architecture, label, backend, revision or _revision(hf_model))
+    model: NnsightModel | TransformerLensModel
+    if backend == "nnsight":
+        from .backends.nnsight import NnsightModel
+
+        model = NnsightModel(hf_model, architecture, tokenizer, spec, remote=remote, source=source)
+    else:
+        from .backends.transformer_lens import TransformerLensModel
+
+        model = TransformerLensModel(hf_model, architecture, tokenizer, spec)
+    survey(model)
+    return model
+
+
+def _spec(
+    hf_model: Any, architecture: Architecture, label: str, backend: str, revision: str
+) -> ModelSpec:
+    config, sizes = hf_model.config, architecture.sizes
+    parameter = next(hf_model.parameters())
+    lengths = (
+        getattr(config, key, None)
+        for key in ("max_position_embeddings", "n_positions", "seq_length")
+    )
+    return ModelSpec(
+        name=label,
+        backend=backend,
+        architecture=architecture.name,
+        revision=revision,
+        n_layers=sizes["n_layers"],
+        n_heads=sizes["n_heads"],
+        n_kv_heads=sizes["n_kv_heads"],
+        d_model=sizes["d_model"],
+        d_head=sizes["d_head"],
+        d_mlp=sizes["d_mlp"],
+        d_vocab=sizes["d_vocab"],
+        # BLOOM's positions have no end; 2048 is what it was trained on.
+        n_ctx=next((int(n) for n in lengths if n), 2048),
+        dtype=str(parameter.dtype).removeprefix("torch."),
+        device=str(parameter.device),
+        parallel=architecture.parallel,
+        streams=architecture.streams,
+    )
+
+
+def _revision(hf_model: Any) -> str:
+    return str(getattr(hf_model.config, "_commit_hash", None) or "local")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No library's dumps or progress bars while a model loads; log levels are put back."""
+    from transformers.utils import logging as hf_logging
+
+    loggers = {
+        logger: logger.level
+        for logger in (hf_logging.get_logger("transformers"), logging.getLogger())
+    }
+    bars = hf_logging.is_progress_bar_enabled()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
+        if bars:
+            hf_logging.enable_progress_bar()

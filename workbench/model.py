@@ -1,0 +1,274 @@
+"""The seam: what every method asks of a model, and what a run gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from .edits import Edit
+from .site import Site
+from .tokens import Positions, Tokens
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+Prompts = str | Sequence[str] | Sequence[Sequence[int]] | Tokens
+Metric = Callable[["torch.Tensor"], "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is: its name, its sizes, and which sites it has.
+
+    `n_kv_heads` is smaller than `n_heads` under grouped queries. `streams` are those that can be
+    read; `read_only` those of them whose edits cannot reach the logits on this backend.
+    """
+
+    name: str
+    backend: str
+    architecture: str
+    revision: str
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_model: int
+    d_head: int
+    d_mlp: int
+    d_vocab: int
+    n_ctx: int
+    dtype: str
+    device: str
+    parallel: bool = False
+    streams: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site of the model, whole streams, in the order of a forward pass."""
+        from .site import GLOBAL_STREAMS
+
+        once = [Site(s) for s in self.streams if s in GLOBAL_STREAMS]
+        each = [
+            Site(s, layer)
+            for s in self.streams
+            if s not in GLOBAL_STREAMS
+            for layer in range(self.n_layers)
+        ]
+        return tuple(sorted(once + each))
+
+    def check(self, site: Site | str, *, edit: bool = False) -> Site:
+        """The parsed site, if this model has it (and, with `edit`, can change it).
+
+        Raises `ValueError` that names what the model has instead.
+        """
+        site = Site.parse(site)
+        if site.stream not in self.streams:
+            why = (
+                " Its attention and MLP run in parallel."
+                if self.parallel and site.stream == "resid_mid"
+                else ""
+            )
+            raise ValueError(
+                f"{self.architecture} has no {site.stream} on the {self.backend} backend.{why} "
+                f"It has {', '.join(self.streams)}."
+            )
+        if edit and site.stream in self.read_only:
+            raise ValueError(
+                f"{site} is read-only: on the {self.backend} backend an edit of {site.stream} does "
+                "not reach "
+                f"the logits of {self.architecture}. Use the other backend, or edit another site."
+            )
+        if site.layer is not None and site.layer >= self.n_layers:
+            raise ValueError(
+                f"{self.name} has layers 0 to {self.n_layers - 1}; got layer {site.layer}."
+            )
+        n_heads = self.n_kv_heads if site.stream in ("k", "v") else self.n_heads
+        if site.head is not None and site.head >= n_heads:
+            kind = "key/value heads" if n_heads != self.n_heads else "heads"
+            raise ValueError(
+                f"{self.name} has {kind} 0 to {n_heads - 1} in {site.stream}; got head {site.head}."
+            )
+        if site.unit is not None:
+            if site.stream not in ("mlp_pre", "mlp_post"):
+                raise ValueError(
+                    f"{site} names a feature, which a dictionary reads, not the model; "
+                    f"read {site.whole} and encode it with a dictionary."
+                )
+            if site.unit >= self.d_mlp:
+                raise ValueError(
+                    f"{self.name} has neurons 0 to {self.d_mlp - 1} a layer; got neuron "
+                    f"{site.unit}."
+                )
+        return site
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Start a pass at `layer` instead of at the tokens.
+
+    resid: (row, pos, d_model), the residual stream that enters the layer; its rows may outnumber
+    the prompts. rows: for each, the prompt row whose ids, mask and positions it follows; None pairs
+    them one to one. start: the first position that is computed; what lies before it is read from
+    `past`, the `Run.past` of an earlier run of the same prompts, and `resid` begins at `start`.
+    """
+
+    layer: int
+    resid: torch.Tensor
+    rows: Sequence[int] | None = None
+    start: int = 0
+    past: Past | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """The cached keys and values of a run: for each layer a pair of (batch, head, pos, d_head)."""
+
+    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+    @property
+    def n_columns(self) -> int:
+        """How many positions are cached."""
+        return self.layers[0][0].shape[2]
+
+    def take(self, rows: Sequence[int]) -> Past:
+        """The given rows, in that order, repeats allowed."""
+        index = list(rows)
+        return Past(tuple((keys[index], values[index]) for keys, values in self.layers))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one pass gave: torch tensors on the model's device.
+
+    tokens: the rows that ran. logits: (batch, pos, d_vocab) at the positions asked for, None where
+    none were. activations, grads: by site; a head's or a neuron's own site is sliced from the whole
+    stream. An activation is as the rest of the pass saw it, edits included. value: the metric of
+    `grad_of`, one number an example. unchanged: edits that left their activation bit-equal.
+    past: cached keys and values, if asked for.
+    """
+
+    tokens: Tokens
+    logits: torch.Tensor | None = None
+    activations: Mapping[Site, torch.Tensor] = field(default_factory=dict)
+    grads: Mapping[Site, torch.Tensor] = field(default_factory=dict)
+    value: torch.Tensor | None = None
+    unchanged: tuple[Edit, ...] = ()
+    past: Past | None = None
+
+    def __getitem__(self, site: Site | str) -> torch.Tensor:
+        """The activation of a site that was read. Raises `KeyError` naming what was read."""
+        return _lookup(self.activations, site, "read")
+
+    def grad(self, site: Site | str) -> torch.Tensor:
+        """The gradient of the metric at a site that was read, shaped like its activation."""
+        return _lookup(self.grads, site, "differentiated")
+
+    def __repr__(self) -> str:
+        shape = "none" if self.logits is None else tuple(self.logits.shape)
+        return f"Run(logits {shape}, {len(self.activations)} sites read)"
+
+
+def _lookup(stored: Mapping[Site, torch.Tensor], name: Site | str, verb: str) -> torch.Tensor:
+    site = Site.parse(name)
+    if site in stored:
+        return stored[site]
+    if site.whole in stored:
+        return narrow(stored[site.whole], site)
+    names = ", ".join(str(s) for s in sorted(stored)) or "nothing"
+    raise KeyError(f"{site} was not {verb} in this run, which has {names}. Add it to read=.")
+
+
+def narrow(activation: torch.Tensor, site: Site) -> torch.Tensor:
+    """The part of a whole stream's activation that a head's or a neuron's site names."""
+    from .site import STREAMS
+
+    if site.head is not None:
+        return activation.select(STREAMS[site.stream].index("head"), site.head)
+    if site.unit is not None:
+        return activation[..., site.unit]
+    return activation
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Prompts and what followed: `texts` and, row by row, `tokens` (prompt and new), `new` ids."""
+
+    tokens: Tokens
+    new: tuple[tuple[int, ...], ...]
+    texts: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.texts)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A traced language model: the one interface between methods and backends.
+
+    `raw` is nnsight's `TransformersModel` or TransformerLens's `TransformerBridge`, for a trace of
+    your own.
+    """
+
+    spec: ModelSpec
+    tokenizer: PreTrainedTokenizerBase
+    raw: Any
+
+    def tokens(
+        self,
+        prompts: Prompts,
+        *,
+        prepend_bos: bool | None = None,
+        padding_side: Literal["right", "left"] = "right",
+    ) -> Tokens:
+        """The prompts as `Tokens` on the model's device, checked against its context length."""
+        ...
+
+    def run(
+        self,
+        tokens: Prompts,
+        *,
+        read: Sequence[Site | str] | Site | str = (),
+        edits: Sequence[Edit] | Edit = (),
+        grad_of: Metric | None = None,
+        logits_at: Positions = None,
+        stop_after: Site | str | int | None = None,
+        resume: Resume | None = None,
+        cache: bool = False,
+    ) -> Run:
+        """One forward pass: reads, edits, and on request gradients.
+
+        read: sites to keep. edits: applied in the order of the pass, those of one site in the order
+        given. grad_of: a function from logits (batch, pos, d_vocab) to one number an example; the
+        run then holds its gradient at every site read. logits_at: positions to unembed, None for
+        all, () for none. stop_after: end the pass after this site (a number: that layer), with no
+        logits. resume: start at a layer. cache: keep keys and values for a later `Resume`.
+        """
+        ...
+
+    def generate(
+        self,
+        tokens: Prompts,
+        n: int,
+        *,
+        edits: Sequence[Edit] | Edit = (),
+        on: Literal["prompt", "new", "both"] = "both",
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Generation:
+        """The prompts continued by up to `n` tokens, greedily unless `temperature` is above 0.
+
+        Edits act while the prompt is read, on the new tokens, or on both.
+        """
+        ...
+
+    def unembed(self, resid: torch.Tensor) -> torch.Tensor:
+        """(…, d_model) → (…, d_vocab): the model's own final norm, unembedding and soft-cap."""
+        ...
+
+    def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
+        """A weight by TransformerLens's name (W_E, W_U, W_Q, W_in, b_out, …), in its layout."""
+        ...
