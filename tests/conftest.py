@@ -1,0 +1,121 @@
+"""What every test shares: the assets, what may be skipped, and one line that says what was.
+
+A test may be skipped for four reasons only, each a word at the start of the reason: `GPU`,
+`network`, `assets` and `browser`. Any other skip is a failure. WORKBENCH_TEST_REQUIRE names reasons
+(separated by commas) that are failures too, as a continuous-integration run wants it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+REASONS = ("GPU", "network", "assets", "browser")
+NETWORK = os.environ.get("WORKBENCH_TEST_NETWORK") == "1"
+
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if not NETWORK:
+    # A test that would reach the Hub fails at once, in place of waiting for a connection.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+hypothesis.settings.register_profile("workbench", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("workbench")
+
+
+class SkipRule:
+    """Skips what needs a GPU or the network, and fails every skip without a reason of `REASONS`.
+
+    It is registered as a plugin: the hooks of this file itself would not see the notebooks.
+    """
+
+    def __init__(self) -> None:
+        self.skipped: Counter[str] = Counter()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if item.get_closest_marker("gpu") and not _cuda():
+                item.add_marker(pytest.mark.skip(reason="GPU: no CUDA device"))
+            if item.get_closest_marker("network") and not NETWORK:
+                item.add_marker(pytest.mark.skip(reason="network: WORKBENCH_TEST_NETWORK is not 1"))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.skipped:
+            reason = "" if hasattr(report, "wasxfail") else _reason(item, report)
+            word = next((word for word in REASONS if reason.startswith(f"{word}:")), None)
+            required = os.environ.get("WORKBENCH_TEST_REQUIRE", "").split(",")
+            if word is not None and word not in required:
+                self.skipped[reason] += 1
+            else:
+                report.outcome = "failed"
+                rule = (
+                    f"WORKBENCH_TEST_REQUIRE asks for {word}"
+                    if word
+                    else f"a test is skipped for {', '.join(REASONS)} only, never expected to fail"
+                )
+                report.longrepr = f"Skipped, but {rule}. The reason given: {reason or 'none'}"
+        return report
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        parts = [f"{n} {reason}" for reason, n in sorted(self.skipped.items())]
+        terminalreporter.write_line(f"skipped: {'; '.join(parts) or 'nothing'}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SkipRule(), "workbench-skip-rule")
+
+
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _reason(item: pytest.Item, report: pytest.TestReport) -> str:
+    """Why a test was skipped. A notebook cell says it by its tags, since nbval gives no reason."""
+    if (cell := getattr(item, "cell", None)) is not None:
+        tags = {str(tag).casefold() for tag in cell.metadata.get("tags", [])}
+        return next((f"{word}: a notebook cell" for word in REASONS if word.casefold() in tags), "")
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of models, corpora and formats that WORKBENCH_TEST_ASSETS names."""
+    value = os.environ.get("WORKBENCH_TEST_ASSETS", "")
+    if not value:
+        pytest.skip("assets: WORKBENCH_TEST_ASSETS is not set")
+    folder = Path(value).expanduser().resolve()
+    if not folder.is_dir():
+        pytest.fail(f"WORKBENCH_TEST_ASSETS names a folder; there is none at {value}.")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def asset(assets: Path) -> Callable[..., Path]:
+    """A function that gives the path of one asset, for example `asset("models", "stories260K")`."""
+
+    def find(*parts: str) -> Path:
+        path = assets.joinpath(*parts)
+        if not path.exists():
+            pytest.skip(f"assets: no {'/'.join(parts)} in WORKBENCH_TEST_ASSETS")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent

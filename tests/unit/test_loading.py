@@ -1,0 +1,134 @@
+"""load: names, places, precisions, and what is refused before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import workbench as wb
+from tests.parity import zoo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return zoo.save("llama", tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        (
+            {"backend": "jax"},
+            ValueError,
+            r"A backend is one of nnsight, transformer_lens; got 'jax'",
+        ),
+        ({"remote": "moon"}, ValueError, r"remote is False, True \(NDIF\) or 'local'; got 'moon'"),
+        (
+            {"remote": True, "backend": "transformer_lens"},
+            ValueError,
+            r"Only the nnsight backend runs remotely; got backend='transformer_lens'",
+        ),
+        (
+            {"device": "gpu"},
+            ValueError,
+            r"A device is 'auto', 'cpu', 'cuda' or 'cuda:1'; got 'gpu'",
+        ),
+        ({"dtype": "float33"}, ValueError, r"A dtype is 'float32', .*; got 'float33'"),
+        ({"dtype": "int64"}, ValueError, r"A dtype is 'float32', .*; got 'int64'"),
+    ],
+)
+def test_an_unknown_option_names_the_known_ones(options, error, text: str, folder: Path):
+    with pytest.raises(error, match=text):
+        wb.load(folder, **options)
+
+
+def test_cuda_where_there_is_none_is_said_before_loading(folder: Path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        ValueError, match=r"device='cuda' needs a CUDA GPU and torch sees none here"
+    ):
+        wb.load(folder, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("no-such-model", r"'no-such-model' is no embedded model .* or there is no network. Check"),
+        ("./nowhere", r"There is no directory './nowhere'. Check the path, or give a Hugging Face"),
+        ("tinyworld-nine", r"tinyworld-nine is not in "),
+        (" ", r"A model is named by an embedded name, .* got an empty name"),
+    ],
+)
+def test_an_unknown_model_says_where_it_was_looked_for(name: str, text: str, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises((OSError, ValueError), match=text):
+        wb.load(name)
+
+
+def test_a_pickle_checkpoint_is_refused_with_the_reason(tmp_path: Path, folder: Path):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(
+        OSError, match=r"A model directory holds \*.safetensors weights; .* has none"
+    ):
+        wb.load(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
+    with pytest.raises(
+        ValueError, match=r"unpickling runs the code that a file holds; .* has pyto"
+    ):
+        wb.load(tmp_path)
+
+
+def test_a_folder_without_a_configuration_is_no_model(tmp_path: Path):
+    with pytest.raises(OSError, match=r"A model directory holds a config.json; .* has none"):
+        wb.load(tmp_path)
+
+
+def test_an_architecture_that_is_no_decoder_is_refused(tmp_path: Path):
+    from transformers import MambaConfig, MambaForCausalLM
+
+    config = MambaConfig(vocab_size=60, hidden_size=16, num_hidden_layers=1, state_size=4)
+    MambaForCausalLM(config).save_pretrained(tmp_path)
+    zoo.tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"(stack of blocks with attention|has an adapter for)"):
+        wb.load(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["float64", torch.bfloat16])
+def test_a_precision_is_a_name_or_a_dtype(dtype, folder: Path):
+    model = wb.load(folder, dtype=dtype, device="cpu")
+    assert model.spec.dtype == str(dtype).removeprefix("torch.")
+    assert str(model.run("w5 w9").logits.dtype).endswith(model.spec.dtype)  # pyright: ignore
+
+
+def test_float32_is_the_default_on_a_cpu_whatever_the_file_holds(tmp_path: Path):
+    zoo.hf_model("llama").half().save_pretrained(tmp_path)
+    zoo.tokenizer().save_pretrained(tmp_path)
+    assert wb.load(tmp_path, device="cpu").spec.dtype == "float32"
+
+
+def test_loading_leaves_log_levels_and_progress_bars_as_they_were(folder: Path):
+    import logging
+
+    from transformers.utils import logging as hf_logging
+
+    before = logging.getLogger().level, hf_logging.get_verbosity()
+    hf_logging.enable_progress_bar()
+    wb.load(folder, device="cpu")
+    assert (logging.getLogger().level, hf_logging.get_verbosity()) == before
+    assert hf_logging.is_progress_bar_enabled()
+
+
+def test_a_model_whose_residual_stream_is_scaled_loses_the_sites_that_would_be_wrong(tmp_path):
+    from transformers import GraniteConfig, GraniteForCausalLM
+
+    sizes = {k: v for k, v in zoo._LLAMA_LIKE.items()}
+    config = GraniteConfig(**sizes, residual_multiplier=0.5, **zoo._IDS)
+    GraniteForCausalLM(config).save_pretrained(tmp_path)
+    zoo.tokenizer().save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match=r"scales or adds to the residual stream .* left out of"):
+        model = wb.load(tmp_path, device="cpu")
+    assert not {"attn_out", "resid_mid", "mlp_out"} & set(model.spec.streams)
+    assert "resid_post" in model.spec.streams
