@@ -1,0 +1,35 @@
+"""The front-end widgets: plain arrays and strings in, the user's choice out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.widgets.export import page as page
+    from workbench.widgets.panel import Panel as Panel
+    from workbench.widgets.panel import Quantity as Quantity
+    from workbench.widgets.panel import Tracks as Tracks
+    from workbench.widgets.token_grid import TokenGrid as TokenGrid
+
+__all__ = ["Panel", "Quantity", "TokenGrid", "Tracks", "page"]
+
+# anywidget brings ipywidgets and IPython, a third of a second: nothing loads before a name is used.
+_HOMES = {
+    "Panel": "panel",
+    "Quantity": "panel",
+    "TokenGrid": "token_grid",
+    "Tracks": "panel",
+    "page": "export",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
