@@ -105,6 +105,31 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """A layer or RMS norm as numbers: x / scale(x) · weight + bias, x less its mean if `centers`.
+
+    weight and bias are (d_model) and what multiplies and is added in the end, whatever the module
+    stores (Gemma stores weight − 1).
+    """
+
+    centers: bool
+    weight: torch.Tensor
+    bias: torch.Tensor
+    epsilon: float
+
+    def center(self, x: torch.Tensor) -> torch.Tensor:
+        """x, less its mean over the last axis where the norm takes it away."""
+        return x - x.mean(-1, keepdim=True) if self.centers else x
+
+    def scale(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, 1): what the norm divides x by."""
+        return (self.center(x).pow(2).mean(-1, keepdim=True) + self.epsilon).sqrt()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self.center(x) / self.scale(x) * self.weight + self.bias
+
+
+@dataclass(frozen=True)
 class Resume:
     """Start a pass at `layer` instead of at the tokens.
 
@@ -267,6 +292,14 @@ class Model(Protocol):
 
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
         """(…, d_model) → (…, d_vocab): the model's own final norm, unembedding and soft-cap."""
+        ...
+
+    def norm(self, name: str, layer: int | None = None) -> Norm | None:
+        """A norm by TransformerLens's name: ln1, ln2, ln1_post, ln2_post of a layer, or ln_final.
+
+        None where the model has no such norm. Raises `ValueError` for another name, and for a norm
+        of another form than `Norm`.
+        """
         ...
 
     def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The logit lens beside TransformerLens's and beside the plain stack-and-unembed.
 
-Run `python -m tests.benchmarks.logit_lens`. A model of GPT-2-small's shape with random weights, 128
+Run `python -m tests.benchmarks.logit_lens [rounds]`. A model of GPT-2-small's shape with random weights, 128
 tokens, the top 10 at all positions and layers, on the CPU: seconds (medians of turns taken in one
 process), whether the numbers agree, and the memory that each adds.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-N_TOKENS, K, ROUNDS = 128, 10, 7
+N_TOKENS, K = 128, 10
 N_WORDS = 50257
 
 
@@ -79,7 +80,7 @@ def added_memory(call: Callable[[], Any]) -> int:
     return peak - start
 
 
-def main() -> None:
+def main(rounds: int = 7) -> None:
     import transformers
     from transformer_lens.tools.analysis import logit_lens as theirs
     from transformers import GPT2LMHeadModel
@@ -110,7 +111,7 @@ def main() -> None:
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     found = {way: call() for way, call in ways.items()}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for way, call in ways.items():
             start = time.perf_counter()
             call()
@@ -123,7 +124,7 @@ def main() -> None:
     memory = {way: added_memory(call) for way, call in ways.items()}
     print(
         f"logit lens, GPT-2-small shape, {rows} rows × {N_TOKENS} tokens, top {K}, "
-        f"{torch.get_num_threads()} threads, medians of {ROUNDS} turns"
+        f"{torch.get_num_threads()} threads, medians of {rounds} turns"
     )
     base = statistics.median(seconds["TransformerLens logit_lens"])
     print(f"{'':34}{'seconds':>9}{'ratio':>8}{'largest difference':>20}{'added memory':>21}")
@@ -136,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

@@ -56,8 +56,8 @@ def main() -> None:
     if not parser.parse_args().write:
         print(made)
         return
-    text = README.read_text()
-    README.write_text(text.replace(between(text), made))
+    before, rest = README.read_text().split(START)
+    README.write_text(f"{before}{START}\n{made}\n{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ..edits import Edit, Set, UnchangedEdit
-from ..model import Generation, Metric, ModelSpec, Past, Prompts, Resume, Run
+from ..model import Generation, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
 from ..site import Site
 from ..tokens import Positions, Tokens, encode
-from . import checks, weights
+from . import checks, norms, weights
 from .architecture import Architecture
 from .generation import generate
 from .recorder import PassResult, Recorder
@@ -279,6 +279,9 @@ class TracedModel(ABC):
 
     def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
         return weights.weight(self.architecture, self._modules, self.spec, name, layer, head)
+
+    def norm(self, name: str, layer: int | None = None) -> Norm | None:
+        return norms.norm(self.architecture, self._modules, self.spec, name, layer)
 
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
         if resid.shape[-1] != self.spec.d_model:

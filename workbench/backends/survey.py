@@ -31,8 +31,8 @@ def survey(model: TracedModel) -> None:
     except RuntimeError as error:
         raise ValueError(
             f"The {model.spec.backend} backend cannot run {model.spec.architecture} in "
-            f"{model.spec.dtype} on {model.spec.device}: {error}. Load it with the other backend, or "
-            "with dtype='float32'."
+            f"{model.spec.dtype} on {model.spec.device}: {error}. Load it with the other backend, "
+            "or with dtype='float32'."
         ) from error
     streams = tuple(s for s in model.spec.streams if _reads(model, tokens, s))
     if {"attn_scores", "pattern"} <= set(streams) and not _scores_give_pattern(model, tokens):

@@ -1,0 +1,11 @@
+"""Every figure of the README, printed by one command: `python -m tests.benchmarks`."""
+
+from __future__ import annotations
+
+import runpy
+
+FIGURES = ("import_time", "run_overhead", "logit_lens", "live_logit_lens")
+
+for name in FIGURES:
+    print(f"\n=== {name}")
+    runpy.run_module(f"tests.benchmarks.{name}", run_name="__main__")
