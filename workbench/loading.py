@@ -258,6 +258,8 @@ def _spec(
         dtype=str(parameter.dtype).removeprefix("torch."),
         device=str(parameter.device),
         parallel=architecture.parallel,
+        logit_scale=architecture.logit_scale,
+        soft_cap=architecture.soft_cap,
         streams=architecture.streams,
     )
 

@@ -22,8 +22,10 @@ Metric = Callable[["torch.Tensor"], "torch.Tensor"]
 class ModelSpec:
     """What a model is: its name, its sizes, and which sites it has.
 
-    `n_kv_heads` is smaller than `n_heads` under grouped queries. `streams` are those that can be
-    read; `read_only` those of them whose edits cannot reach the logits on this backend.
+    `n_kv_heads` is smaller than `n_heads` under grouped queries. What the unembedding gives is
+    multiplied by `logit_scale` and, with a `soft_cap`, becomes cap · tanh(logit / cap). `streams`
+    are those that can be read; `read_only` those of them whose edits cannot reach the logits on
+    this backend.
     """
 
     name: str
@@ -41,6 +43,8 @@ class ModelSpec:
     dtype: str
     device: str
     parallel: bool = False
+    logit_scale: float = 1.0
+    soft_cap: float | None = None
     streams: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
 
@@ -291,7 +295,10 @@ class Model(Protocol):
         ...
 
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
-        """(…, d_model) → (…, d_vocab): the model's own final norm, unembedding and soft-cap."""
+        """(…, d_model) → (…, d_vocab): the model's own final norm, unembedding and soft-cap.
+
+        Differentiable in `resid`. Raises `ValueError` where these do not give the model's logits.
+        """
         ...
 
     def norm(self, name: str, layer: int | None = None) -> Norm | None:

@@ -121,7 +121,7 @@ def main(rounds: int = 7) -> None:
     values["TransformerLens logit_lens"] = found["TransformerLens logit_lens"].values[:, 0].numpy()
     rows = model.spec.n_layers + 1
     full = 4 * rows * N_TOKENS * model.spec.d_vocab
-    memory = {way: added_memory(call) for way, call in ways.items()}
+    memory = {way: added_in_new_process(way) for way in ways}
     print(
         f"logit lens, GPT-2-small shape, {rows} rows × {N_TOKENS} tokens, top {K}, "
         f"{torch.get_num_threads()} threads, medians of {rounds} turns"

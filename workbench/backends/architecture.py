@@ -103,6 +103,22 @@ class Architecture:
             softmax=SOFTMAX.get(config.model_type, SOFTMAX_OF_INTERFACE),
         )
 
+    @property
+    def soft_cap(self) -> float | None:
+        """What logits are capped at, if they are: where very large ones end up."""
+        most = self._transformed(1e12)
+        return most if most < 1e9 else None
+
+    @property
+    def logit_scale(self) -> float:
+        """What the unembedding's output is multiplied by."""
+        return 1.0 if self.soft_cap else self._transformed(1.0)
+
+    def _transformed(self, logit: float) -> float:
+        import torch
+
+        return float(self.output_transform(torch.tensor(logit, dtype=torch.float64)))
+
     def path(self, part: str, layer: int | None = None) -> str:
         """The dotted path of a component; of a block's component with `layer`."""
         if layer is None:

@@ -291,12 +291,9 @@ class TracedModel(ABC):
             )
         if self._readout_error:
             raise ValueError(self._readout_error)
-        with torch.no_grad():
-            norm, head = (
-                self.module(self.architecture.path("ln_final")),
-                self.module(self.architecture.path("unembed")),
-            )
-            return self.architecture.output_transform(head(norm(resid)))
+        norm = self.module(self.architecture.path("ln_final"))
+        head = self.module(self.architecture.path("unembed"))
+        return self.architecture.output_transform(head(norm(resid)))
 
 
 def resolve(root: Any, path: str) -> Any:

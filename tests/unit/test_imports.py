@@ -1,0 +1,225 @@
+"""Who imports whom, read from the code; and `import workbench` loads nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "workbench"
+
+#: What each module or folder of the package may import of the package.
+TABLE: dict[str, set[str]] = {
+    "site": set(),
+    "edits": {"site"},
+    "tokens": set(),
+    "metrics": set(),
+    "data": set(),
+    "result": set(),
+    "model": {"site", "edits", "tokens"},
+    "loading": {"model", "data"},
+    "backends": {"model", "site", "edits", "tokens"},
+    "pairs": {"tokens"},
+    "evaluation": set(),
+    "tasks": {"tokens", "metrics", "data", "pairs", "evaluation"},
+    "methods": {"model", "site", "edits", "tokens", "tasks", "metrics", "result"},
+    "plots": {"methods", "result"},
+    # A result that no widget shows is drawn as its picture.
+    "views": {"methods", "result", "widgets", "plots"},
+    "live": {"methods", "views", "widgets", "tasks", "model", "tokens"},
+    "widgets": set(),
+    # Light modules only; what brings torch, numpy or widgets is looked up when its name is used.
+    "__init__": {"data", "edits", "loading", "model", "site", "tasks", "tokens"},
+}
+#: Imports outside the table, each inside a function: a name that is looked up when it is called.
+AT_CALL_TIME: dict[str, set[str]] = {
+    "loading": {"backends"},
+    "result": {"views", "plots"},
+}
+#: The one place of each library that is heavy, optional or a design decision.
+ONLY_IN: dict[str, set[str]] = {
+    "nnsight": {"backends"},
+    # The Jacobian lens is TransformerLens's own method, wrapped.
+    "transformer_lens": {"backends", "methods/jacobian_lens"},
+    "anywidget": {"widgets"},
+    "matplotlib": {"plots"},
+    "seaborn": {"plots"},
+    "ipywidgets": {"live", "views", "widgets"},
+}
+HEAVY = [*ONLY_IN, "torch", "transformers", "pandas"]
+#: A distribution whose import name is not its own name with underscores.
+DISTRIBUTIONS = {
+    "traitlets": "ipywidgets",
+    "IPython": "jupyterlab",
+    "huggingface_hub": "transformers",
+}
+#: What the README's first command starts and nothing imports.
+COMMANDS = {"jupyterlab"}
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement of one module: what it names and whether a function holds it."""
+
+    module: str  # the importing file, "methods/logit_lens"
+    line: int
+    target: str  # dotted and absolute, "workbench.site" or "torch.nn"
+    in_function: bool
+
+    @property
+    def layer(self) -> str:
+        return self.module.split("/")[0]
+
+    def __str__(self) -> str:
+        return f"workbench/{self.module}.py:{self.line} imports {self.target}"
+
+
+def read_imports(source: str, module: str) -> Iterator[Import]:
+    """Every import of a module's source that runs, those for type checkers left out."""
+    package = ["workbench", *module.split("/")[:-1]]
+
+    def visit(node: ast.AST, in_function: bool) -> Iterator[Import]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from visit(other, in_function)
+            return
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, node.lineno, alias.name, in_function)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, node.module] if node.module else base)
+            whole = start in ("workbench", "")
+            for name in [f"{start}.{alias.name}" for alias in node.names] if whole else [start]:
+                yield Import(module, node.lineno, name, in_function)
+        inside = in_function or isinstance(node, FUNCTIONS)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    yield from visit(ast.parse(source), False)
+
+
+def module_name(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+MODULES = sorted(module_name(path) for path in PACKAGE.rglob("*.py"))
+IMPORTS = [
+    found for name in MODULES for found in read_imports((PACKAGE / f"{name}.py").read_text(), name)
+]
+
+
+def inner(found: Import) -> str | None:
+    """The module or folder of the package that an import names, None for another library's."""
+    parts = found.target.split(".")
+    return parts[1] if parts[0] == "workbench" and len(parts) > 1 else None
+
+
+def against_the_table(found: Import) -> bool:
+    target = inner(found)
+    if target is None or target == found.layer or target.startswith("__"):
+        return False
+    if found.layer == "__init__" and found.in_function:
+        return False
+    late = AT_CALL_TIME.get(found.layer, set()) if found.in_function else set()
+    return target not in TABLE[found.layer] | late
+
+
+def test_every_module_has_a_row_in_the_table() -> None:
+    assert {name.split("/")[0] for name in MODULES} <= set(TABLE)
+
+
+def test_the_package_imports_itself_as_the_table_says() -> None:
+    wrong = [str(found) for found in IMPORTS if found.layer in TABLE and against_the_table(found)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("methods/logit_lens", "from ..backends import nnsight"),
+        ("methods/logit_lens", "from workbench.widgets.token_grid import TokenGrid"),
+        ("methods/logit_lens", "def f():\n    from .. import views"),
+        ("tokens", "from .site import Site"),
+        ("loading", "from .backends import nnsight"),
+        ("widgets/token_grid", "import workbench.model"),
+        ("result", "from .views import widget"),
+        ("__init__", "from .result import Result"),
+    ],
+)
+def test_the_reading_of_the_code_catches_a_wrong_import(module: str, source: str) -> None:
+    assert any(against_the_table(found) for found in read_imports(source, module))
+
+
+def test_imports_for_type_checkers_and_named_late_ones_pass() -> None:
+    source = "if TYPE_CHECKING:\n    from .views import widget\ndef f():\n    from . import views\n"
+    found = list(read_imports(source, "result"))
+    assert [each.target for each in found] == ["workbench.views"]
+    assert not against_the_table(found[0])
+
+
+def test_each_heavy_library_is_imported_in_its_one_place() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if (places := ONLY_IN.get(found.target.split(".")[0]))
+        and found.module not in places
+        and found.layer not in places
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_imported_is_what_pyproject_depends_on(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    declared = {line.split(">=")[0].replace("-", "_") for line in project["dependencies"]}
+    libraries = {found.target.split(".")[0] for found in IMPORTS} - {"workbench", "__future__"}
+    imported = {DISTRIBUTIONS.get(n, n) for n in libraries if n not in sys.stdlib_module_names}
+    assert imported - declared == set()
+    assert declared - imported == COMMANDS
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = f"import sys, workbench; print([n for n in {HEAVY!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_is_quick() -> None:
+    # A bound that only a heavy import breaks, taken inside the process so that a busy machine's
+    # start-up does not count. tests/benchmarks/import_time.py prints the figure itself.
+    code = "import time; t = time.process_time(); import workbench; print(time.process_time() - t)"
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(seconds) < 0.3
+
+
+def test_every_public_name_is_there_and_none_is_missing_from_the_list() -> None:
+    import workbench
+
+    assert len(set(workbench.__all__)) == len(workbench.__all__) > 0
+    for name in workbench.__all__:
+        assert getattr(workbench, name) is not None
+    assert set(workbench.__all__) <= set(dir(workbench))
+
+
+def test_the_functions_for_tasks_are_not_hidden_by_the_module_of_that_name() -> None:
+    code = "from workbench.tasks import Task; import workbench as wb; print(len(wb.tasks()) > 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    import workbench
+
+    with pytest.raises(AttributeError, match="no_such_name"):
+        workbench.no_such_name  # noqa: B018

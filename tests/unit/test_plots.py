@@ -1,0 +1,184 @@
+"""The pictures hold the results' numbers and name what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model
+from workbench.methods.direct_logit_attribution import direct_logit_attribution
+from workbench.methods.jacobian_lens import JacobianLens
+from workbench.methods.tuned_lens import TunedLens, tuned_lens
+from workbench.plots import png, shown_token
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def lens() -> Any:
+    return logit_lens(
+        words_model(), PROMPT, component=["resid_post", "z"], targets=[" Mary", " John"],
+        foils=" Paul", token_sets={"names": [" Mary", " Paul"]},
+    )  # fmt: skip
+
+
+def test_each_quantity_of_a_lens_is_drawn_with_its_own_numbers(lens: Any) -> None:
+    panel = lens.panel()
+    expected = {
+        "probability": np.exp(panel.top_logprobs[0, ..., 0]),
+        "entropy": panel.entropy[0],
+        "kl": panel.kl[0],
+        "target": np.exp(panel.target_logprobs[0, ..., 0]),
+        "rank": panel.target_ranks[0, ..., 0] + 1,
+        "difference": panel.difference[0, ..., 0],
+        "names": panel.masses[0, ..., 0],
+    }
+    for quantity, values in expected.items():
+        ax = lens.plot(quantity=quantity)
+        np.testing.assert_allclose(ax.images[0].get_array(), values, rtol=1e-6)
+        assert ax.images[0].colorbar.ax.get_ylabel()
+
+
+def test_cells_and_ticks_are_labelled_with_tokens_and_rows(lens: Any) -> None:
+    ax = lens.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["embed", "L0", "L1", "L2"]
+    assert ax.get_xticklabels()[1].get_text() == "·Mary"
+    n = len(lens.tokens[0])
+    assert len(ax.texts) == 4 * n
+    assert ax.texts[-1].get_text() == shown_token(lens.text(lens.panel().top_ids[0, -1, -1, 0]))
+
+
+def test_the_text_of_a_cell_stands_out_from_its_colour(lens: Any) -> None:
+    def luminance(color: Any) -> float:
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for quantity in ("probability", "difference", "rank"):
+        ax = lens.plot(quantity=quantity)
+        image = ax.images[0]
+        for text, value in zip(ax.texts, np.asarray(image.get_array()).reshape(-1), strict=True):
+            light, dark = sorted(
+                (luminance(text.get_color()), luminance(image.cmap(image.norm(value))[:3])),
+                reverse=True,
+            )
+            assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_many_cells_are_left_without_text_and_many_rows_with_some_names(
+    lens: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.plots.LABELLED", 50)
+    monkeypatch.setattr("workbench.plots.NAMED", 7)
+    ax = lens.plot(component="z")
+    assert not ax.texts
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        f"L{n}H{h}" for n in range(3) for h in (0, 2)
+    ]
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["When", "·and"]
+
+
+def test_lines_follow_every_target_through_the_rows_at_a_position(lens: Any) -> None:
+    ax = lens.plot(quantity="rank", position=-1)
+    for t, line in enumerate(ax.lines[:2]):
+        np.testing.assert_array_equal(line.get_ydata(), lens.panel().target_ranks[0, :, -1, t] + 1)
+    low, high = ax.get_ylim()
+    assert low > high  # the top rank is at the top
+    ax = lens.plot(quantity="probability", position=-1)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "‘ Mary’", "‘ John’", "all of names",
+    ]  # fmt: skip
+    ax = lens.plot(quantity="difference", position=3)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), lens.panel().difference[0, :, 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"quantity": "loss"}, "can show probability, entropy, kl, .*, names; got quantity='loss'"),
+        (
+            {"quantity": "kl", "position": 0},
+            "show 'probability', 'rank' or 'difference'; got .*'kl'",
+        ),
+        ({"position": 99}, "read the positions 0 to 13 of prompt 0; got position=99"),
+    ],
+)
+def test_a_picture_that_a_lens_cannot_give_is_a_named_error(
+    lens: Any, options: Any, text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        lens.plot(**options)
+
+
+def test_lines_without_targets_say_how_to_get_some() -> None:
+    lens = logit_lens(words_model(), PROMPT, k=1)
+    with pytest.raises(ValueError, match=r"Compute it with targets= \(and foils="):
+        lens.plot(quantity="rank", position=-1)
+    with pytest.raises(ValueError, match="can show probability, entropy, kl; got quantity='rank'"):
+        lens.plot(quantity="rank")
+
+
+def test_the_bars_of_an_attribution_sum_to_the_logit() -> None:
+    split = direct_logit_attribution(words_model(), PROMPT, " Mary", foils=" John")
+    for largest in (100, 5):
+        ax = split.plot(largest=largest)
+        widths = [patch.get_width() for patch in ax.patches]
+        assert sum(widths) == pytest.approx(float(split.logits[0, 0, 0]), abs=1e-4)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(names) == 6 and names[-1] == "16 others"
+    assert "‘ Mary’ − ‘ John’" in ax.get_title()
+    with pytest.raises(ValueError, match="split at the positions 13; got 2"):
+        split.plot(position=2)
+
+
+def test_the_training_of_a_tuned_lens_is_drawn_row_by_row() -> None:
+    tuned = tuned_lens(words_model(), TEXTS, steps=3, progress=False)
+    ax = tuned.plot()
+    assert len([line for line in ax.lines if len(line.get_ydata()) == 3]) == 3
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), tuned.loss[:, 0])
+    assert not TunedLens.identity(words_model()).plot().lines
+
+
+def test_the_norms_of_a_jacobian_lens_are_drawn() -> None:
+    model = words_model()
+    from workbench.result import provenance
+
+    matrix = np.stack([np.eye(32), 2 * np.eye(32)])
+    jacobian = JacobianLens(**provenance(model), n_layers=3, rows=("L0", "L1"), matrix=matrix)
+    ax = jacobian.plot()
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.sqrt(32) * np.array([1, 2]), rtol=1e-6)
+
+
+def test_a_picture_as_bytes_leaves_no_figure_open(lens: Any) -> None:
+    before = plt.get_fignums()
+    assert png(lens).startswith(b"\x89PNG")
+    assert plt.get_fignums() == before
+
+
+def test_it_draws_where_it_is_told_to(lens: Any) -> None:
+    ax = plt.subplots()[1]
+    assert lens.plot(ax=ax) is ax
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        (" Mary", "·Mary"),
+        ("\n", "↵"),
+        ("\x00", r"\x00"),
+        ("$x$", r"\$x\$"),
+        ("internationally", "internati…"),
+    ],
+)
+def test_tokens_are_written_so_that_they_can_be_seen(token: str, shown: str) -> None:
+    assert shown_token(token) == shown

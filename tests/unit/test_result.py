@@ -1,0 +1,180 @@
+"""The base of all results: arrays and axes, saving and loading, drawing, provenance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.lens_models import PROMPT, words_model
+from workbench.result import Arrays, Result, axes, provenance
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part(Arrays):
+    name: str
+    scores: np.ndarray = axes("pos head")
+    ranks: np.ndarray | None = axes("pos", np.int32, optional=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sample(Result):
+    parts: tuple[Part, ...]
+    sets: dict[str, tuple[str, ...]]
+    note: str | None
+    values: np.ndarray = axes("batch pos")
+
+    def to_frame(self) -> pd.DataFrame:
+        return pd.DataFrame({"value": self.values.reshape(-1)})
+
+
+class Other(Sample):
+    pass
+
+
+BASE = {
+    "model": "tiny", "revision": "local", "versions": {"torch": "2"}, "seed": 3,
+    "tokens": (("a", " b"), ("c",)),
+}  # fmt: skip
+
+
+def sample(**changes: object) -> Sample:
+    part = Part("first", np.arange(6.0).reshape(3, 2), ranks=np.arange(3))
+    given = {
+        **BASE, "parts": (part, Part("second", np.ones((1, 1)))), "sets": {"French": (" chat",)},
+        "note": None, "values": np.array([[1.5, np.nan]]),
+    }  # fmt: skip
+    return Sample(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_arrays_are_cast_and_cannot_be_written_to() -> None:
+    result = sample(values=[[1, 2]])
+    assert result.values.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        result.values[0, 0] = 5
+    with pytest.raises(FrozenInstanceError):
+        result.seed = 4  # type: ignore[misc]
+
+
+def test_the_callers_own_array_stays_writable_and_apart() -> None:
+    mine = np.zeros((1, 2), np.float32)
+    result = sample(values=mine)
+    mine[0, 0] = 7
+    assert result.values[0, 0] == 0
+
+
+def test_an_array_of_another_number_of_axes_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Sample.values has the axes \(batch, pos\); .*\(3,\)"):
+        sample(values=np.zeros(3))
+
+
+def test_arrays_that_disagree_about_an_axis_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="Part.scores has 3 along 'pos', ranks has 2; arrays of one"
+    ):
+        Part("x", np.zeros((3, 2)), ranks=np.zeros(2))
+
+
+def test_a_saved_result_comes_back_the_same(tmp_path: Path) -> None:
+    before = sample()
+    path = before.save(tmp_path / "deep" / "one")
+    after = Sample.load(tmp_path / "deep" / "one")
+    assert path == tmp_path / "deep" / "one.json"
+    assert (after.model, after.versions, after.seed, after.tokens) == tuple(
+        BASE[name] for name in ("model", "versions", "seed", "tokens")
+    )
+    assert after.sets == before.sets and after.note is None
+    assert [part.name for part in after.parts] == ["first", "second"]
+    np.testing.assert_array_equal(after.parts[0].ranks, before.parts[0].ranks)
+    assert after.parts[0].ranks is not None and after.parts[0].ranks.dtype == np.int32
+    assert after.parts[1].ranks is None
+    np.testing.assert_array_equal(after.values, before.values)
+
+
+@given(
+    tokens=st.lists(st.lists(st.text(), max_size=4), max_size=3),
+    values=st.lists(st.floats(width=32, allow_nan=True), max_size=6),
+)
+def test_any_text_and_any_numbers_survive_saving(
+    tmp_path_factory: pytest.TempPathFactory, tokens: list[list[str]], values: list[float]
+) -> None:
+    stem = tmp_path_factory.getbasetemp() / "any"
+    before = sample(tokens=tuple(map(tuple, tokens)), values=np.array([values], np.float32))
+    before.save(stem)
+    after = Sample.load(stem)
+    assert after.tokens == before.tokens
+    np.testing.assert_array_equal(after.values, before.values)
+
+
+def test_either_files_name_loads_both(tmp_path: Path) -> None:
+    sample().save(tmp_path / "one")
+    assert Sample.load(tmp_path / "one.json").model == "tiny"
+    assert Sample.load(tmp_path / "one.safetensors").model == "tiny"
+
+
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_a_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
+    sample().save(tmp_path / "one")
+    (tmp_path / f"one.{suffix}").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=rf"one\.{suffix} is missing. Give load\(\) the path"
+    ):
+        Sample.load(tmp_path / "one")
+
+
+def test_a_file_of_another_class_is_refused(tmp_path: Path) -> None:
+    sample().save(tmp_path / "one")
+    with pytest.raises(ValueError, match=r"holds a Sample, not a Other; read it with Sample.load"):
+        Other.load(tmp_path / "one")
+
+
+def test_a_file_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    path = sample().save(tmp_path / "one")
+    text = json.loads(path.read_text())
+    path.write_text(json.dumps({**text, "workbench": 99}))
+    with pytest.raises(ValueError, match="has format 99; this workbench reads .* Update workbench"):
+        Sample.load(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"class": "Sample"}'])
+def test_a_file_that_save_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
+    path = sample().save(tmp_path / "one")
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"is not a result that save\(\) wrote"):
+        Sample.load(path)
+
+
+def test_what_is_no_plain_data_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="sets/odd is <object"):
+        sample(sets={"odd": object()}).save(tmp_path / "one")
+
+
+def test_the_repr_is_short_and_the_same_on_every_run() -> None:
+    assert repr(sample()) == repr(sample()) == "Sample(tiny: 2 prompts, 3 tokens)"
+
+
+def test_a_result_that_cannot_be_drawn_warns_and_is_shown_as_text() -> None:
+    with pytest.warns(UserWarning, match="Sample could not be drawn: TypeError.*has no picture"):
+        bundle = sample()._repr_mimebundle_()
+    assert bundle == {"text/plain": "Sample(tiny: 2 prompts, 3 tokens)"}
+
+
+def test_a_result_without_views_says_what_to_use_instead() -> None:
+    with pytest.raises(TypeError, match=r"Sample has no interactive view; draw it with plot"):
+        sample().widget()
+    with pytest.raises(TypeError, match=r"Sample has no picture; use to_frame"):
+        sample().plot()
+
+
+def test_provenance_names_the_model_and_the_libraries() -> None:
+    model = words_model()
+    found = provenance(model, model.tokens(PROMPT), seed=5)
+    assert found["model"] == "words" and found["seed"] == 5
+    assert found["tokens"][0][:2] == ("When", " Mary")
+    assert {"workbench", "torch", "transformers", "nnsight"} == set(found["versions"])

@@ -1,0 +1,49 @@
+"""Tokenizers of the kinds that models have, built here so that no test needs the Hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+WORD = r" ?\w+| ?[^\w\s]"
+
+
+def words_of(*texts: str) -> list[str]:
+    """The words and marks of texts, each with the space before it."""
+    return [word for text in texts for word in re.findall(WORD, text)]
+
+
+def byte_level(
+    texts: Iterable[str], *, size: int = 4000, single_digits: bool = False
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer as GPT-2's, whose merges are learnt from the texts."""
+    tokenizer = Tokenizer(models.BPE())
+    byte = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte]) if single_digits else byte
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    end = "<|endoftext|>"
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=end, eos_token=end)
+
+
+def whole_words(words: Iterable[str], *, n_other: int = 0) -> PreTrainedTokenizerFast:
+    """A vocabulary of whole words, each with its leading space; anything else is unknown.
+
+    n_other: how many further words the vocabulary holds.
+    """
+    names = ["<unk>", *dict.fromkeys(words), *(f" other{i}" for i in range(n_other))]
+    vocabulary = {name: i for i, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")

@@ -1,0 +1,237 @@
+"""The live logit lens: a prompt box over a grid that follows what is typed."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import html
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from ..methods.lens_panel import Translator
+from ..methods.logit_lens import LogitLens
+from ..methods.logit_lens import logit_lens as compute
+from ..methods.targets import Target, Targets, token_id
+from ..model import Model
+from ..views import grid_data
+from ..widgets import TokenGrid, page
+
+#: Seconds to wait for the next keystroke before the model runs.
+PAUSE = 0.02
+LARGEST_K = 50
+#: Words between commas, and among them those in quotation marks.
+_QUOTED = r"""'(?:[^'\\]|\\.)+'|"(?:[^"\\]|\\.)+\""""
+_WORD = re.compile(rf"\s*({_QUOTED}|[^,]+?)\s*(?:,|$)")
+PROMPT = "When Mary and John went to the store, John gave a drink to"
+
+
+class LiveLogitLens(ipywidgets.VBox):
+    """A prompt, its options and a `TokenGrid`; each change runs the model and redraws the grid.
+
+    result: the last `LogitLens` that worked. grid: the `TokenGrid`, whose toolbar has the
+    choice of lens, component, quantity and colours. prompt: the text; setting it runs the model
+    too. message: why the last change could not be shown, else "".
+
+    What cannot be run (an empty prompt, one that is too long, a target of several tokens) is
+    said in words above the grid, which then keeps the last prompt that worked, dimmed.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        prompt: str,
+        *,
+        k: int,
+        targets: Targets,
+        foils: Targets,
+        prepend_bos: bool | None,
+        **options: Any,
+    ) -> None:
+        self.model, self._options = model, options
+        self.result: LogitLens = compute(
+            model, prompt, k=k, targets=targets, foils=foils, prepend_bos=prepend_bos, **options
+        )
+        self.grid = TokenGrid(**grid_data(self.result))
+        self._pending: asyncio.TimerHandle | None = None
+        bos = model.tokenizer.bos_token
+        wide = ipywidgets.Layout(width="auto", flex="1 1 12em")
+        narrow = ipywidgets.Layout(width="9em")
+        described = {"description_width": "initial"}
+        self._prompt = ipywidgets.Textarea(
+            prompt,
+            rows=2,
+            placeholder="Text for the model to read",
+            layout=ipywidgets.Layout(width="100%"),
+        )
+        self._targets = ipywidgets.Text(
+            written(self.result.targets),
+            description="targets",
+            placeholder="Mary, John",
+            layout=wide,
+            style=described,
+        )
+        self._foils = ipywidgets.Text(
+            written(self.result.foils),
+            description="foils",
+            placeholder="one, or one a target",
+            layout=wide,
+            style=described,
+        )
+        self._k = ipywidgets.BoundedIntText(
+            k,
+            min=1,
+            max=max(k, min(LARGEST_K, model.spec.d_vocab)),
+            description="top",
+            layout=narrow,
+            style=described,
+        )
+        self._start = ipywidgets.Checkbox(
+            bos is not None and self.result.tokens[0][:1] == (bos,),
+            description="start token",
+            disabled=bos is None,
+            indent=False,
+            layout=narrow,
+        )
+        self._message = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0 0 0 2px"))
+        self.message = ""
+        for control in (self._prompt, self._targets, self._foils, self._k, self._start):
+            control.observe(self._changed, names="value")
+        options_row = ipywidgets.HBox(
+            [self._targets, self._foils, self._k, self._start],
+            layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
+        )
+        super().__init__([self._prompt, options_row, self._message, self.grid])
+
+    @property
+    def prompt(self) -> str:
+        """The text that is typed now."""
+        return self._prompt.value
+
+    @prompt.setter
+    def prompt(self, text: str) -> None:
+        self._prompt.value = text
+
+    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
+        """The grid as it is now, as one self-contained HTML page; written to `path` if given."""
+        text = page(self.grid, title or repr(self.result))
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def __repr__(self) -> str:
+        return f"LiveLogitLens({self.result!r})"
+
+    def _changed(self, change: Any) -> None:
+        """Run soon: keystrokes that have come in meanwhile make one run, with the last of them."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel, so nothing further can come in
+            self._run()
+            return
+        if self._pending is not None:
+            self._pending.cancel()
+        self.grid.status = "running…"
+        self._pending = loop.call_later(PAUSE, self._run)
+
+    def _run(self) -> None:
+        self._pending = None
+        self.grid.status = "running…"
+        try:
+            start = None if self._start.disabled else self._start.value
+            result = compute(
+                self.model,
+                self._prompt.value,
+                k=self._k.value,
+                targets=read(self.model.tokenizer, self._targets.value),
+                foils=read(self.model.tokenizer, self._foils.value),
+                prepend_bos=start,
+                **self._options,
+            )
+            # A fresh result clears the status.
+            self.grid.update(**grid_data(result))
+        except KeyboardInterrupt:
+            self._say("The run was interrupted.")
+        except Exception as error:  # whatever went wrong is said in place; a callback has no cell
+            self._say(str(error) or repr(error))
+        else:
+            self.result = result
+            self._say("")
+
+    def _say(self, message: str) -> None:
+        self.message = message
+        red = "color: var(--jp-error-color1, #c62828)"
+        text = html.escape(message)
+        self._message.value = f'<span role="alert" style="{red}">{text}</span>' if message else ""
+        if message:
+            self.grid.status = "error: this is the last prompt that worked"
+
+
+def written(tokens: Sequence[str]) -> str:
+    """Tokens as the text of a box: words with a leading space bare, others in quotation marks."""
+    bare = [
+        token[1:] if token[:1] == " " and _plain(token[1:]) else repr(token) for token in tokens
+    ]
+    return ", ".join(bare)
+
+
+def read(tokenizer: Any, text: str) -> list[str]:
+    """The tokens of a box: words between commas.
+
+    A bare word is taken with its leading space where that is one token, else as it is; a word in
+    quotation marks is taken literally, with Python's escapes. Raises `ValueError` for a word of
+    several tokens.
+    """
+    out = []
+    for word in filter(None, (part.strip() for part in _WORD.findall(text))):
+        quoted = re.fullmatch(_QUOTED, word)
+        choices = [ast.literal_eval(word)] if quoted else [f" {word}", word]
+        errors = []
+        for choice in choices:
+            try:
+                token_id(tokenizer, choice)
+            except ValueError as error:
+                errors.append(error)
+            else:
+                out.append(choice)
+                break
+        else:
+            raise errors[0]
+    return out
+
+
+def _plain(word: str) -> bool:
+    return bool(word) and word == word.strip() and "," not in word and word[0] not in "'\""
+
+
+def logit_lens(
+    model: Model,
+    prompt: str = PROMPT,
+    *,
+    component: str | Sequence[str] = "resid_post",
+    k: int = 10,
+    targets: Targets = None,
+    foils: Targets = None,
+    token_sets: Mapping[str, Sequence[Target]] | None = None,
+    lens: Translator | Sequence[Translator | None] | None = None,
+    prepend_bos: bool | None = None,
+) -> LiveLogitLens:
+    """A prompt box over a `TokenGrid`: every change runs the model, as a `LiveLogitLens`.
+
+    The options are those of the method `logit_lens` and what the controls begin with. Raises what
+    that method raises where the first prompt cannot be run; later trouble is shown in place.
+    """
+    return LiveLogitLens(
+        model,
+        prompt,
+        component=component,
+        k=k,
+        targets=targets,
+        foils=foils,
+        token_sets=token_sets,
+        lens=lens,
+        prepend_bos=prepend_bos,
+    )

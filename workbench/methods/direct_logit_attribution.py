@@ -1,0 +1,249 @@
+"""Direct logit attribution: how much each component adds to a logit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..model import Model, Prompts, Run
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tokens import Positions, token_strings
+from .places import Places
+from .targets import Targets, foil_ids, token_ids
+from .writers import Writer, Writers, sites_to_read, tolerance, writers_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DirectLogitAttribution(Result):
+    """What each component adds to the logit of each target, or to target minus foil.
+
+    components: "embed", then each layer's heads ("L0H0") and the bias of their projection
+    ("L0.attn_bias"), or its attention as one ("L0.attn_out"), and its MLP ("L0.mlp_out"); last
+    "norm_bias" and "unembed_bias". contributions sum over them to `logits` but for `error`,
+    which is what single precision lost on the way; both are in logits.
+
+    logits: what the unembedding gave, before any soft-cap. soft_cap: the cap that the model
+    then applies, None where it has none. positions: (batch, pos), -1 past the end of a shorter
+    prompt, where the other arrays hold NaN. targets, foils: strings; foils are empty or pair
+    with the targets.
+    """
+
+    components: tuple[str, ...]
+    targets: tuple[str, ...]
+    foils: tuple[str, ...]
+    soft_cap: float | None
+    layers: np.ndarray = axes("component", np.int32)
+    positions: np.ndarray = axes("batch pos", np.int32)
+    contributions: np.ndarray = axes("batch component pos target")
+    logits: np.ndarray = axes("batch pos target")
+    error: np.ndarray = axes("batch pos target")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n = self.contributions.shape[1]
+        if len(self.components) != n:
+            raise ValueError(f"Each of the {n} components has a name; got {len(self.components)}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each number is about: a target, or "target − foil"."""
+        if not self.foils:
+            return self.targets
+        return tuple(f"{t} − {f}" for t, f in zip(self.targets, self.foils, strict=True))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a contribution: prompt, pos, token, target, foil (where given), component, layer
+        (-1 for the embedding, the number of layers for the final biases), contribution (logits).
+        """
+        import pandas as pd
+
+        lines = []
+        for (b, c, p, t), value in np.ndenumerate(self.contributions):
+            at = int(self.positions[b, p])
+            if at < 0:
+                continue
+            line = {"prompt": b, "pos": at, "token": self.tokens[b][at], "target": self.targets[t]}
+            line |= {"foil": self.foils[t]} if self.foils else {}
+            lines.append(
+                line
+                | {
+                    "component": self.components[c],
+                    "layer": int(self.layers[c]),
+                    "contribution": float(value),
+                }
+            )
+        return pd.DataFrame(lines)
+
+    def _facts(self) -> str:
+        return (
+            f"{', '.join(map(repr, self.names))} at {self.positions.shape[1]} positions, "
+            f"{len(self.components)} components"
+        )
+
+
+def direct_logit_attribution(
+    model: Model,
+    prompt: Prompts,
+    targets: Targets,
+    *,
+    foils: Targets = None,
+    positions: Positions = "last",
+    heads: bool = True,
+    prepend_bos: bool | None = None,
+) -> DirectLogitAttribution:
+    """How much each component adds to a target's logit, as a `DirectLogitAttribution`.
+
+    Every component's output goes through the final norm, held at the scale it has in this run, and
+    the unembedding, so that the parts add up to the logit. targets: tokens, each a text that is one
+    token or an id. foils: one for each target or one for all; then the logit difference
+    target − foil is split. positions: which positions of each prompt. heads: each head by itself,
+    or the attention of a layer as one. prepend_bos: as in `Model.tokens`.
+
+    Where a norm follows the attention output (Gemma 2, OLMo 2), a head counts with the scale that
+    norm has in this run. Where logits are soft-capped, the logit before the cap is split.
+
+    Raises `ValueError` for a target of several tokens, for a read-out that cannot be split, and for
+    heads that do not add up; `IndexError` for a position out of range.
+
+    Source: Elhage et al., "A Mathematical Framework for Transformer Circuits" (2021).
+    """
+    import torch
+
+    target_list = token_ids(model.tokenizer, targets)
+    if not target_list:
+        raise ValueError(
+            "A logit is split for at least one target; got none. Write for example targets=' Mary'."
+        )
+    foil_list = foil_ids(model.tokenizer, foils, len(target_list))
+    tokens = model.tokens(prompt, prepend_bos=prepend_bos)
+    places = Places.of(tokens, positions)
+    parts = _parts(model, heads)
+    with torch.no_grad():
+        run = model.run(tokens, read=sorted(_sites(parts, model.spec.n_layers)), logits_at=())
+        split = _Split(model, run, places, target_list, foil_list)
+        contributions = torch.stack([*map(split.contribution, parts), *split.biases()], 1)
+        logits = split.logits()
+    error = logits - contributions.sum(1)
+    _check(model, error, logits)
+
+    def text(ids: list[int]) -> tuple[str, ...]:
+        return tuple(token_strings(model.tokenizer, ids))
+
+    def spread(flat: torch.Tensor) -> np.ndarray:
+        return places.spread(flat.cpu().numpy())
+
+    last = model.spec.n_layers
+    return DirectLogitAttribution(
+        **provenance(model, tokens),
+        components=(*(part.label for part in parts), "norm_bias", "unembed_bias"),
+        targets=text(target_list),
+        foils=text(foil_list),
+        soft_cap=model.spec.soft_cap,
+        layers=np.array([*(part.layer for part in parts), last, last], np.int32),
+        positions=places.positions,
+        contributions=spread(contributions).swapaxes(1, 2),
+        logits=spread(logits),
+        error=spread(error),
+    )
+
+
+@dataclass(frozen=True)
+class AttentionBias:
+    """What a layer's attention adds besides its heads: the bias of its output projection."""
+
+    label: str
+    layer: int
+
+
+def _parts(model: Model, heads: bool) -> list[Writer | AttentionBias]:
+    """Everything that is added to the residual stream, in the order of a pass."""
+    parts: list[Writer | AttentionBias] = [Writer("embed", Site("resid_pre", 0))]
+    for layer in range(model.spec.n_layers):
+        if heads:
+            parts += writers_of(model, f"L{layer}.z")
+            if bool(model.weight("b_O", layer).any()):
+                parts.append(AttentionBias(f"L{layer}.attn_bias", layer))
+        else:
+            parts.append(Writer(f"L{layer}.attn_out", Site("attn_out", layer)))
+        parts.append(Writer(f"L{layer}.mlp_out", Site("mlp_out", layer)))
+    return parts
+
+
+def _sites(parts: list[Writer | AttentionBias], n_layers: int) -> set[Site]:
+    read = sites_to_read(part for part in parts if isinstance(part, Writer))
+    return read | {Site("resid_post", n_layers - 1), Site("ln_final")}
+
+
+class _Split:
+    """One run's final residual stream, with the norm held still, as directions to project on.
+
+    Sums are in double precision on the CPU: parts are large beside the logit they add up to.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        run: Run,
+        places: Places,
+        targets: list[int],
+        foils: list[int],
+    ) -> None:
+
+        self._writers = Writers(model, run, places.rows, places.columns)
+        norm = model.norm("ln_final")
+        assert norm is not None
+        self._scale, self._bias = model.spec.logit_scale, norm.bias.double().cpu()
+        self._normed = run["ln_final"][places.rows, places.columns].double().cpu()
+        # What a unit of the normed stream adds to each target (minus its foil): (d_model, target).
+        self._unembed = _difference(model.weight("W_U"), targets, foils)
+        self._unembed_bias = _difference(model.weight("b_U"), targets, foils)
+        last = Site("resid_post", model.spec.n_layers - 1)
+        resid = run[last][places.rows, places.columns].double().cpu()
+        # The norm held still: what it divides by in this run, whatever the part it is given.
+        held = 1 / norm.scale(resid)[..., 0]
+        # Centring a vector and then projecting it is projecting it on the centred direction.
+        weighted = norm.weight.double().cpu()[:, None] * self._unembed
+        direction = norm.center(weighted.T).T
+        self._directions = self._scale * held[:, None, None] * direction
+
+    def contribution(self, part: Writer | AttentionBias) -> torch.Tensor:
+        """(pos, target)"""
+        import torch
+
+        if isinstance(part, Writer):
+            vector = self._writers.vector(part)
+        else:
+            vector = self._writers.attention_bias(part.layer)
+        return torch.einsum("pm,pmt->pt", vector.double().cpu(), self._directions)
+
+    def biases(self) -> list[torch.Tensor]:
+        """The biases of the final norm and of the unembedding, (pos, target) each."""
+        shape = (len(self._normed), self._unembed.shape[1])
+        both = (self._bias @ self._unembed, self._unembed_bias)
+        return [(self._scale * bias).expand(shape) for bias in both]
+
+    def logits(self) -> torch.Tensor:
+        """(pos, target): what the unembedding gives, before any soft-cap."""
+        return self._scale * (self._normed @ self._unembed + self._unembed_bias)
+
+
+def _difference(weights: torch.Tensor, targets: list[int], foils: list[int]) -> torch.Tensor:
+    chosen = weights[..., targets].double()
+    return (chosen - weights[..., foils].double() if foils else chosen).cpu()
+
+
+def _check(model: Model, error: torch.Tensor, logits: torch.Tensor) -> None:
+    worst, largest = float(error.abs().max()), float(logits.abs().max())
+    if worst > 16 * tolerance(model.weight("W_U").dtype) * max(largest, 1.0):
+        raise ValueError(
+            f"The components of {model.spec.name} do not add up to its logits (off by "
+            f"{worst:.2g}), so its "
+            "residual stream is no plain sum. Read single components with logit_lens."
+        )

@@ -1,0 +1,251 @@
+"""Result: the frozen base of what every method returns."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import types
+import typing
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Written into every file; a file with a larger number was made by a newer workbench.
+FORMAT = 1
+
+
+def axes(names: str, dtype: Any = np.float32, *, optional: bool = False) -> Any:
+    """A dataclass field that holds a numpy array: its axes, separated by spaces, and its type."""
+    info = {"axes": tuple(names.split()), "dtype": np.dtype(dtype)}
+    return field(default=None, metadata=info, kw_only=True) if optional else field(metadata=info)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Arrays:
+    """Frozen data whose array fields are declared with `axes`.
+
+    Arrays are cast to the declared type and made read-only. Raises `ValueError` where an array has
+    another number of axes than declared, or where two arrays disagree about the length of an axis.
+    """
+
+    def __post_init__(self) -> None:
+        lengths: dict[str, tuple[int, str]] = {}
+        for f in dataclasses.fields(self):
+            if "axes" not in f.metadata or getattr(self, f.name) is None:
+                continue
+            given = np.asarray(getattr(self, f.name))
+            array = given.astype(f.metadata["dtype"], copy=given.flags.writeable)
+            names = f.metadata["axes"]
+            if array.ndim != len(names):
+                raise ValueError(
+                    f"{type(self).__name__}.{f.name} has the axes ({', '.join(names)}); "
+                    f"got an array of shape {array.shape}."
+                )
+            for name, n in zip(names, array.shape, strict=True):
+                first, where = lengths.setdefault(name, (n, f.name))
+                if first != n:
+                    raise ValueError(
+                        f"{type(self).__name__}.{where} has {first} along {name!r}, {f.name} has "
+                        f"{n}; "
+                        "arrays of one result agree about their axes."
+                    )
+            array.setflags(write=False)
+            object.__setattr__(self, f.name, array)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Arrays):
+    """What a method found, as plain numbers that no longer need the model.
+
+    model, revision: the model's name and revision. versions: of workbench, torch, transformers and
+    the backend's library. seed: of anything random, None where nothing was. tokens: for each prompt
+    its token strings. Arrays are numpy on the CPU; their axes stand at each field.
+
+    The last line of a cell draws the result: as a widget, else as a picture. If drawing fails, a
+    warning says why and the plain text is shown.
+    """
+
+    model: str
+    revision: str
+    versions: dict[str, str]
+    seed: int | None
+    tokens: tuple[tuple[str, ...], ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The result as a table in long form. Each method documents its columns."""
+        raise TypeError(f"{type(self).__name__} defines no to_frame(); define it in the subclass.")
+
+    def plot(self, **options: Any) -> Any:
+        """The matplotlib Axes of a static picture; options as in `workbench.plots`."""
+        from . import plots
+
+        return plots.plot(self, **options)
+
+    def png(self, **options: Any) -> bytes:
+        """The picture of `plot` as the bytes of a PNG file."""
+        from . import plots
+
+        return plots.png(self, **options)
+
+    def widget(self, **options: Any) -> Any:
+        """The interactive view. Raises `TypeError` for a result that has none."""
+        from . import views
+
+        return views.widget(self, **options)
+
+    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
+        """One self-contained HTML page that needs no network; written to `path` if given."""
+        from . import views
+
+        page = views.page(self, title or repr(self))
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def save(self, path: str | Path) -> Path:
+        """Write `path`.json (everything but the arrays) and `path`.safetensors (the arrays).
+
+        Returns the path of the JSON file. A suffix .json or .safetensors of `path` is dropped.
+        """
+        from safetensors.numpy import save_file
+
+        stem = _stem(path)
+        arrays: dict[str, np.ndarray] = {}
+        body = _pack(self, "", arrays)
+        text = {"workbench": FORMAT, "class": type(self).__name__, "result": body}
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        save_file(arrays, f"{stem}.safetensors")
+        out = Path(f"{stem}.json")
+        out.write_text(json.dumps(text, ensure_ascii=False, indent=1), encoding="utf-8")
+        return out
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The result that `save(path)` wrote.
+
+        Raises `FileNotFoundError` where either file is missing, `ValueError` for a file that is not
+        a result, is a result of another class, or was written in a newer format.
+        """
+        from safetensors.numpy import load_file
+
+        stem = _stem(path)
+        for suffix in ("json", "safetensors"):
+            if not Path(f"{stem}.{suffix}").is_file():
+                raise FileNotFoundError(
+                    f"A saved {cls.__name__} is two files, {stem.name}.json and "
+                    f"{stem.name}.safetensors; "
+                    f"{stem}.{suffix} is missing. Give load() the path that was given to save()."
+                )
+        try:
+            text = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
+            version, name, body = text["workbench"], text["class"], text["result"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{stem}.json is not a result that save() wrote ({error!r})."
+            ) from None
+        if not isinstance(version, int) or version > FORMAT:
+            raise ValueError(
+                f"{stem}.json has format {version}; this workbench reads formats up to {FORMAT}. "
+                "Update workbench."
+            )
+        if name != cls.__name__:
+            raise ValueError(
+                f"{stem}.json holds a {name}, not a {cls.__name__}; read it with {name}.load()."
+            )
+        return _unpack(cls, body, load_file(f"{stem}.safetensors"))
+
+    def _facts(self) -> str:
+        """What `repr` says after the model's name."""
+        n = sum(map(len, self.tokens))
+        return f"{len(self.tokens)} prompt{'s' * (len(self.tokens) != 1)}, {n} tokens"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model}: {self._facts()})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        from . import views
+
+        text = {"text/plain": repr(self)}
+        try:
+            if not views.has_widget(self):
+                return {"image/png": base64.b64encode(self.png()).decode("ascii")} | text
+            return views.widget_bundle(self) | text
+        except Exception as error:  # a cell must show something, whatever went wrong in the view
+            warnings.warn(f"{type(self).__name__} could not be drawn: {error!r}", stacklevel=2)
+            return text
+
+
+def provenance(model: Any, tokens: Any = None, seed: int | None = None) -> dict[str, Any]:
+    """The fields of `Result` that say where a result comes from, for a `Model` and `Tokens`."""
+    spec = model.spec
+    backend = {"nnsight": "nnsight", "transformer_lens": "transformer-lens"}.get(spec.backend)
+    names = ["torch", "transformers", *([backend] if backend else [])]
+    return {
+        "model": spec.name,
+        "revision": spec.revision,
+        "versions": {"workbench": _version()} | {name: metadata.version(name) for name in names},
+        "seed": seed,
+        "tokens": () if tokens is None else tokens.strings,
+    }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("interp-workbench")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _stem(path: str | Path) -> Path:
+    path = Path(path)
+    return path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
+
+
+def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The value as JSON; arrays move to `arrays` and leave their key behind."""
+    if isinstance(value, np.ndarray):
+        arrays[key] = np.ascontiguousarray(value)
+        return {"array": key}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.name: _pack(getattr(value, f.name), f"{key}/{f.name}".lstrip("/"), arrays)
+            for f in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(name): _pack(item, f"{key}/{name}", arrays) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise TypeError(
+        f"A result holds numpy arrays, text, numbers and groups of them; {key} is {value!r}."
+    )
+
+
+def _unpack(kind: Any, value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The value of the annotated type `kind` from what `_pack` made of it."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _unpack(next(a for a in arguments if a is not type(None)), value, arrays)
+    if kind is np.ndarray or origin is np.ndarray:
+        return arrays[value["array"]]
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _unpack(hints[name], item, arrays) for name, item in value.items()})  # type: ignore[operator]
+    if origin is dict:
+        return {name: _unpack(arguments[1], item, arrays) for name, item in value.items()}
+    if origin is tuple and isinstance(value, Sequence):
+        inner = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_unpack(a, item, arrays) for a, item in zip(inner, value, strict=True))
+    return value
