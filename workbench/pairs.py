@@ -1,0 +1,274 @@
+"""Clean and corrupt prompts with their answers and foils, and the check against a tokenizer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from .tokens import token_strings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clean prompt, its corrupt partner, and what may follow.
+
+    On the clean prompt an answer is right; on the corrupt one a foil is, or the answers no longer
+    are. Neither prompt ends with a space: an answer is the token that follows the prompt in
+    tokenise(prompt + answer), and so brings its own.
+
+    Raises `ValueError` where a text is missing, or a word is an answer and a foil.
+    """
+
+    clean: str
+    corrupt: str
+    answers: tuple[str, ...]
+    foils: tuple[str, ...]
+    template: str = ""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("clean", "corrupt"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or not text or text != text.rstrip():
+                raise ValueError(
+                    f"The {name} prompt is a text that does not end with a space; got {text!r}. "
+                    "The space belongs to the answer, ' Paris'."
+                )
+        for name in ("answers", "foils"):
+            words = getattr(self, name)
+            words = (words,) if isinstance(words, str) else tuple(words)
+            if not words or not all(isinstance(word, str) and word for word in words):
+                raise ValueError(f"The {name} are one or more texts; {self.clean!r} has {words!r}.")
+            object.__setattr__(self, name, words)
+        if both := [word for word in self.answers if word in self.foils]:
+            raise ValueError(f"No text is an answer and a foil; {self.clean!r} has {both[0]!r}.")
+
+    @classmethod
+    def read(cls, given: Pair | Mapping[str, Any]) -> Pair:
+        """The pair that a mapping describes, with this class's fields as its keys.
+
+        Raises `ValueError` for a missing or an unknown key.
+        """
+        if isinstance(given, Pair):
+            return given
+        names = [each.name for each in fields(cls)]
+        if not isinstance(given, Mapping) or not {*names[:4]} <= {*given} <= {*names}:
+            keys = list(given) if isinstance(given, Mapping) else given
+            raise ValueError(
+                f"A pair has the keys {', '.join(names[:4])} and perhaps {', '.join(names[4:])}; "
+                f"got {keys!r}."
+            )
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class SetCheck:
+    """Which pairs of a set a tokenizer can use.
+
+    answers, foils: for each pair the ids that may follow its prompts, empty where it fails.
+    failures: pair number → why it fails. left_out: pair number → those of its answers and foils
+    that merge with the end of a prompt, and so are no token of their own.
+    """
+
+    name: str
+    answers: tuple[tuple[int, ...], ...]
+    foils: tuple[tuple[int, ...], ...]
+    failures: Mapping[int, str]
+    left_out: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.answers)
+
+    @property
+    def passing(self) -> tuple[int, ...]:
+        """The numbers of the pairs that pass."""
+        return tuple(i for i in range(self.n_pairs) if i not in self.failures)
+
+    @property
+    def fits(self) -> bool:
+        """Whether half of the pairs pass, and at least 8 of them (all, where there are fewer)."""
+        return len(self.passing) >= max(self.n_pairs / 2, min(8, self.n_pairs))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a pair: whether it passes, and why not."""
+        import pandas as pd
+
+        why = [self.failures.get(i, "") for i in range(self.n_pairs)]
+        return pd.DataFrame({"passes": [not each for each in why], "why_not": why}).rename_axis(
+            "pair"
+        )
+
+    def __repr__(self) -> str:
+        text = f"{self.name}: {len(self.passing)} of {self.n_pairs} pairs pass"
+        if self.failures:
+            first = min(self.failures)
+            text += f" (pair {first} fails: {self.failures[first]})"
+        if self.left_out:
+            first, words = next(iter(self.left_out.items()))
+            text += (
+                f", {len(self.left_out)} without some of their words (pair {first}: {words[0]!r})"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs that are written for one kind of vocabulary.
+
+    whole_words: the set needs a tokenizer in which every word of the prompts, the answers and the
+    foils is one token.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+    whole_words: bool = False
+    note: str = ""
+
+    def check(
+        self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None
+    ) -> SetCheck:
+        """Which pairs this tokenizer can use, why the others fail, and the ids that may follow.
+
+        max_length: how many tokens the model reads, None for any number.
+        """
+        ids = _Encoder(tokenizer, self.pairs)
+        answers: list[tuple[int, ...]] = []
+        foils: list[tuple[int, ...]] = []
+        failures: dict[int, str] = {}
+        left_out: dict[int, tuple[str, ...]] = {}
+        for i, pair in enumerate(self.pairs):
+            try:
+                found = _follow(ids, pair, self.whole_words, max_length)
+            except _Fails as reason:
+                failures[i] = str(reason)
+                found = (), (), ()
+            answers.append(found[0])
+            foils.append(found[1])
+            if found[2]:
+                left_out[i] = found[2]
+        return SetCheck(self.name, tuple(answers), tuple(foils), failures, left_out)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        return f"PairSet({self.name!r}, {len(self)} pairs)"
+
+
+def read_sets(given: Iterable[Mapping[str, Any]]) -> tuple[PairSet, ...]:
+    """The sets of a task file, named after their vocabulary: "english", "english-2"."""
+    seen: Counter[str] = Counter()
+    sets = []
+    for each in given:
+        name = each["vocabulary"]
+        seen[name] += 1
+        sets.append(
+            PairSet(
+                name if seen[name] == 1 else f"{name}-{seen[name]}",
+                tuple(map(Pair.read, each["pairs"])),
+                each["whole_words"],
+                each.get("note", ""),
+            )
+        )
+    return tuple(sets)
+
+
+class _Fails(Exception):
+    """Why a pair cannot be used with a tokenizer."""
+
+
+class _Encoder:
+    """The ids of every text of some pairs, made in one call, and the text of each id."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> None:
+        prompts = {prompt for pair in pairs for prompt in (pair.clean, pair.corrupt)}
+        follow = {p.clean + word for p in pairs for word in (*p.answers, *p.foils)}
+        follow |= {p.corrupt + word for p in pairs for word in (*p.answers, *p.foils)}
+        texts = sorted(prompts | follow)
+        encoded = tokenizer(texts, return_attention_mask=False, verbose=False).input_ids
+        self._ids = dict(zip(texts, map(tuple, encoded), strict=True))
+        used = sorted({i for row in self._ids.values() for i in row})
+        self.strings = dict(zip(used, token_strings(tokenizer, used), strict=True))
+        self.unknown = tokenizer.unk_token_id
+        self.unknown_text = tokenizer.unk_token
+
+    def __getitem__(self, text: str) -> tuple[int, ...]:
+        ids = self._ids[text]
+        if self.unknown in ids and str(self.unknown_text) not in text:
+            raise _Fails(f"{text!r} has a part that the vocabulary lacks")
+        return ids
+
+    def split_word(self, ids: Sequence[int]) -> str | None:
+        """The first word that ids cut into several tokens, None where each word is one token."""
+        texts = [self.strings[i] for i in ids]
+        for i, (left, right) in enumerate(zip(texts, texts[1:], strict=False), 1):
+            if left[-1:].isalnum() and right[:1].isalnum():
+                start = re.findall(r"[^\W_]+$", "".join(texts[:i]))
+                end = re.findall(r"^[^\W_]+", "".join(texts[i:]))
+                return "".join(start + end)
+        return None
+
+
+def _follow(
+    ids: _Encoder, pair: Pair, whole_words: bool, max_length: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """The ids of a pair's answers and foils, and the words left out. Raises `_Fails`."""
+    clean, corrupt = ids[pair.clean], ids[pair.corrupt]
+    if len(clean) != len(corrupt):
+        raise _Fails(f"clean has {len(clean)} tokens and corrupt {len(corrupt)}")
+    if clean == corrupt:
+        raise _Fails("clean and corrupt are the same tokens")
+    if max_length is not None and len(clean) > max_length:
+        raise _Fails(f"it has {len(clean)} tokens and the model reads at most {max_length}")
+    if whole_words:
+        _check_whole(ids, pair)
+    answers, lost_answers = _next_ids(ids, pair, pair.answers)
+    foils, lost_foils = _next_ids(ids, pair, pair.foils)
+    if both := [i for i in foils if i in answers]:
+        raise _Fails(
+            f"the answer {answers[both[0]]!r} and the foil {foils[both[0]]!r} start with the same "
+            f"token {ids.strings[both[0]]!r}"
+        )
+    return tuple(answers), tuple(foils), lost_answers + lost_foils
+
+
+def _check_whole(ids: _Encoder, pair: Pair) -> None:
+    for prompt in (pair.clean, pair.corrupt):
+        for word in (*pair.answers, *pair.foils):
+            if split := ids.split_word(ids[prompt + word]):
+                raise _Fails(f"the word {split!r} is split into several tokens")
+
+
+def _next_ids(
+    ids: _Encoder, pair: Pair, words: tuple[str, ...]
+) -> tuple[dict[int, str], tuple[str, ...]]:
+    """The token that follows both prompts, for each word, and the words that have none.
+
+    Where a word merges with the end of a prompt (" 17" + "76" may be the one token " 1776"), no
+    token of its own follows the prompt. Of several answers such words are left out, up to half.
+    """
+    found: dict[int, str] = {}
+    lost = []
+    for word in words:
+        following = set()
+        for prompt in (pair.clean, pair.corrupt):
+            row, whole = ids[prompt], ids[prompt + word]
+            kept = whole[: len(row)] == row and len(whole) > len(row)
+            following.add(whole[len(row)] if kept else None)
+        if None in following:
+            lost.append(word)
+        elif len(following) > 1:
+            raise _Fails(f"{word!r} is another token after the corrupt prompt")
+        else:
+            found.setdefault(following.pop(), word)
+    if len(lost) > len(words) / 2:
+        raise _Fails(f"the prompt's own tokens change when {lost[0]!r} follows {pair.clean!r}")
+    return found, tuple(lost)

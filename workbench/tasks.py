@@ -1,0 +1,296 @@
+"""Tasks: what a model must do, as clean and corrupt prompts with answers, foils and a metric."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from .data import data_path
+from .evaluation import Evaluation
+from .metrics import TASK_METRICS, pad_ids
+from .pairs import Pair, PairSet, SetCheck, read_sets
+from .tokens import Tokens, encode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+    from .model import Model
+
+#: Above this many tokens a vocabulary is of real text: a set of ordinary English comes first there.
+_CLOSED_VOCABULARY = 10_000
+
+
+class TaskDoesNotFit(ValueError):
+    """A tokenizer cannot express a task's pairs."""
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBatch:
+    """A task's examples as one model reads them.
+
+    clean, corrupt: (batch, pos) tokens, row by row of equal length. answer_ids, foil_ids:
+    (batch, k) int64, padded with -1. set: the name of the set they come from.
+    """
+
+    task: str
+    set: str
+    metric_name: str
+    pairs: tuple[Pair, ...]
+    clean: Tokens
+    corrupt: Tokens
+    answer_ids: torch.Tensor
+    foil_ids: torch.Tensor
+
+    @property
+    def labels(self) -> tuple[Mapping[str, Any], ...]:
+        """What each example is labelled with."""
+        return tuple(pair.labels for pair in self.pairs)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return tuple(pair.template for pair in self.pairs)
+
+    def metric(self, logits: torch.Tensor) -> torch.Tensor:
+        """(batch,) the task's metric of logits (batch, 1, d_vocab); positive = more of the answer.
+
+        Ready for `model.run(batch.clean, grad_of=batch.metric, logits_at="last")`.
+        """
+        return TASK_METRICS[self.metric_name](logits, self.answer_ids, self.foil_ids)
+
+    def take(self, rows: Sequence[int]) -> TaskBatch:
+        """The given examples, in that order."""
+        index = list(rows)
+        return replace(
+            self,
+            pairs=tuple(self.pairs[r] for r in index),
+            clean=self.clean.take(index),
+            corrupt=self.corrupt.take(index),
+            answer_ids=self.answer_ids[index],
+            foil_ids=self.foil_ids[index],
+        )
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        return f"TaskBatch({self.task}, {len(self)} examples of {self.set!r}, {self.metric_name})"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model must do: sets of pairs, each for its kind of vocabulary, and one metric.
+
+    n, seed: how many pairs `on` draws, None for all, and the seed of the draw.
+    Raises `ValueError` for a metric that is not one of tasks.
+    """
+
+    name: str
+    sets: tuple[PairSet, ...]
+    metric: str = "logit_difference"
+    title: str = ""
+    question: str = ""
+    source: str = ""
+    n: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.metric not in TASK_METRICS:
+            raise ValueError(
+                f"The metric of a task is one of {', '.join(TASK_METRICS)}; got {self.metric!r}."
+            )
+        if not self.sets or not all(map(len, self.sets)):
+            raise ValueError(f"A task has at least one pair in each set; {self.name!r} has none.")
+        _check_n(self.n)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        pairs: Iterable[Pair | Mapping[str, Any]],
+        *,
+        name: str = "my task",
+        metric: str = "logit_difference",
+        whole_words: bool = False,
+    ) -> Task:
+        """A task of your own pairs: `Pair`s, or mappings with clean, corrupt, answers and foils."""
+        own = tuple(map(Pair.read, pairs))
+        return cls(name, (PairSet("own", own, whole_words),), metric)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of the first set; `sets` has them all."""
+        return self.sets[0].pairs
+
+    def check(self, tokenizer: PreTrainedTokenizerBase) -> tuple[SetCheck, ...]:
+        """For each set, which of its pairs this tokenizer can use and why the others fail."""
+        return tuple(each.check(tokenizer) for each in self.sets)
+
+    def on(
+        self,
+        model: Model | PreTrainedTokenizerBase,
+        *,
+        n: int | None = None,
+        set: str | None = None,
+        prepend_bos: bool | None = None,
+        padding_side: Literal["right", "left"] = "right",
+    ) -> TaskBatch:
+        """The examples as this model, or tokenizer, reads them.
+
+        n: how many pairs, drawn with the task's seed; None keeps to the task's own number. set: the
+        name of a set; None takes the first that fits, sets of ordinary English first where the
+        vocabulary is a large one. prepend_bos, padding_side: as in `Model.tokens`.
+
+        Raises `TaskDoesNotFit` where no set fits or fewer than `n` pairs pass, and `ValueError` for
+        an unknown set. Warns where some pairs of the set are left out.
+        """
+        _check_n(n)
+        run_by: Any = model
+        spec = getattr(model, "spec", None)
+        tokenizer = run_by if spec is None else run_by.tokenizer
+        n_ctx = None if spec is None else spec.n_ctx - bool(prepend_bos)
+        chosen, check = self._choose(tokenizer, set, n_ctx)
+        rows = self._draw(check, self.n if n is None else n)
+        pairs = tuple(chosen.pairs[r] for r in rows)
+
+        if spec is None:
+            longest = tokenizer.model_max_length
+            read = partial(encode, tokenizer, max_length=longest, side=padding_side)
+        else:
+            read = partial(run_by.tokens, padding_side=padding_side)
+        return TaskBatch(
+            self.name,
+            chosen.name,
+            self.metric,
+            pairs,
+            read([pair.clean for pair in pairs], prepend_bos=prepend_bos),
+            read([pair.corrupt for pair in pairs], prepend_bos=prepend_bos),
+            pad_ids([check.answers[r] for r in rows]),
+            pad_ids([check.foils[r] for r in rows]),
+        )
+
+    def _choose(
+        self, tokenizer: PreTrainedTokenizerBase, name: str | None, n_ctx: int | None
+    ) -> tuple[PairSet, SetCheck]:
+        """The set to use and its check. Raises as `on` does."""
+        wanted = [each for each in self.sets if name is None or each.name == name]
+        if not wanted:
+            names = ", ".join(each.name for each in self.sets)
+            raise ValueError(f"The task {self.name} has the sets {names}; got {name!r}.")
+        if len(tokenizer) > _CLOSED_VOCABULARY:
+            wanted.sort(key=lambda each: each.whole_words)
+        failed = []
+        for each in wanted:
+            check = each.check(tokenizer, max_length=n_ctx)
+            if check.fits:
+                return each, check
+            failed.append(repr(check))
+        raise TaskDoesNotFit(
+            f"The task {self.name} fits a tokenizer that can use at least half of a set's pairs, "
+            f"and at least 8; this one ({len(tokenizer)} tokens) fits none: {'; '.join(failed)}. "
+            "Look at task.check(tokenizer), use another of wb.tasks(), or give pairs in this "
+            "tokenizer's words to Task.from_pairs."
+        )
+
+    def _draw(self, check: SetCheck, n: int | None) -> list[int]:
+        """The numbers of the pairs to use, in order: all that pass, or `n` of them."""
+        import numpy as np
+
+        passing = check.passing
+        if check.failures or check.left_out:
+            warnings.warn(
+                f"{self.name} leaves out what this tokenizer splits otherwise: {check!r}.",
+                stacklevel=3,
+            )
+        if n is None:
+            return list(passing)
+        if n > len(passing):
+            raise TaskDoesNotFit(
+                f"{self.name} ({check.name}) has {len(passing)} pairs that fit this tokenizer; "
+                f"got n={n}. Ask for fewer, or leave n out for all of them."
+            )
+        drawn = np.random.default_rng(self.seed).choice(len(passing), size=n, replace=False)
+        return [passing[i] for i in sorted(drawn.tolist())]
+
+    def evaluate(
+        self,
+        model: Model,
+        *,
+        n: int | None = None,
+        set: str | None = None,
+        prepend_bos: bool | None = None,
+        batch_size: int = 32,
+    ) -> Evaluation:
+        """How well a model does the task: the metric of every example, clean and corrupt.
+
+        n, set, prepend_bos: as in `on`. batch_size: how many prompts run together.
+        """
+        import numpy as np
+
+        batch = self.on(model, n=n, set=set, prepend_bos=prepend_bos)
+        values: dict[str, list[Any]] = {"clean": [], "corrupt": []}
+        for start in range(0, len(batch), batch_size):
+            part = batch.take(range(start, min(start + batch_size, len(batch))))
+            for kind, tokens in (("clean", part.clean), ("corrupt", part.corrupt)):
+                logits = model.run(tokens, logits_at="last").logits
+                assert logits is not None
+                values[kind].append(part.metric(logits).detach().float().cpu().numpy())
+        return Evaluation(
+            self.name,
+            batch.set,
+            self.metric,
+            model.spec.name,
+            batch.templates,
+            np.concatenate(values["clean"]),
+            np.concatenate(values["corrupt"]),
+            self.seed,
+        )
+
+    def __repr__(self) -> str:
+        sets = ", ".join(f"{each.name} {len(each)}" for each in self.sets)
+        return f"Task({self.name}: {self.metric}, pairs: {sets})"
+
+
+def task(name: str, *, n: int | None = None, seed: int = 0) -> Task:
+    """The shipped task of that name; `n` pairs of it, drawn with `seed`, where `n` is given.
+
+    Raises `ValueError` for a name that is not one of `tasks()`.
+    """
+    names = _names()
+    if name not in names:
+        raise ValueError(
+            f"The tasks are {', '.join(names)}; got {name!r}. wb.tasks() says what each asks, and "
+            "Task.from_pairs makes one of your own pairs."
+        )
+    file = json.loads(data_path("tasks", f"{name}.json").read_text(encoding="utf-8"))
+    text = {key: file[key] for key in ("metric", "title", "question", "source")}
+    return Task(name, read_sets(file["sets"]), n=n, seed=seed, **text)
+
+
+def tasks() -> pd.DataFrame:
+    """The shipped tasks, one a row: title, sets, n_pairs and question, by name."""
+    import pandas as pd
+
+    all_of_them = [task(name) for name in _names()]
+    return pd.DataFrame(
+        {
+            "title": [each.title for each in all_of_them],
+            "sets": [", ".join(s.name for s in each.sets) for each in all_of_them],
+            "n_pairs": [sum(map(len, each.sets)) for each in all_of_them],
+            "question": [each.question for each in all_of_them],
+        },
+        index=pd.Index([each.name for each in all_of_them], name="task"),
+    )
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in data_path("tasks").glob("*.json"))
+
+
+def _check_n(n: int | None) -> None:
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+        raise ValueError(f"n is a number of pairs, 1 or more, or None for all; got {n!r}.")
