@@ -256,7 +256,8 @@ def _spec(
         # BLOOM's positions have no end; 2048 is what it was trained on.
         n_ctx=next((int(n) for n in lengths if n), 2048),
         dtype=str(parameter.dtype).removeprefix("torch."),
-        device=str(parameter.device),
+        # With the weights on a server, what is sent and what comes back is on the CPU.
+        device="cpu" if parameter.is_meta else str(parameter.device),
         parallel=architecture.parallel,
         logit_scale=architecture.logit_scale,
         soft_cap=architecture.soft_cap,

@@ -1,14 +1,15 @@
 """The logit lens beside TransformerLens's and beside the plain stack-and-unembed.
 
-Run `python -m tests.benchmarks.logit_lens [rounds]`. A model of GPT-2-small's shape with random weights, 128
-tokens, the top 10 at all positions and layers, on the CPU: seconds (medians of turns taken in one
-process), whether the numbers agree, and the memory that each adds.
+Run `python -m tests.benchmarks.logit_lens [rounds]`. A model of GPT-2-small's shape with random
+weights, 128 tokens, the top 10 at all positions and layers, on the CPU: seconds (medians of turns
+taken in one process), whether the numbers agree, and the memory that each adds.
 """
 
 from __future__ import annotations
 
 import gc
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -22,6 +23,13 @@ import torch
 
 N_TOKENS, K = 128, 10
 N_WORDS = 50257
+OURS = {
+    "workbench, top 10": (),
+    "workbench, with entropy and KL": ("entropy", "kl"),
+    "workbench, with all measures": ("entropy", "kl", "tracks"),
+}
+THEIRS, PLAIN = "TransformerLens logit_lens", "plain stack and unembed"
+WAYS = (*OURS, THEIRS, PLAIN)
 
 
 def save_model(folder: Path) -> None:
@@ -80,61 +88,80 @@ def added_memory(call: Callable[[], Any]) -> int:
     return peak - start
 
 
-def main(rounds: int = 7) -> None:
+def way(name: str, folder: Path) -> Callable[..., Any]:
+    """One of `WAYS` as a call on the model in the folder, with the number of tokens to read."""
     import transformers
-    from transformer_lens.tools.analysis import logit_lens as theirs
-    from transformers import GPT2LMHeadModel
-
-    from workbench.loading import load
-    from workbench.methods.logit_lens import logit_lens as ours
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    ids = torch.randint(1, N_WORDS, (1, N_TOKENS), generator=torch.Generator().manual_seed(0))
+    if name == PLAIN:
+        hf_model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+        return lambda n=N_TOKENS: plain(hf_model, ids[:, :n])
+    from workbench.loading import load
+
+    if name == THEIRS:
+        from transformer_lens.tools.analysis import logit_lens as theirs
+
+        bridge = load(folder, backend="transformer_lens", device="cpu").raw
+        options: dict[str, Any] = {"positions": None, "top_k": K, "return_type": "log_probs"}
+        return lambda n=N_TOKENS: theirs(bridge, ids[:, :n], **options)
+    from workbench.methods.logit_lens import logit_lens
+
+    model = load(folder, device="cpu")
+    return lambda n=N_TOKENS: logit_lens(model, ids[:, :n].tolist(), k=K, measures=OURS[name])
+
+
+def top_values(name: str, result: Any) -> np.ndarray:
+    """(row, pos, k) log-probabilities of what a way gave."""
+    if name == PLAIN:
+        return result.numpy()
+    return result.values[:, 0].numpy() if name == THEIRS else result.panels[0].top_logprobs[0]
+
+
+def added_in_new_process(name: str, folder: Path) -> int:
+    """Bytes that a way adds in a process of its own, warmed up on a few tokens."""
+    command = [sys.executable, "-m", "tests.benchmarks.logit_lens", "memory", name, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+def main(rounds: int = 7) -> None:
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
         save_model(folder)
-        ids = torch.randint(1, N_WORDS, (1, N_TOKENS), generator=torch.Generator().manual_seed(0))
-        model = load(folder, device="cpu")
-        bridge = load(folder, backend="transformer_lens", device="cpu")
-        hf_model = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
-    prompt = ids.tolist()
-    ways: dict[str, Callable[[], Any]] = {
-        "workbench, top 10": lambda: ours(model, prompt, k=K, measures=()),
-        "workbench, with entropy and KL": lambda: ours(
-            model, prompt, k=K, measures=("entropy", "kl")
-        ),
-        "workbench, with all measures": lambda: ours(model, prompt, k=K),
-        "TransformerLens logit_lens": lambda: theirs(
-            bridge.raw, ids, positions=None, top_k=K, return_type="log_probs"
-        ),
-        "plain stack and unembed": lambda: plain(hf_model, ids),
-    }
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    found = {way: call() for way, call in ways.items()}
+        memory = {name: added_in_new_process(name, folder) for name in WAYS}
+        calls = {name: way(name, folder) for name in WAYS}
+    values = {name: top_values(name, call()) for name, call in calls.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     for _ in range(rounds):
-        for way, call in ways.items():
+        for name, call in calls.items():
             start = time.perf_counter()
             call()
-            seconds[way].append(time.perf_counter() - start)
-    reference = found.pop("plain stack and unembed").numpy()
-    values = {way: result.panels[0].top_logprobs[0] for way, result in list(found.items())[:3]}
-    values["TransformerLens logit_lens"] = found["TransformerLens logit_lens"].values[:, 0].numpy()
-    rows = model.spec.n_layers + 1
-    full = 4 * rows * N_TOKENS * model.spec.d_vocab
-    memory = {way: added_in_new_process(way) for way in ways}
+            seconds[name].append(time.perf_counter() - start)
+    n_rows = len(values[PLAIN])
+    full = 4 * n_rows * N_TOKENS * N_WORDS
     print(
-        f"logit lens, GPT-2-small shape, {rows} rows × {N_TOKENS} tokens, top {K}, "
+        f"logit lens, GPT-2-small shape, {n_rows} rows × {N_TOKENS} tokens, top {K}, "
         f"{torch.get_num_threads()} threads, medians of {rounds} turns"
     )
-    base = statistics.median(seconds["TransformerLens logit_lens"])
+    base = statistics.median(seconds[THEIRS])
     print(f"{'':34}{'seconds':>9}{'ratio':>8}{'largest difference':>20}{'added memory':>21}")
-    for way, times in seconds.items():
+    for name, times in seconds.items():
         middle = statistics.median(times)
-        away = f"{np.abs(values[way] - reference).max():.1e}" if way in values else "the reference"
-        share = f"{memory[way] / 2**20:.0f} MiB, {memory[way] / full:.3f}"
-        print(f"{way:34}{middle:9.3f}{middle / base:8.2f}{away:>20}{share:>21}")
-    print(f"ratio is to TransformerLens; memory is beside the full array's {full / 2**20:.0f} MiB")
+        away = f"{np.abs(values[name] - values[PLAIN]).max():.1e}"
+        share = f"{memory[name] / 2**20:.0f} MiB, {memory[name] / full:.3f}"
+        print(f"{name:34}{middle:9.3f}{middle / base:8.2f}{away:>20}{share:>21}")
+    print(
+        f"ratio: to TransformerLens; difference: to plain; "
+        f"memory: beside the full array's {full / 2**20:.0f} MiB"
+    )
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+    if sys.argv[1:2] == ["memory"]:
+        measured = way(sys.argv[2], Path(sys.argv[3]))
+        measured(4)
+        print(added_memory(measured))
+    else:
+        main(*map(int, sys.argv[1:2]))

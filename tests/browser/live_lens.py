@@ -1,4 +1,4 @@
-"""The live logit lens in a notebook of JupyterLab, and how long it takes to follow what is typed."""
+"""The live logit lens in a notebook of JupyterLab, and how fast it follows what is typed."""
 
 from __future__ import annotations
 

@@ -22,13 +22,12 @@ def test_what_is_typed_is_run_and_trouble_is_told_in_place(jupyterlab: Lab) -> N
     live.settled()
     expect(live.message).to_have_count(0)
     assert live.python("''.join(explorer.result.tokens[0])") == "The capital of France is Paris and"
-    picture = live.grid.locator("canvas").first.screenshot()
     live.targets.fill("Mary, <img src=x onerror=alert(1)>")
     expect(live.message).to_contain_text("A target is one token; ' <img")
     expect(live.grid.locator(".token-grid__status")).to_contain_text("the last prompt that worked")
     assert live.page.locator("[role=alert] img").count() == 0
+    assert live.python("''.join(explorer.grid._tokens)") == "The capital of France is Paris and"
     live.targets.fill("Paris")
     expect(live.message).to_have_count(0)
     expect(live.grid.locator(".token-grid__status")).to_have_text("")
     assert live.python("explorer.result.targets") == "(' Paris',)"
-    assert live.grid.locator("canvas").first.screenshot() == picture

@@ -89,6 +89,11 @@ class TracedModel(ABC):
     def _pass(self, recorder: Recorder, request: Pass) -> PassResult:
         """One forward pass; everything it hooks is gone when it returns or raises."""
 
+    @property
+    def on_server(self) -> bool:
+        """Whether the weights are elsewhere and the modules here are only their shapes."""
+        return next(self.parameters()).is_meta
+
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters of the Hugging Face model."""
         return self._modules[""].parameters()
@@ -273,14 +278,23 @@ class TracedModel(ABC):
 
     # -- weights ---------------------------------------------------------------------------------
 
+    def _check_weights_here(self) -> None:
+        if self.on_server:
+            raise ValueError(
+                f"The weights of {self.spec.name} are on the server; only runs reach them. Load it "
+                "without remote=True to read its weights and norms."
+            )
+
     def module(self, path: str) -> torch.nn.Module:
         """The Hugging Face module at a dotted path."""
         return self._modules[path]
 
     def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
+        self._check_weights_here()
         return weights.weight(self.architecture, self._modules, self.spec, name, layer, head)
 
     def norm(self, name: str, layer: int | None = None) -> Norm | None:
+        self._check_weights_here()
         return norms.norm(self.architecture, self._modules, self.spec, name, layer)
 
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import nnsight
 import torch
 
-from ..model import ModelSpec
+from ..model import ModelSpec, Resume
 from ..site import STREAMS, Site
 from .architecture import Tap
 from .base import Pass, TracedModel, resolve
@@ -33,9 +33,22 @@ class NnsightModel(TracedModel):
         if self.remote is True:
             # The server has the weights; here the modules are only their shapes.
             return nnsight.TransformersModel(
-                self._source, tokenizer=self.tokenizer, attn_implementation="eager"
+                self._source,
+                task="text-generation",
+                tokenizer=self.tokenizer,
+                attn_implementation="eager",
             )
         return nnsight.TransformersModel(hf_model, task="text-generation", tokenizer=self.tokenizer)
+
+    def unembed(self, resid: torch.Tensor) -> torch.Tensor:
+        if not self.remote:
+            return super().unembed(resid)
+        # Where the weights are: a pass that resumes behind the last layer, a row for each vector.
+        flat = resid.reshape(-1, 1, resid.shape[-1])
+        after = Resume(self.spec.n_layers, flat, rows=[0] * len(flat))
+        logits = self.run([[0]], resume=after).logits
+        assert logits is not None
+        return logits[:, 0].unflatten(0, resid.shape[:-1])
 
     def _pass(self, recorder: Recorder, request: Pass) -> PassResult:
         walk = self._walk(recorder, request)

@@ -9,6 +9,7 @@ silently without effect.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -23,11 +24,14 @@ SUMS = ("attn_out", "resid_mid", "mlp_out")
 
 def survey(model: TracedModel) -> None:
     """Set the model's streams, read-only streams and read-out to what holds; warn of the rest."""
-    if next(iter(model.parameters())).is_meta:
+    if model.on_server:
+        model.tuple_blocks = _tuple_blocks(model, lambda: _shapes_only(model))
         return
     tokens = _probe_tokens(model)
     try:
-        model.tuple_blocks = _tuple_blocks(model, tokens)
+        model.tuple_blocks = _tuple_blocks(
+            model, lambda: model.run(tokens, read="L0.resid_pre", logits_at="last")
+        )
     except RuntimeError as error:
         raise ValueError(
             f"The {model.spec.backend} backend cannot run {model.spec.architecture} in "
@@ -59,14 +63,20 @@ def _probe_tokens(model: TracedModel) -> Tokens:
     return Tokens(ids, torch.ones_like(ids, dtype=torch.bool), (("", "", ""),))
 
 
-def _tuple_blocks(model: TracedModel, tokens: Tokens) -> bool:
+def _shapes_only(model: TracedModel) -> None:
+    """A pass over shapes, where the weights are on a server."""
+    ids = torch.zeros((1, 2), dtype=torch.long, device="meta")
+    model.module("")(input_ids=ids, use_cache=False)
+
+
+def _tuple_blocks(model: TracedModel, forward: Callable[[], object]) -> bool:
     seen: list[bool] = []
     block = model.module(model.architecture.path("block", 0))
     handle = block.register_forward_hook(
         lambda module, args, output: seen.append(isinstance(output, tuple))
     )
     try:
-        model.run(tokens, read="L0.resid_pre", logits_at="last")
+        forward()
     finally:
         handle.remove()
     return seen[0]

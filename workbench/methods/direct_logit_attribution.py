@@ -195,7 +195,6 @@ class _Split:
         targets: list[int],
         foils: list[int],
     ) -> None:
-
         self._writers = Writers(model, run, places.rows, places.columns)
         norm = model.norm("ln_final")
         assert norm is not None
@@ -243,7 +242,6 @@ def _check(model: Model, error: torch.Tensor, logits: torch.Tensor) -> None:
     worst, largest = float(error.abs().max()), float(logits.abs().max())
     if worst > 16 * tolerance(model.weight("W_U").dtype) * max(largest, 1.0):
         raise ValueError(
-            f"The components of {model.spec.name} do not add up to its logits (off by "
-            f"{worst:.2g}), so its "
-            "residual stream is no plain sum. Read single components with logit_lens."
+            f"The components of {model.spec.name} do not add up to its logits: off by {worst:.2g}. "
+            "Its residual stream is no plain sum; read single components with logit_lens."
         )

@@ -1,0 +1,213 @@
+"""The stored notebooks: their outputs, the state of their widgets, and their exercises.
+
+nbval runs the cells and compares what they print. To run them again and store what they show:
+
+    jupyter nbconvert --to notebook --execute --inplace \
+        --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+LARGEST_STATE = 2 * 2**20
+
+PATH = re.compile(r"(?:^|[\s'\"(=])~?(?:/[\w.-]+){2,}|\b[A-Za-z]:\\")
+DEVICE = re.compile(r"\b(?:cuda|cpu|mps)\b", re.IGNORECASE)
+TIME = re.compile(
+    r"\b\d+(?:\.\d+)?\s?(?:[µnm]?s|sec|seconds?|min|minutes?)\b|\b\d{1,2}:\d\d\b|\b\d{4}-\d\d-\d\d\b"
+)
+DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str = "code") -> list[Any]:
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == kind]
+
+
+def tagged(path: Path, *tags: str, kind: str = "code") -> list[Any]:
+    """The cells of a kind that have all these tags."""
+    return [c for c in cells(path, kind) if {*tags} <= {*c.metadata.get("tags", [])}]
+
+
+def texts(cell: Any) -> Iterator[str]:
+    """What a cell shows as text."""
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            yield output.text
+        for kind, text in output.get("data", {}).items():
+            if kind.startswith("text/"):
+                yield text
+
+
+def kinds(cell: Any) -> set[str]:
+    """The media types that a cell shows."""
+    return {kind for output in cell.outputs for kind in output.get("data", {})}
+
+
+def shows(source: str) -> bool:
+    """Whether a cell shows something by nature: it ends with a value, or prints at its top level."""
+    body = ast.parse(source).body
+    inside = [
+        node
+        for statement in body
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef)
+        for node in ast.walk(statement)
+    ]
+    prints = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "print" for n in inside)
+    return prints or isinstance(body[-1], ast.Expr)
+
+
+def unstable(text: str) -> list[str]:
+    """What of a text would differ on another machine or day: paths, devices, times, digits."""
+    found = [m.group().strip() for rule in (PATH, DEVICE, TIME) for m in rule.finditer(text)]
+    long = [n for n in DECIMAL.findall(text) if len(n.replace(".", "").lstrip("0")) > 3]
+    return found + long
+
+
+def test_the_notebooks_are_numbered_from_the_start_and_the_readme_lists_them_in_order() -> None:
+    names = [path.name for path in NOTEBOOKS]
+    assert [name[:2] for name in names] == [f"{i:02d}" for i in range(len(names))]
+    assert names[:2] == ["00_start_here.ipynb", "01_logit_lens.ipynb"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\]\(notebooks/([\w.-]+\.ipynb)\)", readme)
+    assert list(dict.fromkeys(listed)) == names
+
+
+@every_notebook
+def test_the_first_cell_picks_model_backend_and_device(path: Path) -> None:
+    chosen: dict[str, Any] = {}
+    exec(cells(path)[0].source, chosen)
+    picked = {name: chosen[name] for name in ("MODEL", "BACKEND", "DEVICE")}
+    assert picked == {"MODEL": "tinyworld", "BACKEND": "nnsight", "DEVICE": "auto"}
+    assert "gpt2" in cells(path)[0].source
+    assert "transformer_lens" in cells(path)[0].source
+
+
+@every_notebook
+def test_every_cell_shows_what_it_should_and_no_error_or_warning(path: Path) -> None:
+    wrong = []
+    for number, cell in enumerate(cells(path)):
+        if shows(cell.source) and not cell.outputs:
+            wrong.append(f"code cell {number} shows nothing")
+        for output in cell.outputs:
+            if output.output_type == "error" or output.get("name") == "stderr":
+                wrong.append(f"code cell {number}: {output.output_type} {output.get('text')}")
+    assert wrong == []
+
+
+def test_a_cell_that_should_show_something_is_told_from_one_that_should_not() -> None:
+    assert shows("x = 1\nx")
+    assert shows("for i in range(2):\n    print(i)")
+    assert not shows("x = 1")
+    assert not shows("def f():\n    print(1)")
+
+
+@every_notebook
+def test_outputs_hold_no_path_device_time_or_long_number(path: Path) -> None:
+    found = [word for cell in cells(path) for text in texts(cell) for word in unstable(text)]
+    assert found == []
+
+
+def test_paths_devices_times_and_long_numbers_are_found() -> None:
+    assert unstable("saved to /home/me/lens.html") == ["/home/me/lens.html"]
+    assert unstable("on cuda:0") == ["cuda"]
+    assert unstable("took 2.31 s at 12:45 on 2026-01-02") == ["2.31 s", "12:45", "2026-01-02"]
+    assert unstable("a logit of 12.34") == ["12.34"]
+    assert unstable("0.001 of 9.27, lens.html, L3.mlp_out, 1986 tokens") == []
+
+
+@every_notebook
+def test_the_file_holds_no_trace_of_the_machine_it_ran_on(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert str(ROOT) not in text
+    assert str(Path.home()) + "/" not in text
+    assert not any("execution" in cell.metadata for cell in cells(path)), "times are stored"
+
+
+@every_notebook
+def test_every_widget_is_stored_with_its_state_and_a_picture_beside_it(path: Path) -> None:
+    stored = json.loads(path.read_text(encoding="utf-8"))["metadata"]["widgets"][STATE]["state"]
+    assert len(json.dumps(stored).encode()) <= LARGEST_STATE
+    code = cells(path)
+    with_view = [number for number, cell in enumerate(code) if VIEW in kinds(cell)]
+    assert with_view, "no widget is shown"
+    for number in with_view:
+        views = [o.data[VIEW] for o in code[number].outputs if VIEW in o.get("data", {})]
+        assert {view["model_id"] for view in views} <= stored.keys()
+        beside = code[number : number + 3]
+        assert any("image/png" in kinds(cell) for cell in beside), f"code cell {number}"
+
+
+def test_cells_that_need_a_gpu_say_so_where_there_is_none() -> None:
+    gpu = tagged(ROOT / "notebooks" / "01_logit_lens.ipynb", "gpu")
+    assert len(gpu) >= 3
+    assert all("nbval-skip" in cell.metadata.tags for cell in gpu)
+    shown = "".join(text for cell in gpu for text in texts(cell))
+    assert shown == "Not run: this section needs a GPU and the weights of gpt2.\n"
+
+
+def solution(path: Path, exercise: str) -> str:
+    """The code in the collapsed solution of an exercise."""
+    (cell,) = tagged(path, "solution", exercise, kind="markdown")
+    assert cell.source.startswith("<details>") and cell.source.endswith("</details>")
+    (code,) = re.findall(r"```python\n(.*?)```", cell.source, flags=re.DOTALL)
+    return code
+
+
+def printed(source: str, names: dict[str, Any]) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(source, names)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ready() -> dict[str, Any]:
+    """The names that the cells tagged "setup" of the logit lens notebook define."""
+    names: dict[str, Any] = {}
+    for cell in tagged(ROOT / "notebooks" / "01_logit_lens.ipynb", "setup"):
+        printed(cell.source, names)
+    return names
+
+
+@pytest.mark.parametrize(
+    "exercise, wrong",
+    [("exercise-1", "stage = 'embed'"), ("exercise-2", "head = (1, 1)")],
+)
+def test_an_exercise_says_not_yet_until_its_solution_is_given(
+    ready: dict[str, Any], exercise: str, wrong: str
+) -> None:
+    path = ROOT / "notebooks" / "01_logit_lens.ipynb"
+    (start,), (check,) = tagged(path, "exercise", exercise), tagged(path, "check", exercise)
+    names, number = dict(ready), exercise[-1]
+    for attempt in (start.source, wrong):
+        exec(attempt, names)
+        assert printed(check.source, names) == f"Exercise {number}: not yet.\n"
+    exec(solution(path, exercise), names)
+    assert printed(check.source, names) == f"Exercise {number}: right.\n"
+
+
+def test_the_notebooks_have_two_exercises() -> None:
+    found = {
+        tag
+        for path in NOTEBOOKS
+        for cell in tagged(path, "exercise")
+        for tag in cell.metadata.tags
+        if tag != "exercise"
+    }
+    assert found == {"exercise-1", "exercise-2"}
