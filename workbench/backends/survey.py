@@ -66,7 +66,7 @@ def _probe_tokens(model: TracedModel) -> Tokens:
 def _shapes_only(model: TracedModel) -> None:
     """A pass over shapes, where the weights are on a server."""
     ids = torch.zeros((1, 2), dtype=torch.long, device="meta")
-    model.module("")(input_ids=ids, use_cache=False)
+    model.module("")(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
 
 
 def _tuple_blocks(model: TracedModel, forward: Callable[[], object]) -> bool:

@@ -65,7 +65,7 @@ class LiveLogitLens(ipywidgets.VBox):
             prompt,
             rows=2,
             placeholder="Text for the model to read",
-            layout=ipywidgets.Layout(width="100%"),
+            layout=ipywidgets.Layout(width="auto"),
         )
         self._targets = ipywidgets.Text(
             written(self.result.targets),

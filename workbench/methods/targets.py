@@ -39,7 +39,7 @@ def token_id(tokenizer: Any, target: Target, *, of: str = "A target") -> int:
         return after[-1]
     if len(alone) == 1:
         return alone[0]
-    pieces = ", ".join(map(repr, token_strings(tokenizer, alone)))
+    pieces = ", ".join(map(repr, token_strings(tokenizer, alone[:8]))) + ", …" * (len(alone) > 8)
     hint = "Give one of these, or a token id."
     if not target[0].isspace() and _ids(tokenizer, "a " + target)[:-1] == before:
         hint = f"{' ' + target!r}, with its leading space, is one token."
