@@ -20,6 +20,7 @@ from .loading import load as load
 from .model import Generation as Generation
 from .model import Model as Model
 from .model import ModelSpec as ModelSpec
+from .model import Norm as Norm
 from .model import Resume as Resume
 from .model import Run as Run
 from .site import Site as Site
@@ -62,13 +63,15 @@ _HOMES = {
 }
 _MODULES = ("live", "metrics", "widgets")
 
+# fmt: off
 __all__ = [
-    *("Add", "Affine", "Edit", "ProjectOut", "Scale", "Set", "UnchangedEdit"),
-    *("Generation", "Model", "ModelSpec", "Resume", "Run", "Site", "Tokens", "data_path", "load"),
-    *("Task", "task", "tasks"),
-    *_HOMES,
-    *_MODULES,
+    "Add", "Affine", "DirectLogitAttribution", "Edit", "Generation", "JacobianLens", "LogitLens",
+    "Model", "ModelSpec", "Norm", "ProjectOut", "Resume", "Result", "Run", "Scale", "Set", "Site",
+    "Task", "Tokens", "TunedLens", "UnchangedEdit", "data_path", "direct_logit_attribution",
+    "jacobian_lens", "live", "load", "logit_lens", "metrics", "task", "tasks", "tuned_lens",
+    "widgets",
 ]
+# fmt: on
 
 
 def __getattr__(name: str) -> object:

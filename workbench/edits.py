@@ -33,10 +33,11 @@ class Edit:
     those of the destination. Rows with unequal numbers of positions arrive as one row.
     """
 
-    site: Site
-    rows: tuple[int, ...] | None = field(default=None, kw_only=True)
+    # Given as names or sites, rows as one or several; held as a Site, tuples of ints and of Sites.
+    site: Any
+    rows: Any = field(default=None, kw_only=True)
     positions: Positions = field(default=None, kw_only=True)
-    needs: tuple[Site, ...] = field(default=(), kw_only=True)
+    needs: Any = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "site", Site.parse(self.site))

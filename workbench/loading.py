@@ -196,7 +196,7 @@ def _from_pretrained(
             "wb.load('tinyworld'), which needs no network."
         ) from error
     if "device_map" not in options:
-        hf_model = hf_model.to(device)
+        hf_model = torch.nn.Module.to(hf_model, device)
     hf_model.eval()
     # Gradients are taken at activations; without these the graph keeps no weights' inputs.
     for parameter in hf_model.parameters():

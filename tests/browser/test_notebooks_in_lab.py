@@ -60,9 +60,9 @@ def test_the_first_notebook_runs_and_its_grids_answer_clicks_and_typing(
     page.evaluate(LISTEN)
     lens.click(4, 13)
     expected = jupyterlab.run_cell(page, "print(lens.top_tokens().to_numpy().ravel().tolist())")
-    tops = {visible(token) for token in ast.literal_eval(expected)}
+    tops = {token.strip() for token in ast.literal_eval(expected)}
     written = set(page.evaluate("window.written"))
-    # Long tokens are cut to the width of their cell.
+    # The dot of a leading space is drawn by itself, and long tokens are cut to their cell.
     assert len(tops & written) >= 0.8 * len(tops), (tops, written)
     assert jupyterlab.run_cell(page, "print(explorer.grid.selected)") == "None"
 

@@ -14,11 +14,17 @@ from data.tinyworld.measure import CONDITIONS, TARGETS, Reader, measure
 
 MODELS = ("tinyworld", "tinyworld-seed1", "tinyworld-llama")
 ROOT = Path(__file__).resolve().parents[2]
-QUESTIONS = 160
+QUESTIONS = 128
 
 
 def stem(path: Path) -> str:
     return path.stem
+
+
+@cache
+def reader_of(model: str) -> Reader:
+    """A shipped model, loaded once."""
+    return Reader.load(ROOT / "data" / "models" / model)
 
 
 @cache
@@ -27,7 +33,7 @@ def measures(model: str, condition: str) -> dict[str, float]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return measure(Reader.load(ROOT / "data" / "models" / model), QUESTIONS, condition)
+        return measure(reader_of(model), QUESTIONS, condition)
     finally:
         torch.set_num_threads(threads)
 
@@ -78,8 +84,8 @@ def test_the_corrupt_prompt_of_a_task_turns_the_answer_around(path: Path, model:
     if path.stem == "gender_profession":  # a share near one half has no sure answer
         shares = ("he_share", "other_he_share")
         pairs = [p for p in pairs if all(abs(p["labels"][k] - 0.5) > 0.15 for k in shares)]
-        assert len(pairs) > 30
-    reader = Reader.load(ROOT / "data" / "models" / model)
+        assert len(pairs) >= 24
+    reader = reader_of(model)
     assert prefers(reader, pairs, "clean", "answers", "foils") >= 0.95
     if path.stem != "greater_than":  # there the corrupt prompt makes every later year right
         assert prefers(reader, pairs, "corrupt", "foils", "answers") >= 0.95
@@ -88,10 +94,13 @@ def test_the_corrupt_prompt_of_a_task_turns_the_answer_around(path: Path, model:
 def test_methods_can_be_seen_to_emerge_along_the_checkpoints() -> None:
     folders = sorted((ROOT / "data" / "models" / "tinyworld-checkpoints").iterdir())
     assert len(folders) == 5
-    found = [measure(Reader.load(folder), 48, "start") for folder in folders]
+    first, middle, last = (measure(Reader.load(folders[i]), 48, "start") for i in (0, 2, 4))
     for name in ("ioi", "repeat_15", "weekdays", "months", "facts"):
-        assert found[0][name] < TARGETS[name] - 0.3
-        assert found[-1][name] > found[0][name] + 0.3
+        assert first[name] < 0.4
+        assert last[name] > first[name] + 0.3
+    # facts are known before sequences are copied and months are counted
+    assert middle["facts"] > 0.9
+    assert max(middle["repeat_15"], middle["months"]) < 0.3
 
 
 def test_story_models_find_the_pronoun_of_a_child(asset: Callable[..., Path]) -> None:

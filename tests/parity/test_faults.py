@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -68,13 +69,13 @@ def edits_of(model, draw: st.DataObject) -> Edit:
     head = draw.draw(st.none() | st.integers(0, 1)) if stream in HEAD_STREAMS else None
     site = Site(stream, layer, head=head)
     rows = draw.draw(st.sampled_from([None, 0, (1, 0), 7]))
-    positions = draw.draw(st.sampled_from([None, 0, -1, "last", (1, 3), slice(2, 5), 40]))
+    positions: Any = draw.draw(st.sampled_from([None, 0, -1, "last", (1, 3), slice(2, 5), 40]))
     width = {"pattern": 9, "attn_scores": 9}.get(stream)
     d = width or (spec.d_head if stream in HEAD_STREAMS else spec.d_model)
     d = spec.d_mlp if stream in ("mlp_pre", "mlp_post") else d
     d = draw.draw(st.sampled_from([d, d, d, d + 1]))
     vector = torch.linspace(-1, 1, d)
-    kind = draw.draw(st.sampled_from([Set, Add, Scale, ProjectOut, Affine, Raises]))
+    kind: Any = draw.draw(st.sampled_from([Set, Add, Scale, ProjectOut, Affine, Raises]))
     if kind is Raises:
         return Raises(site, KeyboardInterrupt, rows=rows, positions=positions)
     value = torch.outer(vector, vector) if kind is Affine else vector

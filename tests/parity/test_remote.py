@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from workbench.edits import Add, Scale
 from workbench.loading import load
 from workbench.model import Resume
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "logits": {},
     "reads and edits": {
         "read": ["L0.resid_post", "L1.pattern", "L1H1.q", "L1.resid_mid"],
@@ -58,7 +59,7 @@ def test_unembedding_happens_where_the_weights_are(name, zoo_model):
 
 @pytest.mark.parametrize("name", ["gpt2", "bloom"])
 def test_a_model_on_a_server_is_known_by_its_shapes(name, zoo_folder):
-    model = load(zoo_folder(name), remote=True)
+    model: Any = load(zoo_folder(name), remote=True)
     assert model.on_server and model.spec.device == "cpu"
     assert model.spec.streams == load(zoo_folder(name), device="cpu").spec.streams
     assert model.tuple_blocks == (name == "bloom")

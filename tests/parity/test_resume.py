@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from workbench.site import Site
 from .conftest import BACKENDS
 from .zoo import CONFIGS, LAYERS
 
-CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 UNEQUAL = [[5, 9, 13, 20, 31, 44, 2, 8, 17], [7, 3, 50, 12, 28]]
 
 

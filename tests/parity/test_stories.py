@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,5 +18,6 @@ def test_stories260k_tells_its_story_character_for_character(backend, assets: Pa
     expected = (folder / "expected_stdout.txt").read_text()
     model = load(folder, backend=backend, device="cpu")
     n = len(model.tokenizer(expected.strip()).input_ids) - 1
-    text = model.generate([[model.tokenizer.bos_token_id]], n).texts[0]
+    start: Any = model.tokenizer.bos_token_id
+    text = model.generate([[start]], n).texts[0]
     assert text.strip() == expected.strip()

@@ -12,7 +12,7 @@ WIDTH = 32
 HEADS = 4
 LAYERS = 2
 
-_LLAMA_LIKE = {
+_LLAMA_LIKE: dict[str, Any] = {
     "vocab_size": N_WORDS,
     "hidden_size": WIDTH,
     "intermediate_size": 48,
@@ -21,14 +21,14 @@ _LLAMA_LIKE = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 64,
 }
-_GPT_LIKE = {
+_GPT_LIKE: dict[str, Any] = {
     "vocab_size": N_WORDS,
     "n_embd": WIDTH,
     "n_layer": LAYERS,
     "n_head": HEADS,
     "n_positions": 64,
 }
-_NEOX_LIKE = {
+_NEOX_LIKE: dict[str, Any] = {
     "vocab_size": N_WORDS,
     "hidden_size": WIDTH,
     "intermediate_size": 48,
@@ -36,8 +36,8 @@ _NEOX_LIKE = {
     "num_attention_heads": HEADS,
     "max_position_embeddings": 64,
 }
-_IDS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
-_GEMMA = {**_LLAMA_LIKE, "head_dim": 8, "query_pre_attn_scalar": 8}
+_IDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
+_GEMMA: dict[str, Any] = {**_LLAMA_LIKE, "head_dim": 8, "query_pre_attn_scalar": 8}
 
 #: Name → configuration class in transformers and its arguments.
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {

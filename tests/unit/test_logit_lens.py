@@ -305,7 +305,7 @@ def test_a_chunk_keeps_to_its_share_of_the_full_array(
     size = chunk_positions(rows, positions, vocab)
     assert 1 <= size <= positions
     position = 4 * rows * vocab
-    assert size == 1 or size * position <= max(8 << 20, 0.055 * position * positions)
+    assert size == 1 or size * position <= max(8 << 20, 0.05 * position * positions)
     assert size == 1 or size * position <= 256 << 20
 
 

@@ -87,7 +87,7 @@ class Architecture:
                 "Trace it with nnsight or TransformerLens directly."
             )
         unembed = mapping["unembed"].name
-        if "unembed" in mapping and not _has(hf_model, unembed) and _has(hf_model, "embed_out"):
+        if not _has(hf_model, str(unembed)) and _has(hf_model, "embed_out"):
             mapping["unembed"].name = "embed_out"
         parts = {part: component.name for part, component in mapping.items() if component.name}
         block = dict(_block_paths(blocks))

@@ -161,7 +161,9 @@ class Recorder:
         self._applied.add(id(edit))
         return _scatter(activation, edit.site, selection, new.to(activation.dtype))
 
-    def middle(self, layer: int, resid_pre: torch.Tensor, attn_out: torch.Tensor) -> torch.Tensor:
+    def middle(
+        self, layer: int | None, resid_pre: torch.Tensor, attn_out: torch.Tensor
+    ) -> torch.Tensor:
         """Visit resid_mid, and give back the attn_out that makes it so.
 
         The middle of the residual stream is read twice, by the MLP's norm and by the skip around
