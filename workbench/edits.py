@@ -52,7 +52,7 @@ class Edit:
         positions = self.positions
         if positions is not None and not isinstance(positions, (int, slice, str)):
             object.__setattr__(self, "positions", tuple(int(p) for p in positions))
-        needs = (self.needs,) if isinstance(self.needs, (str, Site)) else self.needs
+        needs: Any = (self.needs,) if isinstance(self.needs, (str, Site)) else self.needs
         object.__setattr__(self, "needs", tuple(Site.parse(site) for site in needs))
         for needed in self.needs:
             if not needed < self.site:
