@@ -60,9 +60,14 @@ def kinds(cell: Any) -> set[str]:
     return {kind for output in cell.outputs for kind in output.get("data", {})}
 
 
+def plain(source: str) -> str:
+    """The Python of a cell, without IPython's own commands."""
+    return "".join(line for line in source.splitlines(True) if not line.startswith("%"))
+
+
 def shows(source: str) -> bool:
-    """Whether a cell shows something by nature: it ends with a value, or prints at its top level."""
-    body = ast.parse(source).body
+    """Whether a cell shows something by nature: ends with a value, or prints outside functions."""
+    body = ast.parse(plain(source)).body
     inside = [
         node
         for statement in body
@@ -173,7 +178,7 @@ def solution(path: Path, exercise: str) -> str:
 
 def printed(source: str, names: dict[str, Any]) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(source, names)
+        exec(plain(source), names)
     return out.getvalue()
 
 

@@ -1,0 +1,1 @@
+"""The written world that the embedded models are trained on, and the scripts that train them."""
