@@ -29,7 +29,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1000, "height": 580}, device_scale_factor=2)
         page.goto(page_file.as_uri())
-        grid = GridView(page, rows=5, positions=14)
+        grid = GridView(page, rows=5, positions=14, next_header=True)
         grid.click(2, 13)
         grid.click(4, 13)
         grid.leave()
