@@ -19,6 +19,8 @@ REASONS = ("GPU", "network", "assets", "browser")
 NETWORK = os.environ.get("WORKBENCH_TEST_NETWORK") == "1"
 
 os.environ.setdefault("MPLBACKEND", "agg")
+# Small models gain nothing from threads, and several wait for each other on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if not NETWORK:
