@@ -52,8 +52,9 @@ class Edit:
         positions = self.positions
         if positions is not None and not isinstance(positions, (int, slice, str)):
             object.__setattr__(self, "positions", tuple(int(p) for p in positions))
-        needs: Any = (self.needs,) if isinstance(self.needs, (str, Site)) else self.needs
-        object.__setattr__(self, "needs", tuple(Site.parse(site) for site in needs))
+        single = isinstance(self.needs, (str, Site))
+        names: list[Any] = [self.needs] if single else list(self.needs)
+        object.__setattr__(self, "needs", tuple(Site.parse(name) for name in names))
         for needed in self.needs:
             if not needed < self.site:
                 raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from playwright.sync_api import Page, expect
 
 from .lab import Lab
@@ -43,10 +45,6 @@ class LiveLens:
         expect(self.grid.locator(".token-grid__canvas")).to_be_visible()
         self.page.evaluate(WATCH)
 
-    def settled(self) -> None:
-        """Wait until the model has run."""
-        expect(self.grid.locator(".token-grid__status")).not_to_have_text("running…")
-
     def write(self, text: str) -> None:
         """Replace the prompt in one edit, and wait for the grid."""
         n = self.page.evaluate("window.redraws.length")
@@ -55,6 +53,13 @@ class LiveLens:
 
     def python(self, expression: str) -> str:
         return self.lab.run_cell(self.page, f"print({expression})")
+
+    def comes_to(self, expression: str, expected: str, seconds: float = 30) -> None:
+        """Wait until the kernel, which may still have keystrokes to handle, prints the expected."""
+        deadline = time.monotonic() + seconds
+        while (found := self.python(expression)) != expected:
+            assert time.monotonic() < deadline, found
+            self.page.wait_for_timeout(200)
 
     def milliseconds(self) -> list[float]:
         """Of each edit so far, from the keystroke to the redrawn grid."""

@@ -19,15 +19,15 @@ def test_what_is_typed_is_run_and_trouble_is_told_in_place(jupyterlab: Lab) -> N
     )
     live.prompt.press("End")
     live.prompt.press_sequentially(" Paris and", delay=5)
-    live.settled()
+    typed = "The capital of France is Paris and"
+    live.comes_to("''.join(explorer.result.tokens[0])", typed)
     expect(live.message).to_have_count(0)
-    assert live.python("''.join(explorer.result.tokens[0])") == "The capital of France is Paris and"
     live.targets.fill("Mary, <img src=x onerror=alert(1)>")
     expect(live.message).to_contain_text("A target is one token; ' <img")
     expect(live.grid.locator(".token-grid__status")).to_contain_text("the last prompt that worked")
     assert live.page.locator("[role=alert] img").count() == 0
-    assert live.python("''.join(explorer.grid._tokens)") == "The capital of France is Paris and"
+    assert live.python("''.join(explorer.grid._tokens)") == typed
     live.targets.fill("Paris")
     expect(live.message).to_have_count(0)
     expect(live.grid.locator(".token-grid__status")).to_have_text("")
-    assert live.python("explorer.result.targets") == "(' Paris',)"
+    live.comes_to("explorer.result.targets", "(' Paris',)")
