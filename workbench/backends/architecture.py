@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..site import GLOBAL_STREAMS, STREAMS
+from ..site import STREAMS
 
 #: Adapters name modules. How q, k and v share one projection, and where the softmax of attention
 #: runs, is inside functions, so these two are kept here, by Hugging Face model type.
@@ -160,9 +160,6 @@ class Architecture:
         """The streams that a tap exists for, in the order of a pass."""
         found = {stream for tap in self.taps(1) for stream in tap.streams}
         return tuple(stream for stream in STREAMS if stream in found)
-
-    def block_streams(self) -> tuple[str, ...]:
-        return tuple(stream for stream in self.streams if stream not in GLOBAL_STREAMS)
 
 
 def _sizes(
