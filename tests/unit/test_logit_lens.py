@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.lens_models import PROMPT, logit_lens, words_model, zoo_model
 from workbench.methods.logit_lens import LogitLens
-from workbench.methods.readout import chunk_positions, count_greater, read_out, top_k
+from workbench.methods.readout import SHARE, chunk_positions, count_greater, read_out, top_k
 from workbench.model import Model
 
 TARGETS: dict[str, Any] = {"targets": [" Mary", " John"], "foils": [" John", " Mary"]}
@@ -305,7 +305,7 @@ def test_a_chunk_keeps_to_its_share_of_the_full_array(
     size = chunk_positions(rows, positions, vocab)
     assert 1 <= size <= positions
     position = 4 * rows * vocab
-    assert size == 1 or size * position <= max(8 << 20, 0.05 * position * positions)
+    assert size == 1 or size * position <= max(8 << 20, SHARE * position * positions)
     assert size == 1 or size * position <= 256 << 20
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MEASURES = ("entropy", "kl", "tracks")
 #: Of the full (row, pos, d_vocab) array a chunk takes at most this share: with the temporaries of
 #: one block and the vectors themselves that stays under a tenth.
-SHARE = 0.05
+SHARE = 0.06
 #: A chunk smaller than this many bytes gains nothing; one larger than the other is never needed.
 SMALLEST, LARGEST = 8 << 20, 256 << 20
 #: Numbers of a block, in which a chunk is looked at piece by piece while it lies in the cache.
