@@ -64,13 +64,13 @@ class TaskBatch:
         return TASK_METRICS[self.metric_name](logits, self.answer_ids, self.foil_ids)
 
     def take(self, rows: Sequence[int]) -> TaskBatch:
-        """The given examples, in that order."""
+        """The given examples, in that order, padded no further than the longest of them."""
         index = list(rows)
         return replace(
             self,
             pairs=tuple(self.pairs[r] for r in index),
-            clean=self.clean.take(index),
-            corrupt=self.corrupt.take(index),
+            clean=self.clean.take(index).trimmed(),
+            corrupt=self.corrupt.take(index).trimmed(),
             answer_ids=self.answer_ids[index],
             foil_ids=self.foil_ids[index],
         )

@@ -99,6 +99,14 @@ class Tokens:
             self.ids[index], self.mask[index], tuple(self.strings[r] for r in index), self.side
         )
 
+    def trimmed(self) -> Tokens:
+        """Without the columns in which every row has padding."""
+        n = max(self.lengths)
+        if n == self.n_columns:
+            return self
+        keep = slice(-n, None) if self.side == "left" else slice(n)
+        return Tokens(self.ids[:, keep], self.mask[:, keep], self.strings, self.side)
+
     def to(self, device: Any) -> Tokens:
         """The same tokens on another device."""
         if self.ids.device == device:
