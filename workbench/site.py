@@ -19,6 +19,7 @@ STREAMS: dict[str, tuple[str, ...]] = {
     "z": ("batch", "pos", "head", "d_head"),
     "attn_out": ("batch", "pos", "d_model"),
     "resid_mid": ("batch", "pos", "d_model"),
+    "mlp_in": ("batch", "pos", "d_model"),
     "mlp_pre": ("batch", "pos", "d_mlp"),
     "mlp_post": ("batch", "pos", "d_mlp"),
     "mlp_out": ("batch", "pos", "d_model"),
@@ -34,6 +35,7 @@ _HOOKS = {
     "embed": "hook_embed",
     "ln_final": "ln_final.hook_out",
     **{name: f"attn.hook_{name}" for name in HEAD_STREAMS},
+    "mlp_in": "mlp.hook_in",
     "mlp_pre": "mlp.hook_pre",
     "mlp_post": "mlp.hook_post",
 }

@@ -33,6 +33,7 @@ class Names:
     qkv: str | None = None
     #: How one joint projection holds q, k and v: "qkv" blocks, or "head" by head.
     joint: str = ""
+    mlp: str = "mlp"
 
 
 _LLAMA = Names(
@@ -98,6 +99,7 @@ NAMES = {
         "model.decoder.final_layer_norm",
         "fc1",
         "fc2",
+        mlp="fc1",
         ln2="final_layer_norm",
     ),
     "bloom": Names(
@@ -222,6 +224,10 @@ class Plain:
                 return x
             return meet("resid_mid", layer, pre[0] + x) - pre[0]
 
+        def branch(x: torch.Tensor) -> torch.Tensor:
+            # The norm's output, or the residual stream itself, may be read elsewhere too.
+            return meet("mlp_in", layer, x.view_as(x))
+
         def unflat(change: Change) -> Change:
             return lambda x: change(x.view(*shape, -1)).view(x.shape) if x.ndim == 2 else change(x)
 
@@ -233,6 +239,7 @@ class Plain:
                 yield self._output(f"{base}.{path}", heads(name))
         yield self._input(f"{base}.{n.o}", heads("z"))
         yield self._output(f"{base}.{n.attn_out or n.o}", after_attention)
+        yield self._input(f"{base}.{n.mlp}", unflat(branch))
         yield self._output(f"{base}.{n.up}", unflat(stream("mlp_pre")))
         yield self._input(f"{base}.{n.down}", unflat(stream("mlp_post")))
         yield self._output(f"{base}.{n.mlp_out or n.down}", unflat(stream("mlp_out")))

@@ -150,6 +150,7 @@ class Architecture:
         # has the residual stream added. After a post-norm it is the norm's output that is added.
         middle = () if self.parallel else ("resid_mid",)
         yield tap("ln1_post" if "ln1_post" in self.block else "o", "output", "attn_out", *middle)
+        yield tap("mlp" if "mlp" in self.block else "in", "input", "mlp_in")
         yield tap("gate" if "gate" in self.block else "in", "output", "mlp_pre")
         yield tap("out", "input", "mlp_post")
         yield tap("ln2_post" if "ln2_post" in self.block else "out", "output", "mlp_out")
