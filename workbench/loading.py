@@ -259,6 +259,7 @@ def _spec(
         # With the weights on a server, what is sent and what comes back is on the CPU.
         device="cpu" if parameter.is_meta else str(parameter.device),
         parallel=architecture.parallel,
+        joint_qk_norm=architecture.joint_qk_norm,
         logit_scale=architecture.logit_scale,
         soft_cap=architecture.soft_cap,
         streams=architecture.streams,

@@ -25,7 +25,7 @@ class ModelSpec:
     `n_kv_heads` is smaller than `n_heads` under grouped queries. What the unembedding gives is
     multiplied by `logit_scale` and, with a `soft_cap`, becomes cap · tanh(logit / cap). `streams`
     are those that can be read; `read_only` those of them whose edits cannot reach the logits on
-    this backend.
+    this backend. `joint_qk_norm`: a norm spans the queries of all heads, so that none stands alone.
     """
 
     name: str
@@ -43,6 +43,7 @@ class ModelSpec:
     dtype: str
     device: str
     parallel: bool = False
+    joint_qk_norm: bool = False
     logit_scale: float = 1.0
     soft_cap: float | None = None
     streams: tuple[str, ...] = ()

@@ -49,6 +49,7 @@ class Architecture:
     block: Mapping[str, str]
     sizes: Mapping[str, int]
     output_transform: Any = field(repr=False)
+    joint_qk_norm: bool = False
     fused: str | None = None
     softmax: tuple[str, ...] = ()
 
@@ -99,6 +100,7 @@ class Architecture:
             block=block,
             sizes=_sizes(hf_model, adapter.cfg, parts, block),
             output_transform=adapter.apply_output_logits_transform,
+            joint_qk_norm=_joint_qk_norm(hf_model, adapter.cfg, parts, block),
             fused=FUSED_QKV.get(config.model_type) if "qkv" in block else None,
             softmax=SOFTMAX.get(config.model_type, SOFTMAX_OF_INTERFACE),
         )
@@ -177,6 +179,18 @@ def _sizes(
         "d_mlp": out.numel() // d_model,
         "d_vocab": int(hf_model.get_submodule(parts["unembed"]).weight.shape[0]),
     }
+
+
+def _joint_qk_norm(
+    hf_model: Any, config: Any, parts: Mapping[str, str], block: Mapping[str, str]
+) -> bool:
+    """Whether queries are normed over all heads together and not head by head."""
+    # An adapter names the norm for every member of a family, also for those without one.
+    path = ".".join((parts["blocks"], "0", block.get("q_norm", "")))
+    if "q_norm" not in block or not _has(hf_model, path):
+        return False
+    norm = hf_model.get_submodule(path)
+    return norm.weight.numel() > int(config.d_head)
 
 
 def _block_paths(blocks: Any) -> Iterator[tuple[str, str]]:

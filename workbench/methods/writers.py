@@ -106,37 +106,46 @@ class Writers:
         return self._model.weight("b_O", layer) * self.gain(layer)
 
     def gain(self, layer: int) -> torch.Tensor:
-        """(pos, d_model): what multiplies the sum of the heads on its way to the residual stream.
-
-        1 in most models; where a norm follows the attention output (Gemma 2, OLMo 2) its
-        weight over the scale that it had in this run, so that heads still add up. Raises
-        `ValueError` where attn_out is neither.
-        """
+        """(pos, d_model): as `head_gain`, at the positions of this run."""
         if layer not in self._gains:
-            import torch
-
-            z = self._run[Site("z", layer)][self._rows, self._columns].double()
-            summed = torch.einsum("phd,hdm->pm", z, self._w_o(layer).double())
-            summed = summed + self._model.weight("b_O", layer).double()
+            z = self._run[Site("z", layer)][self._rows, self._columns]
             out = self._run[Site("attn_out", layer)][self._rows, self._columns]
-            norm = self._model.norm("ln1_post", layer)
-            gain = torch.ones_like(summed)
-            if norm is not None:
-                gain = norm.weight.double() / norm.scale(summed)
-            miss = float((gain * summed - out.double()).abs().max())
-            if miss > tolerance(out.dtype) * float(out.abs().max()):
-                raise ValueError(
-                    f"The heads of {self._model.spec.name} are not told apart: attn_out of layer "
-                    f"{layer} is not their sum, nor its RMS norm (off by {miss:.2g}). "
-                    "Read attn_out in place of the heads."
-                )
-            self._gains[layer] = gain.to(out.dtype)
+            self._gains[layer] = head_gain(self._model, layer, z, out)
         return self._gains[layer]
 
     def _w_o(self, layer: int) -> torch.Tensor:
         if layer not in self._weights:
             self._weights[layer] = self._model.weight("W_O", layer)
         return self._weights[layer]
+
+
+def head_gain(
+    model: Model, layer: int, z: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """(…, d_model): what multiplies the sum of the heads on its way to the residual stream.
+
+    z: (…, head, d_head). 1 in most models; where a norm follows the attention output (Gemma 2, OLMo
+    2) its weight over the scale that it has for these z, so that heads still add up. With `out`,
+    the attn_out of the run, raises `ValueError` where that is not what the heads add up to.
+    """
+    import torch
+
+    norm = model.norm("ln1_post", layer)
+    if norm is None and out is None:
+        return torch.ones(1, dtype=z.dtype, device=z.device)
+    w_o = model.weight("W_O", layer)
+    summed = torch.einsum("...hd,hdm->...m", z.double(), w_o.double())
+    summed = summed + model.weight("b_O", layer).double()
+    gain = torch.ones_like(summed) if norm is None else norm.weight.double() / norm.scale(summed)
+    if out is not None:
+        miss = float((gain * summed - out.double()).abs().max())
+        if miss > tolerance(out.dtype) * float(out.abs().max()):
+            raise ValueError(
+                f"The heads of {model.spec.name} are not told apart: attn_out of layer "
+                f"{layer} is not their sum, nor its RMS norm (off by {miss:.2g}). "
+                "Read attn_out in place of the heads."
+            )
+    return gain.to(z.dtype)
 
 
 def tolerance(dtype: torch.dtype) -> float:

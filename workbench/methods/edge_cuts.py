@@ -1,0 +1,198 @@
+"""Edge cuts: a run in which single edges carry another value than the one that is written now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..edits import Edit
+from ..model import Model, Norm, Run
+from ..site import Site
+from .components import Components
+from .writers import head_gain
+
+if TYPE_CHECKING:
+    import torch
+
+
+def contribution_sites(parts: Components) -> list[Site]:
+    """What a run must read so that `contributions` can tell what each writer adds."""
+    sites = [Site("resid_pre", 0)]
+    for layer in range(parts.n_layers):
+        sites += [Site("z", layer), Site("mlp_out", layer)]
+    return sites
+
+
+def contributions(model: Model, parts: Components, run: Run) -> torch.Tensor:
+    """(row, pos, writer, d_model): what each writer adds to the residual stream in a run."""
+    import torch
+
+    out = [run[Site("resid_pre", 0)][:, :, None]]
+    for layer in range(parts.n_layers):
+        out.append(head_outputs(model, layer, run[Site("z", layer)]))
+        out.append(run[Site("mlp_out", layer)][:, :, None])
+    return torch.cat(out, 2)
+
+
+def head_outputs(model: Model, layer: int, z: torch.Tensor) -> torch.Tensor:
+    """(row, pos, head, d_model): z (row, pos, head, d_head) through W_O and the post-norm's scale.
+
+    What attention adds besides, the bias of W_O, belongs to no head.
+    """
+    import torch
+
+    w_o = model.weight("W_O", layer)
+    return torch.einsum("rphd,hdm->rphm", z, w_o) * head_gain(model, layer, z)[..., None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class ReaderInput:
+    """How one stream of readers, at one layer, is computed from the residual stream.
+
+    weight: (reader, d_model, d_head), None for an MLP, whose own module follows. bias likewise.
+    """
+
+    norm: Norm | None
+    weight: torch.Tensor | None
+    bias: torch.Tensor | None
+
+    @classmethod
+    def of(cls, model: Model, stream: str, layer: int) -> ReaderInput:
+        if stream == "mlp_in":
+            return cls(mlp_norm(model, layer), None, None)
+        letter = stream.upper()
+        return cls(
+            model.norm("ln1", layer),
+            model.weight(f"W_{letter}", layer),
+            model.weight(f"b_{letter}", layer),
+        )
+
+    def __call__(self, resid: torch.Tensor) -> torch.Tensor:
+        """What the readers give for (row, pos, reader, d_model), each its own residual stream."""
+        import torch
+
+        normed = resid if self.norm is None else self.norm(resid)
+        if self.weight is None or self.bias is None:
+            return normed[:, :, 0]
+        return torch.einsum("rphm,hmd->rphd", normed, self.weight) + self.bias
+
+
+def mlp_norm(model: Model, layer: int) -> Norm | None:
+    """The norm that an MLP reads through; a parallel one may share the attention's."""
+    norm = model.norm("ln2", layer)
+    return model.norm("ln1", layer) if norm is None and model.spec.parallel else norm
+
+
+def resid_site(parts: Components, stream: str, layer: int) -> Site:
+    """The residual stream that a reader stream reads."""
+    if stream == "logits":
+        return Site("resid_post", layer)
+    return Site("resid_pre" if stream != "mlp_in" or parts.parallel else "resid_mid", layer)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CutEdges(Edit):
+    """Give one stream of readers a residual stream in which some writers have other values.
+
+    The edit adds Σ (reference − what is written now) over the cut writers to what a reader reads,
+    and computes the reader from it: its norm, and for q, k and v its projection. Readers of which
+    no edge is cut keep their numbers to the bit.
+
+    cut: (row, writer, reader), 1 where the edge is cut. reference: (row, pos, writer, d_model).
+    outputs: for each needed site, how its activation becomes what its writers add. compute: the
+    readers from their residual streams, the last site needed; None where the stream is read as it
+    is.
+    """
+
+    cut: torch.Tensor
+    reference: torch.Tensor
+    outputs: tuple[Callable[[torch.Tensor], torch.Tensor], ...]
+    compute: ReaderInput | None = None
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        now = torch.cat([f(x) for f, x in zip(self.outputs, needed, strict=False)], 2)
+        # (row, pos, reader, d_model)
+        change = torch.einsum("rwh,rpwm->rphm", self.cut, self.reference - now)
+        if self.compute is None:
+            return activation + change[:, :, 0]
+        touched = self.cut.any(1)[:, None, :]
+        new = self.compute(needed[-1][:, :, None] + change)
+        touched = touched[..., None] if new.ndim == 4 else touched
+        return torch.where(touched, new, activation)
+
+
+def cut_edits(
+    model: Model, parts: Components, cut: np.ndarray, reference: torch.Tensor
+) -> list[Edit]:
+    """The edits that cut edges, row by row, in a run whose rows have equally many positions.
+
+    cut: (row, writer, reader) bool. reference: (row, pos, writer, d_model), what a cut edge carries
+    instead. A stream of readers of which no row cuts an edge has no edit.
+    """
+    import torch
+
+    edits: list[Edit] = []
+    for stream, layer in parts.reader_streams:
+        inside = cut[:, : parts.writers_before(stream, layer), parts.readers_of(stream, layer)]
+        chosen = np.flatnonzero(inside.any((0, 2)))
+        if not len(chosen):
+            continue
+        sites, outputs, columns = _sources(model, parts, chosen)
+        resid = resid_site(parts, stream, layer)
+        mask = torch.as_tensor(inside[:, columns], dtype=reference.dtype, device=reference.device)
+        at_logits = stream == "logits"
+        edits.append(
+            CutEdges(
+                resid if at_logits else Site(stream, layer),
+                mask,
+                reference[:, :, columns],
+                tuple(outputs),
+                None if at_logits else ReaderInput.of(model, stream, layer),
+                needs=tuple(sites) if at_logits else (*sites, resid),
+            )
+        )
+    return edits
+
+
+def _sources(
+    model: Model, parts: Components, writers: np.ndarray
+) -> tuple[list[Site], list[Any], list[int]]:
+    """Where these writers are read, how each site becomes what they add, and their numbers.
+
+    A layer's heads are read together, so all of them are counted where one is cut.
+    """
+    sites: list[Site] = []
+    outputs: list[Any] = []
+    columns: list[int] = []
+    for writer in writers.tolist():
+        site = parts.writer_site(writer).whole
+        if site in sites:
+            continue
+        sites.append(site)
+        if site.stream == "z":
+            assert site.layer is not None
+            outputs.append(_Heads(model, site.layer))
+            first = 1 + site.layer * (parts.n_heads + 1)
+            columns += range(first, first + parts.n_heads)
+        else:
+            outputs.append(_one_writer)
+            columns.append(writer)
+    return sites, outputs, columns
+
+
+@dataclass(frozen=True, eq=False)
+class _Heads:
+    model: Model
+    layer: int
+
+    def __call__(self, z: torch.Tensor) -> torch.Tensor:
+        return head_outputs(self.model, self.layer, z)
+
+
+def _one_writer(vector: torch.Tensor) -> torch.Tensor:
+    return vector[:, :, None]
