@@ -133,6 +133,13 @@ class Norm:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return self.center(x) / self.scale(x) * self.weight + self.bias
 
+    def pull_back(self, x: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+        """The gradient at x, given the gradient at norm(x); both broadcast."""
+        centred, scale = self.center(x) / self.scale(x), self.scale(x)
+        inner = grad * self.weight
+        along = (inner * centred).mean(-1, keepdim=True)
+        return self.center(inner - centred * along) / scale
+
 
 @dataclass(frozen=True)
 class Resume:

@@ -40,9 +40,14 @@ class Components:
         if spec.joint_qk_norm:
             raise ValueError(
                 f"An edge ends at one head's q, k or v; {spec.architecture} norms the queries of "
-                "all heads together, so that a head has none of its own. Ablate or patch nodes "
-                "with wb.ablate or wb.patch."
+                "all heads together, so that a head has none of its own. Score, ablate or patch "
+                "nodes instead: over='nodes', wb.ablate, wb.patch."
             )
+        return cls.nodes_of(spec)
+
+    @classmethod
+    def nodes_of(cls, spec: ModelSpec) -> Components:
+        """The components of a model of which only the nodes matter."""
         return cls(spec.n_layers, spec.n_heads, spec.n_kv_heads, spec.parallel)
 
     @cached_property

@@ -94,6 +94,22 @@ def resid_site(parts: Components, stream: str, layer: int) -> Site:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ShiftReaders(Edit):
+    """Let each reader of a stream read the residual stream plus a change of its own.
+
+    change: (row, pos, reader, d_model). compute: the readers from their residual streams, the site
+    needed. Readers without a change keep their numbers to the bit.
+    """
+
+    change: torch.Tensor
+    compute: ReaderInput
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        touched = (self.change != 0).any(-1).any(1)
+        return _computed_again(activation, needed[0], self.change, touched, self.compute)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class CutEdges(Edit):
     """Give one stream of readers a residual stream in which some writers have other values.
 
@@ -120,10 +136,22 @@ class CutEdges(Edit):
         change = torch.einsum("rwh,rpwm->rphm", self.cut, self.reference - now)
         if self.compute is None:
             return activation + change[:, :, 0]
-        touched = self.cut.any(1)[:, None, :]
-        new = self.compute(needed[-1][:, :, None] + change)
-        touched = touched[..., None] if new.ndim == 4 else touched
-        return torch.where(touched, new, activation)
+        return _computed_again(activation, needed[-1], change, self.cut.any(1), self.compute)
+
+
+def _computed_again(
+    activation: torch.Tensor,
+    resid: torch.Tensor,
+    change: torch.Tensor,
+    touched: torch.Tensor,
+    compute: ReaderInput,
+) -> torch.Tensor:
+    """The readers of one stream from resid + change, where `touched` (row, reader)."""
+    import torch
+
+    new = compute(resid[:, :, None] + change)
+    where = touched[:, None, :]
+    return torch.where(where[..., None] if new.ndim == 4 else where, new, activation)
 
 
 def cut_edits(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..metrics import TASK_METRICS
 from ..model import Model, Run
 from ..tasks import Task, TaskBatch
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Below this share of the metric's own size a difference between clean and corrupt is rounding.
 SMALLEST_GAP = 1e-5
+#: About how many tokens run in one pass where rows can be split freely.
+TOKENS_PER_PASS = 4096
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,23 @@ class Group:
     def n_positions(self) -> int:
         return self.batch.clean.n_columns
 
-    def metric(self, logits: torch.Tensor, examples: list[int] | None = None) -> torch.Tensor:
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, examples: Sequence[int]) -> Group:
+        """The given examples of the group."""
+        return Group(tuple(self.rows[e] for e in examples), self.batch.take(examples))
+
+    def split(self, copies: int = 1) -> Iterator[Group]:
+        """The group in parts, so that `copies` of each example fit into one pass."""
+        most = max(1, TOKENS_PER_PASS // (copies * self.n_positions))
+        for start in range(0, len(self), most):
+            yield self.take(range(start, min(start + most, len(self))))
+
+    def metric(self, logits: torch.Tensor, examples: Sequence[int] | None = None) -> torch.Tensor:
         """(row,) the metric of logits (row, 1, d_vocab); examples: of each row, counted here."""
         batch = self.batch
-        chosen = slice(None) if examples is None else examples
-        from ..metrics import TASK_METRICS
-
+        chosen = slice(None) if examples is None else list(examples)
         measure = TASK_METRICS[batch.metric_name]
         return measure(logits, batch.answer_ids[chosen], batch.foil_ids[chosen])
 
