@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -56,14 +57,9 @@ class Evaluation:
     def _bootstrap(
         self, values: np.ndarray, level: float = 0.95, n_resamples: int = 2000
     ) -> tuple[float, float]:
-        import numpy as np
-
-        _check_level(level)
-        generator = np.random.default_rng(self.seed)
-        draws = generator.integers(len(values), size=(n_resamples, len(values)))
-        means = values[draws].mean(-1)
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        return bootstrap(
+            lambda chosen: values[chosen].mean(-1), len(values), level, self.seed, n_resamples
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row a template and a last one, "all": n, accuracy, mean clean and corrupt metric.
@@ -102,6 +98,26 @@ class Evaluation:
             f"[{low:.3f}, {high:.3f}], {self.metric_name} {self.clean.mean():.2f} clean, "
             f"{self.corrupt.mean():.2f} corrupt, {len(self.clean)} examples"
         )
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    n: int,
+    level: float = 0.95,
+    seed: int = 0,
+    n_resamples: int = 2000,
+) -> tuple[float, float]:
+    """The percentile interval of a statistic over n examples, resampled with replacement.
+
+    statistic: from example numbers (resample, n) to (resample,).
+    Raises `ValueError` for a level that is not between 0 and 1.
+    """
+    import numpy as np
+
+    _check_level(level)
+    draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
+    low, high = np.nanquantile(statistic(draws), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _check_level(level: float) -> None:

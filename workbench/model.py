@@ -131,7 +131,12 @@ class Norm:
         return (self.center(x).pow(2).mean(-1, keepdim=True) + self.epsilon).sqrt()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.center(x) / self.scale(x) * self.weight + self.bias
+        from torch.nn import functional
+
+        shape = self.weight.shape
+        if self.centers:
+            return functional.layer_norm(x, shape, self.weight, self.bias, self.epsilon)
+        return functional.rms_norm(x, shape, self.weight, self.epsilon) + self.bias
 
     def pull_back(self, x: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
         """The gradient at x, given the gradient at norm(x); both broadcast."""

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows and columns of an edit; `shape` is (row, pos) where every row has as many."""
+    """The rows and columns of an edit; `shape` is (row, pos) where every row has as many.
+
+    `everything`: the edit takes the whole activation, and rows and columns need not be looked at.
+    """
 
     rows: list[int]
     columns: list[int]
@@ -30,6 +33,8 @@ class Selection:
     @classmethod
     def of(cls, edit: Edit, tokens: Tokens, start: int) -> Selection:
         """Raises `IndexError` for a row or position that the pass does not have."""
+        if edit.rows is None and edit.positions is None and not tokens.padded:
+            return cls([], [], (tokens.n_rows, tokens.n_columns - start), True)
         rows = range(tokens.n_rows) if edit.rows is None else edit.rows
         if outside := [r for r in rows if not 0 <= r < tokens.n_rows]:
             raise IndexError(

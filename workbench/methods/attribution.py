@@ -137,7 +137,7 @@ def attribute(
     method: "attribution" (node attribution patching: the difference times the gradient of the
     corrupt run; Nanda 2023), "eap" (the same for edges; Syed et al. 2023, arXiv:2310.10348),
     "eap-ig" (the gradient averaged over `steps` inputs between corrupt and clean; Hanna et al.
-    2024, arXiv:2403.17806), "eap-ig-activations" (over steps of each layer's own activation, ibid.),
+    2024, arXiv:2403.17806), "eap-ig-activations" (over steps of the activations, ibid.),
     "atp*" (softmax computed again for queries and keys, and GradDrop; Kramár et al. 2024,
     arXiv:2403.00745; its scores have no sign), or "exact" (one patched run for each edge or node).
     over: what is scored; None for the method's own. positions: a score a token position too; for

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -109,6 +108,43 @@ class ShiftReaders(Edit):
         return _computed_again(activation, needed[0], self.change, touched, self.compute)
 
 
+class Differences:
+    """What the writers of one pass should add less what they add, filled as the pass comes by.
+
+    values: (row, writer, pos, d_model), 0 for a writer that no edit needs. The edits of a pass
+    share it, so that each writer is read once, however many readers miss it.
+    """
+
+    def __init__(self, reference: torch.Tensor) -> None:
+        import torch
+
+        self._reference = reference.movedim(2, 1)
+        self._filled: set[Site] = set()
+        self.values = torch.zeros_like(self._reference, memory_format=torch.contiguous_format)
+
+    def fill(self, source: Source, activation: torch.Tensor) -> None:
+        if source.site not in self._filled:
+            self._filled.add(source.site)
+            now = source.added(activation).movedim(2, 1)
+            self.values[:, source.writers] = self._reference[:, source.writers] - now
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A site of a pass, and the writers that are found there: a layer's heads, or one other."""
+
+    model: Model
+    site: Site
+    writers: slice
+
+    def added(self, activation: torch.Tensor) -> torch.Tensor:
+        """(row, pos, writer, d_model)"""
+        if self.site.stream != "z":
+            return activation[:, :, None]
+        assert self.site.layer is not None
+        return head_outputs(self.model, self.site.layer, activation)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class CutEdges(Edit):
     """Give one stream of readers a residual stream in which some writers have other values.
@@ -117,26 +153,25 @@ class CutEdges(Edit):
     and computes the reader from it: its norm, and for q, k and v its projection. Readers of which
     no edge is cut keep their numbers to the bit.
 
-    cut: (row, writer, reader), 1 where the edge is cut. reference: (row, pos, writer, d_model).
-    outputs: for each needed site, how its activation becomes what its writers add. compute: the
-    readers from their residual streams, the last site needed; None where the stream is read as it
-    is.
+    cut: (row, reader, writer), 1 where the edge is cut. sources: where the first sites needed are
+    written. compute: the readers from their residual streams, the last site needed; None where the
+    stream is read as it is.
     """
 
     cut: torch.Tensor
-    reference: torch.Tensor
-    outputs: tuple[Callable[[torch.Tensor], torch.Tensor], ...]
+    differences: Differences
+    sources: tuple[Source, ...]
     compute: ReaderInput | None = None
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        now = torch.cat([f(x) for f, x in zip(self.outputs, needed, strict=False)], 2)
-        # (row, pos, reader, d_model)
-        change = torch.einsum("rwh,rpwm->rphm", self.cut, self.reference - now)
+        for source, written in zip(self.sources, needed, strict=False):
+            self.differences.fill(source, written)
+        values = self.differences.values[:, : self.cut.shape[-1]]
+        change = (self.cut @ values.flatten(2)).unflatten(2, values.shape[2:])
         if self.compute is None:
-            return activation + change[:, :, 0]
-        return _computed_again(activation, needed[-1], change, self.cut.any(1), self.compute)
+            return activation + change[:, 0]
+        touched = self.cut.any(-1)
+        return _computed_again(activation, needed[-1], change.movedim(1, 2), touched, self.compute)
 
 
 def _computed_again(
@@ -164,22 +199,28 @@ def cut_edits(
     """
     import torch
 
+    differences = Differences(reference)
     edits: list[Edit] = []
     for stream, layer in parts.reader_streams:
         inside = cut[:, : parts.writers_before(stream, layer), parts.readers_of(stream, layer)]
         chosen = np.flatnonzero(inside.any((0, 2)))
         if not len(chosen):
             continue
-        sites, outputs, columns = _sources(model, parts, chosen)
+        sources = _sources(model, parts, chosen)
+        sites = [source.site for source in sources]
         resid = resid_site(parts, stream, layer)
-        mask = torch.as_tensor(inside[:, columns], dtype=reference.dtype, device=reference.device)
+        mask = torch.as_tensor(
+            inside[:, : chosen[-1] + 1].swapaxes(1, 2),
+            dtype=reference.dtype,
+            device=reference.device,
+        )
         at_logits = stream == "logits"
         edits.append(
             CutEdges(
                 resid if at_logits else Site(stream, layer),
                 mask,
-                reference[:, :, columns],
-                tuple(outputs),
+                differences,
+                tuple(sources),
                 None if at_logits else ReaderInput.of(model, stream, layer),
                 needs=tuple(sites) if at_logits else (*sites, resid),
             )
@@ -187,40 +228,14 @@ def cut_edits(
     return edits
 
 
-def _sources(
-    model: Model, parts: Components, writers: np.ndarray
-) -> tuple[list[Site], list[Any], list[int]]:
-    """Where these writers are read, how each site becomes what they add, and their numbers.
-
-    A layer's heads are read together, so all of them are counted where one is cut.
-    """
-    sites: list[Site] = []
-    outputs: list[Any] = []
-    columns: list[int] = []
+def _sources(model: Model, parts: Components, writers: np.ndarray) -> list[Source]:
+    """Where these writers are read. A layer's heads are read together."""
+    out: dict[Site, Source] = {}
     for writer in writers.tolist():
         site = parts.writer_site(writer).whole
-        if site in sites:
-            continue
-        sites.append(site)
+        first, n = writer, 1
         if site.stream == "z":
             assert site.layer is not None
-            outputs.append(_Heads(model, site.layer))
-            first = 1 + site.layer * (parts.n_heads + 1)
-            columns += range(first, first + parts.n_heads)
-        else:
-            outputs.append(_one_writer)
-            columns.append(writer)
-    return sites, outputs, columns
-
-
-@dataclass(frozen=True, eq=False)
-class _Heads:
-    model: Model
-    layer: int
-
-    def __call__(self, z: torch.Tensor) -> torch.Tensor:
-        return head_outputs(self.model, self.layer, z)
-
-
-def _one_writer(vector: torch.Tensor) -> torch.Tensor:
-    return vector[:, :, None]
+            first, n = 1 + site.layer * (parts.n_heads + 1), parts.n_heads
+        out.setdefault(site, Source(model, site, slice(first, first + n)))
+    return list(out.values())

@@ -1,4 +1,4 @@
-"""Examples: a task's pairs as the causal methods run them, and what their effects are measured by."""
+"""Examples: a task's pairs as the causal methods run them, and what effects are measured by."""
 
 from __future__ import annotations
 

@@ -1,0 +1,268 @@
+"""Ablation: what is left of the answer when components, edges or neurons are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..edits import Edit, Set
+from ..evaluation import bootstrap
+from ..model import Model
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tasks import Task, TaskBatch
+from ..tokens import token_strings
+from .circuit import Circuit, check_model
+from .components import ARROW, Components
+from .edge_cuts import cut_edits
+from .examples import Examples, Group, check_finite
+from .node_cuts import node_edits
+from .references import GroupRun, References, check_kind, others
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One thing that is ablated, and how: a node "L3H1.z", an edge "embed → L3H1.q", or a neuron
+    "L2.mlp_post/77". Plain data: it prints, is saved with its result, and can be given to
+    `ablate` again.
+    """
+
+    target: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.kind}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ablation(Result):
+    """The metric of each example with the cuts made, beside the plain runs.
+
+    cuts: what was ablated, and how. clean, corrupt, ablated: the metric. clean_top, ablated_top:
+    the most likely next token of each example. n_unchanged: edits that left every number as it was.
+    """
+
+    task: str
+    metric_name: str
+    cuts: tuple[Cut, ...]
+    n_unchanged: int
+    clean_top: tuple[str, ...]
+    ablated_top: tuple[str, ...]
+    clean: np.ndarray = axes("batch")
+    corrupt: np.ndarray = axes("batch")
+    ablated: np.ndarray = axes("batch")
+
+    @property
+    def effect(self) -> float:
+        """How much of the answer is lost, a ratio of means: 0 = as clean, 1 = as corrupt."""
+        return self._effect(np.arange(len(self.clean))[None])[0]
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The interval of `effect`: bootstrap over examples, percentiles, seeded."""
+        return bootstrap(self._effect, len(self.clean), level, self.seed or 0)
+
+    def _effect(self, chosen: np.ndarray) -> np.ndarray:
+        clean, corrupt, ablated = (
+            values.astype(np.float64)[chosen].mean(-1)
+            for values in (self.clean, self.corrupt, self.ablated)
+        )
+        return (clean - ablated) / (clean - corrupt)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line an example: clean, ablated, corrupt (the metric), clean_top, ablated_top."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "clean": self.clean,
+                "ablated": self.ablated,
+                "corrupt": self.corrupt,
+                "clean_top": self.clean_top,
+                "ablated_top": self.ablated_top,
+            }
+        )
+
+    def _facts(self) -> str:
+        low, high = self.interval()
+        some = ", ".join(map(str, self.cuts[:3])) + (", …" if len(self.cuts) > 3 else "")
+        return (
+            f"{len(self.cuts)} cut ({some}) on {self.task}: {self.metric_name} "
+            f"{self.clean.mean():.2f} → {self.ablated.mean():.2f}, effect {self.effect:.2f} "
+            f"[{low:.2f}, {high:.2f}]"
+        )
+
+
+Targets = str | Site | Cut | Circuit | Iterable["str | Site | Cut"]
+
+
+def ablate(
+    model: Model,
+    task: Task | TaskBatch,
+    targets: Targets,
+    *,
+    kind: str = "resample",
+    n: int | None = None,
+    seed: int = 0,
+) -> Ablation:
+    """What is left of a task's answers when something is cut, as an `Ablation`.
+
+    targets: nodes ("L3H1.z", "L2.mlp_out", "embed"), edges ("L2H3.z → L3H1.q") and neurons
+    ("L2.mlp_post/77"), together; `Cut`s carry their own kind; a `Circuit` is cut out.
+    kind: what a cut component carries at every position: "zero", "mean" (over the task), or
+    "mean-position", "resample" (from another prompt of the task), "counterfactual" (from the paired
+    corrupt prompt), "noise" (its own value plus Gaussian noise; of the embedding's scale, for a
+    neuron of its own), or "optimal" (the constant that changes the answer least). n: how many
+    pairs. seed: of resample and noise.
+
+    Raises `ValueError` for an unknown kind or target, for none, and for a circuit of another model.
+    """
+    cuts = read_cuts(model, targets, kind)
+    examples = Examples.of(model, task, n=n)
+    plan = _Plan(model, cuts, examples, seed)
+    ablated = np.empty(len(examples.batch))
+    tops = {"clean": [""] * len(ablated), "ablated": [""] * len(ablated)}
+    n_unchanged = 0
+    for i, group in enumerate(examples.groups):
+        plain = model.run(group.batch.clean, logits_at="last").logits
+        run = model.run(group.batch.clean, edits=plan.edits(i), logits_at="last")
+        assert plain is not None and run.logits is not None
+        n_unchanged += len(run.unchanged)
+        ablated[list(group.rows)] = check_finite(group.metric(run.logits), "ablated")
+        for name, logits in (("clean", plain), ("ablated", run.logits)):
+            best = token_strings(model.tokenizer, logits[:, 0].argmax(-1).tolist())
+            for row, text in zip(group.rows, best, strict=True):
+                tops[name][row] = text
+    return Ablation(
+        **provenance(model, examples.batch.clean, seed),
+        task=examples.batch.task,
+        metric_name=examples.batch.metric_name,
+        cuts=cuts,
+        n_unchanged=n_unchanged,
+        clean_top=tuple(tops["clean"]),
+        ablated_top=tuple(tops["ablated"]),
+        clean=examples.clean,
+        corrupt=examples.corrupt,
+        ablated=ablated,
+    )
+
+
+def read_cuts(model: Model, targets: Targets, kind: str) -> tuple[Cut, ...]:
+    """The cuts that a call names. Raises as `ablate`."""
+    check_kind(kind)
+    if isinstance(targets, Circuit):
+        check_model(targets.parts, model, "A circuit")
+        targets = targets.edges
+    each = [targets] if isinstance(targets, (str, Site, Cut)) else list(targets)
+    cuts = tuple(t if isinstance(t, Cut) else Cut(str(t), kind) for t in each)
+    if not cuts:
+        raise ValueError("An ablation cuts at least one node, edge or neuron; got none.")
+    for cut in cuts:
+        check_kind(cut.kind)
+        if _is_neuron(cut):
+            model.spec.check(cut.target, edit=True)
+            if cut.kind == "optimal":
+                raise ValueError(
+                    f"Optimal constants are found for whole components; got the neuron "
+                    f"{cut.target}. Cut it with another kind, such as 'mean'."
+                )
+        elif _is_edge(cut.target):
+            Components.of(model.spec).edge(cut.target)
+        else:
+            Components.nodes_of(model.spec).writer(cut.target)
+    return cuts
+
+
+def _is_neuron(cut: Cut) -> bool:
+    return "/" in cut.target
+
+
+def _is_edge(target: str) -> bool:
+    return ARROW in target or "->" in target
+
+
+class _Plan:
+    """The edits of a set of cuts, group by group."""
+
+    def __init__(self, model: Model, cuts: tuple[Cut, ...], examples: Examples, seed: int) -> None:
+        self._model, self._examples = model, examples
+        self._parts = Components.nodes_of(model.spec)
+        self._neurons = [cut for cut in cuts if _is_neuron(cut)]
+        references = References(model, self._parts, examples, seed=seed)
+        kinds = dict.fromkeys(cut.kind for cut in cuts if not _is_neuron(cut))
+        self._kinds: list[tuple[list[str], list[GroupRun]]] = [
+            (
+                [cut.target for cut in cuts if cut.kind == kind and not _is_neuron(cut)],
+                list(references.of(kind)),
+            )
+            for kind in kinds
+        ]
+        self._neuron_values = _Neurons(model, examples, self._neurons, seed)
+
+    def edits(self, number: int) -> list[Edit]:
+        """The edits of group `number`."""
+        group = self._examples.groups[number]
+        edits: list[Edit] = []
+        for targets, runs in self._kinds:
+            reference = runs[number].reference
+            if any(_is_edge(t) for t in targets):
+                cut = self._parts.mask(t for t in targets if _is_edge(t))
+                # Cutting a node is cutting what leaves it.
+                for writer in (self._parts.writer(t) for t in targets if not _is_edge(t)):
+                    cut[writer] = self._parts.edges[writer]
+                edits += cut_edits(
+                    self._model, self._parts, np.repeat(cut[None], len(group), 0), reference
+                )
+            else:
+                mask = np.zeros((len(group), len(self._parts.writers)), bool)
+                mask[:, [self._parts.writer(t) for t in targets]] = True
+                edits += node_edits(self._model, self._parts, mask, reference)
+        return edits + self._neuron_values.edits(number)
+
+
+class _Neurons:
+    """Values of single neurons when they are ablated."""
+
+    def __init__(self, model: Model, examples: Examples, cuts: list[Cut], seed: int) -> None:
+        self._cuts, self._examples = cuts, examples
+        self._sites = [Site.parse(cut.target) for cut in cuts]
+        self._rng = np.random.default_rng(seed)
+        self._clean, self._corrupt = [], []
+        if cuts:
+            for group in examples.groups:
+                for into, tokens in (
+                    (self._clean, group.batch.clean),
+                    (self._corrupt, group.batch.corrupt),
+                ):
+                    into.append(model.run(tokens, read=self._sites, logits_at=()))
+
+    def edits(self, number: int) -> list[Edit]:
+        return [
+            Set(site, self._value(cut.kind, site, number, self._examples.groups[number]))
+            for cut, site in zip(self._cuts, self._sites, strict=True)
+        ]
+
+    def _value(self, kind: str, site: Site, number: int, group: Group) -> torch.Tensor:
+        """(example, pos)"""
+        import torch
+
+        now, other = self._clean[number][site], self._corrupt[number][site]
+        everywhere = torch.cat([run[site].flatten() for run in self._clean])
+        if kind == "zero":
+            return torch.zeros_like(now)
+        if kind == "mean":
+            return everywhere.mean().expand_as(now)
+        if kind == "mean-position":
+            return now.mean(0, keepdim=True).expand_as(now)
+        if kind == "counterfactual":
+            return other
+        if kind == "resample":
+            return torch.cat([now, other])[others(len(group), self._rng)]
+        random = torch.as_tensor(self._rng.standard_normal(tuple(now.shape)), dtype=now.dtype)
+        return now + everywhere.std() * random.to(now.device)

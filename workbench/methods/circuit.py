@@ -1,0 +1,303 @@
+"""Circuit: a set of edges between components, and how one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..model import Model
+from ..result import Result, axes, provenance
+from ..tasks import Task, TaskBatch
+from .acdc import acdc_edges
+from .attribution import Attribution, attribute
+from .components import Components
+from .examples import Examples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..graph import Graph
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Circuit(Result):
+    """A set of a model's edges. The rest of the model is what is ablated around it.
+
+    task, method: what it was found for, and how. parts: the model's graph. threshold: that of the
+    search, None where a number of edges was asked for. kept: the edges of the circuit. scores: of
+    each edge, as the method gave them (for "acdc" how much KL its cut added, in nats).
+    """
+
+    task: str
+    method: str
+    parts: Components
+    threshold: float | None
+    kept: np.ndarray = axes("writer reader", bool)
+    scores: np.ndarray = axes("writer reader")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = self.parts.edges.shape
+        if self.kept.shape != shape or (self.kept & ~self.parts.edges).any():
+            raise ValueError(
+                f"A circuit keeps edges of its model, a mask of shape {shape}; got shape "
+                f"{self.kept.shape}, or an edge that the model does not have."
+            )
+
+    @property
+    def n_edges(self) -> int:
+        return int(self.kept.sum())
+
+    @property
+    def share(self) -> float:
+        """Which share of the model's edges it keeps, from 0 to 1."""
+        return self.n_edges / self.parts.n_edges
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The names of its edges, "L2H3.z → L3H1.q", the largest absolute score first."""
+        found = np.argwhere(self.kept)
+        order = np.argsort(-np.abs(self.scores[self.kept]), kind="stable")
+        return tuple(self.parts.edge_name(s, t) for s, t in found[order].tolist())
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the writers that an edge of it leaves or arrives at."""
+        parts = self.parts
+        active = self.kept.any(1) | (self.kept.any(0) @ parts.feeds)
+        return tuple(parts.writers[w] for w in np.flatnonzero(active))
+
+    def complement(self) -> Circuit:
+        """All the model's other edges."""
+        return self._with(self.parts.edges & ~self.kept, f"complement of {self.method}")
+
+    def random(self, seed: int = 0) -> Circuit:
+        """A circuit of equally many edges drawn at random, connected like this one where it is.
+
+        Edges are drawn one by one and what does not lie on a path from the embedding to the logits
+        is thrown away, until as many as here are connected; where that does not succeed, they
+        are drawn from all edges.
+        """
+        return self._with(random_edges(self.parts, self.n_edges, seed), f"random, seed {seed}")
+
+    def without(self, names: Iterable[str]) -> Circuit:
+        """The circuit less some edges, "L2H3.z → L3H1.q", or all edges of some nodes, "L2H3.z".
+
+        Raises `ValueError` for a name that the model does not have.
+        """
+        return self._with(self.kept & ~named_edges(self.parts, names), self.method)
+
+    def _with(self, kept: np.ndarray, method: str) -> Circuit:
+        return replace(self, kept=kept, method=method)
+
+    def graph(self) -> Graph:
+        """Its nodes and edges as a `Graph`, for networkx, pandas or the Neuronpedia format."""
+        from .circuit_graph import circuit_graph
+
+        return circuit_graph(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line an edge, the largest absolute score first: source, target, channel, score."""
+        import pandas as pd
+
+        parts = self.parts
+        order = np.argsort(-np.abs(self.scores[self.kept]), kind="stable")
+        found = np.argwhere(self.kept)[order]
+        targets = [parts.readers[t] for t in found[:, 1]]
+        return pd.DataFrame(
+            {
+                "source": [parts.writers[s] for s in found[:, 0]],
+                "target": targets,
+                "channel": [name.rpartition(".")[2] for name in targets],
+                "score": self.scores[self.kept][order],
+            }
+        )
+
+    def _facts(self) -> str:
+        return (
+            f"{self.n_edges} of {self.parts.n_edges} edges ({100 * self.share:.1f} %), "
+            f"{len(self.nodes)} nodes, {self.task}, {self.method}"
+        )
+
+
+def find_circuit(
+    model: Model,
+    task: Task | TaskBatch,
+    *,
+    method: str = "eap-ig",
+    n_edges: int | None = None,
+    threshold: float | None = None,
+    steps: int = 5,
+    n: int | None = None,
+    attribution: Attribution | None = None,
+) -> Circuit:
+    """The circuit of a task: the edges that matter, connected from embedding to logits.
+
+    method: as in `attribute` ("eap", "eap-ig", "eap-ig-activations", "exact"), or "acdc". n_edges:
+    how many edges at most: from the logits backwards, the edge with the largest absolute score
+    whose reader is already in the circuit is taken (Hanna et al. 2024, section 3); what is not
+    connected with the embedding is dropped and replaced by the next ones. threshold: every edge
+    whose absolute score is above it, less what is not connected; for "acdc" the KL in nats that
+    cutting an edge may add (Conmy et al. 2023, arXiv:2304.14997). One of the two is given.
+    attribution: scores that are there already, in place of `method`. n: how many pairs.
+
+    Raises `ValueError` for an unknown method, where neither or both of n_edges and threshold are
+    given, for a threshold that keeps nothing, and for scores of another model.
+    """
+    _check_choice(method, n_edges, threshold)
+    if method == "acdc":
+        assert threshold is not None
+        examples = Examples.of(model, task, n=n)
+        parts = Components.of(model.spec)
+        kept, scores = acdc_edges(model, parts, examples, threshold)
+        tokens, name = examples.batch.clean, examples.batch.task
+        made = provenance(model, tokens)
+    else:
+        if attribution is None:
+            attribution = attribute(model, task, method=method, over="edges", steps=steps, n=n)
+        parts, scores = attribution.parts, attribution.edge_matrix()
+        check_model(parts, model, "An attribution")
+        method, name = attribution.method, attribution.task
+        made = provenance(model) | {"tokens": attribution.tokens}
+        kept = (
+            np.abs(scores) > threshold if threshold is not None else greedy(parts, scores, n_edges)
+        )
+    kept = parts.connected(kept)
+    if not kept.any():
+        raise ValueError(
+            "A circuit connects the embedding with the logits; no path is left with "
+            + (f"threshold={threshold}." if threshold is not None else f"n_edges={n_edges}.")
+            + (
+                f" The largest absolute score is {np.abs(scores).max():.3g}; lower the threshold."
+                if threshold is not None
+                else " Ask for more edges."
+            )
+        )
+    return Circuit(
+        **made, task=name, method=method, parts=parts, threshold=threshold, kept=kept, scores=scores
+    )
+
+
+def circuit_of(
+    model: Model, edges: Iterable[str | Sequence[str]], *, task: str = "", method: str = "by hand"
+) -> Circuit:
+    """A circuit of named edges: "L2H3.z → L3H1.q", or pairs (writer, reader).
+
+    Raises `ValueError` for a name, or an edge, that the model does not have.
+    """
+    parts = Components.of(model.spec)
+    kept = parts.mask(edges)
+    scores = kept.astype(np.float32)
+    return Circuit(
+        **provenance(model),
+        task=task,
+        method=method,
+        parts=parts,
+        threshold=None,
+        kept=kept,
+        scores=scores,
+    )
+
+
+def check_model(parts: Components, model: Model, what: str) -> None:
+    """Raises `ValueError` where the components are not the model's."""
+    own = Components.of(model.spec)
+    if parts != own:
+        raise ValueError(
+            f"{what} belongs to the model it was made on, with {parts.n_layers} layers of "
+            f"{parts.n_heads} heads ({parts.n_kv_heads} key/value); {model.spec.name} has "
+            f"{own.n_layers} of {own.n_heads} ({own.n_kv_heads}). Make it again on this model."
+        )
+
+
+def named_edges(parts: Components, names: Iterable[str]) -> np.ndarray:
+    """(writer, reader) bool: named edges, and all edges that leave or arrive at named nodes.
+
+    Raises `ValueError` for a name that the model does not have.
+    """
+    out = np.zeros_like(parts.edges)
+    for name in [names] if isinstance(names, str) else names:
+        if any(arrow in name for arrow in ("→", "->")):
+            out[parts.edge(name)] = True
+        else:
+            writer = parts.writer(name)
+            out[writer] = True
+            # A key/value head that serves other heads too is not cut for all of them.
+            own = parts.feeds[:, writer] & (parts.feeds.sum(1) == 1)
+            out[:, own] = True
+    return out & parts.edges
+
+
+def greedy(parts: Components, scores: np.ndarray, n_edges: int | None) -> np.ndarray:
+    """(writer, reader) bool: up to n edges, connected, the strongest reachable one each time."""
+    assert n_edges is not None
+    strength = np.where(parts.edges, np.abs(scores), -1.0)
+    best = np.zeros_like(parts.edges)
+    asked = n_edges
+    # What is cut off from the embedding makes room: ask for more until no more fits.
+    while asked <= parts.n_edges + 1:
+        chosen = parts.connected(_backwards(parts, strength, min(asked, parts.n_edges)))
+        if chosen.sum() > n_edges:
+            break
+        best = chosen
+        if asked >= parts.n_edges or chosen.sum() == n_edges:
+            break
+        asked += max(1, n_edges - int(chosen.sum()))
+    return best
+
+
+def _backwards(parts: Components, strength: np.ndarray, n_edges: int) -> np.ndarray:
+    """The n strongest edges, each into a reader whose component is in the circuit by then."""
+    import heapq
+
+    chosen = np.zeros_like(parts.edges)
+    queue: list[tuple[float, int, int]] = []
+    opened = np.zeros(len(parts.readers), bool)
+
+    def open_readers(readers: np.ndarray) -> None:
+        for reader in readers[~opened[readers]].tolist():
+            opened[reader] = True
+            for writer in np.flatnonzero(parts.edges[:, reader]).tolist():
+                heapq.heappush(queue, (-float(strength[writer, reader]), writer, reader))
+
+    open_readers(np.array([len(parts.readers) - 1]))
+    for _ in range(n_edges):
+        if not queue:
+            break
+        _, writer, reader = heapq.heappop(queue)
+        chosen[writer, reader] = True
+        open_readers(np.flatnonzero(parts.feeds[:, writer]))
+    return chosen
+
+
+def random_edges(parts: Components, n_edges: int, seed: int) -> np.ndarray:
+    """(writer, reader) bool: about n edges that are connected, by random scores."""
+    scores = np.random.default_rng(seed).random(parts.edges.shape)
+    found = greedy(parts, scores, n_edges)
+    if found.any():
+        return found
+    chosen = np.argwhere(parts.edges)
+    drawn = np.random.default_rng(seed).choice(len(chosen), size=n_edges, replace=False)
+    out = np.zeros_like(parts.edges)
+    out[tuple(chosen[drawn].T)] = True
+    return out
+
+
+def _check_choice(method: str, n_edges: int | None, threshold: float | None) -> None:
+    if (n_edges is None) == (threshold is None):
+        raise ValueError(
+            "A circuit is chosen by n_edges or by threshold, one of the two; got "
+            f"n_edges={n_edges} and threshold={threshold}."
+        )
+    if method == "acdc" and threshold is None:
+        raise ValueError(
+            "ACDC cuts edges up to a threshold, the KL in nats that each may add; give "
+            "threshold=0.01 for a start, in place of n_edges."
+        )
+    if n_edges is not None and (isinstance(n_edges, bool) or n_edges < 1):
+        raise ValueError(f"n_edges is a number of edges, 1 or more; got {n_edges!r}.")
+    if threshold is not None and not (np.isfinite(threshold) and threshold >= 0):
+        raise ValueError(f"threshold is a finite number, 0 or more; got {threshold!r}.")

@@ -1,0 +1,124 @@
+"""References: what a component carries in place of its own value when it is ablated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..model import Model
+from .components import Components
+from .edge_cuts import contribution_sites, contributions
+from .examples import Examples, Group
+
+if TYPE_CHECKING:
+    import torch
+
+#: Every kind of ablation, and what a component then adds to the residual stream.
+KINDS = {
+    "zero": "nothing",
+    "mean": "its mean over the task's clean prompts and positions",
+    "mean-position": "its mean over clean prompts of the same length, position by position",
+    "resample": "what it adds in another prompt of the task of the same length",
+    "counterfactual": "what it adds in the paired corrupt prompt",
+    "noise": "its own value plus Gaussian noise of the embedding's scale",
+    "optimal": "the constant that changes the model's answer least",
+}
+
+
+def check_kind(kind: str) -> None:
+    """Raises `ValueError` for what is no kind of ablation."""
+    if kind not in KINDS:
+        raise ValueError(f"An ablation is one of {', '.join(KINDS)}; got {kind!r}.")
+
+
+@dataclass(frozen=True)
+class GroupRun:
+    """A group of examples and what its writers add, (example, pos, writer, d_model).
+
+    reference: what they add where they are ablated.
+    """
+
+    group: Group
+    now: torch.Tensor
+    reference: torch.Tensor
+
+
+class References:
+    """What the writers of a model add on a task's examples, and instead of it when ablated."""
+
+    def __init__(
+        self, model: Model, parts: Components, examples: Examples, *, seed: int = 0
+    ) -> None:
+        self.model, self.parts, self.examples, self.seed = model, parts, examples, seed
+        self._clean = [self._contributions(group, "clean") for group in examples.groups]
+        self._corrupt: list[torch.Tensor] | None = None
+        self._optimal: torch.Tensor | None = None
+
+    def _contributions(self, group: Group, which: str) -> torch.Tensor:
+        tokens = getattr(group.batch, which)
+        run = self.model.run(tokens, read=contribution_sites(self.parts), logits_at=())
+        return contributions(self.model, self.parts, run)
+
+    @property
+    def corrupt(self) -> list[torch.Tensor]:
+        if self._corrupt is None:
+            self._corrupt = [self._contributions(g, "corrupt") for g in self.examples.groups]
+        return self._corrupt
+
+    def of(self, kind: str) -> Iterator[GroupRun]:
+        """Each group with the values of one kind of ablation. Raises as `check_kind`."""
+        import torch
+
+        check_kind(kind)
+        generator = np.random.default_rng(self.seed)
+        noise = torch.Generator().manual_seed(self.seed)
+        scale = self._embedding_scale() if kind == "noise" else 0.0
+        for i, group in enumerate(self.examples.groups):
+            now = self._clean[i]
+            if kind == "zero":
+                reference = torch.zeros_like(now)
+            elif kind == "mean":
+                reference = self.mean().expand_as(now)
+            elif kind == "mean-position":
+                reference = now.mean(0, keepdim=True).expand_as(now)
+            elif kind == "resample":
+                both = torch.cat([now, self.corrupt[i]])
+                reference = both[others(len(now), generator)]
+            elif kind == "counterfactual":
+                reference = self.corrupt[i]
+            elif kind == "noise":
+                random = torch.randn(now.shape, generator=noise, dtype=torch.float32)
+                reference = now + scale * random.to(now)
+            else:
+                reference = self.optimal().expand_as(now)
+            yield GroupRun(group, now, reference)
+
+    def mean(self) -> torch.Tensor:
+        """(writer, d_model): the mean over all clean prompts and positions."""
+        total = sum(values.double().sum((0, 1)) for values in self._clean)
+        count = sum(values.shape[0] * values.shape[1] for values in self._clean)
+        assert not isinstance(total, int)
+        return (total / count).to(self._clean[0].dtype)
+
+    def _embedding_scale(self) -> float:
+        """The standard deviation of the entries of the embedding over the task's clean prompts."""
+        import torch
+
+        return float(torch.cat([values[:, :, 0].flatten() for values in self._clean]).std())
+
+    def optimal(self) -> torch.Tensor:
+        """(writer, d_model), found once: see `optimal_constants`."""
+        if self._optimal is None:
+            from .optimal_constants import optimal_constants
+
+            self._optimal = optimal_constants(self.model, self.parts, self.examples, self.mean())
+        return self._optimal
+
+
+def others(n: int, generator: np.random.Generator) -> list[int]:
+    """For each of n clean prompts another prompt: a number below 2 n, clean ones first."""
+    drawn = generator.integers(2 * n - 1, size=n)
+    return [int(d) + (d >= own) for own, d in enumerate(drawn)]
