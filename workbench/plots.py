@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .methods.ablation import Ablation
+from .methods.attention import Attention
+from .methods.attribution import Attribution
+from .methods.attribution_check import AttributionCheck
+from .methods.circuit import Circuit
+from .methods.circuit_evaluation import CircuitEvaluation
 from .methods.direct_logit_attribution import DirectLogitAttribution
 from .methods.jacobian_lens import JacobianLens
 from .methods.logit_lens import LensPanel, LogitLens
+from .methods.patching import Patching
+from .methods.path_patching import PathPatching
 from .methods.tuned_lens import TunedLens
 
 if TYPE_CHECKING:
@@ -268,6 +276,70 @@ def _(
     logit = result.logits[row, held.index(at), target]
     ax.set_title(f"{result.model}: logit {' − '.join(parts)} = {logit:.2f}", fontsize=10)
     return ax
+
+
+@plot.register(Attention)
+def _(result: Attention, **options: Any) -> Axes:
+    """All heads as small multiples, or one large; options as in `workbench.pictures.attention`."""
+    from .pictures.attention import attention
+
+    return attention(result, **options)
+
+
+@plot.register(Patching)
+def _(result: Patching, **options: Any) -> Axes:
+    """Layers × positions, heads or neurons; options as in `workbench.pictures.patching`."""
+    from .pictures.patching import patching
+
+    return patching(result, **options)
+
+
+@plot.register(Ablation)
+def _(result: Ablation, **options: Any) -> Axes:
+    """Clean, ablated and corrupt metric; options as in `workbench.pictures.circuits`."""
+    from .pictures.circuits import ablation
+
+    return ablation(result, **options)
+
+
+@plot.register(Attribution)
+def _(result: Attribution, **options: Any) -> Axes:
+    """The largest scores as bars; options as in `workbench.pictures.attribution`."""
+    from .pictures.attribution import attribution
+
+    return attribution(result, **options)
+
+
+@plot.register(AttributionCheck)
+def _(result: AttributionCheck, **options: Any) -> Axes:
+    """Approximate against exact scores; options as in `workbench.pictures.attribution`."""
+    from .pictures.attribution import attribution_check
+
+    return attribution_check(result, **options)
+
+
+@plot.register(Circuit)
+def _(result: Circuit, **options: Any) -> Axes:
+    """Nodes by layer, and edges; options as in `workbench.pictures.circuits`."""
+    from .pictures.circuits import circuit
+
+    return circuit(result, **options)
+
+
+@plot.register(CircuitEvaluation)
+def _(result: CircuitEvaluation, **options: Any) -> Axes:
+    """Faithfulness by share of edges; options as in `workbench.pictures.circuits`."""
+    from .pictures.circuits import circuit_evaluation
+
+    return circuit_evaluation(result, **options)
+
+
+@plot.register(PathPatching)
+def _(result: PathPatching, **options: Any) -> Axes:
+    """The effect on each example; options as in `workbench.pictures.attribution`."""
+    from .pictures.attribution import path_patching
+
+    return path_patching(result, **options)
 
 
 @plot.register(TunedLens)

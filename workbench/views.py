@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .methods.attention import Attention
 from .methods.logit_lens import LensPanel, LogitLens
+from .methods.patching import Patching
 from .result import Result
 
 #: Above this many numbers log-probabilities travel to the browser in half precision.
@@ -52,8 +54,26 @@ def _(result: LogitLens, *, row: int = 0, **options: Any) -> Any:
     return TokenGrid(**grid_data(result, row), **options)
 
 
+@widget.register(Attention)
+def _(result: Attention, *, row: int = 0, **options: Any) -> Any:
+    """An `AttentionGrid` of one prompt, number `row`; options as in `AttentionGrid`."""
+    from .widgets import AttentionGrid
+
+    return AttentionGrid(**attention_data(result, row), **options)
+
+
+@widget.register(Patching)
+def _(result: Patching, *, row: int | None = None, **options: Any) -> Any:
+    """A `TokenGrid` of the effects at each position, of the mean or of example `row`."""
+    from .widgets import TokenGrid
+
+    return TokenGrid(**patching_data(result, row), **{"quantity": "effect"} | options)
+
+
 def has_widget(result: Result) -> bool:
     """Whether the result has an interactive view."""
+    if isinstance(result, Patching):
+        return result.by[-1] in ("pos", "dst")
     return widget.dispatch(type(result)) is not widget.dispatch(object)
 
 
@@ -73,6 +93,86 @@ def page(result: Result, title: str) -> str:
     picture = base64.b64encode(result.png()).decode("ascii")
     table = result.to_frame().to_html(index=False, border=0, float_format="{:.4g}".format)
     return PAGE.format(title=html.escape(title, quote=True), picture=picture, table=table)
+
+
+def attention_data(result: Attention, row: int = 0) -> dict[str, Any]:
+    """The arguments of `AttentionGrid`, and of its `update`, for one prompt."""
+    kinds = [result.of_prompt(row)]
+    if result.value_weighted is not None:
+        kinds.append(result.of_prompt(row, weighted=True))
+    # Half of each square is 0 and does not travel.
+    if sum(kind.size for kind in kinds) > 2 * FULL_PRECISION:
+        most = np.finfo(np.float16).max
+        kinds = [kind.astype(np.float16) if kind.max() <= most else kind for kind in kinds]
+    return {
+        "tokens": list(result.tokens[row]),
+        "pattern": kinds[0],
+        "value_weighted": kinds[1] if len(kinds) > 1 else None,
+        "layers": result.layers.tolist(),
+        "title": f"{result.model}: what each head attends to",
+    }
+
+
+def patching_data(result: Patching, row: int | None = None) -> dict[str, Any]:
+    """The arguments of `TokenGrid` for the mean effects, or for those of one example.
+
+    Raises `TypeError` where positions were not patched one by one, `IndexError` for an example that
+    is not there.
+    """
+    if not has_widget(result):
+        raise TypeError(
+            f"A grid shows effects at positions; this result has them by {', '.join(result.by)}. "
+            "Draw it with plot(), or patch by='pos'."
+        )
+    n = len(result.clean)
+    if row is not None and not 0 <= row < n:
+        raise IndexError(f"The examples are numbered 0 to {n - 1}; got row={row}.")
+    rows = [f"L{layer}" for layer in result.layers]
+    if len(result.by) == 3:
+        mark = "H" if result.by[1] == "head" else "/"
+        rows = [f"{name}{mark}{unit}" for name in rows for unit in range(result.patched.shape[2])]
+    if row is None:
+        who = "1 example" if n == 1 else f"mean of {n} examples"
+        values = {"effect": result.mean}
+        if n > 1:
+            values |= dict(zip(("low", "high"), result.interval(), strict=True))
+    else:
+        who, values = f"example {row}", {"effect": result.effects[row]}
+        values["metric"] = result.patched[row]
+    grids = {name: each.reshape(len(rows), -1) for name, each in values.items()}
+    # Without the places that no example shown has.
+    kept = np.flatnonzero(~np.isnan(grids["effect"]).all(0))
+    names, numbers = result.place_names(row), result.positions.max(0)
+    if (numbers != np.arange(len(names))).any():
+        # The grid counts its columns, so that chosen positions carry their own number.
+        names = [f"{n} {name}" for n, name in zip(numbers, names, strict=True)]
+    most = max(float(np.nanmax(np.abs(grids["effect"]))), 1e-6)
+    labels = {
+        "effect": "effect",
+        "low": "effect, low end of 95 %",
+        "high": "effect, high end of 95 %",
+        "metric": result.metric_name.replace("_", " "),
+    }
+    signed: dict[str, Any] = {"scale": "diverging", "digits": 2}
+    quantities = {}
+    for name, each in grids.items():
+        ends = {} if name == "metric" else {"low": -most, "high": most}
+        quantities[name] = {"values": each[:, kept], "label": labels[name], **signed, **ends}
+    empty = np.zeros((len(rows), len(kept), 0))
+    panel = {
+        "lens": result.direction,
+        "component": result.over,
+        "rows": rows,
+        "top": empty.astype(np.uint8),
+        "top_logprob": empty,
+        "quantities": quantities,
+    }
+    return {
+        "tokens": [names[place] for place in kept],
+        "panels": [panel],
+        "vocabulary": [],
+        "title": f"{result.model}: {result.direction} {result.over} on {result.task}, {who}",
+    }
 
 
 def grid_data(result: LogitLens, row: int = 0) -> dict[str, Any]:

@@ -12,12 +12,13 @@
  */
 import { OWN_KEYS, frameScheduler, h, watchTheme } from "./lib/dom.js";
 import { cellOrigin, contentSize, fitCellWidth, hit, moveCell, scrollTo } from "./lib/grid_geometry.js";
+import { tooltip } from "./lib/tooltip.js";
 import { details } from "./token_grid/details.js";
 import { Painter } from "./token_grid/painter.js";
-import { TRAITS, candidates, readState, togglePin } from "./token_grid/state.js";
+import { TRAITS, candidates, hasTokens, readState, togglePin } from "./token_grid/state.js";
 import { cellText } from "./token_grid/text.js";
 import { toolbar } from "./token_grid/toolbar.js";
-import { cellContent, headerContent, tooltip } from "./token_grid/tooltip.js";
+import { cellContent, headerContent } from "./token_grid/tooltip.js";
 
 export { StandInModel } from "./lib/stand_in.js";
 
@@ -45,7 +46,7 @@ function render({ model, el }) {
   const readout = h("p", { class: "token-grid__readout", "aria-live": "polite" });
   const bar = toolbar(choose);
   const below = details((pin) => choose({ pinned: togglePin(state.pinned, pin) }));
-  const tip = tooltip();
+  const tip = tooltip("token-grid");
   const root = h("div", { class: "token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
   el.append(root);
 
@@ -135,9 +136,12 @@ function render({ model, el }) {
     stage.classList.toggle("is-stale", state.status !== "");
     stage.classList.toggle("is-error", state.status.startsWith("error"));
     scroller.setAttribute("aria-label", `${state.title || "Token grid"}: ${layout.rows} rows, ${layout.columns} positions. `
-      + "Arrow keys move, Enter pins the cell's top token, Escape unpins all.");
+      + (hasTokens(state.panel)
+        ? "Arrow keys move, Enter pins the cell's top token, Escape unpins all."
+        : "Arrow keys move, Enter selects the cell, Escape clears the selection."));
     const spoken = hover ?? (hasFocus() ? focus : null) ?? inside(state.selected);
-    const words = spoken ? cellText(state, spoken) : "Point at a cell or move with the arrow keys; click or press Enter to pin its token.";
+    const use = hasTokens(state.panel) ? "pin its token" : "select it";
+    const words = spoken ? cellText(state, spoken) : `Point at a cell or move with the arrow keys; click or press Enter to ${use}.`;
     if (readout.textContent !== words) readout.textContent = words;
     below.update(state);
     if (told && !inside(told.cell)) untell();
@@ -175,8 +179,9 @@ function render({ model, el }) {
 
   /** @param {Cell} cell */
   function activate(cell) {
-    const [{ id, token }] = candidates(state, cell);
-    choose({ selected: cell, pinned: togglePin(state.pinned, { pos: cell.pos, token, id }) });
+    const [best] = candidates(state, cell);
+    const pinned = best ? togglePin(state.pinned, { pos: cell.pos, token: best.token, id: best.id }) : state.pinned;
+    choose({ selected: cell, pinned });
   }
 
   function leave() {

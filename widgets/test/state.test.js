@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { candidates, components, findPanel, lenses, readState, togglePin, topId, trackOf, valueAt } from "../src/token_grid/state.js";
-import { cellText, ranksText } from "../src/token_grid/text.js";
-import { smallPanel, smallState } from "./payload.js";
+import { cellLabel, cellText, ranksText } from "../src/token_grid/text.js";
+import { payload, smallPanel, smallState } from "./payload.js";
 
 /** The state as a model holds it, arrays untouched. @param {Record<string, any>} [changes] */
 function state(changes) {
@@ -72,4 +72,20 @@ test("the pins' ranks are stated in words", () => {
       + "Rank of “c” at position 0: embed below the top tokens, L0 below the top tokens, L1 2. "
       + "Rank of “d” at position 0: not tracked here.",
   );
+});
+
+test("without tokens a cell shows the chosen number, rounded, and the line below has it in full", () => {
+  const { quantities } = smallPanel();
+  const numbers = Float32Array.of(0.25, -0.00002, 0, NaN, -1.5, 2);
+  const effect = { ...quantities.entropy, values: payload(numbers, [3, 2]), label: "effect", unit: "", digits: 2 };
+  const panel = smallPanel({
+    top: payload(new Uint8Array(0), [3, 2, 0]), top_logprob: payload(new Float32Array(0), [3, 2, 0]),
+    quantities: { effect }, tracks: null,
+  });
+  const shown = state({ _panels: [panel], quantity: "effect", _vocabulary: [] });
+  const cells = [0, 1, 2].flatMap((row) => [0, 1].map((pos) => cellLabel(shown, { row, pos })));
+  assert.deepEqual(cells, ["0.25", "0", "0", "", "−1.50", "2.00"]);
+  assert.equal(cellText(shown, { row: 0, pos: 1 }), "embed, position 1 “·y”: effect −2.0e−5");
+  assert.deepEqual(candidates(shown, { row: 0, pos: 1 }), []);
+  assert.equal(cellLabel(state(), { row: 1, pos: 1 }), "c");
 });

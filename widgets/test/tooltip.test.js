@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { place } from "../src/token_grid/tooltip.js";
+import { place } from "../src/lib/tooltip.js";
 
 const box = { width: 300, height: 320 };
 /** @param {number} left @param {number} top */

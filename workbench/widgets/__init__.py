@@ -5,16 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from workbench.widgets.attention_grid import AttentionGrid as AttentionGrid
+    from workbench.widgets.circuit_data import CircuitEdges as CircuitEdges
+    from workbench.widgets.circuit_data import CircuitNode as CircuitNode
+    from workbench.widgets.circuit_graph import CircuitGraph as CircuitGraph
     from workbench.widgets.export import page as page
     from workbench.widgets.panel import Panel as Panel
     from workbench.widgets.panel import Quantity as Quantity
     from workbench.widgets.panel import Tracks as Tracks
     from workbench.widgets.token_grid import TokenGrid as TokenGrid
 
-__all__ = ["Panel", "Quantity", "TokenGrid", "Tracks", "page"]
+__all__ = [
+    "AttentionGrid",
+    "CircuitEdges",
+    "CircuitGraph",
+    "CircuitNode",
+    "Panel",
+    "Quantity",
+    "TokenGrid",
+    "Tracks",
+    "page",
+]
 
 # anywidget brings ipywidgets and IPython, a third of a second: nothing loads before a name is used.
 _HOMES = {
+    "AttentionGrid": "attention_grid",
+    "CircuitEdges": "circuit_data",
+    "CircuitGraph": "circuit_graph",
+    "CircuitNode": "circuit_data",
     "Panel": "panel",
     "Quantity": "panel",
     "TokenGrid": "token_grid",

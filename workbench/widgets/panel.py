@@ -47,7 +47,8 @@ class Panel(TypedDict):
 
     lens, component: what the two selectors of the toolbar show.
     rows: labels from first (bottom) to last (top).
-    top: int (row, pos, k), ids into the vocabulary, best first.
+    top: int (row, pos, k), ids into the vocabulary, best first. With k = 0 there are no tokens and
+        cells show the chosen quantity's number instead.
     top_logprob: float (row, pos, k), natural logarithm; float16 travels as it is, all else float32.
     quantities: name → Quantity, at least one.
     tracks: optional; without it a pinned token's rank is known only inside the top k.
@@ -77,9 +78,9 @@ def encode_panel(panel: Panel, n_positions: int, n_vocabulary: int) -> dict[str,
     if not rows or not all(isinstance(row, str) for row in rows):
         raise ValueError(f"{where}: rows are labels, at least one; given {rows!r}")
     top = np.asarray(panel["top"])
-    if top.ndim != 3 or top.shape[:2] != (len(rows), n_positions) or top.shape[2] < 1:
+    if top.ndim != 3 or top.shape[:2] != (len(rows), n_positions):
         raise ValueError(
-            f"{where}: top has shape (row, pos, k) = ({len(rows)}, {n_positions}, 1 or more); "
+            f"{where}: top has shape (row, pos, k) = ({len(rows)}, {n_positions}, 0 or more); "
             f"given {top.shape}"
         )
     check_ids(f"{where}: top", top, n_vocabulary)

@@ -21,7 +21,7 @@ DATA = frozenset({"_tokens", "_next_token", "_vocabulary", "_panels", "title", "
 
 
 class TokenGrid(anywidget.AnyWidget):
-    """A grid of a lens's top tokens, rows (layers) upwards and positions to the right.
+    """A grid of a lens's top tokens or of numbers, rows (layers) upwards, positions to the right.
 
     tokens: the prompt's token strings, one a position.
     panels: one or more `Panel`s (see there for shapes and units), each a lens on a component.

@@ -7,7 +7,17 @@ import workbench.widgets
 
 
 def test_every_name_of_the_list_is_there_and_no_other():
-    assert workbench.widgets.__all__ == ["Panel", "Quantity", "TokenGrid", "Tracks", "page"]
+    assert workbench.widgets.__all__ == [
+        "AttentionGrid",
+        "CircuitEdges",
+        "CircuitGraph",
+        "CircuitNode",
+        "Panel",
+        "Quantity",
+        "TokenGrid",
+        "Tracks",
+        "page",
+    ]
     assert dir(workbench.widgets) == workbench.widgets.__all__
     for name in workbench.widgets.__all__:
         assert getattr(workbench.widgets, name).__name__ == name

@@ -57,7 +57,7 @@ def test_ends_of_the_colours_come_from_the_finite_values():
     ("changes", "text"),
     [
         ({"rows": []}, "rows are labels, at least one; given []"),
-        ({"top": np.zeros((4, 2, 3), int)}, "(row, pos, k) = (4, 3, 1 or more); given (4, 2, 3)"),
+        ({"top": np.zeros((4, 2, 3), int)}, "(row, pos, k) = (4, 3, 0 or more); given (4, 2, 3)"),
         ({"top": np.full((4, 3, 3), 8)}, "ids into the vocabulary, 0 to 7; given 8 to 8"),
         ({"top": np.full((4, 3, 3), -1)}, "given -1 to -1"),
         ({"top_logprob": np.zeros((4, 3, 2))}, "top_logprob has shape (4, 3, 3); given (4, 3, 2)"),

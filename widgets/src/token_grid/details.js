@@ -2,7 +2,7 @@ import { OWN_KEYS, h, svg } from "../lib/dom.js";
 import { PIN_COLORS } from "../lib/colors.js";
 import { formatNumber, formatProbability, formatRank } from "../lib/numbers.js";
 import { labelStride, rankLines } from "../lib/rank_lines.js";
-import { candidates, trackOf } from "./state.js";
+import { candidates, hasTokens, trackOf } from "./state.js";
 import { placeText, quoted, ranksText } from "./text.js";
 import { probabilityBar, tokenElement } from "./tooltip.js";
 
@@ -27,8 +27,8 @@ export function details(toggle) {
     shown = key;
     const root = /** @type {Document | ShadowRoot} */ (element.getRootNode());
     const focused = /** @type {HTMLElement | null} */ (root.activeElement)?.dataset?.key;
-    element.hidden = !state.selected && state.pinned.length === 0;
-    const list = state.selected ? candidateList(state, state.selected, toggle) : null;
+    const list = state.selected && hasTokens(state.panel) ? candidateList(state, state.selected, toggle) : null;
+    element.hidden = list === null && state.pinned.length === 0;
     const wide = width >= 640;
     const chartWidth = Math.max(240, wide && list ? width - 280 : width);
     const chart = state.pinned.length > 0 ? rankChart(state, chartWidth, toggle) : null;

@@ -19,6 +19,7 @@ import { colorScale } from "../lib/color_scale.js";
 import { PIN_COLORS, colorTable, inkOn } from "../lib/colors.js";
 import { fitParts, tokenParts } from "../lib/tokens.js";
 import { topId, valueAt } from "./state.js";
+import { cellLabel } from "./text.js";
 
 const TEXT_PX = 12;
 const SMALL_PX = 10;
@@ -96,7 +97,7 @@ export class Painter {
         const step = scale.step(valueAt(state.quantity, row, pos));
         context.fillStyle = step < 0 ? theme.empty : fill[step];
         context.fillRect(x, y, layout.cellWidth - 1, layout.cellHeight - 1);
-        const token = state.vocabulary[topId(state.panel, row, pos)];
+        const token = cellLabel(state, { row, pos });
         const textInk = step < 0 ? inkOn(theme.empty) : ink[step];
         this.paintToken(token, x, y + layout.cellHeight / 2, layout.cellWidth - 1, textInk);
       }

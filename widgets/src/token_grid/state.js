@@ -103,6 +103,12 @@ export function candidates({ panel, vocabulary }, { row, pos }) {
 }
 
 /**
+ * Whether cells hold tokens; else they show the chosen quantity's number.
+ * @param {Panel} panel
+ */
+export const hasTokens = (panel) => panel.top.shape[2] > 0;
+
+/**
  * Id of the best token of a cell.
  * @param {Panel} panel
  * @param {number} row

@@ -6,7 +6,7 @@
  */
 import { formatNumber, formatProbability, formatRank } from "../lib/numbers.js";
 import { visibleToken } from "../lib/tokens.js";
-import { candidates, trackOf, valueAt } from "./state.js";
+import { candidates, hasTokens, topId, trackOf, valueAt } from "./state.js";
 
 /** @param {string} token */
 export const quoted = (token) => `“${visibleToken(token)}”`;
@@ -30,18 +30,32 @@ export function placeText({ panel, tokens }, { row, pos }) {
 }
 
 /**
+ * What stands in a cell: its best token, or where there is none the chosen quantity, rounded; the line
+ * below the grid and the tooltip have the number in full.
+ * @param {State} state
+ * @param {Cell} cell
+ */
+export function cellLabel({ panel, quantity, vocabulary }, { row, pos }) {
+  if (hasTokens(panel)) return vocabulary[topId(panel, row, pos)];
+  const value = valueAt(quantity, row, pos);
+  if (!Number.isFinite(value)) return "";
+  const rounded = Number(value.toFixed(quantity.digits));
+  return rounded === 0 ? "0" : formatNumber(rounded, quantity.digits);
+}
+
+/**
  * The line read aloud for a cell: where it is, its best token, and the chosen quantity.
  * @param {State} state
  * @param {Cell} cell
  */
 export function cellText(state, cell) {
+  const chosen = `${state.quantity.label} ${withUnit(state.quantity, valueAt(state.quantity, cell.row, cell.pos))}`;
+  if (!hasTokens(state.panel)) return `${placeText(state, cell)}: ${chosen}`;
   const [best] = candidates(state, cell);
   const parts = [
     `${placeText(state, cell)}: top token ${quoted(best.token)}, probability ${formatProbability(best.logprob)}`,
   ];
-  if (state.quantityName !== "probability") {
-    parts.push(`${state.quantity.label} ${withUnit(state.quantity, valueAt(state.quantity, cell.row, cell.pos))}`);
-  }
+  if (state.quantityName !== "probability") parts.push(chosen);
   return parts.join("; ");
 }
 

@@ -1,7 +1,7 @@
 import { h } from "../lib/dom.js";
 import { formatProbability } from "../lib/numbers.js";
 import { tokenParts } from "../lib/tokens.js";
-import { candidates, valueAt } from "./state.js";
+import { candidates, hasTokens, valueAt } from "./state.js";
 import { withUnit } from "./text.js";
 
 /**
@@ -18,56 +18,6 @@ export function tokenElement(token) {
     "span", { class: "token-grid__token", dir: "auto" },
     ...tokenParts(token).map((part) => (part.mark ? h("i", {}, part.text) : part.text)),
   );
-}
-
-/** The box of numbers beside a cell. It takes no pointer: it must not stand in the way of the cells. */
-export function tooltip() {
-  // The top layer, where the browser has one: a notebook's output area clips and scrolls what sticks out.
-  const element = h("div", { class: "token-grid__tooltip", popover: "manual", role: "tooltip" });
-
-  function hide() {
-    if (!element.classList.contains("is-open")) return;
-    element.classList.remove("is-open");
-    element.hidePopover?.();
-  }
-
-  /**
-   * @param {Node[]} content
-   * @param {DOMRect} anchor the cell, in the coordinates of the window
-   */
-  function show(content, anchor) {
-    element.replaceChildren(...content);
-    if (!element.classList.contains("is-open")) {
-      element.classList.add("is-open");
-      element.showPopover?.();
-    }
-    const { width, height } = element.getBoundingClientRect();
-    const { left, top } = place(anchor, { width, height }, { width: innerWidth, height: innerHeight });
-    Object.assign(element.style, { left: `${left}px`, top: `${top}px` });
-  }
-
-  return { element, hide, show };
-}
-
-/**
- * Beside the anchor where there is room, else on its other side, never outside the window.
- * @param {{left: number, right: number, top: number, bottom: number}} anchor
- * @param {{width: number, height: number}} box
- * @param {{width: number, height: number}} room
- */
-export function place(anchor, box, room) {
-  const gap = 8;
-  const right = anchor.right + gap;
-  const left = right + box.width + gap <= room.width ? right : anchor.left - gap - box.width;
-  if (left >= gap) {
-    return { left, top: Math.max(gap, Math.min(anchor.top, room.height - box.height - gap)) };
-  }
-  const below = anchor.bottom + gap;
-  const top = below + box.height + gap <= room.height ? below : anchor.top - gap - box.height;
-  return {
-    left: Math.max(gap, Math.min(anchor.left, room.width - box.width - gap)),
-    top: Math.max(gap, top),
-  };
 }
 
 /**
@@ -93,11 +43,12 @@ export function cellContent(state, cell) {
       h("td", { class: "token-grid__number" }, withUnit(quantity, valueAt(quantity, cell.row, cell.pos))),
     ),
   );
-  const place = [`${panel.rows[cell.row]} · position ${cell.pos} · after `, tokenElement(tokens[cell.pos])];
+  const place = [`${panel.rows[cell.row]} · position ${cell.pos} · ${hasTokens(panel) ? "after " : ""}`, tokenElement(tokens[cell.pos])];
   if (nextToken[cell.pos]) place.push(" · next ", tokenElement(nextToken[cell.pos]));
+  const tokenTable = hasTokens(panel) ? [h("table", {}, h("tbody", {}, ...rows))] : [];
   return [
     h("div", { class: "token-grid__place" }, ...place),
-    h("table", {}, h("tbody", {}, ...rows)),
+    ...tokenTable,
     h("table", { class: "token-grid__quantities" }, h("tbody", {}, ...quantities)),
   ];
 }

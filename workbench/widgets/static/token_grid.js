@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: 2b7ef332de3076579385fa4bdc4afc353b8271287851e3c98160c1e415d09c93
- * body-sha256: e25ca310607cbe815ca362f0c0b2e5d00a9701fa61f9b4da172d409b25768cb9
+ * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
+ * sources-sha256: 58d5f376522ea424cac6c4bb862c1afec62b01e5b3f7fbe2e88fe3b2e42b5b3a
+ * body-sha256: f73dbdcbdb8019d5147015780fb3e03e476dd1339676a55de3525c0aca33787a
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -117,6 +117,41 @@ function moveCell(key, { row, pos }, layout, page) {
   return {
     row: Math.min(layout.rows - 1, Math.max(0, next.row)),
     pos: Math.min(layout.columns - 1, Math.max(0, next.pos))
+  };
+}
+
+// src/lib/tooltip.js
+function tooltip(widget) {
+  const element = h("div", { class: `${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  function hide() {
+    if (!element.classList.contains("is-open")) return;
+    element.classList.remove("is-open");
+    element.hidePopover?.();
+  }
+  function show(content, anchor) {
+    element.replaceChildren(...content);
+    if (!element.classList.contains("is-open")) {
+      element.classList.add("is-open");
+      element.showPopover?.();
+    }
+    const { width, height } = element.getBoundingClientRect();
+    const { left, top } = place(anchor, { width, height }, { width: innerWidth, height: innerHeight });
+    Object.assign(element.style, { left: `${left}px`, top: `${top}px` });
+  }
+  return { element, hide, show };
+}
+function place(anchor, box, room) {
+  const gap = 8;
+  const right = anchor.right + gap;
+  const left = right + box.width + gap <= room.width ? right : anchor.left - gap - box.width;
+  if (left >= gap) {
+    return { left, top: Math.max(gap, Math.min(anchor.top, room.height - box.height - gap)) };
+  }
+  const below = anchor.bottom + gap;
+  const top = below + box.height + gap <= room.height ? below : anchor.top - gap - box.height;
+  return {
+    left: Math.max(gap, Math.min(anchor.left, room.width - box.width - gap)),
+    top: Math.max(gap, top)
   };
 }
 
@@ -2103,6 +2138,7 @@ function candidates({ panel, vocabulary }, { row, pos }) {
     return { id, token: vocabulary[id], logprob: logprob.values[start + i] };
   });
 }
+var hasTokens = (panel) => panel.top.shape[2] > 0;
 function topId(panel, row, pos) {
   const { values, shape } = decodeOnce(panel.top);
   return values[(row * shape[1] + pos) * shape[2]];
@@ -2212,14 +2248,21 @@ function withUnit(quantity, value2) {
 function placeText({ panel, tokens }, { row, pos }) {
   return `${panel.rows[row]}, position ${pos} ${quoted(tokens[pos])}`;
 }
+function cellLabel({ panel, quantity, vocabulary }, { row, pos }) {
+  if (hasTokens(panel)) return vocabulary[topId(panel, row, pos)];
+  const value2 = valueAt(quantity, row, pos);
+  if (!Number.isFinite(value2)) return "";
+  const rounded = Number(value2.toFixed(quantity.digits));
+  return rounded === 0 ? "0" : formatNumber(rounded, quantity.digits);
+}
 function cellText(state, cell) {
+  const chosen = `${state.quantity.label} ${withUnit(state.quantity, valueAt(state.quantity, cell.row, cell.pos))}`;
+  if (!hasTokens(state.panel)) return `${placeText(state, cell)}: ${chosen}`;
   const [best] = candidates(state, cell);
   const parts = [
     `${placeText(state, cell)}: top token ${quoted(best.token)}, probability ${formatProbability(best.logprob)}`
   ];
-  if (state.quantityName !== "probability") {
-    parts.push(`${state.quantity.label} ${withUnit(state.quantity, valueAt(state.quantity, cell.row, cell.pos))}`);
-  }
+  if (state.quantityName !== "probability") parts.push(chosen);
   return parts.join("; ");
 }
 function ranksText(state) {
@@ -2237,39 +2280,6 @@ function tokenElement(token) {
     { class: "token-grid__token", dir: "auto" },
     ...tokenParts(token).map((part) => part.mark ? h("i", {}, part.text) : part.text)
   );
-}
-function tooltip() {
-  const element = h("div", { class: "token-grid__tooltip", popover: "manual", role: "tooltip" });
-  function hide() {
-    if (!element.classList.contains("is-open")) return;
-    element.classList.remove("is-open");
-    element.hidePopover?.();
-  }
-  function show(content, anchor) {
-    element.replaceChildren(...content);
-    if (!element.classList.contains("is-open")) {
-      element.classList.add("is-open");
-      element.showPopover?.();
-    }
-    const { width, height } = element.getBoundingClientRect();
-    const { left, top } = place(anchor, { width, height }, { width: innerWidth, height: innerHeight });
-    Object.assign(element.style, { left: `${left}px`, top: `${top}px` });
-  }
-  return { element, hide, show };
-}
-function place(anchor, box, room) {
-  const gap = 8;
-  const right = anchor.right + gap;
-  const left = right + box.width + gap <= room.width ? right : anchor.left - gap - box.width;
-  if (left >= gap) {
-    return { left, top: Math.max(gap, Math.min(anchor.top, room.height - box.height - gap)) };
-  }
-  const below = anchor.bottom + gap;
-  const top = below + box.height + gap <= room.height ? below : anchor.top - gap - box.height;
-  return {
-    left: Math.max(gap, Math.min(anchor.left, room.width - box.width - gap)),
-    top: Math.max(gap, top)
-  };
 }
 function cellContent(state, cell) {
   const { panel, tokens, nextToken } = state;
@@ -2291,11 +2301,12 @@ function cellContent(state, cell) {
       h("td", { class: "token-grid__number" }, withUnit(quantity, valueAt(quantity, cell.row, cell.pos)))
     )
   );
-  const place2 = [`${panel.rows[cell.row]} · position ${cell.pos} · after `, tokenElement(tokens[cell.pos])];
+  const place2 = [`${panel.rows[cell.row]} · position ${cell.pos} · ${hasTokens(panel) ? "after " : ""}`, tokenElement(tokens[cell.pos])];
   if (nextToken[cell.pos]) place2.push(" · next ", tokenElement(nextToken[cell.pos]));
+  const tokenTable = hasTokens(panel) ? [h("table", {}, h("tbody", {}, ...rows))] : [];
   return [
     h("div", { class: "token-grid__place" }, ...place2),
-    h("table", {}, h("tbody", {}, ...rows)),
+    ...tokenTable,
     h("table", { class: "token-grid__quantities" }, h("tbody", {}, ...quantities))
   ];
 }
@@ -2325,8 +2336,8 @@ function details(toggle) {
       /** @type {HTMLElement | null} */
       root.activeElement?.dataset?.key
     );
-    element.hidden = !state.selected && state.pinned.length === 0;
-    const list = state.selected ? candidateList(state, state.selected, toggle) : null;
+    const list = state.selected && hasTokens(state.panel) ? candidateList(state, state.selected, toggle) : null;
+    element.hidden = list === null && state.pinned.length === 0;
     const wide = width >= 640;
     const chartWidth = Math.max(240, wide && list ? width - 280 : width);
     const chart = state.pinned.length > 0 ? rankChart(state, chartWidth, toggle) : null;
@@ -2532,7 +2543,7 @@ var Painter = class {
         const step = scale.step(valueAt(state.quantity, row, pos));
         context.fillStyle = step < 0 ? theme.empty : fill2[step];
         context.fillRect(x2, y2, layout.cellWidth - 1, layout.cellHeight - 1);
-        const token = state.vocabulary[topId(state.panel, row, pos)];
+        const token = cellLabel(state, { row, pos });
         const textInk = step < 0 ? inkOn(theme.empty) : ink[step];
         this.paintToken(token, x2, y2 + layout.cellHeight / 2, layout.cellWidth - 1, textInk);
       }
@@ -2880,7 +2891,7 @@ function render({ model, el }) {
   const readout = h("p", { class: "token-grid__readout", "aria-live": "polite" });
   const bar = toolbar(choose);
   const below = details((pin) => choose({ pinned: togglePin(state.pinned, pin) }));
-  const tip = tooltip();
+  const tip = tooltip("token-grid");
   const root = h("div", { class: "token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
   el.append(root);
   const painter = new Painter(
@@ -2960,9 +2971,10 @@ function render({ model, el }) {
     status.textContent = state.status;
     stage.classList.toggle("is-stale", state.status !== "");
     stage.classList.toggle("is-error", state.status.startsWith("error"));
-    scroller.setAttribute("aria-label", `${state.title || "Token grid"}: ${layout.rows} rows, ${layout.columns} positions. Arrow keys move, Enter pins the cell's top token, Escape unpins all.`);
+    scroller.setAttribute("aria-label", `${state.title || "Token grid"}: ${layout.rows} rows, ${layout.columns} positions. ` + (hasTokens(state.panel) ? "Arrow keys move, Enter pins the cell's top token, Escape unpins all." : "Arrow keys move, Enter selects the cell, Escape clears the selection."));
     const spoken = hover ?? (hasFocus() ? focus : null) ?? inside(state.selected);
-    const words = spoken ? cellText(state, spoken) : "Point at a cell or move with the arrow keys; click or press Enter to pin its token.";
+    const use = hasTokens(state.panel) ? "pin its token" : "select it";
+    const words = spoken ? cellText(state, spoken) : `Point at a cell or move with the arrow keys; click or press Enter to ${use}.`;
     if (readout.textContent !== words) readout.textContent = words;
     below.update(state);
     if (told && !inside(told.cell)) untell();
@@ -2992,8 +3004,9 @@ function render({ model, el }) {
     return new DOMRect(box.x + x2, box.y + y2, layout.cellWidth, layout.cellHeight);
   }
   function activate(cell) {
-    const [{ id, token }] = candidates(state, cell);
-    choose({ selected: cell, pinned: togglePin(state.pinned, { pos: cell.pos, token, id }) });
+    const [best] = candidates(state, cell);
+    const pinned = best ? togglePin(state.pinned, { pos: cell.pos, token: best.token, id: best.id }) : state.pinned;
+    choose({ selected: cell, pinned });
   }
   function leave() {
     untell();

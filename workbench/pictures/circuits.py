@@ -1,0 +1,140 @@
+"""Circuits, their scores and ablations as pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..methods.ablation import Ablation
+from ..methods.circuit import Circuit
+from ..methods.circuit_evaluation import CircuitEvaluation
+from ..methods.circuit_graph import graph_edges, node_ids, node_layers
+from .attribution import NEGATIVE, POSITIVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Reader channels enter a head at these places below it, in units of its width.
+PORTS = {"q": -0.25, "k": 0.0, "v": 0.25, "": 0.0}
+
+
+def circuit(result: Circuit, *, labels: bool = True, ax: Axes | None = None) -> Axes:
+    """Layers upwards, heads and then the MLP from left to right; edges by sign and weight.
+
+    Nodes that are not in the circuit are left out. q, k and v enter a head left, middle and right.
+    """
+    import matplotlib.pyplot as plt
+
+    parts = result.parts
+    edges = list(graph_edges(parts, result.kept))
+    used = sorted({end for source, target, *_ in edges for end in (source, target)})
+    width = parts.n_heads + 1
+    if ax is None:
+        size = max(5.0, 1.15 * width), max(3.6, 1.15 * (parts.n_layers + 2))
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    layers, ids = node_layers(parts), node_ids(parts)
+
+    def place(node: int) -> tuple[float, float]:
+        if node in (0, len(parts.writers)):
+            return (width - 1) / 2, float(layers[node])
+        inside = (node - 1) % width
+        # The MLP reads what the heads of its layer write: a step further up.
+        return float(inside), float(layers[node]) + (0.35 if inside == width - 1 else 0.0)
+
+    most = max((abs(float(result.scores[s, r])) for s, _, r, _ in edges), default=1.0) or 1.0
+    for source, target, reader, channel in sorted(
+        edges, key=lambda e: abs(float(result.scores[e[0], e[2]]))
+    ):
+        weight = float(result.scores[source, reader])
+        (x, y), (to_x, to_y) = place(source), place(target)
+        ax.annotate(
+            "",
+            (to_x + PORTS[channel], to_y - 0.13),
+            xytext=(x, y + 0.13),
+            arrowprops={
+                "arrowstyle": "-|>,head_width=0.15,head_length=0.3",
+                "color": POSITIVE if weight >= 0 else NEGATIVE,
+                "linewidth": 0.5 + 3.0 * abs(weight) / most,
+                "alpha": 0.25 + 0.65 * abs(weight) / most,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "connectionstyle": f"arc3,rad={0.12 if to_y - y > 1.2 else 0.0}",
+            },
+        )
+    for node in used:
+        x, y = place(node)
+        ax.text(
+            x,
+            y,
+            ids[node] if labels else "",
+            ha="center",
+            va="center",
+            fontsize=8,
+            bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "0.4"},
+        )
+    ax.set_xlim(-0.8, width - 0.2)
+    ax.set_ylim(-1.5, parts.n_layers + 0.5)
+    ax.set_yticks(range(parts.n_layers), [f"layer {layer}" for layer in range(parts.n_layers)])
+    ax.set_xticks([])
+    ax.spines[["top", "right", "bottom", "left"]].set_visible(False)
+    ax.tick_params(left=False)
+    ax.set_title(
+        f"{result.model}, {result.task}: {result.n_edges} of {parts.n_edges} edges, {result.method}"
+    )
+    return ax
+
+
+def circuit_evaluation(result: CircuitEvaluation, *, ax: Axes | None = None) -> Axes:
+    """Faithfulness over the share of edges, a line for each ablation; the circuit and its
+    complement with 95 % intervals, and the random circuits of the same size as crosses.
+    """
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    if ax is None:
+        ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")[1]
+    palette = sns.color_palette("colorblind", len(result.ablations))
+    shares = 100 * result.n_edges_at / result.n_model_edges
+    there = result.n_edges_at > 0
+    own = 100 * result.n_edges / result.n_model_edges
+    for i, (name, color) in enumerate(zip(result.ablations, palette, strict=True)):
+        # Side by side, since they share one size.
+        at = own * 1.07 ** (i - (len(palette) - 1) / 2)
+        ax.plot(shares[there], result.curve(name)[there], color=color, label=name, linewidth=1.5)
+        for score, mark in (("faithfulness", "o"), ("completeness", "v")):
+            value, low, high = result.score(score, name)
+            ax.plot([at, at], [low, high], color=color, linewidth=1.5)
+            ax.plot([at], [value], mark, color=color, markeredgecolor="white")
+        scores = result.random_scores(name)
+        ax.plot(np.full(len(scores), at), scores, "x", color=color, markersize=5, alpha=0.7)
+    for level in (0.0, 1.0):
+        ax.axhline(level, color="0.8", linewidth=1, zorder=0)
+    for mark, text in (("o", "the circuit"), ("v", "its complement"), ("x", "random circuits")):
+        ax.plot([], [], mark, color="0.4", label=text)
+    ax.set_xscale("log")
+    ax.set_xlabel("edges kept (% of the model's)")
+    ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
+    ax.set_title(f"{result.model}, {result.task}: {result.n_edges} edges by {result.circuit}")
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def ablation(result: Ablation, *, ax: Axes | None = None) -> Axes:
+    """Each example's metric clean, ablated and corrupt, joined by a line; the means stand out."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        ax = plt.subplots(figsize=(5.6, 4.0), layout="constrained")[1]
+    values = np.stack([result.clean, result.ablated, result.corrupt])
+    ax.plot([0, 1, 2], values, color="0.75", linewidth=0.7, alpha=0.6)
+    ax.plot([0, 1, 2], values.mean(1), "o-", color=POSITIVE, linewidth=2)
+    ax.axhline(0, color="0.8", linewidth=1, zorder=0)
+    ax.set_xticks([0, 1, 2], ["clean", "ablated", "corrupt"])
+    ax.set_xlim(-0.3, 2.3)
+    ax.set_ylabel(result.metric_name.replace("_", " "))
+    some = ", ".join(map(str, result.cuts[:2])) + (", …" if len(result.cuts) > 2 else "")
+    ax.set_title(f"{result.task}: {some}", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

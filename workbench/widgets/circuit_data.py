@@ -1,0 +1,238 @@
+"""The nodes and edges that a CircuitGraph shows, checked and made ready to travel."""
+
+# Annotations are not postponed: a TypedDict would then take every NotRequired key for required.
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict
+
+import numpy as np
+
+from workbench.widgets.arrays import decode, encode, narrow
+from workbench.widgets.panel import check_keys, floats
+
+KINDS = ("embed", "head", "mlp", "logits")
+#: What an edge enters: a head's query, key or value, or ("") a node's only input.
+CHANNELS = ("", "q", "k", "v")
+CHANNEL_ENDINGS = (".q", ".k", ".v")
+ARROW = "→"
+
+
+class CircuitNode(TypedDict):
+    """A component of the model.
+
+    id: its name, as in edge ids. label: what is written on it (the id where absent).
+    kind: "embed" (drawn at the bottom), "head", "mlp" or "logits" (drawn at the top).
+    layer: whole number, needed for heads and MLPs.
+    score: effect of the whole node, in the graph's unit; absent or None: not known.
+    note: free text shown when the node is pointed at.
+    """
+
+    id: str
+    kind: Literal["embed", "head", "mlp", "logits"]
+    label: NotRequired[str]
+    layer: NotRequired[int | None]
+    score: NotRequired[float | None]
+    note: NotRequired[str]
+
+
+class CircuitEdges(TypedDict):
+    """The edges, one entry of each array an edge.
+
+    source, target: int (edge,), indices into the nodes.
+    weight: float (edge,), in the graph's unit.
+    channel: (edge,), "q", "k" or "v" where a head's query, key or value reads, "" elsewhere;
+        absent: "" for all.
+    """
+
+    source: Sequence[int] | np.ndarray
+    target: Sequence[int] | np.ndarray
+    weight: Sequence[float] | np.ndarray
+    channel: NotRequired[Sequence[str]]
+
+
+def encode_nodes(nodes: Sequence[CircuitNode]) -> list[dict[str, Any]]:
+    """The nodes with every key present.
+
+    Raises ValueError for a key, kind, layer, score or id that does not fit, TypeError for a text
+    that is no string.
+    """
+    encoded = [_node(number, node) for number, node in enumerate(nodes)]
+    if not encoded:
+        raise ValueError("nodes is empty: a graph has at least one node")
+    ids = [node["id"] for node in encoded]
+    if len(set(ids)) < len(ids):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise ValueError(f"each node has an id of its own; given twice: {twice}")
+    return encoded
+
+
+def encode_edges(edges: CircuitEdges, nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The edges as arrays on their way; nodes as `encode_nodes` returns them.
+
+    Raises ValueError where lengths differ, an index is outside, a weight is not finite, a channel
+    does not fit its target, an edge does not go up or is given twice; TypeError for indices that
+    are no integers and weights that are no numbers.
+    """
+    check_keys("edges", edges, CircuitEdges.__required_keys__, CircuitEdges.__optional_keys__)
+    source, target = (_indices(name, edges[name], len(nodes)) for name in ("source", "target"))
+    weights = np.asarray(edges["weight"])
+    channel = list(edges.get("channel", [""] * len(source)))
+    lengths = {
+        "source": source.shape,
+        "target": target.shape,
+        "weight": weights.shape,
+        "channel": (len(channel),),
+    }
+    if len(set(lengths.values())) > 1 or source.ndim != 1:
+        given = ", ".join(f"{name} {shape}" for name, shape in lengths.items())
+        raise ValueError(
+            f"edges: source, target, weight and channel have one length; given {given}"
+        )
+    with np.errstate(over="ignore"):  # what single precision cannot hold is refused below
+        weight = floats("edges: weight", weights, source.shape).astype(np.float32)
+    if bad := np.flatnonzero(~np.isfinite(weight)).tolist():
+        raise ValueError(
+            f"edges: weight is finite; {len(bad)} of {len(weight)} are not, the first is edge "
+            f"{bad[0]}, {weights[bad[0]]}"
+        )
+    codes = _codes(channel)
+    _check_directions(source, target, codes, nodes)
+    keys = _keys(source, target, codes, len(nodes))
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        edge = int(first[counts > 1][0])
+        name = edge_id(nodes, int(source[edge]), int(target[edge]), channel[edge])
+        raise ValueError(f"each edge is given once; given more than once: {name}")
+    return {
+        "source": encode(narrow(source)),
+        "target": encode(narrow(target)),
+        "weight": encode(weight),
+        "channel": encode(codes.astype(np.uint8)),
+    }
+
+
+def edge_id(nodes: Sequence[Mapping[str, Any]], source: int, target: int, channel: str) -> str:
+    """The name of an edge: "L2H3→L3H1.q", or "L2H3→L2.mlp" where the target has one input."""
+    ending = f".{channel}" if channel else ""
+    return f"{nodes[source]['id']}{ARROW}{nodes[target]['id']}{ending}"
+
+
+def missing_edges(
+    nodes: Sequence[Mapping[str, Any]], edges: Mapping[str, Any], names: Sequence[str]
+) -> list[str]:
+    """Those of the names that are no id of an edge of the encoded graph."""
+    index = {node["id"]: number for number, node in enumerate(nodes)}
+    wanted = np.array([_key_of(name, index) for name in names], dtype=np.int64)
+    # The ids of half a million edges are never written out: three arrays say it as well.
+    source, target, codes = (decode(edges[name]) for name in ("source", "target", "channel"))
+    there = np.isin(wanted, _keys(source.astype(np.int64), target, codes, len(nodes)))
+    return [name for name, known in zip(names, there, strict=True) if not known]
+
+
+def _keys(source: np.ndarray, target: np.ndarray, codes: np.ndarray, n_nodes: int) -> np.ndarray:
+    """One number for each edge."""
+    return (source * n_nodes + target) * len(CHANNELS) + codes
+
+
+def _key_of(name: str, index: Mapping[str, int]) -> int:
+    """The number of the edge with this id, -1 where its ends are no nodes."""
+    start, arrow, end = name.partition(ARROW)
+    channel = ""
+    if end not in index and end[-2:] in CHANNEL_ENDINGS:
+        end, channel = end[:-2], end[-1]
+    if not arrow or start not in index or end not in index:
+        return -1
+    return (index[start] * len(index) + index[end]) * len(CHANNELS) + CHANNELS.index(channel)
+
+
+def _node(number: int, node: CircuitNode) -> dict[str, Any]:
+    where = f"node {number}"
+    check_keys(where, node, CircuitNode.__required_keys__, CircuitNode.__optional_keys__)
+    name, kind = node["id"], node["kind"]
+    label, note = node.get("label", name), node.get("note", "")
+    if not all(isinstance(text, str) for text in (name, label, note)):
+        raise TypeError(
+            f"{where}: id, label and note are strings; given {name!r}, {label!r}, {note!r}"
+        )
+    if not name or ARROW in name or name[-2:] in CHANNEL_ENDINGS:
+        raise ValueError(
+            f"{where}: an id is not empty, has no {ARROW} and does not end in .q, .k or .v, "
+            f"which edge ids add; given {name!r}"
+        )
+    if kind not in KINDS:
+        raise ValueError(f"node {name!r}: kind is one of {', '.join(KINDS)}; given {kind!r}")
+    layer, score = node.get("layer"), node.get("score")
+    between = kind in ("head", "mlp")
+    if between and (
+        isinstance(layer, bool) or not isinstance(layer, int | np.integer) or layer < 0
+    ):
+        raise ValueError(f"node {name!r}: layer is a whole number from 0; given {layer!r}")
+    if score is not None and not math.isfinite(score):
+        raise ValueError(f"node {name!r}: score is finite, or None where not known; given {score}")
+    return {
+        "id": name,
+        "label": label,
+        "layer": int(layer) if between and layer is not None else 0,
+        "kind": kind,
+        "score": None if score is None else float(score),
+        "note": note,
+    }
+
+
+def _indices(name: str, given: Any, n_nodes: int) -> np.ndarray:
+    indices = np.asarray(given)
+    if not indices.size:
+        return indices.astype(np.int64)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(
+            f"edges: {name} holds integer indices into nodes; given {indices.dtype.name}"
+        )
+    if indices.min() < 0 or indices.max() >= n_nodes:
+        raise ValueError(
+            f"edges: {name} holds indices into nodes, 0 to {n_nodes - 1}; "
+            f"given {indices.min()} to {indices.max()}"
+        )
+    return indices.astype(np.int64)
+
+
+def _codes(channel: Sequence[str]) -> np.ndarray:
+    code = {name: number for number, name in enumerate(CHANNELS)}
+    if unknown := sorted({str(name) for name in channel if name not in code}):
+        raise ValueError(f'edges: channel is one of "", "q", "k" and "v"; given {unknown}')
+    return np.array([code[name] for name in channel], dtype=np.int64)
+
+
+def _check_directions(
+    source: np.ndarray, target: np.ndarray, codes: np.ndarray, nodes: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raises ValueError for an edge that no pass computes, or a q, k or v that is not a head's."""
+    kinds = np.array([KINDS.index(node["kind"]) for node in nodes])
+    layers = np.array([node["layer"] for node in nodes])
+    # The order of a pass: the embedding, each layer's heads and then its MLP, the logits.
+    order = np.select([kinds == 0, kinds == 3], [-1, 2 * layers.max() + 2], 2 * layers + kinds - 1)
+    head = kinds[target] == KINDS.index("head")
+
+    def first(wrong: np.ndarray) -> tuple[int, str, str, str]:
+        """Number, source, target and channel of the first wrong edge."""
+        edge = int(np.flatnonzero(wrong)[0])
+        ends = nodes[int(source[edge])]["id"], nodes[int(target[edge])]["id"]
+        return edge, *ends, CHANNELS[int(codes[edge])]
+
+    if (wrong := order[source] >= order[target]).any():
+        edge, start, end, _ = first(wrong)
+        raise ValueError(
+            "edges: an edge goes up, from the embedding through each layer's heads and then its "
+            f"MLP to the logits; edge {edge} goes from {start} to {end}"
+        )
+    if (wrong := (codes > 0) & ~head).any():
+        edge, _, end, channel = first(wrong)
+        raise ValueError(
+            f"edges: only a head has the channels q, k and v; edge {edge} gives channel "
+            f"{channel!r} to {end}"
+        )
+    if (codes > 0).any() and (wrong := (codes == 0) & head).any():
+        edge, _, end, _ = first(wrong)
+        raise ValueError(
+            "edges: either every edge into a head names its channel or none does; "
+            f"edge {edge} into {end} names none, others do"
+        )

@@ -1,0 +1,35 @@
+"""A widget whose messages from the browser are checked before anything changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anywidget
+from traitlets import TraitError
+
+
+class GuardedWidget(anywidget.AnyWidget):
+    """The base of a widget that takes a choice from the browser and nothing else.
+
+    DATA: the traits that only Python may set.
+    """
+
+    DATA: frozenset[str] = frozenset()
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Takes the user's choice from the browser; a message that does not fit changes nothing.
+
+        Raises TraitError for one that does not fit, after sending the browser the true state.
+        """
+        try:
+            if foreign := sorted(self.DATA & sync_data.keys()):
+                raise TraitError(f"the browser may not change the widget's data: {foreign}")
+            super().set_state(sync_data)
+        except TraitError:
+            self.send_state([name for name in sync_data if name in self.keys])
+            raise
+
+
+def is_index(value: Any, length: int) -> bool:
+    """Whether the value is a whole number (True is not) from 0 and below the length."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < length

@@ -1,0 +1,2006 @@
+/* Built by `npm run build` in widgets/; edit the sources there, never this file.
+ * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/theme.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js
+ * sources-sha256: 39174b39d5caf9882d644af144c327e55d9f180122b5cc799fb63a943796f4f8
+ * body-sha256: 42d40ea3b4af6020b0f7eb71b815f2e5be7b424a3f8bc0c13e042137cf9db8f3
+ */
+// src/lib/dom.js
+var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  fill(element, attributes, children);
+  return element;
+}
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(element.style, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== void 0) element.setAttribute(name, String(value));
+  }
+  for (const child of children) if (child !== null) element.append(child);
+}
+function frameScheduler(draw) {
+  let frame = null;
+  return {
+    request() {
+      frame ??= requestAnimationFrame(() => {
+        frame = null;
+        draw();
+      });
+    },
+    cancel() {
+      if (frame !== null) cancelAnimationFrame(frame);
+      frame = null;
+    }
+  };
+}
+function watchTheme(changed) {
+  const observer = new MutationObserver(changed);
+  const filter = { attributes: true, attributeFilter: ["class", "style", "theme", "data-jp-theme-light", "data-jp-theme-name", "data-theme"] };
+  observer.observe(document.documentElement, filter);
+  observer.observe(document.body, filter);
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  media.addEventListener("change", changed);
+  return () => {
+    observer.disconnect();
+    media.removeEventListener("change", changed);
+  };
+}
+
+// node_modules/d3-array/src/ticks.js
+var e10 = Math.sqrt(50);
+var e5 = Math.sqrt(10);
+var e2 = Math.sqrt(2);
+function tickSpec(start, stop, count) {
+  const step = (stop - start) / Math.max(0, count), power = Math.floor(Math.log10(step)), error = step / Math.pow(10, power), factor = error >= e10 ? 10 : error >= e5 ? 5 : error >= e2 ? 2 : 1;
+  let i1, i2, inc;
+  if (power < 0) {
+    inc = Math.pow(10, -power) / factor;
+    i1 = Math.round(start * inc);
+    i2 = Math.round(stop * inc);
+    if (i1 / inc < start) ++i1;
+    if (i2 / inc > stop) --i2;
+    inc = -inc;
+  } else {
+    inc = Math.pow(10, power) * factor;
+    i1 = Math.round(start / inc);
+    i2 = Math.round(stop / inc);
+    if (i1 * inc < start) ++i1;
+    if (i2 * inc > stop) --i2;
+  }
+  if (i2 < i1 && 0.5 <= count && count < 2) return tickSpec(start, stop, count * 2);
+  return [i1, i2, inc];
+}
+function ticks(start, stop, count) {
+  stop = +stop, start = +start, count = +count;
+  if (!(count > 0)) return [];
+  if (start === stop) return [start];
+  const reverse = stop < start, [i1, i2, inc] = reverse ? tickSpec(stop, start, count) : tickSpec(start, stop, count);
+  if (!(i2 >= i1)) return [];
+  const n = i2 - i1 + 1, ticks2 = new Array(n);
+  if (reverse) {
+    if (inc < 0) for (let i = 0; i < n; ++i) ticks2[i] = (i2 - i) / -inc;
+    else for (let i = 0; i < n; ++i) ticks2[i] = (i2 - i) * inc;
+  } else {
+    if (inc < 0) for (let i = 0; i < n; ++i) ticks2[i] = (i1 + i) / -inc;
+    else for (let i = 0; i < n; ++i) ticks2[i] = (i1 + i) * inc;
+  }
+  return ticks2;
+}
+
+// node_modules/d3-scale-chromatic/src/colors.js
+function colors_default(specifier) {
+  var n = specifier.length / 6 | 0, colors = new Array(n), i = 0;
+  while (i < n) colors[i] = "#" + specifier.slice(i * 6, ++i * 6);
+  return colors;
+}
+
+// node_modules/d3-color/dist/d3-color.mjs
+function define(constructor, factory, prototype) {
+  constructor.prototype = factory.prototype = prototype;
+  prototype.constructor = constructor;
+}
+function extend(parent, definition) {
+  var prototype = Object.create(parent.prototype);
+  for (var key in definition) prototype[key] = definition[key];
+  return prototype;
+}
+function Color() {
+}
+var darker = 0.7;
+var brighter = 1 / darker;
+var reI = "\\s*([+-]?\\d+)\\s*";
+var reN = "\\s*([+-]?(?:\\d*\\.)?\\d+(?:[eE][+-]?\\d+)?)\\s*";
+var reP = "\\s*([+-]?(?:\\d*\\.)?\\d+(?:[eE][+-]?\\d+)?)%\\s*";
+var reHex = /^#([0-9a-f]{3,8})$/;
+var reRgbInteger = new RegExp(`^rgb\\(${reI},${reI},${reI}\\)$`);
+var reRgbPercent = new RegExp(`^rgb\\(${reP},${reP},${reP}\\)$`);
+var reRgbaInteger = new RegExp(`^rgba\\(${reI},${reI},${reI},${reN}\\)$`);
+var reRgbaPercent = new RegExp(`^rgba\\(${reP},${reP},${reP},${reN}\\)$`);
+var reHslPercent = new RegExp(`^hsl\\(${reN},${reP},${reP}\\)$`);
+var reHslaPercent = new RegExp(`^hsla\\(${reN},${reP},${reP},${reN}\\)$`);
+var named = {
+  aliceblue: 15792383,
+  antiquewhite: 16444375,
+  aqua: 65535,
+  aquamarine: 8388564,
+  azure: 15794175,
+  beige: 16119260,
+  bisque: 16770244,
+  black: 0,
+  blanchedalmond: 16772045,
+  blue: 255,
+  blueviolet: 9055202,
+  brown: 10824234,
+  burlywood: 14596231,
+  cadetblue: 6266528,
+  chartreuse: 8388352,
+  chocolate: 13789470,
+  coral: 16744272,
+  cornflowerblue: 6591981,
+  cornsilk: 16775388,
+  crimson: 14423100,
+  cyan: 65535,
+  darkblue: 139,
+  darkcyan: 35723,
+  darkgoldenrod: 12092939,
+  darkgray: 11119017,
+  darkgreen: 25600,
+  darkgrey: 11119017,
+  darkkhaki: 12433259,
+  darkmagenta: 9109643,
+  darkolivegreen: 5597999,
+  darkorange: 16747520,
+  darkorchid: 10040012,
+  darkred: 9109504,
+  darksalmon: 15308410,
+  darkseagreen: 9419919,
+  darkslateblue: 4734347,
+  darkslategray: 3100495,
+  darkslategrey: 3100495,
+  darkturquoise: 52945,
+  darkviolet: 9699539,
+  deeppink: 16716947,
+  deepskyblue: 49151,
+  dimgray: 6908265,
+  dimgrey: 6908265,
+  dodgerblue: 2003199,
+  firebrick: 11674146,
+  floralwhite: 16775920,
+  forestgreen: 2263842,
+  fuchsia: 16711935,
+  gainsboro: 14474460,
+  ghostwhite: 16316671,
+  gold: 16766720,
+  goldenrod: 14329120,
+  gray: 8421504,
+  green: 32768,
+  greenyellow: 11403055,
+  grey: 8421504,
+  honeydew: 15794160,
+  hotpink: 16738740,
+  indianred: 13458524,
+  indigo: 4915330,
+  ivory: 16777200,
+  khaki: 15787660,
+  lavender: 15132410,
+  lavenderblush: 16773365,
+  lawngreen: 8190976,
+  lemonchiffon: 16775885,
+  lightblue: 11393254,
+  lightcoral: 15761536,
+  lightcyan: 14745599,
+  lightgoldenrodyellow: 16448210,
+  lightgray: 13882323,
+  lightgreen: 9498256,
+  lightgrey: 13882323,
+  lightpink: 16758465,
+  lightsalmon: 16752762,
+  lightseagreen: 2142890,
+  lightskyblue: 8900346,
+  lightslategray: 7833753,
+  lightslategrey: 7833753,
+  lightsteelblue: 11584734,
+  lightyellow: 16777184,
+  lime: 65280,
+  limegreen: 3329330,
+  linen: 16445670,
+  magenta: 16711935,
+  maroon: 8388608,
+  mediumaquamarine: 6737322,
+  mediumblue: 205,
+  mediumorchid: 12211667,
+  mediumpurple: 9662683,
+  mediumseagreen: 3978097,
+  mediumslateblue: 8087790,
+  mediumspringgreen: 64154,
+  mediumturquoise: 4772300,
+  mediumvioletred: 13047173,
+  midnightblue: 1644912,
+  mintcream: 16121850,
+  mistyrose: 16770273,
+  moccasin: 16770229,
+  navajowhite: 16768685,
+  navy: 128,
+  oldlace: 16643558,
+  olive: 8421376,
+  olivedrab: 7048739,
+  orange: 16753920,
+  orangered: 16729344,
+  orchid: 14315734,
+  palegoldenrod: 15657130,
+  palegreen: 10025880,
+  paleturquoise: 11529966,
+  palevioletred: 14381203,
+  papayawhip: 16773077,
+  peachpuff: 16767673,
+  peru: 13468991,
+  pink: 16761035,
+  plum: 14524637,
+  powderblue: 11591910,
+  purple: 8388736,
+  rebeccapurple: 6697881,
+  red: 16711680,
+  rosybrown: 12357519,
+  royalblue: 4286945,
+  saddlebrown: 9127187,
+  salmon: 16416882,
+  sandybrown: 16032864,
+  seagreen: 3050327,
+  seashell: 16774638,
+  sienna: 10506797,
+  silver: 12632256,
+  skyblue: 8900331,
+  slateblue: 6970061,
+  slategray: 7372944,
+  slategrey: 7372944,
+  snow: 16775930,
+  springgreen: 65407,
+  steelblue: 4620980,
+  tan: 13808780,
+  teal: 32896,
+  thistle: 14204888,
+  tomato: 16737095,
+  turquoise: 4251856,
+  violet: 15631086,
+  wheat: 16113331,
+  white: 16777215,
+  whitesmoke: 16119285,
+  yellow: 16776960,
+  yellowgreen: 10145074
+};
+define(Color, color, {
+  copy(channels2) {
+    return Object.assign(new this.constructor(), this, channels2);
+  },
+  displayable() {
+    return this.rgb().displayable();
+  },
+  hex: color_formatHex,
+  // Deprecated! Use color.formatHex.
+  formatHex: color_formatHex,
+  formatHex8: color_formatHex8,
+  formatHsl: color_formatHsl,
+  formatRgb: color_formatRgb,
+  toString: color_formatRgb
+});
+function color_formatHex() {
+  return this.rgb().formatHex();
+}
+function color_formatHex8() {
+  return this.rgb().formatHex8();
+}
+function color_formatHsl() {
+  return hslConvert(this).formatHsl();
+}
+function color_formatRgb() {
+  return this.rgb().formatRgb();
+}
+function color(format) {
+  var m, l;
+  format = (format + "").trim().toLowerCase();
+  return (m = reHex.exec(format)) ? (l = m[1].length, m = parseInt(m[1], 16), l === 6 ? rgbn(m) : l === 3 ? new Rgb(m >> 8 & 15 | m >> 4 & 240, m >> 4 & 15 | m & 240, (m & 15) << 4 | m & 15, 1) : l === 8 ? rgba(m >> 24 & 255, m >> 16 & 255, m >> 8 & 255, (m & 255) / 255) : l === 4 ? rgba(m >> 12 & 15 | m >> 8 & 240, m >> 8 & 15 | m >> 4 & 240, m >> 4 & 15 | m & 240, ((m & 15) << 4 | m & 15) / 255) : null) : (m = reRgbInteger.exec(format)) ? new Rgb(m[1], m[2], m[3], 1) : (m = reRgbPercent.exec(format)) ? new Rgb(m[1] * 255 / 100, m[2] * 255 / 100, m[3] * 255 / 100, 1) : (m = reRgbaInteger.exec(format)) ? rgba(m[1], m[2], m[3], m[4]) : (m = reRgbaPercent.exec(format)) ? rgba(m[1] * 255 / 100, m[2] * 255 / 100, m[3] * 255 / 100, m[4]) : (m = reHslPercent.exec(format)) ? hsla(m[1], m[2] / 100, m[3] / 100, 1) : (m = reHslaPercent.exec(format)) ? hsla(m[1], m[2] / 100, m[3] / 100, m[4]) : named.hasOwnProperty(format) ? rgbn(named[format]) : format === "transparent" ? new Rgb(NaN, NaN, NaN, 0) : null;
+}
+function rgbn(n) {
+  return new Rgb(n >> 16 & 255, n >> 8 & 255, n & 255, 1);
+}
+function rgba(r, g, b, a) {
+  if (a <= 0) r = g = b = NaN;
+  return new Rgb(r, g, b, a);
+}
+function rgbConvert(o) {
+  if (!(o instanceof Color)) o = color(o);
+  if (!o) return new Rgb();
+  o = o.rgb();
+  return new Rgb(o.r, o.g, o.b, o.opacity);
+}
+function rgb(r, g, b, opacity) {
+  return arguments.length === 1 ? rgbConvert(r) : new Rgb(r, g, b, opacity == null ? 1 : opacity);
+}
+function Rgb(r, g, b, opacity) {
+  this.r = +r;
+  this.g = +g;
+  this.b = +b;
+  this.opacity = +opacity;
+}
+define(Rgb, rgb, extend(Color, {
+  brighter(k) {
+    k = k == null ? brighter : Math.pow(brighter, k);
+    return new Rgb(this.r * k, this.g * k, this.b * k, this.opacity);
+  },
+  darker(k) {
+    k = k == null ? darker : Math.pow(darker, k);
+    return new Rgb(this.r * k, this.g * k, this.b * k, this.opacity);
+  },
+  rgb() {
+    return this;
+  },
+  clamp() {
+    return new Rgb(clampi(this.r), clampi(this.g), clampi(this.b), clampa(this.opacity));
+  },
+  displayable() {
+    return -0.5 <= this.r && this.r < 255.5 && (-0.5 <= this.g && this.g < 255.5) && (-0.5 <= this.b && this.b < 255.5) && (0 <= this.opacity && this.opacity <= 1);
+  },
+  hex: rgb_formatHex,
+  // Deprecated! Use color.formatHex.
+  formatHex: rgb_formatHex,
+  formatHex8: rgb_formatHex8,
+  formatRgb: rgb_formatRgb,
+  toString: rgb_formatRgb
+}));
+function rgb_formatHex() {
+  return `#${hex(this.r)}${hex(this.g)}${hex(this.b)}`;
+}
+function rgb_formatHex8() {
+  return `#${hex(this.r)}${hex(this.g)}${hex(this.b)}${hex((isNaN(this.opacity) ? 1 : this.opacity) * 255)}`;
+}
+function rgb_formatRgb() {
+  const a = clampa(this.opacity);
+  return `${a === 1 ? "rgb(" : "rgba("}${clampi(this.r)}, ${clampi(this.g)}, ${clampi(this.b)}${a === 1 ? ")" : `, ${a})`}`;
+}
+function clampa(opacity) {
+  return isNaN(opacity) ? 1 : Math.max(0, Math.min(1, opacity));
+}
+function clampi(value) {
+  return Math.max(0, Math.min(255, Math.round(value) || 0));
+}
+function hex(value) {
+  value = clampi(value);
+  return (value < 16 ? "0" : "") + value.toString(16);
+}
+function hsla(h2, s, l, a) {
+  if (a <= 0) h2 = s = l = NaN;
+  else if (l <= 0 || l >= 1) h2 = s = NaN;
+  else if (s <= 0) h2 = NaN;
+  return new Hsl(h2, s, l, a);
+}
+function hslConvert(o) {
+  if (o instanceof Hsl) return new Hsl(o.h, o.s, o.l, o.opacity);
+  if (!(o instanceof Color)) o = color(o);
+  if (!o) return new Hsl();
+  if (o instanceof Hsl) return o;
+  o = o.rgb();
+  var r = o.r / 255, g = o.g / 255, b = o.b / 255, min = Math.min(r, g, b), max = Math.max(r, g, b), h2 = NaN, s = max - min, l = (max + min) / 2;
+  if (s) {
+    if (r === max) h2 = (g - b) / s + (g < b) * 6;
+    else if (g === max) h2 = (b - r) / s + 2;
+    else h2 = (r - g) / s + 4;
+    s /= l < 0.5 ? max + min : 2 - max - min;
+    h2 *= 60;
+  } else {
+    s = l > 0 && l < 1 ? 0 : h2;
+  }
+  return new Hsl(h2, s, l, o.opacity);
+}
+function hsl(h2, s, l, opacity) {
+  return arguments.length === 1 ? hslConvert(h2) : new Hsl(h2, s, l, opacity == null ? 1 : opacity);
+}
+function Hsl(h2, s, l, opacity) {
+  this.h = +h2;
+  this.s = +s;
+  this.l = +l;
+  this.opacity = +opacity;
+}
+define(Hsl, hsl, extend(Color, {
+  brighter(k) {
+    k = k == null ? brighter : Math.pow(brighter, k);
+    return new Hsl(this.h, this.s, this.l * k, this.opacity);
+  },
+  darker(k) {
+    k = k == null ? darker : Math.pow(darker, k);
+    return new Hsl(this.h, this.s, this.l * k, this.opacity);
+  },
+  rgb() {
+    var h2 = this.h % 360 + (this.h < 0) * 360, s = isNaN(h2) || isNaN(this.s) ? 0 : this.s, l = this.l, m2 = l + (l < 0.5 ? l : 1 - l) * s, m1 = 2 * l - m2;
+    return new Rgb(
+      hsl2rgb(h2 >= 240 ? h2 - 240 : h2 + 120, m1, m2),
+      hsl2rgb(h2, m1, m2),
+      hsl2rgb(h2 < 120 ? h2 + 240 : h2 - 120, m1, m2),
+      this.opacity
+    );
+  },
+  clamp() {
+    return new Hsl(clamph(this.h), clampt(this.s), clampt(this.l), clampa(this.opacity));
+  },
+  displayable() {
+    return (0 <= this.s && this.s <= 1 || isNaN(this.s)) && (0 <= this.l && this.l <= 1) && (0 <= this.opacity && this.opacity <= 1);
+  },
+  formatHsl() {
+    const a = clampa(this.opacity);
+    return `${a === 1 ? "hsl(" : "hsla("}${clamph(this.h)}, ${clampt(this.s) * 100}%, ${clampt(this.l) * 100}%${a === 1 ? ")" : `, ${a})`}`;
+  }
+}));
+function clamph(value) {
+  value = (value || 0) % 360;
+  return value < 0 ? value + 360 : value;
+}
+function clampt(value) {
+  return Math.max(0, Math.min(1, value || 0));
+}
+function hsl2rgb(h2, m1, m2) {
+  return (h2 < 60 ? m1 + (m2 - m1) * h2 / 60 : h2 < 180 ? m2 : h2 < 240 ? m1 + (m2 - m1) * (240 - h2) / 60 : m1) * 255;
+}
+var radians = Math.PI / 180;
+var degrees = 180 / Math.PI;
+var K = 18;
+var Xn = 0.96422;
+var Yn = 1;
+var Zn = 0.82521;
+var t0 = 4 / 29;
+var t1 = 6 / 29;
+var t2 = 3 * t1 * t1;
+var t3 = t1 * t1 * t1;
+function labConvert(o) {
+  if (o instanceof Lab) return new Lab(o.l, o.a, o.b, o.opacity);
+  if (o instanceof Hcl) return hcl2lab(o);
+  if (!(o instanceof Rgb)) o = rgbConvert(o);
+  var r = rgb2lrgb(o.r), g = rgb2lrgb(o.g), b = rgb2lrgb(o.b), y = xyz2lab((0.2225045 * r + 0.7168786 * g + 0.0606169 * b) / Yn), x, z;
+  if (r === g && g === b) x = z = y;
+  else {
+    x = xyz2lab((0.4360747 * r + 0.3850649 * g + 0.1430804 * b) / Xn);
+    z = xyz2lab((0.0139322 * r + 0.0971045 * g + 0.7141733 * b) / Zn);
+  }
+  return new Lab(116 * y - 16, 500 * (x - y), 200 * (y - z), o.opacity);
+}
+function lab(l, a, b, opacity) {
+  return arguments.length === 1 ? labConvert(l) : new Lab(l, a, b, opacity == null ? 1 : opacity);
+}
+function Lab(l, a, b, opacity) {
+  this.l = +l;
+  this.a = +a;
+  this.b = +b;
+  this.opacity = +opacity;
+}
+define(Lab, lab, extend(Color, {
+  brighter(k) {
+    return new Lab(this.l + K * (k == null ? 1 : k), this.a, this.b, this.opacity);
+  },
+  darker(k) {
+    return new Lab(this.l - K * (k == null ? 1 : k), this.a, this.b, this.opacity);
+  },
+  rgb() {
+    var y = (this.l + 16) / 116, x = isNaN(this.a) ? y : y + this.a / 500, z = isNaN(this.b) ? y : y - this.b / 200;
+    x = Xn * lab2xyz(x);
+    y = Yn * lab2xyz(y);
+    z = Zn * lab2xyz(z);
+    return new Rgb(
+      lrgb2rgb(3.1338561 * x - 1.6168667 * y - 0.4906146 * z),
+      lrgb2rgb(-0.9787684 * x + 1.9161415 * y + 0.033454 * z),
+      lrgb2rgb(0.0719453 * x - 0.2289914 * y + 1.4052427 * z),
+      this.opacity
+    );
+  }
+}));
+function xyz2lab(t) {
+  return t > t3 ? Math.pow(t, 1 / 3) : t / t2 + t0;
+}
+function lab2xyz(t) {
+  return t > t1 ? t * t * t : t2 * (t - t0);
+}
+function lrgb2rgb(x) {
+  return 255 * (x <= 31308e-7 ? 12.92 * x : 1.055 * Math.pow(x, 1 / 2.4) - 0.055);
+}
+function rgb2lrgb(x) {
+  return (x /= 255) <= 0.04045 ? x / 12.92 : Math.pow((x + 0.055) / 1.055, 2.4);
+}
+function hclConvert(o) {
+  if (o instanceof Hcl) return new Hcl(o.h, o.c, o.l, o.opacity);
+  if (!(o instanceof Lab)) o = labConvert(o);
+  if (o.a === 0 && o.b === 0) return new Hcl(NaN, 0 < o.l && o.l < 100 ? 0 : NaN, o.l, o.opacity);
+  var h2 = Math.atan2(o.b, o.a) * degrees;
+  return new Hcl(h2 < 0 ? h2 + 360 : h2, Math.sqrt(o.a * o.a + o.b * o.b), o.l, o.opacity);
+}
+function hcl(h2, c, l, opacity) {
+  return arguments.length === 1 ? hclConvert(h2) : new Hcl(h2, c, l, opacity == null ? 1 : opacity);
+}
+function Hcl(h2, c, l, opacity) {
+  this.h = +h2;
+  this.c = +c;
+  this.l = +l;
+  this.opacity = +opacity;
+}
+function hcl2lab(o) {
+  if (isNaN(o.h)) return new Lab(o.l, 0, 0, o.opacity);
+  var h2 = o.h * radians;
+  return new Lab(o.l, Math.cos(h2) * o.c, Math.sin(h2) * o.c, o.opacity);
+}
+define(Hcl, hcl, extend(Color, {
+  brighter(k) {
+    return new Hcl(this.h, this.c, this.l + K * (k == null ? 1 : k), this.opacity);
+  },
+  darker(k) {
+    return new Hcl(this.h, this.c, this.l - K * (k == null ? 1 : k), this.opacity);
+  },
+  rgb() {
+    return hcl2lab(this).rgb();
+  }
+}));
+var A = -0.14861;
+var B = 1.78277;
+var C = -0.29227;
+var D = -0.90649;
+var E = 1.97294;
+var ED = E * D;
+var EB = E * B;
+var BC_DA = B * C - D * A;
+function cubehelixConvert(o) {
+  if (o instanceof Cubehelix) return new Cubehelix(o.h, o.s, o.l, o.opacity);
+  if (!(o instanceof Rgb)) o = rgbConvert(o);
+  var r = o.r / 255, g = o.g / 255, b = o.b / 255, l = (BC_DA * b + ED * r - EB * g) / (BC_DA + ED - EB), bl = b - l, k = (E * (g - l) - C * bl) / D, s = Math.sqrt(k * k + bl * bl) / (E * l * (1 - l)), h2 = s ? Math.atan2(k, bl) * degrees - 120 : NaN;
+  return new Cubehelix(h2 < 0 ? h2 + 360 : h2, s, l, o.opacity);
+}
+function cubehelix(h2, s, l, opacity) {
+  return arguments.length === 1 ? cubehelixConvert(h2) : new Cubehelix(h2, s, l, opacity == null ? 1 : opacity);
+}
+function Cubehelix(h2, s, l, opacity) {
+  this.h = +h2;
+  this.s = +s;
+  this.l = +l;
+  this.opacity = +opacity;
+}
+define(Cubehelix, cubehelix, extend(Color, {
+  brighter(k) {
+    k = k == null ? brighter : Math.pow(brighter, k);
+    return new Cubehelix(this.h, this.s, this.l * k, this.opacity);
+  },
+  darker(k) {
+    k = k == null ? darker : Math.pow(darker, k);
+    return new Cubehelix(this.h, this.s, this.l * k, this.opacity);
+  },
+  rgb() {
+    var h2 = isNaN(this.h) ? 0 : (this.h + 120) * radians, l = +this.l, a = isNaN(this.s) ? 0 : this.s * l * (1 - l), cosh2 = Math.cos(h2), sinh2 = Math.sin(h2);
+    return new Rgb(
+      255 * (l + a * (A * cosh2 + B * sinh2)),
+      255 * (l + a * (C * cosh2 + D * sinh2)),
+      255 * (l + a * (E * cosh2)),
+      this.opacity
+    );
+  }
+}));
+
+// node_modules/d3-interpolate/dist/d3-interpolate.mjs
+function basis(t12, v0, v1, v2, v3) {
+  var t22 = t12 * t12, t32 = t22 * t12;
+  return ((1 - 3 * t12 + 3 * t22 - t32) * v0 + (4 - 6 * t22 + 3 * t32) * v1 + (1 + 3 * t12 + 3 * t22 - 3 * t32) * v2 + t32 * v3) / 6;
+}
+function basis$1(values) {
+  var n = values.length - 1;
+  return function(t) {
+    var i = t <= 0 ? t = 0 : t >= 1 ? (t = 1, n - 1) : Math.floor(t * n), v1 = values[i], v2 = values[i + 1], v0 = i > 0 ? values[i - 1] : 2 * v1 - v2, v3 = i < n - 1 ? values[i + 2] : 2 * v2 - v1;
+    return basis((t - i / n) * n, v0, v1, v2, v3);
+  };
+}
+function basisClosed(values) {
+  var n = values.length;
+  return function(t) {
+    var i = Math.floor(((t %= 1) < 0 ? ++t : t) * n), v0 = values[(i + n - 1) % n], v1 = values[i % n], v2 = values[(i + 1) % n], v3 = values[(i + 2) % n];
+    return basis((t - i / n) * n, v0, v1, v2, v3);
+  };
+}
+var constant = (x) => () => x;
+function linear(a, d) {
+  return function(t) {
+    return a + t * d;
+  };
+}
+function exponential(a, b, y) {
+  return a = Math.pow(a, y), b = Math.pow(b, y) - a, y = 1 / y, function(t) {
+    return Math.pow(a + t * b, y);
+  };
+}
+function hue$1(a, b) {
+  var d = b - a;
+  return d ? linear(a, d > 180 || d < -180 ? d - 360 * Math.round(d / 360) : d) : constant(isNaN(a) ? b : a);
+}
+function gamma(y) {
+  return (y = +y) === 1 ? nogamma : function(a, b) {
+    return b - a ? exponential(a, b, y) : constant(isNaN(a) ? b : a);
+  };
+}
+function nogamma(a, b) {
+  var d = b - a;
+  return d ? linear(a, d) : constant(isNaN(a) ? b : a);
+}
+var rgb2 = function rgbGamma(y) {
+  var color2 = gamma(y);
+  function rgb3(start, end) {
+    var r = color2((start = rgb(start)).r, (end = rgb(end)).r), g = color2(start.g, end.g), b = color2(start.b, end.b), opacity = nogamma(start.opacity, end.opacity);
+    return function(t) {
+      start.r = r(t);
+      start.g = g(t);
+      start.b = b(t);
+      start.opacity = opacity(t);
+      return start + "";
+    };
+  }
+  rgb3.gamma = rgbGamma;
+  return rgb3;
+}(1);
+function rgbSpline(spline) {
+  return function(colors) {
+    var n = colors.length, r = new Array(n), g = new Array(n), b = new Array(n), i, color2;
+    for (i = 0; i < n; ++i) {
+      color2 = rgb(colors[i]);
+      r[i] = color2.r || 0;
+      g[i] = color2.g || 0;
+      b[i] = color2.b || 0;
+    }
+    r = spline(r);
+    g = spline(g);
+    b = spline(b);
+    color2.opacity = 1;
+    return function(t) {
+      color2.r = r(t);
+      color2.g = g(t);
+      color2.b = b(t);
+      return color2 + "";
+    };
+  };
+}
+var rgbBasis = rgbSpline(basis$1);
+var rgbBasisClosed = rgbSpline(basisClosed);
+function number(a, b) {
+  return a = +a, b = +b, function(t) {
+    return a * (1 - t) + b * t;
+  };
+}
+var reA = /[-+]?(?:\d+\.?\d*|\.?\d+)(?:[eE][-+]?\d+)?/g;
+var reB = new RegExp(reA.source, "g");
+var degrees2 = 180 / Math.PI;
+var identity = {
+  translateX: 0,
+  translateY: 0,
+  rotate: 0,
+  skewX: 0,
+  scaleX: 1,
+  scaleY: 1
+};
+function decompose(a, b, c, d, e, f) {
+  var scaleX, scaleY, skewX;
+  if (scaleX = Math.sqrt(a * a + b * b)) a /= scaleX, b /= scaleX;
+  if (skewX = a * c + b * d) c -= a * skewX, d -= b * skewX;
+  if (scaleY = Math.sqrt(c * c + d * d)) c /= scaleY, d /= scaleY, skewX /= scaleY;
+  if (a * d < b * c) a = -a, b = -b, skewX = -skewX, scaleX = -scaleX;
+  return {
+    translateX: e,
+    translateY: f,
+    rotate: Math.atan2(b, a) * degrees2,
+    skewX: Math.atan(skewX) * degrees2,
+    scaleX,
+    scaleY
+  };
+}
+var svgNode;
+function parseCss(value) {
+  const m = new (typeof DOMMatrix === "function" ? DOMMatrix : WebKitCSSMatrix)(value + "");
+  return m.isIdentity ? identity : decompose(m.a, m.b, m.c, m.d, m.e, m.f);
+}
+function parseSvg(value) {
+  if (value == null) return identity;
+  if (!svgNode) svgNode = document.createElementNS("http://www.w3.org/2000/svg", "g");
+  svgNode.setAttribute("transform", value);
+  if (!(value = svgNode.transform.baseVal.consolidate())) return identity;
+  value = value.matrix;
+  return decompose(value.a, value.b, value.c, value.d, value.e, value.f);
+}
+function interpolateTransform(parse, pxComma, pxParen, degParen) {
+  function pop(s) {
+    return s.length ? s.pop() + " " : "";
+  }
+  function translate(xa, ya, xb, yb, s, q) {
+    if (xa !== xb || ya !== yb) {
+      var i = s.push("translate(", null, pxComma, null, pxParen);
+      q.push({ i: i - 4, x: number(xa, xb) }, { i: i - 2, x: number(ya, yb) });
+    } else if (xb || yb) {
+      s.push("translate(" + xb + pxComma + yb + pxParen);
+    }
+  }
+  function rotate(a, b, s, q) {
+    if (a !== b) {
+      if (a - b > 180) b += 360;
+      else if (b - a > 180) a += 360;
+      q.push({ i: s.push(pop(s) + "rotate(", null, degParen) - 2, x: number(a, b) });
+    } else if (b) {
+      s.push(pop(s) + "rotate(" + b + degParen);
+    }
+  }
+  function skewX(a, b, s, q) {
+    if (a !== b) {
+      q.push({ i: s.push(pop(s) + "skewX(", null, degParen) - 2, x: number(a, b) });
+    } else if (b) {
+      s.push(pop(s) + "skewX(" + b + degParen);
+    }
+  }
+  function scale(xa, ya, xb, yb, s, q) {
+    if (xa !== xb || ya !== yb) {
+      var i = s.push(pop(s) + "scale(", null, ",", null, ")");
+      q.push({ i: i - 4, x: number(xa, xb) }, { i: i - 2, x: number(ya, yb) });
+    } else if (xb !== 1 || yb !== 1) {
+      s.push(pop(s) + "scale(" + xb + "," + yb + ")");
+    }
+  }
+  return function(a, b) {
+    var s = [], q = [];
+    a = parse(a), b = parse(b);
+    translate(a.translateX, a.translateY, b.translateX, b.translateY, s, q);
+    rotate(a.rotate, b.rotate, s, q);
+    skewX(a.skewX, b.skewX, s, q);
+    scale(a.scaleX, a.scaleY, b.scaleX, b.scaleY, s, q);
+    a = b = null;
+    return function(t) {
+      var i = -1, n = q.length, o;
+      while (++i < n) s[(o = q[i]).i] = o.x(t);
+      return s.join("");
+    };
+  };
+}
+var interpolateTransformCss = interpolateTransform(parseCss, "px, ", "px)", "deg)");
+var interpolateTransformSvg = interpolateTransform(parseSvg, ", ", ")", ")");
+var epsilon2 = 1e-12;
+function cosh(x) {
+  return ((x = Math.exp(x)) + 1 / x) / 2;
+}
+function sinh(x) {
+  return ((x = Math.exp(x)) - 1 / x) / 2;
+}
+function tanh(x) {
+  return ((x = Math.exp(2 * x)) - 1) / (x + 1);
+}
+var zoom = function zoomRho(rho, rho2, rho4) {
+  function zoom2(p0, p1) {
+    var ux0 = p0[0], uy0 = p0[1], w0 = p0[2], ux1 = p1[0], uy1 = p1[1], w1 = p1[2], dx = ux1 - ux0, dy = uy1 - uy0, d2 = dx * dx + dy * dy, i, S;
+    if (d2 < epsilon2) {
+      S = Math.log(w1 / w0) / rho;
+      i = function(t) {
+        return [
+          ux0 + t * dx,
+          uy0 + t * dy,
+          w0 * Math.exp(rho * t * S)
+        ];
+      };
+    } else {
+      var d1 = Math.sqrt(d2), b0 = (w1 * w1 - w0 * w0 + rho4 * d2) / (2 * w0 * rho2 * d1), b1 = (w1 * w1 - w0 * w0 - rho4 * d2) / (2 * w1 * rho2 * d1), r0 = Math.log(Math.sqrt(b0 * b0 + 1) - b0), r1 = Math.log(Math.sqrt(b1 * b1 + 1) - b1);
+      S = (r1 - r0) / rho;
+      i = function(t) {
+        var s = t * S, coshr0 = cosh(r0), u = w0 / (rho2 * d1) * (coshr0 * tanh(rho * s + r0) - sinh(r0));
+        return [
+          ux0 + u * dx,
+          uy0 + u * dy,
+          w0 * coshr0 / cosh(rho * s + r0)
+        ];
+      };
+    }
+    i.duration = Math.abs(S) * 1e3 * rho / Math.SQRT2;
+    return i;
+  }
+  zoom2.rho = function(_) {
+    var _1 = Math.max(1e-3, +_), _2 = _1 * _1, _4 = _2 * _2;
+    return zoomRho(_1, _2, _4);
+  };
+  return zoom2;
+}(Math.SQRT2, 2, 4);
+function hsl2(hue) {
+  return function(start, end) {
+    var h2 = hue((start = hsl(start)).h, (end = hsl(end)).h), s = nogamma(start.s, end.s), l = nogamma(start.l, end.l), opacity = nogamma(start.opacity, end.opacity);
+    return function(t) {
+      start.h = h2(t);
+      start.s = s(t);
+      start.l = l(t);
+      start.opacity = opacity(t);
+      return start + "";
+    };
+  };
+}
+var hsl_default = hsl2(hue$1);
+var hslLong = hsl2(nogamma);
+function hcl2(hue) {
+  return function(start, end) {
+    var h2 = hue((start = hcl(start)).h, (end = hcl(end)).h), c = nogamma(start.c, end.c), l = nogamma(start.l, end.l), opacity = nogamma(start.opacity, end.opacity);
+    return function(t) {
+      start.h = h2(t);
+      start.c = c(t);
+      start.l = l(t);
+      start.opacity = opacity(t);
+      return start + "";
+    };
+  };
+}
+var hcl_default = hcl2(hue$1);
+var hclLong = hcl2(nogamma);
+function cubehelix2(hue) {
+  return function cubehelixGamma(y) {
+    y = +y;
+    function cubehelix3(start, end) {
+      var h2 = hue((start = cubehelix(start)).h, (end = cubehelix(end)).h), s = nogamma(start.s, end.s), l = nogamma(start.l, end.l), opacity = nogamma(start.opacity, end.opacity);
+      return function(t) {
+        start.h = h2(t);
+        start.s = s(t);
+        start.l = l(Math.pow(t, y));
+        start.opacity = opacity(t);
+        return start + "";
+      };
+    }
+    cubehelix3.gamma = cubehelixGamma;
+    return cubehelix3;
+  }(1);
+}
+var cubehelix_default = cubehelix2(hue$1);
+var cubehelixLong = cubehelix2(nogamma);
+
+// node_modules/d3-scale-chromatic/src/ramp.js
+var ramp_default = (scheme2) => rgbBasis(scheme2[scheme2.length - 1]);
+
+// node_modules/d3-scale-chromatic/src/diverging/RdBu.js
+var scheme = new Array(3).concat(
+  "ef8a62f7f7f767a9cf",
+  "ca0020f4a58292c5de0571b0",
+  "ca0020f4a582f7f7f792c5de0571b0",
+  "b2182bef8a62fddbc7d1e5f067a9cf2166ac",
+  "b2182bef8a62fddbc7f7f7f7d1e5f067a9cf2166ac",
+  "b2182bd6604df4a582fddbc7d1e5f092c5de4393c32166ac",
+  "b2182bd6604df4a582fddbc7f7f7f7d1e5f092c5de4393c32166ac",
+  "67001fb2182bd6604df4a582fddbc7d1e5f092c5de4393c32166ac053061",
+  "67001fb2182bd6604df4a582fddbc7f7f7f7d1e5f092c5de4393c32166ac053061"
+).map(colors_default);
+var RdBu_default = ramp_default(scheme);
+
+// node_modules/d3-scale-chromatic/src/sequential-multi/cividis.js
+function cividis_default(t) {
+  t = Math.max(0, Math.min(1, t));
+  return "rgb(" + Math.max(0, Math.min(255, Math.round(-4.54 - t * (35.34 - t * (2381.73 - t * (6402.7 - t * (7024.72 - t * 2710.57))))))) + ", " + Math.max(0, Math.min(255, Math.round(32.49 + t * (170.73 + t * (52.82 - t * (131.46 - t * (176.58 - t * 67.37))))))) + ", " + Math.max(0, Math.min(255, Math.round(81.24 + t * (442.36 - t * (2482.43 - t * (6167.24 - t * (6614.94 - t * 2475.67))))))) + ")";
+}
+
+// node_modules/d3-scale-chromatic/src/sequential-multi/viridis.js
+function ramp(range) {
+  var n = range.length;
+  return function(t) {
+    return range[Math.max(0, Math.min(n - 1, Math.floor(t * n)))];
+  };
+}
+var viridis_default = ramp(colors_default("44015444025645045745055946075a46085c460a5d460b5e470d60470e6147106347116447136548146748166848176948186a481a6c481b6d481c6e481d6f481f70482071482173482374482475482576482677482878482979472a7a472c7a472d7b472e7c472f7d46307e46327e46337f463480453581453781453882443983443a83443b84433d84433e85423f854240864241864142874144874045884046883f47883f48893e49893e4a893e4c8a3d4d8a3d4e8a3c4f8a3c508b3b518b3b528b3a538b3a548c39558c39568c38588c38598c375a8c375b8d365c8d365d8d355e8d355f8d34608d34618d33628d33638d32648e32658e31668e31678e31688e30698e306a8e2f6b8e2f6c8e2e6d8e2e6e8e2e6f8e2d708e2d718e2c718e2c728e2c738e2b748e2b758e2a768e2a778e2a788e29798e297a8e297b8e287c8e287d8e277e8e277f8e27808e26818e26828e26828e25838e25848e25858e24868e24878e23888e23898e238a8d228b8d228c8d228d8d218e8d218f8d21908d21918c20928c20928c20938c1f948c1f958b1f968b1f978b1f988b1f998a1f9a8a1e9b8a1e9c891e9d891f9e891f9f881fa0881fa1881fa1871fa28720a38620a48621a58521a68522a78522a88423a98324aa8325ab8225ac8226ad8127ad8128ae8029af7f2ab07f2cb17e2db27d2eb37c2fb47c31b57b32b67a34b67935b77937b87838b9773aba763bbb753dbc743fbc7340bd7242be7144bf7046c06f48c16e4ac16d4cc26c4ec36b50c46a52c56954c56856c66758c7655ac8645cc8635ec96260ca6063cb5f65cb5e67cc5c69cd5b6ccd5a6ece5870cf5773d05675d05477d1537ad1517cd2507fd34e81d34d84d44b86d54989d5488bd6468ed64590d74393d74195d84098d83e9bd93c9dd93ba0da39a2da37a5db36a8db34aadc32addc30b0dd2fb2dd2db5de2bb8de29bade28bddf26c0df25c2df23c5e021c8e020cae11fcde11dd0e11cd2e21bd5e21ad8e219dae319dde318dfe318e2e418e5e419e7e419eae51aece51befe51cf1e51df4e61ef6e620f8e621fbe723fde725"));
+var magma = ramp(colors_default("00000401000501010601010802010902020b02020d03030f03031204041405041606051806051a07061c08071e0907200a08220b09240c09260d0a290e0b2b100b2d110c2f120d31130d34140e36150e38160f3b180f3d19103f1a10421c10441d11471e114920114b21114e22115024125325125527125829115a2a115c2c115f2d11612f116331116533106734106936106b38106c390f6e3b0f703d0f713f0f72400f74420f75440f764510774710784910784a10794c117a4e117b4f127b51127c52137c54137d56147d57157e59157e5a167e5c167f5d177f5f187f601880621980641a80651a80671b80681c816a1c816b1d816d1d816e1e81701f81721f817320817521817621817822817922827b23827c23827e24828025828125818326818426818627818827818928818b29818c29818e2a81902a81912b81932b80942c80962c80982d80992d809b2e7f9c2e7f9e2f7fa02f7fa1307ea3307ea5317ea6317da8327daa337dab337cad347cae347bb0357bb2357bb3367ab5367ab73779b83779ba3878bc3978bd3977bf3a77c03a76c23b75c43c75c53c74c73d73c83e73ca3e72cc3f71cd4071cf4070d0416fd2426fd3436ed5446dd6456cd8456cd9466bdb476adc4869de4968df4a68e04c67e24d66e34e65e44f64e55064e75263e85362e95462ea5661eb5760ec5860ed5a5fee5b5eef5d5ef05f5ef1605df2625df2645cf3655cf4675cf4695cf56b5cf66c5cf66e5cf7705cf7725cf8745cf8765cf9785df9795df97b5dfa7d5efa7f5efa815ffb835ffb8560fb8761fc8961fc8a62fc8c63fc8e64fc9065fd9266fd9467fd9668fd9869fd9a6afd9b6bfe9d6cfe9f6dfea16efea36ffea571fea772fea973feaa74feac76feae77feb078feb27afeb47bfeb67cfeb77efeb97ffebb81febd82febf84fec185fec287fec488fec68afec88cfeca8dfecc8ffecd90fecf92fed194fed395fed597fed799fed89afdda9cfddc9efddea0fde0a1fde2a3fde3a5fde5a7fde7a9fde9aafdebacfcecaefceeb0fcf0b2fcf2b4fcf4b6fcf6b8fcf7b9fcf9bbfcfbbdfcfdbf"));
+var inferno = ramp(colors_default("00000401000501010601010802010a02020c02020e03021004031204031405041706041907051b08051d09061f0a07220b07240c08260d08290e092b10092d110a30120a32140b34150b37160b39180c3c190c3e1b0c411c0c431e0c451f0c48210c4a230c4c240c4f260c51280b53290b552b0b572d0b592f0a5b310a5c320a5e340a5f3609613809623909633b09643d09653e0966400a67420a68440a68450a69470b6a490b6a4a0c6b4c0c6b4d0d6c4f0d6c510e6c520e6d540f6d550f6d57106e59106e5a116e5c126e5d126e5f136e61136e62146e64156e65156e67166e69166e6a176e6c186e6d186e6f196e71196e721a6e741a6e751b6e771c6d781c6d7a1d6d7c1d6d7d1e6d7f1e6c801f6c82206c84206b85216b87216b88226a8a226a8c23698d23698f24699025689225689326679526679727669827669a28659b29649d29649f2a63a02a63a22b62a32c61a52c60a62d60a82e5fa92e5eab2f5ead305dae305cb0315bb1325ab3325ab43359b63458b73557b93556ba3655bc3754bd3853bf3952c03a51c13a50c33b4fc43c4ec63d4dc73e4cc83f4bca404acb4149cc4248ce4347cf4446d04545d24644d34743d44842d54a41d74b3fd84c3ed94d3dda4e3cdb503bdd513ade5238df5337e05536e15635e25734e35933e45a31e55c30e65d2fe75e2ee8602de9612bea632aeb6429eb6628ec6726ed6925ee6a24ef6c23ef6e21f06f20f1711ff1731df2741cf3761bf37819f47918f57b17f57d15f67e14f68013f78212f78410f8850ff8870ef8890cf98b0bf98c0af98e09fa9008fa9207fa9407fb9606fb9706fb9906fb9b06fb9d07fc9f07fca108fca309fca50afca60cfca80dfcaa0ffcac11fcae12fcb014fcb216fcb418fbb61afbb81dfbba1ffbbc21fbbe23fac026fac228fac42afac62df9c72ff9c932f9cb35f8cd37f8cf3af7d13df7d340f6d543f6d746f5d949f5db4cf4dd4ff4df53f4e156f3e35af3e55df2e661f2e865f2ea69f1ec6df1ed71f1ef75f1f179f2f27df2f482f3f586f3f68af4f88ef5f992f6fa96f8fb9af9fc9dfafda1fcffa4"));
+var plasma = ramp(colors_default("0d088710078813078916078a19068c1b068d1d068e20068f2206902406912605912805922a05932c05942e05952f059631059733059735049837049938049a3a049a3c049b3e049c3f049c41049d43039e44039e46039f48039f4903a04b03a14c02a14e02a25002a25102a35302a35502a45601a45801a45901a55b01a55c01a65e01a66001a66100a76300a76400a76600a76700a86900a86a00a86c00a86e00a86f00a87100a87201a87401a87501a87701a87801a87a02a87b02a87d03a87e03a88004a88104a78305a78405a78606a68707a68808a68a09a58b0aa58d0ba58e0ca48f0da4910ea3920fa39410a29511a19613a19814a099159f9a169f9c179e9d189d9e199da01a9ca11b9ba21d9aa31e9aa51f99a62098a72197a82296aa2395ab2494ac2694ad2793ae2892b02991b12a90b22b8fb32c8eb42e8db52f8cb6308bb7318ab83289ba3388bb3488bc3587bd3786be3885bf3984c03a83c13b82c23c81c33d80c43e7fc5407ec6417dc7427cc8437bc9447aca457acb4679cc4778cc4977cd4a76ce4b75cf4c74d04d73d14e72d24f71d35171d45270d5536fd5546ed6556dd7566cd8576bd9586ada5a6ada5b69db5c68dc5d67dd5e66de5f65de6164df6263e06363e16462e26561e26660e3685fe4695ee56a5de56b5de66c5ce76e5be76f5ae87059e97158e97257ea7457eb7556eb7655ec7754ed7953ed7a52ee7b51ef7c51ef7e50f07f4ff0804ef1814df1834cf2844bf3854bf3874af48849f48948f58b47f58c46f68d45f68f44f79044f79143f79342f89441f89540f9973ff9983ef99a3efa9b3dfa9c3cfa9e3bfb9f3afba139fba238fca338fca537fca636fca835fca934fdab33fdac33fdae32fdaf31fdb130fdb22ffdb42ffdb52efeb72dfeb82cfeba2cfebb2bfebd2afebe2afec029fdc229fdc328fdc527fdc627fdc827fdca26fdcb26fccd25fcce25fcd025fcd225fbd324fbd524fbd724fad824fada24f9dc24f9dd25f8df25f8e125f7e225f7e425f6e626f6e826f5e926f5eb27f4ed27f3ee27f3f027f2f227f1f426f1f525f0f724f0f921"));
+
+// src/lib/colors.js
+var SEQUENTIAL = {
+  viridis: viridis_default,
+  cividis: cividis_default,
+  magma,
+  inferno,
+  plasma
+};
+var SCHEMES = Object.keys(SEQUENTIAL);
+var STEPS = 256;
+function channels(color2) {
+  const hex2 = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(color2);
+  if (hex2) return [parseInt(hex2[1], 16), parseInt(hex2[2], 16), parseInt(hex2[3], 16)];
+  const rgb3 = /^rgba?\(\s*([\d.]+)[,\s]+([\d.]+)[,\s]+([\d.]+)/i.exec(color2);
+  if (rgb3) return [Number(rgb3[1]), Number(rgb3[2]), Number(rgb3[3])];
+  throw new TypeError(`a colour is written #rrggbb or rgb(r, g, b), not ${color2}`);
+}
+function luminance(color2) {
+  const [r, g, b] = channels(color2).map((channel) => {
+    const c = channel / 255;
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+function contrast(a, b) {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}
+function inkOn(fill2) {
+  return contrast(fill2, "#000000") >= contrast(fill2, "#ffffff") ? "#000000" : "#ffffff";
+}
+var tables = /* @__PURE__ */ new Map();
+function colorTable(scheme2, diverging) {
+  const name = diverging ? "diverging" : scheme2;
+  let table = tables.get(name);
+  if (!table) {
+    const interpolate = diverging ? RdBu_default : SEQUENTIAL[scheme2] ?? viridis_default;
+    const fill2 = Array.from({ length: STEPS }, (_, step) => interpolate(step / (STEPS - 1)));
+    tables.set(name, table = { fill: fill2, ink: fill2.map(inkOn) });
+  }
+  return table;
+}
+
+// src/lib/arrays.js
+var TYPES = {
+  float32: Float32Array,
+  float64: Float64Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array
+};
+var halves = null;
+function halfToNumber(bits) {
+  const sign2 = bits & 32768 ? -1 : 1;
+  const exponent = bits >> 10 & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign2 * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign2 * Infinity;
+  return sign2 * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+function halfTable() {
+  halves ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToNumber(bits));
+  return halves;
+}
+function decode(payload) {
+  const { data, dtype, shape } = payload;
+  const buffer = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+  const count = shape.reduce((product, size) => product * size, 1);
+  let values;
+  if (dtype === "float16") {
+    const table = halfTable();
+    const bits = new Uint16Array(
+      /** @type {ArrayBuffer} */
+      buffer
+    );
+    values = new Float32Array(bits.length);
+    for (let i = 0; i < bits.length; i += 1) values[i] = table[bits[i]];
+  } else {
+    const type = TYPES[
+      /** @type {keyof typeof TYPES} */
+      dtype
+    ];
+    if (!type) throw new TypeError(`arrays travel as ${Object.keys(TYPES).join(", ")} or float16, not ${dtype}`);
+    values = new type(
+      /** @type {ArrayBuffer} */
+      buffer
+    );
+  }
+  if (values.length !== count) {
+    throw new RangeError(`an array of shape [${shape}] has ${count} values, its bytes hold ${values.length}`);
+  }
+  return { values, shape };
+}
+var seen = /* @__PURE__ */ new WeakMap();
+function decodeOnce(payload) {
+  let array = seen.get(payload);
+  if (!array) seen.set(payload, array = decode(payload));
+  return array;
+}
+
+// src/attention_grid/state.js
+var TRAITS = [
+  "title",
+  "layer",
+  "head",
+  "position",
+  "weighted",
+  "_tokens",
+  "_layers",
+  "_pattern",
+  "_value_weighted"
+];
+var measured = /* @__PURE__ */ new WeakMap();
+function weightsOf(payload, weighted) {
+  let weights = measured.get(payload);
+  if (!weights) {
+    const { values, shape } = decodeOnce(payload);
+    const perHead = shape[2];
+    const highs = new Float64Array(shape[0] * shape[1]);
+    for (let square = 0; square < highs.length; square += 1) {
+      let high2 = weighted ? 0 : 1;
+      if (weighted) for (let i = square * perHead; i < (square + 1) * perHead; i += 1) high2 = Math.max(high2, values[i]);
+      highs[square] = high2;
+    }
+    const high = highs.reduce((most, each) => Math.max(most, each), 0);
+    measured.set(payload, weights = { values, perHead, highs, high });
+  }
+  return weights;
+}
+function readState(model) {
+  const tokens = model.get("_tokens");
+  const layers = model.get("_layers");
+  const payload = model.get("_value_weighted");
+  const weighted = model.get("weighted") && payload !== null;
+  const position = model.get("position");
+  const nHeads = model.get("_pattern").shape[1];
+  return {
+    title: model.get("title"),
+    tokens,
+    layers,
+    nHeads,
+    weights: weightsOf(weighted ? payload : model.get("_pattern"), weighted),
+    hasWeighted: payload !== null,
+    weighted,
+    layerIndex: Math.max(0, layers.indexOf(model.get("layer"))),
+    head: Math.min(model.get("head"), nHeads - 1),
+    position: position !== null && position < tokens.length ? position : null
+  };
+}
+var pairIndex = (dst, src) => dst * (dst + 1) / 2 + src;
+function weightAt({ weights, nHeads }, layerIndex, head, dst, src) {
+  if (src > dst) return 0;
+  return weights.values[(layerIndex * nHeads + head) * weights.perHead + pairIndex(dst, src)];
+}
+var headHigh = ({ weights, nHeads, layerIndex, head }) => weights.highs[layerIndex * nHeads + head];
+function weightsAround(state, pos) {
+  const { tokens, layerIndex, head } = state;
+  return tokens.map((_, other) => weightAt(state, layerIndex, head, Math.max(pos, other), Math.min(pos, other)));
+}
+function largest(around, from, to, most) {
+  return around.map((weight, pos) => ({ pos, weight })).slice(from, to).filter(({ weight }) => weight > 0).sort((a, b) => b.weight - a.weight).slice(0, most);
+}
+
+// src/lib/numbers.js
+function formatNumber(value, digits) {
+  if (Number.isNaN(value)) return "not a number";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  let text;
+  if (size >= 1e7 || size > 0 && size < 0.5 * 10 ** -digits) {
+    text = value.toExponential(1);
+  } else {
+    text = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  }
+  return text.replace(/-/g, "−");
+}
+
+// src/lib/tokens.js
+var SIGNS = { " ": "·", "\n": "↵", "	": "⇥", "\r": "␍", " ": "⍽", "�": "�" };
+var UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]/;
+function sign(character) {
+  if (character in SIGNS) return SIGNS[character];
+  if (!UNSEEN.test(character) || character.length > 1) return null;
+  const code = character.charCodeAt(0).toString(16);
+  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
+}
+function tokenParts(token) {
+  if (token === "") return [{ text: "(empty)", mark: true }];
+  const parts = [];
+  const characters = Array.from(token);
+  const first = characters.findIndex((character) => character !== " ");
+  let last = characters.length - 1;
+  while (last > first && characters[last] === " ") last -= 1;
+  characters.forEach((character, i) => {
+    const inner = character === " " && first >= 0 && i > first && i < last;
+    const shown = inner ? null : sign(character);
+    const text = shown ?? character;
+    const mark = shown !== null;
+    const previous = parts.at(-1);
+    if (previous && previous.mark === mark) previous.text += text;
+    else parts.push({ text, mark });
+  });
+  return parts;
+}
+function visibleToken(token) {
+  return tokenParts(token).map((part) => part.text).join("");
+}
+function fitParts(parts, width, measure) {
+  const whole = parts.map((part) => part.text).join("");
+  if (whole.length <= 200 && measure(whole) <= width) return parts;
+  const characters = parts.flatMap(
+    (part) => Array.from(part.text.slice(0, 200), (text) => ({ text, mark: part.mark }))
+  );
+  let low = 0;
+  let high = Math.min(characters.length, 200);
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const text = characters.slice(0, middle).map((part) => part.text).join("");
+    if (measure(`${text}…`) <= width) low = middle;
+    else high = middle - 1;
+  }
+  const kept = [];
+  for (const part of characters.slice(0, low)) {
+    const previous2 = kept.at(-1);
+    if (previous2 && previous2.mark === part.mark) previous2.text += part.text;
+    else kept.push({ ...part });
+  }
+  const previous = kept.at(-1);
+  if (previous && !previous.mark) previous.text += "…";
+  else kept.push({ text: "…", mark: false });
+  return kept;
+}
+
+// src/attention_grid/text.js
+var headName = ({ layers, layerIndex, head }) => `L${layers[layerIndex]}H${head}`;
+var tokenName = ({ tokens }, pos) => `“${visibleToken(tokens[pos])}” (${pos})`;
+var quantityName = (weighted) => weighted ? "weight × norm of what it moves" : "attention weight";
+function shortWeight(weight) {
+  if (weight === 0) return "0";
+  if (weight < 5e-3) return "<.01";
+  if (weight < 9.995) return weight.toFixed(2);
+  if (weight < 99.95) return weight.toFixed(1);
+  if (weight < 9999.5) return weight.toFixed(0);
+  return weight.toExponential(0).replace("+", "");
+}
+function pairText(state, dst, src) {
+  if (src > dst) return `${headName(state)}: ${tokenName(state, dst)} cannot attend to the later ${tokenName(state, src)}`;
+  const weight = weightAt(state, state.layerIndex, state.head, dst, src);
+  return `${headName(state)}: ${tokenName(state, dst)} attends to ${tokenName(state, src)}: ${formatNumber(weight, 3)}`;
+}
+function positionText(state, pos) {
+  const around = weightsAround(state, pos);
+  const list = (weights) => weights.map(({ pos: other, weight }) => `${other === pos ? "itself" : tokenName(state, other)} ${formatNumber(weight, 3)}`).join(", ");
+  const sources = `${headName(state)}: ${tokenName(state, pos)} attends most to ${list(largest(around, 0, pos + 1, 3)) || "nothing"}`;
+  if (pos === state.tokens.length - 1) return `${sources}; no later token could attend to it.`;
+  return `${sources}; most attended to by ${list(largest(around, pos + 1, around.length, 3)) || "no later token"}.`;
+}
+
+// src/attention_grid/legend.js
+function legend() {
+  const { fill: fill2 } = colorTable("viridis", false);
+  const stops = Array.from({ length: 17 }, (_, i) => fill2[Math.round(i / 16 * (fill2.length - 1))]);
+  const name = h("div", { class: "attention-grid__legend-name" });
+  const bar = h("div", { class: "attention-grid__bar", style: { background: `linear-gradient(to right, ${stops.join(", ")})` } });
+  const numbers = h("div", { class: "attention-grid__ticks", "aria-hidden": "true" });
+  const scale = h("div", { class: "attention-grid__scale", role: "img" }, bar, numbers);
+  const element = h("div", { class: "attention-grid__legend" }, name, scale);
+  let told = "";
+  function update(state) {
+    const high = headHigh(state);
+    const words = `${headName(state)}: ${quantityName(state.weighted)}`;
+    if (told === `${words} ${high}`) return;
+    told = `${words} ${high}`;
+    name.textContent = words;
+    scale.setAttribute("aria-label", `Colours: ${words} from 0 to ${Number(high.toPrecision(3))}`);
+    const values = high > 0 ? ticks(0, high, 4) : [0];
+    numbers.replaceChildren(...values.map((value) => h("span", { style: { left: `${high > 0 ? 100 * value / high : 0}%` } }, String(Number(value.toPrecision(3))))));
+  }
+  return { element, update };
+}
+
+// src/lib/color_scale.js
+function colorScale(kind, low, high) {
+  let [a, b] = [low, high];
+  if (kind === "diverging") {
+    const reach = Math.max(Math.abs(low), Math.abs(high));
+    [a, b] = [-reach, reach];
+  }
+  const forward = kind === "log" ? Math.log10 : (value) => value;
+  const [from, to] = [forward(a), forward(b)];
+  const fraction = (value) => {
+    if (!(to > from)) return 0.5;
+    return Math.min(1, Math.max(0, (forward(value) - from) / (to - from)));
+  };
+  return {
+    domain: [a, b],
+    step: (value) => Number.isNaN(value) ? -1 : Math.round(fraction(value) * (STEPS - 1)),
+    ticks: tickValues(kind, a, b).map((value) => ({ value, at: fraction(value) }))
+  };
+}
+function tickValues(kind, a, b) {
+  if (!(b > a)) return [a];
+  if (kind !== "log") return ticks(a, b, 4);
+  const first = Math.ceil(Math.log10(a) - 1e-9);
+  const last = Math.floor(Math.log10(b) + 1e-9);
+  const every = Math.max(1, Math.ceil((last - first) / 4));
+  const powers = [];
+  for (let power = first; power <= last; power += every) powers.push(10 ** power);
+  return powers.length >= 2 ? powers : [a, b];
+}
+
+// src/lib/grid_geometry.js
+function contentSize({ rows, columns, cellWidth, cellHeight, left, top, bottom }) {
+  return { width: left + columns * cellWidth, height: top + rows * cellHeight + bottom };
+}
+function fitCellWidth(available, columns, least, most) {
+  return Math.floor(Math.min(most, Math.max(least, available / Math.max(1, columns))));
+}
+function cellOrigin(layout, view, { row, pos }) {
+  return {
+    x: layout.left + pos * layout.cellWidth - view.x,
+    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view.y
+  };
+}
+function hit(layout, view, x, y) {
+  const end = Math.min(view.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view.y);
+  if (x < 0 || y < 0 || x >= view.width || y >= end) return null;
+  const pos = Math.floor((x - layout.left + view.x) / layout.cellWidth);
+  const line = Math.floor((y - layout.top + view.y) / layout.cellHeight);
+  const inColumns = x >= layout.left && pos >= 0 && pos < layout.columns;
+  const inRows = y >= layout.top && y < end - layout.bottom && line >= 0 && line < layout.rows;
+  if (inColumns && inRows) return { row: layout.rows - 1 - line, pos };
+  if (inColumns && (y < layout.top || y >= end - layout.bottom)) return { row: null, pos };
+  if (inRows && x < layout.left) return { row: layout.rows - 1 - line, pos: null };
+  return null;
+}
+function visibleCells(layout, view) {
+  const firstLine = Math.max(0, Math.floor(view.y / layout.cellHeight));
+  const space = view.height - layout.top - layout.bottom;
+  const lastLine = Math.min(layout.rows - 1, Math.ceil((view.y + space) / layout.cellHeight) - 1);
+  return {
+    firstRow: layout.rows - 1 - lastLine,
+    lastRow: layout.rows - 1 - firstLine,
+    firstPos: Math.max(0, Math.floor(view.x / layout.cellWidth)),
+    lastPos: Math.min(
+      layout.columns - 1,
+      Math.ceil((view.x + view.width - layout.left) / layout.cellWidth) - 1
+    )
+  };
+}
+function scrollTo(layout, view, { row, pos }) {
+  const cellX = pos * layout.cellWidth;
+  const cellY = (layout.rows - 1 - row) * layout.cellHeight;
+  const width = view.width - layout.left;
+  const height = view.height - layout.top - layout.bottom;
+  return {
+    x: Math.max(Math.min(view.x, cellX), cellX + layout.cellWidth - width, 0),
+    y: Math.max(Math.min(view.y, cellY), cellY + layout.cellHeight - height, 0)
+  };
+}
+function moveCell(key, { row, pos }, layout, page) {
+  const moves = {
+    ArrowLeft: { row, pos: pos - 1 },
+    ArrowRight: { row, pos: pos + 1 },
+    ArrowUp: { row: row + 1, pos },
+    ArrowDown: { row: row - 1, pos },
+    Home: { row, pos: 0 },
+    End: { row, pos: layout.columns - 1 },
+    PageUp: { row: row + page, pos },
+    PageDown: { row: row - page, pos }
+  };
+  const next = moves[key];
+  if (!next) return null;
+  return {
+    row: Math.min(layout.rows - 1, Math.max(0, next.row)),
+    pos: Math.min(layout.columns - 1, Math.max(0, next.pos))
+  };
+}
+
+// src/attention_grid/canvas.js
+function viewport(scroller) {
+  return { width: scroller.clientWidth, height: scroller.clientHeight, x: scroller.scrollLeft, y: scroller.scrollTop };
+}
+function fitCanvas(context, { width, height }) {
+  const ratio = devicePixelRatio || 1;
+  const { canvas } = context;
+  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== across || canvas.height !== down) {
+    Object.assign(canvas, { width: across, height: down });
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+}
+function outline(context, { x, y, width, height }, strokes) {
+  for (const [color2, thick] of strokes) {
+    context.strokeStyle = color2;
+    context.lineWidth = thick;
+    context.strokeRect(x, y, width, height);
+  }
+}
+
+// src/attention_grid/theme.js
+var SOURCE = "#2f7fd0";
+var DESTINATION = "#d8602a";
+function themeOf(root) {
+  const style = getComputedStyle(root);
+  const color2 = (name) => style.getPropertyValue(`--attention-grid-${name}`).trim();
+  return {
+    background: mixable(style.backgroundColor, style.color),
+    header: color2("header"),
+    ink: color2("ink"),
+    faint: color2("faint"),
+    line: color2("line"),
+    focus: color2("focus"),
+    font: style.fontFamily
+  };
+}
+function mixable(background, ink) {
+  try {
+    channels(background);
+    return background;
+  } catch {
+    return /^rgb\(\s*(1[5-9]\d|2\d\d)/.test(ink) ? "rgb(0, 0, 0)" : "rgb(255, 255, 255)";
+  }
+}
+
+// src/attention_grid/matrix.js
+var CELL = { least: 6, most: 44 };
+var MOST_HEIGHT = 620;
+var LABEL = { least: 40, most: 96, pitch: 12, font: 11 };
+var MARGIN = 7;
+function matrix(signal, redraw) {
+  const canvas = h("canvas", { class: "attention-grid__canvas", "aria-hidden": "true" });
+  const spacer = h("div", { class: "attention-grid__spacer" }, canvas);
+  const scroller = h("div", {
+    class: "attention-grid__scroll",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "attention matrix",
+    ...OWN_KEYS
+  }, spacer);
+  const context = (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d")
+  );
+  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: 0, top: 0, bottom: 0 };
+  const fitted = /* @__PURE__ */ new Map();
+  let measured2 = [];
+  scroller.addEventListener("scroll", redraw, { signal, passive: true });
+  function measure({ tokens }, look, room) {
+    const key = [tokens, look.font, room];
+    if (key.every((item, i) => item === measured2[i])) return;
+    measured2 = key;
+    fitted.clear();
+    context.font = `${LABEL.font}px ${look.font}`;
+    const widest = Math.max(...tokens.map((token) => partsOf(token).reduce((sum, part) => sum + part.width, 0)));
+    const label = Math.ceil(Math.max(LABEL.least, widest + 12 + MARGIN));
+    const n = tokens.length;
+    const space = Math.min(room - label - MARGIN - 2, MOST_HEIGHT - label - MARGIN);
+    const cell = fitCellWidth(space, n, CELL.least, CELL.most);
+    layout = { rows: n, columns: n, cellWidth: cell, cellHeight: cell, left: label, top: MARGIN, bottom: label };
+    const size = contentSize(layout);
+    scroller.style.maxWidth = "";
+    scroller.style.overflowX = size.width > room - 2 ? "scroll" : "hidden";
+    scroller.style.overflowY = size.height > MOST_HEIGHT ? "scroll" : "hidden";
+    Object.assign(spacer.style, { width: `${size.width}px`, height: `${size.height}px` });
+    const bars = { x: scroller.offsetWidth - scroller.clientWidth, y: scroller.offsetHeight - scroller.clientHeight };
+    scroller.style.maxWidth = `${size.width + bars.x}px`;
+    scroller.style.height = `${Math.min(MOST_HEIGHT, size.height) + bars.y}px`;
+  }
+  function partsOf(token) {
+    let parts = fitted.get(token);
+    if (!parts) {
+      const width = (text) => context.measureText(text).width;
+      parts = fitParts(tokenParts(token), LABEL.most - 12 - MARGIN, width).map((part) => ({ ...part, width: width(part.text) }));
+      fitted.set(token, parts);
+    }
+    return parts;
+  }
+  function update(state, look, marks, room) {
+    measure(state, look, room);
+    const view = viewport(scroller);
+    fitCanvas(context, view);
+    context.fillStyle = look.background;
+    context.fillRect(0, 0, view.width, view.height);
+    context.save();
+    context.beginPath();
+    context.rect(layout.left - 3, 0, view.width - layout.left + 3, view.height - layout.bottom + 3);
+    context.clip();
+    paintCells(state, look, view);
+    paintMarks(view, marks);
+    context.restore();
+    paintLabels(state, look, view, marks);
+  }
+  const rowOf = (dst) => layout.rows - 1 - dst;
+  function paintCells(state, look, view) {
+    const { fill: fill2 } = colorTable("viridis", false);
+    const scale = colorScale("sequential", 0, headHigh(state));
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const cell = layout.cellWidth;
+    const side = cell >= 14 ? cell - 1 : cell;
+    for (let row = firstRow; row <= lastRow; row += 1) {
+      const dst = rowOf(row);
+      for (let src = firstPos; src <= lastPos; src += 1) {
+        const { x, y } = cellOrigin(layout, view, { row, pos: src });
+        const step = headHigh(state) > 0 ? scale.step(weightAt(state, state.layerIndex, state.head, dst, src)) : 0;
+        context.fillStyle = src > dst ? look.header : fill2[step];
+        context.fillRect(x, y, side, side);
+      }
+    }
+  }
+  function paintMarks(view, { shown, pair }) {
+    const n = layout.rows;
+    const cell = layout.cellWidth;
+    const self = cellOrigin(layout, view, { row: rowOf(shown), pos: shown });
+    const first = cellOrigin(layout, view, { row: rowOf(shown), pos: 0 });
+    const strip2 = { x: first.x - 1.5, y: first.y - 1.5, width: (shown + 1) * cell + 2, height: cell + 2 };
+    const column = { x: self.x - 1.5, y: self.y - 1.5, width: cell + 2, height: (n - shown) * cell + 2 };
+    outline(context, column, [["#ffffff", 3], [DESTINATION, 2]]);
+    outline(context, strip2, [["#ffffff", 3], [SOURCE, 2]]);
+    if (pair && pair.src !== null) {
+      const { x, y } = cellOrigin(layout, view, { row: rowOf(pair.dst), pos: pair.src });
+      outline(context, { x: x - 1, y: y - 1, width: cell + 1, height: cell + 1 }, [["#ffffff", 4], ["#000000", 2]]);
+    }
+  }
+  function paintLabels(state, look, view, { shown, pair }) {
+    const foot = view.height - layout.bottom;
+    const cell = layout.cellWidth;
+    const stride = Math.ceil(LABEL.pitch / cell);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    context.fillStyle = look.background;
+    context.fillRect(0, 0, layout.left - 3, view.height);
+    context.fillRect(0, foot + 3, view.width, layout.bottom);
+    context.textBaseline = "middle";
+    context.textAlign = "left";
+    context.font = `${LABEL.font}px ${look.font}`;
+    const rows = /* @__PURE__ */ new Set([pair?.dst ?? shown]);
+    const columns = /* @__PURE__ */ new Set([pair ? pair.src ?? shown : shown]);
+    const named2 = (strong, pos) => strong.has(pos) || pos % stride === 0 && [...strong].every((other) => Math.abs(other - pos) >= stride);
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, layout.left, foot);
+    context.clip();
+    for (let row = firstRow; row <= lastRow; row += 1) {
+      const dst = rowOf(row);
+      if (!named2(rows, dst)) continue;
+      const { y } = cellOrigin(layout, view, { row, pos: 0 });
+      paintLabel(state.tokens[dst], layout.left - 8, y + cell / 2, look, rows.has(dst));
+    }
+    context.restore();
+    context.save();
+    context.beginPath();
+    context.rect(layout.left - MARGIN, foot, view.width - layout.left + MARGIN, layout.bottom);
+    context.clip();
+    for (let src = firstPos; src <= lastPos; src += 1) {
+      if (!named2(columns, src)) continue;
+      const { x } = cellOrigin(layout, view, { row: 0, pos: src });
+      context.save();
+      context.translate(x + cell / 2, foot + 8);
+      context.rotate(-Math.PI / 2);
+      paintLabel(state.tokens[src], 0, 0, look, columns.has(src));
+      context.restore();
+    }
+    context.restore();
+  }
+  function paintLabel(token, right, middle, look, strong) {
+    const parts = partsOf(token);
+    const width = parts.reduce((sum, part) => sum + part.width, 0);
+    if (strong) {
+      context.fillStyle = look.line;
+      context.fillRect(right - width - 3, middle - 7, width + 6, 14);
+    }
+    context.fillStyle = look.ink;
+    let at = right - width;
+    const faint = parts.some((part) => !part.mark) ? 0.6 : 1;
+    for (const part of parts) {
+      context.globalAlpha = part.mark ? faint : 1;
+      context.fillText(part.text, at, middle);
+      at += part.width;
+    }
+    context.globalAlpha = 1;
+  }
+  function under(event) {
+    const box = canvas.getBoundingClientRect();
+    const found = hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+    if (!found) return null;
+    if (found.row === null) return found.pos === null ? null : { dst: found.pos, src: null };
+    return { dst: rowOf(found.row), src: found.pos };
+  }
+  function move(key, { dst, src }) {
+    const last = layout.rows - 1;
+    const from = src ?? dst;
+    const moves = {
+      ArrowLeft: { dst, src: from - 1 },
+      ArrowRight: { dst, src: from + 1 },
+      ArrowUp: { dst: dst - 1, src: from },
+      ArrowDown: { dst: dst + 1, src: from },
+      Home: { dst, src: 0 },
+      End: { dst, src: dst }
+    };
+    const next = moves[key];
+    if (!next) return null;
+    const inside = Math.min(last, Math.max(0, next.dst));
+    return { dst: inside, src: Math.min(inside, Math.max(0, next.src)) };
+  }
+  function reveal({ dst, src }) {
+    const { x, y } = scrollTo(layout, viewport(scroller), { row: rowOf(dst), pos: src });
+    scroller.scrollTo({ left: x, top: y, behavior: "instant" });
+  }
+  return { element: scroller, update, under, move, reveal };
+}
+
+// src/attention_grid/raster.js
+function pooled(values, start, n, size) {
+  const square = new Float32Array(size * size).fill(NaN);
+  let i = start;
+  for (let dst = 0; dst < n; dst += 1) {
+    const row = Math.floor(dst * size / n) * size;
+    for (let src = 0; src <= dst; src += 1, i += 1) {
+      const at = row + Math.floor(src * size / n);
+      if (!(square[at] >= values[i])) square[at] = values[i];
+    }
+  }
+  return square;
+}
+function mosaic(state, size, fill2) {
+  const { weights, layers, nHeads, tokens, weighted } = state;
+  const width = nHeads * size;
+  const height = layers.length * size;
+  const pixels = new Uint8ClampedArray(width * height * 4);
+  const colors = fill2.map(channels);
+  for (let layer = 0; layer < layers.length; layer += 1) {
+    for (let head = 0; head < nHeads; head += 1) {
+      const square = pooled(weights.values, (layer * nHeads + head) * weights.perHead, tokens.length, size);
+      const top = (layers.length - 1 - layer) * size;
+      for (let y = 0; y < size; y += 1) {
+        for (let x = 0; x < size; x += 1) {
+          const value = square[y * size + x];
+          if (Number.isNaN(value)) continue;
+          const at = ((top + y) * width + head * size + x) * 4;
+          const part = weights.high > 0 ? Math.min(1, value / weights.high) : 0;
+          pixels.set(colors[Math.round((weighted ? Math.sqrt(part) : part) * (STEPS - 1))], at);
+          pixels[at + 3] = 255;
+        }
+      }
+    }
+  }
+  return { pixels, width, height };
+}
+function mix(from, to, way) {
+  const [a, b] = [channels(from), channels(to)];
+  return `rgb(${a.map((channel, i) => Math.round(channel + (b[i] - channel) * way)).join(", ")})`;
+}
+
+// src/attention_grid/strip.js
+function strip() {
+  const id = `attention-grid-${Math.random().toString(36).slice(2)}`;
+  const subject = h("span", { class: "attention-grid__subject" });
+  const key = (color2, words) => h("span", { class: "attention-grid__key" }, h("i", { class: "attention-grid__swatch", style: { background: color2 } }), words);
+  const caption = h(
+    "div",
+    { class: "attention-grid__caption attention-grid__legend-line" },
+    subject,
+    key(SOURCE, "it attends to"),
+    key(DESTINATION, "attend to it")
+  );
+  const list = h("div", { class: "attention-grid__tokens", tabindex: 0, role: "listbox", "aria-label": "Tokens of the prompt", ...OWN_KEYS });
+  const element = h("div", { class: "attention-grid__strip" }, caption, list);
+  let tokens = [];
+  let chips = [];
+  function build(shown) {
+    tokens = shown;
+    chips = shown.map((token, pos) => {
+      const number2 = h("span", { class: "attention-grid__number" });
+      const chip = h("span", { class: "attention-grid__chip", role: "option", id: `${id}-${pos}`, "data-pos": pos }, tokenElement(token), number2);
+      return { chip, number: number2 };
+    });
+    list.replaceChildren(...chips.map(({ chip }) => chip));
+  }
+  function update(state, look, shown, focused) {
+    if (state.tokens !== tokens) build(state.tokens);
+    const around = weightsAround(state, shown);
+    const high = headHigh(state);
+    chips.forEach(({ chip, number: number2 }, pos) => {
+      const part = high > 0 ? Math.min(1, around[pos] / high) : 0;
+      const fill2 = mix(look.background, pos <= shown ? SOURCE : DESTINATION, part);
+      chip.style.background = fill2;
+      chip.style.color = inkOn(fill2);
+      const text = shortWeight(around[pos]);
+      if (number2.textContent !== text) number2.textContent = text;
+      chip.classList.toggle("is-shown", pos === shown);
+      chip.classList.toggle("is-pinned", pos === state.position);
+      chip.setAttribute("aria-selected", String(pos === state.position));
+    });
+    const pinned = state.position === shown ? " (pinned)" : "";
+    subject.replaceChildren(`${headName(state)}: “`, tokenElement(state.tokens[shown]), `” at position ${shown}${pinned}`);
+    if (focused) list.setAttribute("aria-activedescendant", `${id}-${shown}`);
+    else list.removeAttribute("aria-activedescendant");
+  }
+  function under(event) {
+    const chip = (
+      /** @type {HTMLElement | null} */
+      /** @type {HTMLElement} */
+      event.target.closest("[data-pos]")
+    );
+    return chip ? Number(chip.dataset.pos) : null;
+  }
+  function move(key2, pos) {
+    const last = tokens.length - 1;
+    const moves = { ArrowLeft: pos - 1, ArrowUp: pos - 1, ArrowRight: pos + 1, ArrowDown: pos + 1, Home: 0, End: last };
+    return key2 in moves ? Math.min(last, Math.max(0, moves[key2])) : null;
+  }
+  function reveal(pos) {
+    const { chip } = chips[pos];
+    const above = chip.offsetTop - list.scrollTop;
+    if (above < 0) list.scrollTop += above;
+    const below = above + chip.offsetHeight - list.clientHeight;
+    if (below > 0) list.scrollTop += below;
+  }
+  return { element, list, update, under, move, reveal };
+}
+function tokenElement(token) {
+  return h(
+    "span",
+    { class: "attention-grid__token", dir: "auto" },
+    ...tokenParts(token).map((part) => part.mark ? h("i", {}, part.text) : part.text)
+  );
+}
+
+// src/lib/rank_lines.js
+function labelStride(count, width, each) {
+  return Math.max(1, Math.ceil(count * each / Math.max(1, width)));
+}
+
+// src/attention_grid/thumbnails.js
+var TILE = { least: 18, most: 104, gap: 3 };
+var HEADER = { left: 36, top: 3, bottom: 20 };
+var MOST_HEIGHT2 = 560;
+function thumbnails(current, choose, redraw, signal) {
+  const canvas = h("canvas", { class: "attention-grid__canvas", "aria-hidden": "true" });
+  const spacer = h("div", { class: "attention-grid__spacer" }, canvas);
+  const scroller = h("div", {
+    class: "attention-grid__scroll",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "grid of heads",
+    ...OWN_KEYS
+  }, spacer);
+  const caption = h("div", { class: "attention-grid__caption" });
+  const element = h("div", { class: "attention-grid__heads" }, caption, scroller);
+  const context = (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d")
+  );
+  const picture = document.createElement("canvas");
+  let pictured = [];
+  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: HEADER.left, top: HEADER.top, bottom: HEADER.bottom };
+  let hover = null;
+  let revealed = "";
+  function measure({ layers, nHeads }) {
+    const room = element.clientWidth - 2;
+    const tile = fitCellWidth(room - HEADER.left, nHeads, TILE.least, TILE.most);
+    layout = { ...layout, rows: layers.length, columns: nHeads, cellWidth: tile, cellHeight: tile };
+    const size = contentSize(layout);
+    scroller.style.overflowX = size.width > room ? "scroll" : "hidden";
+    scroller.style.overflowY = size.height > MOST_HEIGHT2 ? "scroll" : "hidden";
+    Object.assign(spacer.style, { width: `${size.width}px`, height: `${size.height}px` });
+    const bars = { x: scroller.offsetWidth - scroller.clientWidth, y: scroller.offsetHeight - scroller.clientHeight };
+    scroller.style.maxWidth = `${size.width + bars.x}px`;
+    scroller.style.height = `${Math.min(MOST_HEIGHT2, size.height) + bars.y}px`;
+  }
+  function pictureOf(shown) {
+    const most = Math.round((layout.cellWidth - TILE.gap) * (devicePixelRatio || 1));
+    const size = Math.min(shown.tokens.length, most);
+    const key = [shown.weights, size];
+    if (key.some((item, i) => item !== pictured[i])) {
+      pictured = key;
+      const { pixels, width, height } = mosaic(shown, size, colorTable("viridis", false).fill);
+      Object.assign(picture, { width, height });
+      picture.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+    }
+    return size;
+  }
+  function update(shown, look) {
+    measure(shown);
+    reveal(shown);
+    const view = viewport(scroller);
+    fitCanvas(context, view);
+    if (hover && (hover.row >= layout.rows || hover.pos >= layout.columns)) hover = null;
+    const words = hover ? `All heads: L${shown.layers[hover.row]}H${hover.pos}` : "All heads";
+    const high = shown.weights.high;
+    const range = shown.weighted ? `, colours from 0 to ${Number(high.toPrecision(3))} by square roots` : "";
+    if (caption.textContent !== words + range) caption.textContent = words + range;
+    scroller.setAttribute("aria-label", `${shown.layers.length} layers of ${shown.nHeads} heads; ${headName(shown)} is enlarged. Arrow keys choose another.`);
+    paint(shown, look, view);
+  }
+  function reveal(shown) {
+    if (headName(shown) === revealed) return;
+    revealed = headName(shown);
+    const { x, y } = scrollTo(layout, viewport(scroller), { row: shown.layerIndex, pos: shown.head });
+    scroller.scrollTo({ left: x, top: y, behavior: "instant" });
+  }
+  function paint(shown, look, view) {
+    const size = pictureOf(shown);
+    const side = layout.cellWidth - TILE.gap;
+    const foot = view.height - layout.bottom;
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    context.fillStyle = look.background;
+    context.fillRect(0, 0, view.width, view.height);
+    context.save();
+    context.beginPath();
+    context.rect(layout.left - HEADER.top, 0, view.width - layout.left + HEADER.top, foot);
+    context.clip();
+    context.imageSmoothingEnabled = false;
+    for (let row = firstRow; row <= lastRow; row += 1) {
+      for (let pos = firstPos; pos <= lastPos; pos += 1) {
+        const { x, y } = cellOrigin(layout, view, { row, pos });
+        context.fillStyle = look.header;
+        context.fillRect(x, y, side, side);
+        context.drawImage(picture, pos * size, (layout.rows - 1 - row) * size, size, size, x, y, side, side);
+      }
+    }
+    const chosen = { row: shown.layerIndex, pos: shown.head };
+    for (
+      const [cell, color2] of
+      /** @type {const} */
+      [[hover, look.faint], [chosen, look.focus]]
+    ) {
+      if (!cell) continue;
+      const { x, y } = cellOrigin(layout, view, cell);
+      outline(context, { x: x - 1.5, y: y - 1.5, width: side + 3, height: side + 3 }, [[look.background, 4], [color2, 3]]);
+    }
+    context.restore();
+    paintLabels(shown, look, view, chosen);
+  }
+  function paintLabels(shown, look, view, chosen) {
+    const foot = view.height - layout.bottom;
+    const side = layout.cellWidth - TILE.gap;
+    const stride = labelStride(layout.columns, layout.columns * layout.cellWidth, 26);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    context.fillStyle = look.background;
+    context.fillRect(0, 0, layout.left - HEADER.top, view.height);
+    context.fillRect(0, foot, view.width, layout.bottom);
+    context.textBaseline = "middle";
+    context.font = `11px ${look.font}`;
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, layout.left, foot);
+    context.clip();
+    context.textAlign = "right";
+    for (let row = firstRow; row <= lastRow; row += 1) {
+      const { y } = cellOrigin(layout, view, { row, pos: 0 });
+      context.fillStyle = row === chosen.row || row === hover?.row ? look.ink : look.faint;
+      context.fillText(`L${shown.layers[row]}`, layout.left - 7, y + side / 2);
+    }
+    context.restore();
+    context.save();
+    context.beginPath();
+    context.rect(layout.left, foot, view.width - layout.left, layout.bottom);
+    context.clip();
+    context.textAlign = "center";
+    const named2 = hover?.pos ?? chosen.pos;
+    for (let pos = firstPos; pos <= lastPos; pos += 1) {
+      const near = stride > 1 && Math.abs(pos - named2) < stride;
+      if (pos !== named2 && (pos % stride !== 0 || near)) continue;
+      const { x } = cellOrigin(layout, view, { row: 0, pos });
+      context.fillStyle = pos === named2 ? look.ink : look.faint;
+      context.fillText(`H${pos}`, x + side / 2, foot + layout.bottom / 2);
+    }
+    context.restore();
+  }
+  function under(event) {
+    const box = canvas.getBoundingClientRect();
+    const found = hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+    return found && found.row !== null && found.pos !== null ? { row: found.row, pos: found.pos } : null;
+  }
+  scroller.addEventListener("pointermove", (event) => {
+    const found = under(event);
+    if (found?.row === hover?.row && found?.pos === hover?.pos) return;
+    hover = found;
+    redraw();
+  }, { signal });
+  scroller.addEventListener("pointerleave", () => {
+    hover = null;
+    redraw();
+  }, { signal });
+  scroller.addEventListener("click", (event) => {
+    const found = under(event);
+    if (found) choose(found.row, found.pos);
+  }, { signal });
+  scroller.addEventListener("scroll", redraw, { signal, passive: true });
+  scroller.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const { layerIndex, head } = current();
+    const page = Math.max(1, Math.floor(scroller.clientHeight / layout.cellHeight) - 1);
+    const next = moveCell(event.key, { row: layerIndex, pos: head }, layout, page);
+    if (!next) return;
+    event.preventDefault();
+    event.stopPropagation();
+    choose(next.row, next.pos);
+  }, { signal });
+  return { element, update };
+}
+
+// src/lib/stand_in.js
+function revive(value) {
+  if (Array.isArray(value)) return value.map(revive);
+  if (value === null || typeof value !== "object") return value;
+  if (typeof value.__bytes__ === "string") {
+    const text = atob(value.__bytes__);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+    return new DataView(bytes.buffer);
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, revive(item)]));
+}
+var StandInModel = class {
+  /** @param {Record<string, any>} state */
+  constructor(state) {
+    this.state = revive(state);
+    this.listeners = /* @__PURE__ */ new Map();
+    this.sent = /** @type {any[]} */
+    [];
+  }
+  /** @param {string} name */
+  get(name) {
+    return this.state[name];
+  }
+  /**
+   * Every listener sees the whole new state, as with a kernel's model.
+   * @param {string | Record<string, any>} names
+   * @param {any} [value]
+   */
+  set(names, value) {
+    const changes = typeof names === "string" ? { [names]: value } : names;
+    const changed = Object.keys(changes).filter((name) => this.state[name] !== changes[name]);
+    Object.assign(this.state, changes);
+    for (const name of changed) this.emit(`change:${name}`, this.state[name]);
+    if (changed.length > 0) this.emit("change");
+  }
+  /**
+   * @param {string} event
+   * @param {(...args: any[]) => void} listener
+   */
+  on(event, listener) {
+    const known = this.listeners.get(event) ?? /* @__PURE__ */ new Set();
+    this.listeners.set(event, known.add(listener));
+  }
+  /**
+   * @param {string} event
+   * @param {(...args: any[]) => void} [listener] without one, every listener of the event goes
+   */
+  off(event, listener) {
+    if (listener) this.listeners.get(event)?.delete(listener);
+    else this.listeners.delete(event);
+  }
+  /**
+   * @param {string} event
+   * @param {...any} args
+   */
+  emit(event, ...args) {
+    for (const listener of [...this.listeners.get(event) ?? []]) listener(...args);
+  }
+  /** There is nowhere to save to: the page holds the only state. */
+  save_changes() {
+  }
+  /** @param {any} content */
+  send(content) {
+    this.sent.push(content);
+  }
+};
+
+// src/attention_grid.js
+var NARROW_HEAD = 24;
+function render({ model, el }) {
+  const stopped = new AbortController();
+  const listening = { signal: stopped.signal };
+  const frame = frameScheduler(draw);
+  const title = h("div", { class: "attention-grid__title" });
+  const kind = h(
+    "select",
+    { class: "attention-grid__select", "aria-label": "Show", ...OWN_KEYS, onchange: () => choose({ weighted: kind.value === "weighted" }) },
+    h("option", { value: "plain" }, "attention"),
+    h("option", { value: "weighted" }, "value-weighted attention")
+  );
+  const field = h("label", { class: "attention-grid__field" }, h("span", {}, "Show"), kind);
+  const scale = legend();
+  const tools = h("div", { class: "attention-grid__tools" }, field, scale.element);
+  const current = () => readState(model);
+  const heads = thumbnails(current, (layerIndex, head) => choose({ layer: current().layers[layerIndex], head }), frame.request, stopped.signal);
+  const headTitle = h("div", { class: "attention-grid__caption" });
+  const enlarged = matrix(stopped.signal, frame.request);
+  const column = h("div", { class: "attention-grid__head" }, headTitle, enlarged.element);
+  const body = h("div", { class: "attention-grid__body" }, heads.element, column);
+  const readout = h("p", { class: "attention-grid__readout", "aria-live": "polite" });
+  const line = strip();
+  const root = h("div", { class: "attention-grid" }, title, tools, body, readout, line.element);
+  el.append(root);
+  let state = current();
+  let hover = null;
+  let cursor = { dst: state.position ?? state.tokens.length - 1, src: null };
+  let followed = -1;
+  let overLine = false;
+  function choose(changes) {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+  }
+  const togglePin = (pos) => choose({ position: pos === current().position ? null : pos });
+  const hasFocus = (element) => (
+    /** @type {Document | ShadowRoot} */
+    root.getRootNode().activeElement === element
+  );
+  const inside = (pair) => pair && Math.max(pair.dst, pair.src ?? 0) < state.tokens.length ? pair : null;
+  function draw() {
+    state = current();
+    if (root.clientWidth === 0) return;
+    const look = themeOf(root);
+    title.textContent = state.title;
+    title.hidden = state.title === "";
+    field.hidden = !state.hasWeighted;
+    kind.value = state.weighted ? "weighted" : "plain";
+    scale.update(state);
+    hover = inside(hover);
+    cursor = inside(cursor) ?? { dst: state.tokens.length - 1, src: null };
+    const inMatrix = hasFocus(enlarged.element);
+    const inLine = hasFocus(line.list);
+    const keyed = inMatrix ? cursor : inLine ? { dst: cursor.dst, src: null } : null;
+    const pair = hover ?? keyed;
+    const shown = pair?.dst ?? state.position ?? state.tokens.length - 1;
+    root.classList.toggle("is-stacked", state.nHeads * NARROW_HEAD > 0.44 * root.clientWidth);
+    heads.update(state, look);
+    headTitle.textContent = `${headName(state)}: each row attends to its columns`;
+    enlarged.update(state, look, { shown, pair }, column.clientWidth);
+    enlarged.element.setAttribute("aria-label", `${headName(state)}: ${state.tokens.length} destinations and sources. Arrow keys move, Enter pins the destination, Escape lets go.`);
+    const words = pair && pair.src !== null ? pairText(state, pair.dst, pair.src) : positionText(state, shown);
+    if (readout.textContent !== words) readout.textContent = words;
+    line.update(state, look, shown, inLine);
+    if (shown !== followed && !inLine && !overLine) line.reveal(shown);
+    followed = shown;
+  }
+  function point(pair) {
+    if (hover?.dst === pair?.dst && hover?.src === pair?.src) return;
+    hover = pair;
+    frame.request();
+  }
+  enlarged.element.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "touch") point(enlarged.under(event));
+  }, listening);
+  enlarged.element.addEventListener("pointerleave", () => point(null), listening);
+  enlarged.element.addEventListener("click", (event) => {
+    const found = enlarged.under(event);
+    if (!found) return;
+    cursor = found;
+    togglePin(found.dst);
+  }, listening);
+  line.list.addEventListener("pointerenter", () => overLine = true, listening);
+  line.list.addEventListener("pointerover", (event) => {
+    const pos = line.under(event);
+    if (event.pointerType !== "touch" && pos !== null) point({ dst: pos, src: null });
+  }, listening);
+  line.list.addEventListener("pointerleave", () => {
+    overLine = false;
+    point(null);
+  }, listening);
+  line.list.addEventListener("click", (event) => {
+    const pos = line.under(event);
+    if (pos === null) return;
+    cursor = { dst: pos, src: null };
+    enlarged.reveal({ dst: pos, src: pos });
+    togglePin(pos);
+  }, listening);
+  for (const element of [enlarged.element, line.list]) {
+    element.addEventListener("focus", frame.request, listening);
+    element.addEventListener("blur", frame.request, listening);
+    element.addEventListener("keydown", (event) => pressed(event, element), listening);
+  }
+  function pressed(event, element) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const inLine = element === line.list;
+    const pos = inLine ? line.move(event.key, cursor.dst) : null;
+    const pair = inLine ? null : enlarged.move(event.key, cursor);
+    if (pos !== null) {
+      cursor = { dst: pos, src: null };
+      line.reveal(pos);
+      enlarged.reveal({ dst: pos, src: pos });
+    } else if (pair) {
+      cursor = pair;
+      enlarged.reveal(pair);
+    } else if (event.key === "Enter" || event.key === " ") {
+      togglePin(cursor.dst);
+    } else if (event.key === "Escape") {
+      choose({ position: null });
+    } else {
+      return;
+    }
+    hover = null;
+    event.preventDefault();
+    event.stopPropagation();
+    frame.request();
+  }
+  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  draw();
+  return () => {
+    stopped.abort();
+    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
+  };
+}
+var attention_grid_default = { render };
+export {
+  StandInModel,
+  attention_grid_default as default
+};
