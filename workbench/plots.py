@@ -145,7 +145,7 @@ def _cells(
         if quantity == "difference" and result.foils:
             values = panel.difference[at][..., 0]
             most = max(float(np.abs(values).max()), 1e-6)
-            style = {"cmap": "RdBu_r", "norm": TwoSlopeNorm(0.0, -most, most)}
+            style = {"cmap": "RdBu", "norm": TwoSlopeNorm(0.0, -most, most)}
             return values, f"logit {target} − {quoted(result.foils[0])}", style
     if quantity in result.token_sets:
         s = list(result.token_sets).index(quantity)

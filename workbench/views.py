@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
 from .methods.attention import Attention
+from .methods.circuit import Circuit
+from .methods.circuit_graph import graph_edges, node_ids, node_kinds, node_layers
+from .methods.components import Components
 from .methods.logit_lens import LensPanel, LogitLens
 from .methods.patching import Patching
 from .result import Result
@@ -63,11 +67,37 @@ def _(result: Attention, *, row: int = 0, **options: Any) -> Any:
 
 
 @widget.register(Patching)
-def _(result: Patching, *, row: int | None = None, **options: Any) -> Any:
+def _(result: Patching, *, row: int | None = None, quantity: str = "effect", **options: Any) -> Any:
     """A `TokenGrid` of the effects at each position, of the mean or of example `row`."""
     from .widgets import TokenGrid
 
-    return TokenGrid(**patching_data(result, row), **{"quantity": "effect"} | options)
+    return TokenGrid(**patching_data(result, row), quantity=quantity, **options)
+
+
+@widget.register(Circuit)
+def _(result: Circuit, **options: Any) -> Any:
+    """A `CircuitGraph` of the whole model in which the circuit stands out."""
+    from .widgets import CircuitGraph
+
+    parts = result.parts
+    data = graph_data(parts, result.scores)
+    drawn = list(graph_edges(parts, parts.edges))
+    inside = [bool(result.kept[source, reader]) for source, _, reader, _ in drawn]
+    ids = edge_ids(parts)
+    kept = [name for name, member in zip(ids, inside, strict=True) if member]
+    ends = {
+        end
+        for (source, target, *_), member in zip(drawn, inside, strict=True)
+        if member
+        for end in (source, target)
+    }
+    return CircuitGraph(
+        **data,
+        title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}",
+        in_circuit_edges=kept,
+        in_circuit_nodes=[node_ids(parts)[end] for end in sorted(ends)],
+        **{"n_edges_shown": min(2000, max(1, len(kept))), **options},
+    )
 
 
 def has_widget(result: Result) -> bool:
@@ -270,3 +300,40 @@ def _quantities(result: LogitLens, panel: LensPanel, row: int, n: int) -> dict[s
         label = f"summed probability: {name}"
         out[f"mass: {name}"] = {"values": panel.masses[row, :, :n, s], "label": label, **share}
     return out
+
+
+def edge_ids(parts: Components) -> list[str]:
+    """What each edge of a model is called in a `CircuitGraph`, in the order of `graph_edges`."""
+    ids = node_ids(parts)
+    return [
+        f"{ids[source]}→{ids[target]}" + (f".{channel}" if channel else "")
+        for source, target, _, channel in graph_edges(parts, parts.edges)
+    ]
+
+
+def graph_data(
+    parts: Components, scores: np.ndarray, node_scores: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """The nodes and edges of a `CircuitGraph`: a whole model with scores (writer, reader)."""
+    edges = list(graph_edges(parts, parts.edges))
+    known = [None] * len(parts.writers) if node_scores is None else list(node_scores)
+    names = zip(
+        node_ids(parts), node_kinds(parts), node_layers(parts).tolist(), [*known, None], strict=True
+    )
+    return {
+        "nodes": [
+            {
+                "id": name,
+                "kind": kind,
+                "layer": layer if kind in ("head", "mlp") else None,
+                "score": score,
+            }
+            for name, kind, layer, score in names
+        ],
+        "edges": {
+            "source": [source for source, *_ in edges],
+            "target": [target for _, target, *_ in edges],
+            "weight": np.array([scores[source, reader] for source, _, reader, _ in edges]),
+            "channel": [channel for *_, channel in edges],
+        },
+    }

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import runpy
 
-FIGURES = ("import_time", "run_overhead", "logit_lens", "live_logit_lens")
+FIGURES = (
+    "import_time",
+    "run_overhead",
+    "logit_lens",
+    "live_logit_lens",
+    "patching",
+    "attribution",
+    "circuits",
+)
 
 for name in FIGURES:
     print(f"\n=== {name}")

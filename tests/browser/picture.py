@@ -1,4 +1,4 @@
-"""Takes the picture of the token grid that the README shows.
+"""Takes the pictures of the token grid and of the live circuit that the README shows.
 
 python -m tests.browser.picture
 """
@@ -9,33 +9,55 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 import workbench as wb
 
 from .conftest import ARGUMENTS, CHROMIUM
 from .grid_view import GridView
+from .lab import Lab, Server
+from .live_circuit import LiveCircuit
 
-PICTURE = Path(__file__).parents[2] / "widgets" / "pictures" / "token_grid.png"
+PICTURES = Path(__file__).parents[2] / "widgets" / "pictures"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
 def main() -> None:
-    lens = wb.logit_lens(wb.load("tinyworld", device="cpu"), PROMPT, targets=" Mary", foils=" John")
+    PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        page_file = Path(folder) / "lens.html"
-        lens.to_html(page_file)
         path = next(found for name in CHROMIUM if (found := shutil.which(name)))
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1000, "height": 580}, device_scale_factor=2)
-        page.goto(page_file.as_uri())
-        grid = GridView(page, rows=5, positions=14, next_header=True)
-        grid.click(2, 13)
-        grid.click(4, 13)
-        grid.leave()
-        PICTURE.parent.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURE, full_page=True)
+        token_grid(browser, Path(folder))
+        live_circuit(browser, Path(folder))
         browser.close()
+
+
+def token_grid(browser: Browser, folder: Path) -> None:
+    lens = wb.logit_lens(wb.load("tinyworld", device="cpu"), PROMPT, targets=" Mary", foils=" John")
+    page_file = folder / "lens.html"
+    lens.to_html(page_file)
+    page = browser.new_page(viewport={"width": 1000, "height": 580}, device_scale_factor=2)
+    page.goto(page_file.as_uri())
+    grid = GridView(page, rows=5, positions=14, next_header=True)
+    grid.click(2, 13)
+    grid.click(4, 13)
+    grid.leave()
+    page.screenshot(path=PICTURES / "token_grid.png", full_page=True)
+
+
+def live_circuit(browser: Browser, folder: Path) -> None:
+    """As it stands in a notebook, with the found circuit and one head cut."""
+    with Server(folder) as server:
+        lab = Lab(browser, server)
+        live = LiveCircuit(lab)
+        live.page.set_viewport_size({"width": 1280, "height": 1400})
+        live.press("found circuit")
+        live.click("L3H1")
+        live.page.mouse.move(0, 0)
+        live.page.locator(".jp-OutputArea-output .widget-vbox").last.screenshot(
+            path=PICTURES / "live_circuit.png"
+        )
+        lab.close()
 
 
 if __name__ == "__main__":

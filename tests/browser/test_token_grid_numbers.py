@@ -30,10 +30,10 @@ def view(open_page) -> GridView:
 
 def test_every_cell_shows_its_number(view) -> None:
     texts = view.texts()
-    expected = [["0.25", "0", "0"], ["", "−1.50", "1.00"]]
+    expected = [["0.25", "0", "0"], ["–", "−1.50", "1.00"]]
     for row in range(2):
         for pos in range(3):
-            assert texts.get((pos, 1 - row), "") == expected[row][pos], (row, pos)
+            assert texts[pos, 1 - row] == expected[row][pos], (row, pos)
     for pos, token in enumerate(TOKENS):
         assert texts[pos, 2] == visible(token)
 

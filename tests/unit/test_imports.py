@@ -28,8 +28,21 @@ TABLE: dict[str, set[str]] = {
     "pairs": {"tokens"},
     "evaluation": set(),
     "tasks": {"tokens", "metrics", "data", "pairs", "evaluation"},
-    "methods": {"model", "site", "edits", "tokens", "tasks", "metrics", "result"},
+    "graph": {"result", "neuronpedia"},
+    "neuronpedia": set(),
+    "methods": {
+        "model",
+        "site",
+        "edits",
+        "tokens",
+        "tasks",
+        "metrics",
+        "evaluation",
+        "result",
+        "graph",
+    },
     "plots": {"methods", "result"},
+    "pictures": {"methods", "plots"},
     # A result that no widget shows is drawn as its picture.
     "views": {"methods", "result", "widgets", "plots"},
     "live": {"methods", "views", "widgets", "tasks", "model", "tokens"},
@@ -41,6 +54,7 @@ TABLE: dict[str, set[str]] = {
 AT_CALL_TIME: dict[str, set[str]] = {
     "loading": {"backends"},
     "result": {"views", "plots"},
+    "plots": {"pictures"},
 }
 #: The one place of each library that is heavy, optional or a design decision.
 ONLY_IN: dict[str, set[str]] = {
@@ -48,8 +62,8 @@ ONLY_IN: dict[str, set[str]] = {
     # The Jacobian lens is TransformerLens's own method, wrapped.
     "transformer_lens": {"backends", "methods/jacobian_lens"},
     "anywidget": {"widgets"},
-    "matplotlib": {"plots"},
-    "seaborn": {"plots"},
+    "matplotlib": {"plots", "pictures"},
+    "seaborn": {"plots", "pictures"},
     "ipywidgets": {"live", "views", "widgets"},
 }
 HEAVY = [*ONLY_IN, "torch", "transformers", "pandas"]

@@ -73,14 +73,14 @@ def test_a_failure_of_any_kind_does_not_reach_the_kernel(
         raise MemoryError("out of memory")
 
     monkeypatch.setattr("workbench.live.logit_lens.compute", broken, raising=False)
-    monkeypatch.setitem(live.LiveLogitLens._run.__globals__, "compute", broken)
+    monkeypatch.setitem(live.LiveLogitLens._compute.__globals__, "compute", broken)
     explorer.prompt = "The capital of France is"
     assert explorer.message == "out of memory"
 
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(live.LiveLogitLens._run.__globals__, "compute", interrupted)
+    monkeypatch.setitem(live.LiveLogitLens._compute.__globals__, "compute", interrupted)
     explorer.prompt = "The capital of Italy is"
     assert explorer.message == "The run was interrupted."
 

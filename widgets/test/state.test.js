@@ -84,7 +84,7 @@ test("without tokens a cell shows the chosen number, rounded, and the line below
   });
   const shown = state({ _panels: [panel], quantity: "effect", _vocabulary: [] });
   const cells = [0, 1, 2].flatMap((row) => [0, 1].map((pos) => cellLabel(shown, { row, pos })));
-  assert.deepEqual(cells, ["0.25", "0", "0", "", "−1.50", "2.00"]);
+  assert.deepEqual(cells, ["0.25", "0", "0", "–", "−1.50", "2.00"]);
   assert.equal(cellText(shown, { row: 0, pos: 1 }), "embed, position 1 “·y”: effect −2.0e−5");
   assert.deepEqual(candidates(shown, { row: 0, pos: 1 }), []);
   assert.equal(cellLabel(state(), { row: 1, pos: 1 }), "c");

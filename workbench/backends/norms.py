@@ -46,11 +46,18 @@ def _as_numbers(module: Any, label: str) -> Norm:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, weight.shape[-1], generator=generator).to(weight) + 0.5
     with torch.no_grad():
-        expected = module(x)
-        for centers in (True, False):
-            for effective in (weight, 1 + weight):
-                candidate = Norm(centers, effective, bias, epsilon)
-                error = (candidate(x.float()) - expected.float()).abs().max()
-                if error <= 64 * torch.finfo(weight.dtype).eps * expected.abs().max():
-                    return candidate
+        expected = module(x).double()
+        forms = [(centers, plus) for centers in (True, False) for plus in (0, 1)]
+        # The closest form, since in half precision another one may be close too.
+        errors = []
+        for centers, plus in forms:
+            # In float64, whatever the model's own precision is.
+            exact = Norm(centers, weight.double() + plus, bias.double(), epsilon)
+            errors.append(float((exact(x.double()) - expected).abs().max()))
+    best = min(range(len(forms)), key=errors.__getitem__)
+    # Many RMS norms compute in float32 whatever they are given.
+    precision = max(torch.finfo(weight.dtype).eps, torch.finfo(torch.float32).eps)
+    if errors[best] <= 64 * precision * float(expected.abs().max()):
+        centers, plus = forms[best]
+        return Norm(centers, weight + plus if plus else weight, bias, epsilon)
     raise ValueError(f"{label} is neither a layer norm nor an RMS norm, so it is not taken apart.")

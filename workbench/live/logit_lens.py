@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
-import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +16,9 @@ from ..methods.logit_lens import logit_lens as compute
 from ..methods.targets import Target, Targets, token_id
 from ..model import Model
 from ..views import grid_data
-from ..widgets import TokenGrid, page
+from ..widgets import TokenGrid
+from .explorer import Explorer
 
-#: Seconds to wait for the next keystroke before the model runs.
-PAUSE = 0.02
 LARGEST_K = 50
 #: Words between commas, and among them those in quotation marks.
 _QUOTED = r"""'(?:[^'\\]|\\.)+'|"(?:[^"\\]|\\.)+\""""
@@ -29,7 +26,7 @@ _WORD = re.compile(rf"\s*({_QUOTED}|[^,]+?)\s*(?:,|$)")
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
-class LiveLogitLens(ipywidgets.VBox):
+class LiveLogitLens(Explorer):
     """A prompt, its options and a `TokenGrid`; each change runs the model and redraws the grid.
 
     result: the last `LogitLens` that worked. grid: the `TokenGrid`, whose toolbar has the
@@ -39,6 +36,8 @@ class LiveLogitLens(ipywidgets.VBox):
     What cannot be run (an empty prompt, one that is too long, a target of several tokens) is
     said in words above the grid, which then keeps the last prompt that worked, dimmed.
     """
+
+    STALE = "error: this is the last prompt that worked"
 
     def __init__(
         self,
@@ -56,7 +55,6 @@ class LiveLogitLens(ipywidgets.VBox):
             model, prompt, k=k, targets=targets, foils=foils, prepend_bos=prepend_bos, **options
         )
         self.grid = TokenGrid(**grid_data(self.result))
-        self._pending: asyncio.TimerHandle | None = None
         bos = model.tokenizer.bos_token
         wide = ipywidgets.Layout(width="auto", flex="1 1 12em")
         narrow = ipywidgets.Layout(width="9em")
@@ -96,15 +94,13 @@ class LiveLogitLens(ipywidgets.VBox):
             indent=False,
             layout=narrow,
         )
-        self._message = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0 0 0 2px"))
-        self.message = ""
         for control in (self._prompt, self._targets, self._foils, self._k, self._start):
             control.observe(self._changed, names="value")
         options_row = ipywidgets.HBox(
             [self._targets, self._foils, self._k, self._start],
             layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
         )
-        super().__init__([self._prompt, options_row, self._message, self.grid])
+        super().__init__(self.grid, [self._prompt, options_row])
 
     @property
     def prompt(self) -> str:
@@ -117,57 +113,24 @@ class LiveLogitLens(ipywidgets.VBox):
 
     def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
         """The grid as it is now, as one self-contained HTML page; written to `path` if given."""
-        text = page(self.grid, title or repr(self.result))
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
+        return self._page(path, title or repr(self.result))
 
     def __repr__(self) -> str:
         return f"LiveLogitLens({self.result!r})"
 
-    def _changed(self, change: Any) -> None:
-        """Run soon: keystrokes that have come in meanwhile make one run, with the last of them."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel, so nothing further can come in
-            self._run()
-            return
-        if self._pending is not None:
-            self._pending.cancel()
-        self.grid.status = "running…"
-        self._pending = loop.call_later(PAUSE, self._run)
-
-    def _run(self) -> None:
-        self._pending = None
-        self.grid.status = "running…"
-        try:
-            start = None if self._start.disabled else self._start.value
-            result = compute(
-                self.model,
-                self._prompt.value,
-                k=self._k.value,
-                targets=read(self.model.tokenizer, self._targets.value),
-                foils=read(self.model.tokenizer, self._foils.value),
-                prepend_bos=start,
-                **self._options,
-            )
-            # A fresh result clears the status.
-            self.grid.update(**grid_data(result))
-        except KeyboardInterrupt:
-            self._say("The run was interrupted.")
-        except Exception as error:  # whatever went wrong is said in place; a callback has no cell
-            self._say(str(error) or repr(error))
-        else:
-            self.result = result
-            self._say("")
-
-    def _say(self, message: str) -> None:
-        self.message = message
-        red = "color: var(--jp-error-color1, #c62828)"
-        text = html.escape(message)
-        self._message.value = f'<span role="alert" style="{red}">{text}</span>' if message else ""
-        if message:
-            self.grid.status = "error: this is the last prompt that worked"
+    def _compute(self) -> None:
+        start = None if self._start.disabled else self._start.value
+        result = compute(
+            self.model,
+            self._prompt.value,
+            k=self._k.value,
+            targets=read(self.model.tokenizer, self._targets.value),
+            foils=read(self.model.tokenizer, self._foils.value),
+            prepend_bos=start,
+            **self._options,
+        )
+        self.grid.update(**grid_data(result))
+        self.result = result
 
 
 def written(tokens: Sequence[str]) -> str:

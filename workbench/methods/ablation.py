@@ -176,7 +176,25 @@ def read_cuts(model: Model, targets: Targets, kind: str) -> tuple[Cut, ...]:
             Components.of(model.spec).edge(cut.target)
         else:
             Components.nodes_of(model.spec).writer(cut.target)
+    _check_one_kind(Components.nodes_of(model.spec), cuts)
     return cuts
+
+
+def _check_one_kind(parts: Components, cuts: tuple[Cut, ...]) -> None:
+    """Raises `ValueError` where two kinds of ablation meet in one component or neuron."""
+    kinds: dict[str, str] = {}
+    for cut in cuts:
+        owner = cut.target if _is_neuron(cut) else parts.writers[_writer(parts, cut.target)]
+        if kinds.setdefault(owner, cut.kind) != cut.kind:
+            raise ValueError(
+                "A component that is ablated carries one value, in all its edges; "
+                f"{owner} is cut as {kinds[owner]} and as {cut.kind}. Choose one of the two."
+            )
+
+
+def _writer(parts: Components, target: str) -> int:
+    """The writer of a node or an edge by its name."""
+    return parts.edge(target)[0] if _is_edge(target) else parts.writer(target)
 
 
 def _is_neuron(cut: Cut) -> bool:
@@ -194,36 +212,46 @@ class _Plan:
         self._model, self._examples = model, examples
         self._parts = Components.nodes_of(model.spec)
         self._neurons = [cut for cut in cuts if _is_neuron(cut)]
+        self._components = [cut for cut in cuts if not _is_neuron(cut)]
         references = References(model, self._parts, examples, seed=seed)
-        kinds = dict.fromkeys(cut.kind for cut in cuts if not _is_neuron(cut))
-        self._kinds: list[tuple[list[str], list[GroupRun]]] = [
-            (
-                [cut.target for cut in cuts if cut.kind == kind and not _is_neuron(cut)],
-                list(references.of(kind)),
-            )
-            for kind in kinds
-        ]
+        self._values: dict[str, list[GroupRun]] = {
+            kind: list(references.of(kind))
+            for kind in dict.fromkeys(cut.kind for cut in self._components)
+        }
         self._neuron_values = _Neurons(model, examples, self._neurons, seed)
 
     def edits(self, number: int) -> list[Edit]:
         """The edits of group `number`."""
-        group = self._examples.groups[number]
+        group, parts = self._examples.groups[number], self._parts
         edits: list[Edit] = []
-        for targets, runs in self._kinds:
-            reference = runs[number].reference
-            if any(_is_edge(t) for t in targets):
-                cut = self._parts.mask(t for t in targets if _is_edge(t))
-                # Cutting a node is cutting what leaves it.
-                for writer in (self._parts.writer(t) for t in targets if not _is_edge(t)):
-                    cut[writer] = self._parts.edges[writer]
-                edits += cut_edits(
-                    self._model, self._parts, np.repeat(cut[None], len(group), 0), reference
-                )
+        if self._components:
+            reference = self._reference(number)
+            if any(_is_edge(cut.target) for cut in self._components):
+                mask = np.zeros_like(parts.edges)
+                for cut in self._components:
+                    # Cutting a node is cutting what leaves it.
+                    at = (
+                        parts.edge(cut.target) if _is_edge(cut.target) else parts.writer(cut.target)
+                    )
+                    mask[at] = True
+                masks = np.repeat((mask & parts.edges)[None], len(group), 0)
+                edits += cut_edits(self._model, parts, masks, reference)
             else:
-                mask = np.zeros((len(group), len(self._parts.writers)), bool)
-                mask[:, [self._parts.writer(t) for t in targets]] = True
-                edits += node_edits(self._model, self._parts, mask, reference)
+                nodes = np.zeros((len(group), len(parts.writers)), bool)
+                nodes[:, [parts.writer(cut.target) for cut in self._components]] = True
+                edits += node_edits(self._model, parts, nodes, reference)
         return edits + self._neuron_values.edits(number)
+
+    def _reference(self, number: int) -> torch.Tensor:
+        """(example, pos, writer, d_model): each writer's value by the kind that it is cut as."""
+        first, *more = self._values
+        reference = self._values[first][number].reference
+        if more:
+            reference = reference.clone()
+            for cut in self._components:
+                writer = _writer(self._parts, cut.target)
+                reference[:, :, writer] = self._values[cut.kind][number].reference[:, :, writer]
+        return reference
 
 
 class _Neurons:

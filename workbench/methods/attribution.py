@@ -164,7 +164,8 @@ def attribute(
         parts=parts,
         clean=examples.clean,
         corrupt=examples.corrupt,
-        **scorer.items(gap),
+        # Without a sign there is none to turn where the clean metric is the smaller one.
+        **scorer.items(abs(gap) if method == "atp*" else gap),
     )
 
 

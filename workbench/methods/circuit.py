@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..graph import Graph
+
+#: How many connected random circuits are drawn until one has the number of edges asked for.
+RANDOM_TRIES = 50
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,7 +157,7 @@ def find_circuit(
         parts = Components.of(model.spec)
         kept, scores = acdc_edges(model, parts, examples, threshold)
         tokens, name = examples.batch.clean, examples.batch.task
-        made = provenance(model, tokens)
+        made: dict[str, Any] = provenance(model, tokens)
     else:
         if attribution is None:
             attribution = attribute(model, task, method=method, over="edges", steps=steps, n=n)
@@ -234,26 +237,30 @@ def named_edges(parts: Components, names: Iterable[str]) -> np.ndarray:
 def greedy(parts: Components, scores: np.ndarray, n_edges: int | None) -> np.ndarray:
     """(writer, reader) bool: up to n edges, connected, the strongest reachable one each time."""
     assert n_edges is not None
-    strength = np.where(parts.edges, np.abs(scores), -1.0)
-    best = np.zeros_like(parts.edges)
-    asked = n_edges
-    # What is cut off from the embedding makes room: ask for more until no more fits.
-    while asked <= parts.n_edges + 1:
-        chosen = parts.connected(_backwards(parts, strength, min(asked, parts.n_edges)))
-        if chosen.sum() > n_edges:
-            break
-        best = chosen
-        if asked >= parts.n_edges or chosen.sum() == n_edges:
-            break
-        asked += max(1, n_edges - int(chosen.sum()))
-    return best
+    order = np.array(_backwards(parts, np.abs(scores)))
+
+    def first(asked: int) -> np.ndarray:
+        chosen = np.zeros_like(parts.edges)
+        chosen[tuple(order[:asked].T)] = True
+        return parts.connected(chosen)
+
+    # What is cut off from the embedding makes room: the most that are asked for so that n are left.
+    # With one more edge none is lost, so that this number is found by halving.
+    asked, too_many = min(n_edges, len(order)), len(order) + 1
+    while too_many - asked > 1:
+        middle = (asked + too_many) // 2
+        if first(middle).sum() > n_edges:
+            too_many = middle
+        else:
+            asked = middle
+    return first(asked)
 
 
-def _backwards(parts: Components, strength: np.ndarray, n_edges: int) -> np.ndarray:
-    """The n strongest edges, each into a reader whose component is in the circuit by then."""
+def _backwards(parts: Components, strength: np.ndarray) -> list[tuple[int, int]]:
+    """Edges (writer, reader), the strongest first, each into a reader that leads on by then."""
     import heapq
 
-    chosen = np.zeros_like(parts.edges)
+    order: list[tuple[int, int]] = []
     queue: list[tuple[float, int, int]] = []
     opened = np.zeros(len(parts.readers), bool)
 
@@ -264,23 +271,22 @@ def _backwards(parts: Components, strength: np.ndarray, n_edges: int) -> np.ndar
                 heapq.heappush(queue, (-float(strength[writer, reader]), writer, reader))
 
     open_readers(np.array([len(parts.readers) - 1]))
-    for _ in range(n_edges):
-        if not queue:
-            break
+    while queue:
         _, writer, reader = heapq.heappop(queue)
-        chosen[writer, reader] = True
+        order.append((writer, reader))
         open_readers(np.flatnonzero(parts.feeds[:, writer]))
-    return chosen
+    return order
 
 
 def random_edges(parts: Components, n_edges: int, seed: int) -> np.ndarray:
-    """(writer, reader) bool: about n edges that are connected, by random scores."""
-    scores = np.random.default_rng(seed).random(parts.edges.shape)
-    found = greedy(parts, scores, n_edges)
-    if found.any():
-        return found
+    """(writer, reader) bool: n edges that are connected, by random scores."""
+    rng = np.random.default_rng(seed)
+    for _ in range(RANDOM_TRIES):
+        found = greedy(parts, rng.random(parts.edges.shape), n_edges)
+        if found.sum() == n_edges:
+            return found
     chosen = np.argwhere(parts.edges)
-    drawn = np.random.default_rng(seed).choice(len(chosen), size=n_edges, replace=False)
+    drawn = rng.choice(len(chosen), size=n_edges, replace=False)
     out = np.zeros_like(parts.edges)
     out[tuple(chosen[drawn].T)] = True
     return out
@@ -297,7 +303,8 @@ def _check_choice(method: str, n_edges: int | None, threshold: float | None) -> 
             "ACDC cuts edges up to a threshold, the KL in nats that each may add; give "
             "threshold=0.01 for a start, in place of n_edges."
         )
-    if n_edges is not None and (isinstance(n_edges, bool) or n_edges < 1):
+    whole = isinstance(n_edges, int) and not isinstance(n_edges, bool)
+    if n_edges is not None and not (whole and n_edges >= 1):
         raise ValueError(f"n_edges is a number of edges, 1 or more; got {n_edges!r}.")
     if threshold is not None and not (np.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"threshold is a finite number, 0 or more; got {threshold!r}.")

@@ -96,7 +96,8 @@ class CircuitEvaluation(Result):
     def better_than_chance(self, ablation: str) -> float:
         """The share of random circuits whose faithfulness is farther from 1 than the circuit's."""
         own = abs(1 - self.score("faithfulness", ablation)[0])
-        return float((np.abs(1 - self.random_scores(ablation)) > own).mean())
+        farther = np.abs(1 - self.random_scores(ablation)) > own
+        return float(farther.mean()) if np.isfinite(own) else float("nan")
 
     def minimality(self, ablation: str) -> dict[str, float]:
         """For each node of the circuit the faithfulness that is lost without it."""
@@ -189,6 +190,8 @@ def evaluate_circuit(
             "An evaluation has at least one ablation, and fractions above 0 and up to 1; got "
             f"ablations={kinds} and fractions={tuple(fractions)}."
         )
+    if isinstance(n_random, bool) or not isinstance(n_random, int) or n_random < 1:
+        raise ValueError(f"n_random is a number of random circuits, 1 or more; got {n_random!r}.")
     parts, edges = circuit.parts, circuit.parts.edges
     examples = Examples.of(model, task, n=n)
     references = References(model, parts, examples, seed=seed)

@@ -37,14 +37,14 @@ def graph_edges(parts: Components, kept: np.ndarray) -> Iterator[tuple[int, int,
     Under grouped queries a key or value serves several heads: its edge goes to each of them that
     has an edge of its own, or to all where none has.
     """
-    heads = kept.any(1)
+    leaves: np.ndarray = np.asarray(kept.any(1))
     for writer, reader in np.argwhere(kept).tolist():
         name = parts.readers[reader]
         if name == "logits":
             yield writer, len(parts.writers), reader, ""
             continue
         fed = np.flatnonzero(parts.feeds[reader])
-        active = fed[heads[fed]] if heads[fed].any() else fed
+        active = fed[leaves[fed]] if leaves[fed].any() else fed
         channel = "" if name.endswith("mlp_in") else name[-1]
         for target in active.tolist():
             yield writer, target, reader, channel

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import metrics
 from ..tokens import Tokens
 from .edge_cuts import cut_edits
-from .examples import TOKENS_PER_PASS, check_finite
+from .examples import TOKENS_PER_PASS, Group, check_finite
 from .references import GroupRun, References
+
+if TYPE_CHECKING:
+    import torch
 
 
 class CircuitRuns:
@@ -32,6 +36,11 @@ class CircuitRuns:
             out[np.ix_(part, each.group.rows)] = values.reshape(len(part), -1)
         return out
 
+    def logits(self, cut: np.ndarray) -> Iterator[tuple[Group, torch.Tensor]]:
+        """Each group and its logits (example, 1, d_vocab) with one mask of edges cut."""
+        for each, _, logits, _ in self._passes(cut[None]):
+            yield each.group, logits
+
     def divergence(self, cuts: np.ndarray) -> np.ndarray:
         """(cut, batch) float64: KL(whole ‖ cut) of the next token, in nats."""
         out = np.empty((len(cuts), len(self._examples.batch)))
@@ -46,7 +55,9 @@ class CircuitRuns:
             out[np.ix_(part, each.group.rows)] = values.reshape(len(part), -1)
         return out
 
-    def _passes(self, cuts: np.ndarray) -> Iterator[tuple[GroupRun, list[int], object, list[int]]]:
+    def _passes(
+        self, cuts: np.ndarray
+    ) -> Iterator[tuple[GroupRun, list[int], torch.Tensor, list[int]]]:
         """Group, numbers of the cuts, logits (cut · example, 1, d_vocab) and each row's example."""
         for each in self._groups:
             n, length = len(each.group), each.group.n_positions
@@ -62,4 +73,5 @@ class CircuitRuns:
                 )
                 tokens: Tokens = each.group.batch.clean.take(rows)
                 logits = self._model.run(tokens, edits=edits, logits_at="last").logits
+                assert logits is not None
                 yield each, part, logits, rows

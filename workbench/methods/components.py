@@ -183,8 +183,8 @@ class Components:
         source, target = self.writer(parts[0].strip()), self.reader(parts[1].strip())
         if not self.edges[source, target]:
             raise ValueError(
-                f"An edge goes from a component to one that is computed after it; {parts[0]} is "
-                f"not computed before {parts[1]}."
+                "An edge goes from a component to one that is computed after it; "
+                f"{self.writers[source]} is not computed before {self.readers[target]}."
             )
         return source, target
 

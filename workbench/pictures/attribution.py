@@ -13,7 +13,8 @@ from ..methods.path_patching import PathPatching
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
+#: The signs of the other views: blue gives more of the metric, red less.
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 
 def attribution(result: Attribution, *, top: int = 20, ax: Axes | None = None) -> Axes:

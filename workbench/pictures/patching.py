@@ -52,7 +52,7 @@ def patching(result: Patching, *, row: int | None = None, ax: Axes | None = None
     else:
         axes = ax
     most = max(float(np.abs(values).max()), 1e-6)
-    style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    style: dict[str, Any] = {"cmap": "RdBu", "vmin": -most, "vmax": most}
     image = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest", **style)
     if numbered:
         for (line, column), value in np.ndenumerate(values):
@@ -86,4 +86,5 @@ def _columns(result: Patching, row: int | None, n: int) -> list[str]:
         return ["whole layer"]
     if result.by[-1] not in ("pos", "dst"):
         return [str(unit) for unit in range(n)]
-    return [shown_token(name, longest=24) for name in result.place_names(row)]
+    names = [name.split(" / ") for name in result.place_names(row)]
+    return [" / ".join(map(shown_token, pair)) for pair in names]

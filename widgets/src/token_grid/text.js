@@ -38,7 +38,7 @@ export function placeText({ panel, tokens }, { row, pos }) {
 export function cellLabel({ panel, quantity, vocabulary }, { row, pos }) {
   if (hasTokens(panel)) return vocabulary[topId(panel, row, pos)];
   const value = valueAt(quantity, row, pos);
-  if (!Number.isFinite(value)) return "";
+  if (!Number.isFinite(value)) return "–";
   const rounded = Number(value.toFixed(quantity.digits));
   return rounded === 0 ? "0" : formatNumber(rounded, quantity.digits);
 }

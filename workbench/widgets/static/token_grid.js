@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: 58d5f376522ea424cac6c4bb862c1afec62b01e5b3f7fbe2e88fe3b2e42b5b3a
- * body-sha256: f73dbdcbdb8019d5147015780fb3e03e476dd1339676a55de3525c0aca33787a
+ * sources-sha256: c5a276b8cd3c82f87204020f70c6b0703fc689798a242a58b40d4316ed939620
+ * body-sha256: 1898850bd2ee06471734a9498b170b86975395f4f8fabfc198ca55934f9a9600
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -2251,7 +2251,7 @@ function placeText({ panel, tokens }, { row, pos }) {
 function cellLabel({ panel, quantity, vocabulary }, { row, pos }) {
   if (hasTokens(panel)) return vocabulary[topId(panel, row, pos)];
   const value2 = valueAt(quantity, row, pos);
-  if (!Number.isFinite(value2)) return "";
+  if (!Number.isFinite(value2)) return "–";
   const rounded = Number(value2.toFixed(quantity.digits));
   return rounded === 0 ? "0" : formatNumber(rounded, quantity.digits);
 }
