@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .methods.circuit import Circuit as Circuit
     from .methods.circuit import circuit_of as circuit_of
     from .methods.circuit import find_circuit as find_circuit
+    from .methods.circuit import find_circuits as find_circuits
     from .methods.circuit_evaluation import CircuitEvaluation as CircuitEvaluation
     from .methods.circuit_evaluation import evaluate_circuit as evaluate_circuit
     from .methods.direct_logit_attribution import DirectLogitAttribution as DirectLogitAttribution
@@ -80,6 +81,7 @@ _HOMES = {
     "Circuit": "methods.circuit",
     "circuit_of": "methods.circuit",
     "find_circuit": "methods.circuit",
+    "find_circuits": "methods.circuit",
     "CircuitEvaluation": "methods.circuit_evaluation",
     "evaluate_circuit": "methods.circuit_evaluation",
     "PathPatching": "methods.path_patching",
@@ -108,9 +110,9 @@ __all__ = [
     "JacobianLens", "LogitLens", "Model", "ModelSpec", "Norm", "Patching", "PathPatching",
     "ProjectOut", "Result", "Resume", "Run", "Scale", "Set", "Site", "Task", "Tokens", "TunedLens",
     "UnchangedEdit", "ablate", "attention", "attribute", "check_attribution", "circuit_of",
-    "data_path", "direct_logit_attribution", "evaluate_circuit", "find_circuit", "jacobian_lens",
-    "live", "load", "logit_lens", "metrics", "patch", "path_patch", "task", "tasks", "tuned_lens",
-    "widgets",
+    "data_path", "direct_logit_attribution", "evaluate_circuit", "find_circuit", "find_circuits",
+    "jacobian_lens", "live", "load", "logit_lens", "metrics", "patch", "path_patch", "task",
+    "tasks", "tuned_lens", "widgets",
 ]
 # fmt: on
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ VALUES = np.array([[0.25, -0.00002, 0.0], [np.nan, -1.5, 1.0]])
 @pytest.fixture
 def view(open_page) -> GridView:
     numbers = {"values": VALUES, "scale": "diverging", "digits": 2, "label": "effect of a patch"}
-    panel = {
+    panel: Any = {
         "lens": "denoise",
         "component": "resid_pre",
         "rows": ["L0", "L1"],

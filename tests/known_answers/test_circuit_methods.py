@@ -81,7 +81,7 @@ def test_exact_scores_are_those_of_the_plain_edge_by_edge_recomputation(
     )
     matrix, parts = found.edge_matrix(), found.parts
     assert len(plain) == parts.n_edges
-    worst = max(abs(matrix[parts.edge(edge)] - value / gap) for edge, value in plain.items())
+    worst = max(abs(float(matrix[parts.edge(edge)]) - value / gap) for edge, value in plain.items())
     # The constant that fixes the norms' size, 100, costs float32 two digits.
     assert worst < 2e-4
 
@@ -124,7 +124,7 @@ def test_ablating_everything_is_the_corrupt_run_and_distractors_do_nothing(
     whole = ablate(model, known(name).task, everything, kind="counterfactual", n=N)
     np.testing.assert_allclose(whole.ablated, whole.corrupt, atol=2e-3)
     assert whole.effect == pytest.approx(1, abs=1e-3)
-    used = truth(known(name), parts).any(1)
-    idle = [writer for w, writer in enumerate(parts.writers) if not used[w]]
+    used = np.flatnonzero(truth(known(name), parts).any(1))
+    idle = [writer for w, writer in enumerate(parts.writers) if w not in used]
     nothing = ablate(model, known(name).task, idle, kind="counterfactual", n=N)
     assert nothing.effect == pytest.approx(0, abs=5e-3)

@@ -14,7 +14,7 @@ from ..tasks import Task, TaskBatch
 from .atp_star import atp_star_scores
 from .components import CHANNELS, Components
 from .exact_scores import exact_edges, exact_nodes
-from .examples import Examples, Group
+from .examples import Examples, Group, tokens_per_pass
 from .gradient_scores import edge_scores, edge_scores_by_activation, site_scores
 
 if TYPE_CHECKING:
@@ -151,8 +151,10 @@ def attribute(
     gap = examples.gap
     parts = Components.of(model.spec) if over_what == "edges" else Components.nodes_of(model.spec)
     scorer = _Scorer(model, parts, method, over_what, steps, positions, examples)
+    copies = steps if method.startswith("eap-ig") else 1
+    n_tokens = tokens_per_pass(len(parts.writers), model.spec.d_model) // copies
     for group in examples.groups:
-        for part in group.split(max(1, steps if method.startswith("eap-ig") else 1)):
+        for part in group.split(n_tokens):
             scorer.add(part)
     return Attribution(
         **provenance(model, examples.batch.clean),

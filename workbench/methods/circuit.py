@@ -14,7 +14,7 @@ from ..tasks import Task, TaskBatch
 from .acdc import acdc_edges
 from .attribution import Attribution, attribute
 from .components import Components
-from .examples import Examples
+from .examples import Examples, as_batch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,6 +181,38 @@ def find_circuit(
         )
     return Circuit(
         **made, task=name, method=method, parts=parts, threshold=threshold, kept=kept, scores=scores
+    )
+
+
+def find_circuits(
+    model: Model,
+    task: Task | TaskBatch,
+    *,
+    method: str = "eap-ig",
+    n_edges: Sequence[int] | None = None,
+    thresholds: Sequence[float] | None = None,
+    steps: int = 5,
+    n: int | None = None,
+) -> tuple[Circuit, ...]:
+    """A circuit for each size, or for each threshold; edges are scored once.
+
+    Options as in `find_circuit`, of which one of n_edges and thresholds has a value each. Raises as
+    it does; a threshold that keeps nothing ends the sweep with that error.
+    """
+    sizes, cuts = list(n_edges or ()), list(thresholds or ())
+    if bool(sizes) == bool(cuts):
+        raise ValueError(
+            "A sweep has several n_edges or several thresholds, one of the two; got "
+            f"n_edges={n_edges} and thresholds={thresholds}."
+        )
+    batch, scores = as_batch(model, task, n), None
+    if method != "acdc":
+        scores = attribute(model, batch, method=method, over="edges", steps=steps)
+    choices: list[dict[str, Any]] = [{"n_edges": size} for size in sizes]
+    choices += [{"threshold": cut} for cut in cuts]
+    return tuple(
+        find_circuit(model, batch, method=method, attribution=scores, **choice)
+        for choice in choices
     )
 
 

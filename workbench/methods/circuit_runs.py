@@ -10,7 +10,7 @@ import numpy as np
 from .. import metrics
 from ..tokens import Tokens
 from .edge_cuts import cut_edits
-from .examples import TOKENS_PER_PASS, Group, check_finite
+from .examples import Group, check_finite, tokens_per_pass
 from .references import GroupRun, References
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ class CircuitRuns:
     def metric(self, cuts: np.ndarray) -> np.ndarray:
         """(cut, batch) float64 for cuts (cut, writer, reader) bool."""
         out = np.empty((len(cuts), len(self._examples.batch)))
-        for each, part, logits, rows in self._passes(cuts):
+        for each, numbers, rows, logits in self._passes(cuts):
             values = check_finite(each.group.metric(logits, rows), "ablated")
-            out[np.ix_(part, each.group.rows)] = values.reshape(len(part), -1)
+            out[numbers, np.array(each.group.rows)[rows]] = values
         return out
 
     def logits(self, cut: np.ndarray) -> Iterator[tuple[Group, torch.Tensor]]:
-        """Each group and its logits (example, 1, d_vocab) with one mask of edges cut."""
-        for each, _, logits, _ in self._passes(cut[None]):
-            yield each.group, logits
+        """Each group, or part of one, and its logits (example, 1, d_vocab), with edges cut."""
+        for each, _, rows, logits in self._passes(cut[None]):
+            yield (each.group if len(rows) == len(each.group) else each.group.take(rows)), logits
 
     def divergence(self, cuts: np.ndarray) -> np.ndarray:
         """(cut, batch) float64: KL(whole ‖ cut) of the next token, in nats."""
@@ -48,30 +48,28 @@ class CircuitRuns:
             id(each): self._model.run(each.group.batch.clean, logits_at="last").logits
             for each in self._groups
         }
-        for each, part, logits, rows in self._passes(cuts):
+        for each, numbers, rows, logits in self._passes(cuts):
             plain = whole[id(each)]
             assert plain is not None
             values = check_finite(metrics.kl(logits, plain[rows]), "ablated")
-            out[np.ix_(part, each.group.rows)] = values.reshape(len(part), -1)
+            out[numbers, np.array(each.group.rows)[rows]] = values
         return out
 
     def _passes(
         self, cuts: np.ndarray
-    ) -> Iterator[tuple[GroupRun, list[int], torch.Tensor, list[int]]]:
-        """Group, numbers of the cuts, logits (cut · example, 1, d_vocab) and each row's example."""
+    ) -> Iterator[tuple[GroupRun, list[int], list[int], torch.Tensor]]:
+        """Group, and for each row the number of its cut and its example in the group; logits
+        (row, 1, d_vocab).
+        """
+        n_tokens = tokens_per_pass(len(self._parts.writers), self._model.spec.d_model)
         for each in self._groups:
-            n, length = len(each.group), each.group.n_positions
-            most = max(1, TOKENS_PER_PASS // (n * length))
-            for start in range(0, len(cuts), most):
-                part = list(range(start, min(start + most, len(cuts))))
-                rows = list(range(n)) * len(part)
-                edits = cut_edits(
-                    self._model,
-                    self._parts,
-                    np.repeat(cuts[part], n, 0),
-                    each.reference[rows],
-                )
+            n = len(each.group)
+            most = max(1, n_tokens // each.group.n_positions)
+            for start in range(0, len(cuts) * n, most):
+                pairs = range(start, min(start + most, len(cuts) * n))
+                numbers, rows = [p // n for p in pairs], [p % n for p in pairs]
+                edits = cut_edits(self._model, self._parts, cuts[numbers], each.reference[rows])
                 tokens: Tokens = each.group.batch.clean.take(rows)
                 logits = self._model.run(tokens, edits=edits, logits_at="last").logits
                 assert logits is not None
-                yield each, part, logits, rows
+                yield each, numbers, rows, logits

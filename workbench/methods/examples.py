@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 #: Below this share of the metric's own size a difference between clean and corrupt is rounding.
 SMALLEST_GAP = 1e-5
-#: About how many tokens run in one pass where rows can be split freely.
-TOKENS_PER_PASS = 4096
+#: About how many tokens run in one pass where rows can be split freely, and how many bytes the
+#: vectors may take that are held of each of them.
+TOKENS_PER_PASS, BYTES_PER_PASS = 4096, 2**29
+
+
+def tokens_per_pass(n_vectors: int, d_model: int) -> int:
+    """How many tokens a pass takes that holds so many vectors of each, at least one."""
+    return max(1, min(TOKENS_PER_PASS, BYTES_PER_PASS // (4 * n_vectors * d_model)))
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,9 @@ class Group:
         """The given examples of the group."""
         return Group(tuple(self.rows[e] for e in examples), self.batch.take(examples))
 
-    def split(self, copies: int = 1) -> Iterator[Group]:
-        """The group in parts, so that `copies` of each example fit into one pass."""
-        most = max(1, TOKENS_PER_PASS // (copies * self.n_positions))
+    def split(self, n_tokens: int) -> Iterator[Group]:
+        """The group in parts of up to so many tokens, at least one example each."""
+        most = max(1, n_tokens // self.n_positions)
         for start in range(0, len(self), most):
             yield self.take(range(start, min(start + most, len(self))))
 

@@ -210,10 +210,11 @@ class Patching(Result):
 
     def _facts(self) -> str:
         size = " × ".join(map(str, self.patched.shape[1:]))
-        low, high = np.nanmin(self.mean), np.nanmax(self.mean)
+        # Rounded first: a number that is shown as zero has no sign.
+        low, high = (round(float(end(self.mean)), 2) + 0.0 for end in (np.nanmin, np.nanmax))
         return (
             f"{self.direction} {self.over} on {self.task}, {len(self.clean)} examples × {size} "
-            f"({' × '.join(self.by)}), mean effects {low + 0.0:.2f} to {high + 0.0:.2f}, "
+            f"({' × '.join(self.by)}), mean effects {low:.2f} to {high:.2f}, "
             f"{self.n_skipped} patches skipped"
         )
 

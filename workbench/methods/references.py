@@ -12,6 +12,7 @@ from ..model import Model
 from .components import Components
 from .edge_cuts import contribution_sites, contributions
 from .examples import Examples, Group
+from .memory import free_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,7 @@ class References:
         self, model: Model, parts: Components, examples: Examples, *, seed: int = 0
     ) -> None:
         self.model, self.parts, self.examples, self.seed = model, parts, examples, seed
+        _check_fits(model, parts, examples)
         self._clean = [self._contributions(group, "clean") for group in examples.groups]
         self._corrupt: list[torch.Tensor] | None = None
         self._optimal: torch.Tensor | None = None
@@ -122,3 +124,19 @@ def others(n: int, generator: np.random.Generator) -> list[int]:
     """For each of n clean prompts another prompt: a number below 2 n, clean ones first."""
     drawn = generator.integers(2 * n - 1, size=n)
     return [int(d) + (d >= own) for own, d in enumerate(drawn)]
+
+
+def _check_fits(model: Model, parts: Components, examples: Examples) -> None:
+    """Raises `MemoryError` where what the writers add, clean and corrupt, cannot all be held."""
+    import torch
+
+    n_tokens = sum(len(group) * group.n_positions for group in examples.groups)
+    width = {"float32": 4, "float64": 8}.get(model.spec.dtype, 2)
+    needed = 2 * width * n_tokens * len(parts.writers) * model.spec.d_model
+    free = free_bytes(torch.device(model.spec.device))
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"Ablations hold what each of {len(parts.writers)} components adds at each of "
+            f"{n_tokens} tokens, clean and corrupt: {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free. Use fewer pairs (n=), or shorter ones."
+        )
