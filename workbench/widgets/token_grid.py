@@ -6,21 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode
+from workbench.widgets.guarded import GuardedWidget, is_index
 from workbench.widgets.panel import Panel, encode_panel
 
 STATIC = Path(__file__).parent / "static"
 COLOR_SCHEMES = ("viridis", "cividis", "magma", "inferno", "plasma")
-# What only Python may set: the browser's messages hold the user's choice and nothing else.
-DATA = frozenset({"_tokens", "_next_token", "_vocabulary", "_panels", "title", "status"})
 
 
-class TokenGrid(anywidget.AnyWidget):
+class TokenGrid(GuardedWidget):
     """A grid of a lens's top tokens or of numbers, rows (layers) upwards, positions to the right.
 
     tokens: the prompt's token strings, one a position.
@@ -36,6 +34,7 @@ class TokenGrid(anywidget.AnyWidget):
 
     _esm = STATIC / "token_grid.js"
     _css = STATIC / "token_grid.css"
+    DATA = frozenset({"_tokens", "_next_token", "_vocabulary", "_panels", "title", "status"})
 
     _tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     _next_token = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -125,27 +124,14 @@ class TokenGrid(anywidget.AnyWidget):
         size = f"{len(shown['rows'])} rows × {len(self._tokens)} positions"
         return f"TokenGrid({size}, {shown['lens']} of {shown['component']})"
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Takes the user's choice from the browser; a message that does not fit changes nothing.
-
-        Raises TraitError for one that does not fit, after sending the browser the true state.
-        """
-        try:
-            if foreign := sorted(DATA & sync_data.keys()):
-                raise TraitError(f"the browser may not change the grid's data: {foreign}")
-            super().set_state(sync_data)
-        except TraitError:
-            self.send_state([name for name in sync_data if name in self.keys])
-            raise
-
     def _inside(self, cell: Mapping[str, Any]) -> bool:
         rows, positions = len(self._panels[self.panel]["rows"]), len(self._tokens)
         row, pos = cell.get("row"), cell.get("pos")
-        return _index(row, rows) and _index(pos, positions) and len(cell) == 2
+        return is_index(row, rows) and is_index(pos, positions) and len(cell) == 2
 
     @traitlets.validate("panel")
     def _check_panel(self, proposal: Any) -> int:
-        if not _index(proposal["value"], len(self._panels)):
+        if not is_index(proposal["value"], len(self._panels)):
             raise TraitError(
                 f"panel is a number from 0 to {len(self._panels) - 1}; given {proposal['value']}"
             )
@@ -154,7 +140,7 @@ class TokenGrid(anywidget.AnyWidget):
     @traitlets.validate("quantity")
     def _check_quantity(self, proposal: Any) -> str:
         # A wrong panel in the same message is reported by its own check.
-        shown = self._panels[self.panel] if _index(self.panel, len(self._panels)) else {}
+        shown = self._panels[self.panel] if is_index(self.panel, len(self._panels)) else {}
         names = list(shown.get("quantities", {}))
         if names and proposal["value"] not in names:
             raise TraitError(
@@ -187,8 +173,8 @@ class TokenGrid(anywidget.AnyWidget):
         for pin in proposal["value"]:
             fits = (
                 set(pin) == {"pos", "token", "id"}
-                and _index(pin["pos"], len(self._tokens))
-                and _index(pin["id"], len(self._vocabulary))
+                and is_index(pin["pos"], len(self._tokens))
+                and is_index(pin["id"], len(self._vocabulary))
                 and self._vocabulary[pin["id"]] == pin["token"]
             )
             if not fits:
@@ -206,11 +192,6 @@ class TokenGrid(anywidget.AnyWidget):
             self.quantity = next(iter(quantities))
         if self.selected is not None and not self._inside(self.selected):
             self.selected = None
-
-
-def _index(value: Any, length: int) -> bool:
-    """Whether the value is a whole number (True is not) below the length."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < length
 
 
 def _strings(name: str, given: Sequence[str]) -> list[str]:

@@ -178,7 +178,7 @@ def test_the_browser_chooses_and_a_message_that_does_not_fit_changes_nothing(mon
 def test_the_browser_cannot_change_the_data(name):
     shown = grid()
     before = getattr(shown, name)
-    with pytest.raises(TraitError, match=f"may not change the grid's data: \\['{name}'\\]"):
+    with pytest.raises(TraitError, match=f"may not change the widget's data: \\['{name}'\\]"):
         shown.set_state({name: "x"})
     assert getattr(shown, name) == before
 
