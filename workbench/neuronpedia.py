@@ -138,7 +138,12 @@ def _kind(node: Mapping[str, Any]) -> str:
 
 
 def _layer(layer: str | int) -> int:
-    return -1 if str(layer) == "E" else int(layer)
+    if str(layer) == "E":
+        return -1
+    try:
+        return int(layer)
+    except ValueError:
+        raise ValueError(f"The layer of a node is 'E' or a number; got {layer!r}.") from None
 
 
 def _number(value: int | None) -> int:

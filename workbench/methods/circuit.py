@@ -78,11 +78,10 @@ class Circuit(Result):
         return self._with(self.parts.edges & ~self.kept, f"complement of {self.method}")
 
     def random(self, seed: int = 0) -> Circuit:
-        """A circuit of equally many edges drawn at random, connected like this one where it is.
+        """A circuit of about as many edges, never more, chosen at random.
 
-        Edges are drawn one by one and what does not lie on a path from the embedding to the logits
-        is thrown away, until as many as here are connected; where that does not succeed, they
-        are drawn from all edges.
+        Chosen as `find_circuit` chooses, by random scores in place of the method's, so that it is
+        connected too; where so few edges cannot connect, they are drawn from all edges.
         """
         return self._with(random_edges(self.parts, self.n_edges, seed), f"random, seed {seed}")
 

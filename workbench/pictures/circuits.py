@@ -113,6 +113,7 @@ def circuit_evaluation(result: CircuitEvaluation, *, ax: Axes | None = None) -> 
     for mark, text in (("o", "the circuit"), ("v", "its complement"), ("x", "random circuits")):
         ax.plot([], [], mark, color="0.4", label=text)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("edges kept (% of the model's)")
     ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
     ax.set_title(f"{result.model}, {result.task}: {result.n_edges} edges by {result.circuit}")
