@@ -40,6 +40,8 @@ class LiveCircuit(Explorer):
     ) -> None:
         self.model, self._seed, self._n, self._n_edges = model, seed, n, n_edges
         self._own = chosen
+        #: Names of the tasks that code can load; asked once, since it reads their files.
+        self.shipped = tuple(tasks().index)
         self.bench = self._bench(chosen)
         self.graph = CircuitGraph(
             **self.bench.graph_data(),
@@ -70,7 +72,7 @@ class LiveCircuit(Explorer):
         self.graph.observe(self._cut, names=["cut_nodes", "cut_edges"])
 
     def _make_controls(self, chosen: Task) -> None:
-        names = list(dict.fromkeys([chosen.name, *tasks().index]))
+        names = list(dict.fromkeys([chosen.name, *self.shipped]))
         style = {"description_width": "initial"}
         self._task: Any = ipywidgets.Dropdown(
             options=names,

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..tasks import tasks
-
 if TYPE_CHECKING:
     from .circuit import LiveCircuit
 
@@ -20,7 +18,7 @@ def reproducing_code(explorer: LiveCircuit, preset: int, seed: int, n_edges: int
     bench, spec = explorer.bench, explorer.model.spec
     backend = "" if spec.backend == "nnsight" else f', backend="{spec.backend}"'
     lines = ["import workbench as wb", "", f'model = wb.load("{spec.name}"{backend})']
-    if bench.task.name in tasks().index:
+    if bench.task.name in explorer.shipped:
         lines.append(f'task = wb.task("{bench.task.name}", n={len(bench.examples.batch)})')
     else:
         lines.append("# task: the one that this explorer was given")

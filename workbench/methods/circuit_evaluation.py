@@ -83,10 +83,13 @@ class CircuitEvaluation(Result):
             raise ValueError(f"A score is faithfulness or completeness; got {name!r}.")
         at = self._ablation(ablation)
         values = (self.inside if name == "faithfulness" else self.outside)[at]
+        value = float(self._score(values, at))
+        if np.isnan(value):
+            return value, value, value
         low, high = bootstrap(
             lambda chosen: self._score(values, at, chosen), len(values), level, self.seed or 0
         )
-        return float(self._score(values, at)), low, high
+        return value, low, high
 
     def random_scores(self, ablation: str) -> np.ndarray:
         """(random,) the faithfulness of each random circuit."""
