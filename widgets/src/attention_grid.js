@@ -4,11 +4,10 @@
  *
  * @typedef {import("./attention_grid/state.js").Choice} Choice
  * @typedef {import("./attention_grid/matrix.js").Pair} Pair
- * @typedef {{get: (name: string) => any, set: (name: string, value: any) => void,
- *   on: (event: string, listener: () => void) => void,
- *   off: (event: string, listener: () => void) => void, save_changes: () => void}} Model
+ * @typedef {import("./lib/lifecycle.js").Model} Model
  */
-import { OWN_KEYS, frameScheduler, h, watchTheme } from "./lib/dom.js";
+import { OWN_KEYS, frameScheduler, h } from "./lib/dom.js";
+import { redrawOnChange } from "./lib/lifecycle.js";
 import { legend } from "./attention_grid/legend.js";
 import { matrix } from "./attention_grid/matrix.js";
 import { TRAITS, readState } from "./attention_grid/state.js";
@@ -49,7 +48,7 @@ function render({ model, el }) {
   const body = h("div", { class: "attention-grid__body" }, heads.element, column);
   const readout = h("p", { class: "attention-grid__readout", "aria-live": "polite" });
   const line = strip();
-  const root = h("div", { class: "attention-grid" }, title, tools, body, readout, line.element);
+  const root = h("div", { class: "workbench-widget attention-grid" }, title, tools, body, readout, line.element);
   el.append(root);
 
   let state = current();
@@ -174,20 +173,9 @@ function render({ model, el }) {
     frame.request();
   }
 
-  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
+  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
   draw();
-
-  return () => {
-    stopped.abort();
-    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+  return close;
 }
 
 export default { render };

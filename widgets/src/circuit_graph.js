@@ -5,11 +5,10 @@
  * @typedef {import("./circuit_graph/picture.js").Item} Item
  * @typedef {import("./circuit_graph/picture.js").Scene} Scene
  * @typedef {import("./circuit_graph/state.js").State} State
- * @typedef {{get: (name: string) => any, set: (name: string, value: any) => void,
- *   on: (event: string, listener: () => void) => void,
- *   off: (event: string, listener: () => void) => void, save_changes: () => void}} Model
+ * @typedef {import("./lib/lifecycle.js").Model} Model
  */
-import { OWN_KEYS, frameScheduler, h, watchTheme } from "./lib/dom.js";
+import { OWN_KEYS, frameScheduler, h } from "./lib/dom.js";
+import { redrawOnChange } from "./lib/lifecycle.js";
 import { tooltip } from "./lib/tooltip.js";
 import { boxOf, layOut, moveNode, nodeAt } from "./circuit_graph/layout.js";
 import { nearestRoute, routeEdges } from "./circuit_graph/routes.js";
@@ -45,7 +44,7 @@ function render({ model, el }) {
   const stage = h("div", { class: "circuit-graph__stage" }, scroller, status);
   const readout = h("p", { class: "circuit-graph__readout", "aria-live": "polite" });
   const tip = tooltip("circuit-graph");
-  const root = h("div", { class: "circuit-graph" }, title, bar.element, stage, readout, tip.element);
+  const root = h("div", { class: "workbench-widget circuit-graph" }, title, bar.element, stage, readout, tip.element);
   el.append(root);
 
   const frame = frameScheduler(draw);
@@ -74,7 +73,7 @@ function render({ model, el }) {
   /** @returns {import("./circuit_graph/picture.js").Theme} */
   function theme() {
     const style = getComputedStyle(root);
-    probe.fillStyle = style.getPropertyValue("--circuit-graph-background").trim();
+    probe.fillStyle = style.getPropertyValue("--workbench-background").trim();
     probe.fillRect(0, 0, 1, 1);
     const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
     return { background: `rgb(${r}, ${g}, ${b})`, font: style.fontFamily };
@@ -321,20 +320,9 @@ function render({ model, el }) {
     if (event.target !== scroller) untell();
   }, { ...listening, capture: true, passive: true });
 
-  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
+  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
   draw();
-
-  return () => {
-    stopped.abort();
-    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+  return close;
 }
 
 export default { render };

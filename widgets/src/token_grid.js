@@ -6,12 +6,11 @@
  * @typedef {import("./lib/grid_geometry.js").Layout} Layout
  * @typedef {import("./token_grid/state.js").State} State
  * @typedef {import("./token_grid/painter.js").Theme} Theme
- * @typedef {{get: (name: string) => any, set: (name: string, value: any) => void,
- *   on: (event: string, listener: () => void) => void,
- *   off: (event: string, listener: () => void) => void, save_changes: () => void}} Model
+ * @typedef {import("./lib/lifecycle.js").Model} Model
  */
-import { OWN_KEYS, frameScheduler, h, watchTheme } from "./lib/dom.js";
+import { OWN_KEYS, frameScheduler, h } from "./lib/dom.js";
 import { cellOrigin, contentSize, fitCellWidth, hit, moveCell, scrollTo } from "./lib/grid_geometry.js";
+import { redrawOnChange } from "./lib/lifecycle.js";
 import { tooltip } from "./lib/tooltip.js";
 import { details } from "./token_grid/details.js";
 import { Painter } from "./token_grid/painter.js";
@@ -47,7 +46,7 @@ function render({ model, el }) {
   const bar = toolbar(choose);
   const below = details((pin) => choose({ pinned: togglePin(state.pinned, pin) }));
   const tip = tooltip("token-grid");
-  const root = h("div", { class: "token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
+  const root = h("div", { class: "workbench-widget token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
   el.append(root);
 
   const painter = new Painter(/** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")));
@@ -75,10 +74,11 @@ function render({ model, el }) {
   /** @returns {Theme} */
   function theme() {
     const style = getComputedStyle(root);
-    const color = (/** @type {string} */ name) => style.getPropertyValue(`--token-grid-${name}`).trim();
+    const color = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
     return {
-      background: color("background"), header: color("header"), ink: color("ink"), faint: color("faint"),
-      line: color("line"), focus: color("focus"), empty: color("empty"), font: style.fontFamily,
+      background: color("workbench-background"), header: color("workbench-header"), ink: color("workbench-ink"),
+      faint: color("workbench-faint"), line: color("workbench-line"), focus: color("workbench-focus"),
+      empty: color("token-grid-empty"), font: style.fontFamily,
     };
   }
 
@@ -262,20 +262,9 @@ function render({ model, el }) {
     if (event.target !== scroller) untell();
   }, { ...listening, capture: true, passive: true });
 
-  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
+  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
   draw();
-
-  return () => {
-    stopped.abort();
-    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+  return close;
 }
 
 export default { render };

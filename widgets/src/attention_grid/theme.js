@@ -16,7 +16,7 @@ export const DESTINATION = "#d8602a";
  */
 export function themeOf(root) {
   const style = getComputedStyle(root);
-  const color = (/** @type {string} */ name) => style.getPropertyValue(`--attention-grid-${name}`).trim();
+  const color = (/** @type {string} */ name) => style.getPropertyValue(`--workbench-${name}`).trim();
   return {
     background: mixable(style.backgroundColor, style.color), header: color("header"), ink: color("ink"),
     faint: color("faint"), line: color("line"), focus: color("focus"), font: style.fontFamily,

@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/theme.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js
- * sources-sha256: 39174b39d5caf9882d644af144c327e55d9f180122b5cc799fb63a943796f4f8
- * body-sha256: 42d40ea3b4af6020b0f7eb71b815f2e5be7b424a3f8bc0c13e042137cf9db8f3
+ * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/theme.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js
+ * sources-sha256: 2b9d42d828dda76a0e720dd423ee3598cccaf1dfb6359a2ca8a3b7fda10ec525
+ * body-sha256: 5f2b2c5e977b33dd69b28363b1046ddefdf49f4b09b53b2ebe0617c314fb0f18
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -44,6 +44,22 @@ function watchTheme(changed) {
   return () => {
     observer.disconnect();
     media.removeEventListener("change", changed);
+  };
+}
+
+// src/lib/lifecycle.js
+function redrawOnChange({ model, traits, root, frame, stopped }) {
+  for (const name of traits) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  return () => {
+    stopped.abort();
+    for (const name of traits) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
   };
 }
 
@@ -1291,7 +1307,7 @@ var SOURCE = "#2f7fd0";
 var DESTINATION = "#d8602a";
 function themeOf(root) {
   const style = getComputedStyle(root);
-  const color2 = (name) => style.getPropertyValue(`--attention-grid-${name}`).trim();
+  const color2 = (name) => style.getPropertyValue(`--workbench-${name}`).trim();
   return {
     background: mixable(style.backgroundColor, style.color),
     header: color2("header"),
@@ -1881,7 +1897,7 @@ function render({ model, el }) {
   const body = h("div", { class: "attention-grid__body" }, heads.element, column);
   const readout = h("p", { class: "attention-grid__readout", "aria-live": "polite" });
   const line = strip();
-  const root = h("div", { class: "attention-grid" }, title, tools, body, readout, line.element);
+  const root = h("div", { class: "workbench-widget attention-grid" }, title, tools, body, readout, line.element);
   el.append(root);
   let state = current();
   let hover = null;
@@ -1985,19 +2001,9 @@ function render({ model, el }) {
     event.stopPropagation();
     frame.request();
   }
-  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
+  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
   draw();
-  return () => {
-    stopped.abort();
-    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+  return close;
 }
 var attention_grid_default = { render };
 export {

@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/circuit_graph.js src/circuit_graph/colors.js src/circuit_graph/layout.js src/circuit_graph/picture.js src/circuit_graph/routes.js src/circuit_graph/state.js src/circuit_graph/text.js src/circuit_graph/tip.js src/circuit_graph/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/numbers.js src/lib/stand_in.js src/lib/tooltip.js
- * sources-sha256: 7bccec8bc48920aac2a75e40b47a107ea7f282f8f135217db5d9a988be240ade
- * body-sha256: 980d1efee8238df99eae7a993485dacb9096912451a7a223befbf6a271e7a1a7
+ * sources: build.mjs package-lock.json src/circuit_graph.js src/circuit_graph/colors.js src/circuit_graph/layout.js src/circuit_graph/picture.js src/circuit_graph/routes.js src/circuit_graph/state.js src/circuit_graph/text.js src/circuit_graph/tip.js src/circuit_graph/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/stand_in.js src/lib/tooltip.js
+ * sources-sha256: 2cd6a684af509914cd24532850e0d6af75b0ca9fd46a08604484695cd5c38fc6
+ * body-sha256: ca6195dcbe26f52297eb05276de6a56f344e17a88f675eb1d2e33ebc869cdcf5
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -49,6 +49,22 @@ function watchTheme(changed) {
   return () => {
     observer.disconnect();
     media.removeEventListener("change", changed);
+  };
+}
+
+// src/lib/lifecycle.js
+function redrawOnChange({ model, traits, root, frame, stopped }) {
+  for (const name of traits) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  return () => {
+    stopped.abort();
+    for (const name of traits) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
   };
 }
 
@@ -1796,7 +1812,7 @@ function render({ model, el }) {
   const stage = h("div", { class: "circuit-graph__stage" }, scroller, status);
   const readout = h("p", { class: "circuit-graph__readout", "aria-live": "polite" });
   const tip = tooltip("circuit-graph");
-  const root = h("div", { class: "circuit-graph" }, title, bar.element, stage, readout, tip.element);
+  const root = h("div", { class: "workbench-widget circuit-graph" }, title, bar.element, stage, readout, tip.element);
   el.append(root);
   const frame = frameScheduler(draw);
   const probe = (
@@ -1816,7 +1832,7 @@ function render({ model, el }) {
   }
   function theme() {
     const style = getComputedStyle(root);
-    probe.fillStyle = style.getPropertyValue("--circuit-graph-background").trim();
+    probe.fillStyle = style.getPropertyValue("--workbench-background").trim();
     probe.fillRect(0, 0, 1, 1);
     const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
     return { background: `rgb(${r}, ${g}, ${b})`, font: style.fontFamily };
@@ -2014,19 +2030,9 @@ function render({ model, el }) {
   addEventListener("scroll", (event) => {
     if (event.target !== scroller) untell();
   }, { ...listening, capture: true, passive: true });
-  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
+  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
   draw();
-  return () => {
-    stopped.abort();
-    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+  return close;
 }
 var circuit_graph_default = { render };
 export {

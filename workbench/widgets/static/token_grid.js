@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: c5a276b8cd3c82f87204020f70c6b0703fc689798a242a58b40d4316ed939620
- * body-sha256: 1898850bd2ee06471734a9498b170b86975395f4f8fabfc198ca55934f9a9600
+ * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
+ * sources-sha256: ddabb948d4a1561a6f9b4542d92241ed4072e0e5e8deb706e824e4d63c9aa078
+ * body-sha256: 4acbbd6c2d113b4208dbd863d4b5f1725e4086ff10117d61ef4d3163aeeeebbe
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -117,6 +117,22 @@ function moveCell(key, { row, pos }, layout, page) {
   return {
     row: Math.min(layout.rows - 1, Math.max(0, next.row)),
     pos: Math.min(layout.columns - 1, Math.max(0, next.pos))
+  };
+}
+
+// src/lib/lifecycle.js
+function redrawOnChange({ model, traits, root, frame, stopped }) {
+  for (const name of traits) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  return () => {
+    stopped.abort();
+    for (const name of traits) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
   };
 }
 
@@ -2892,7 +2908,7 @@ function render({ model, el }) {
   const bar = toolbar(choose);
   const below = details((pin) => choose({ pinned: togglePin(state.pinned, pin) }));
   const tip = tooltip("token-grid");
-  const root = h("div", { class: "token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
+  const root = h("div", { class: "workbench-widget token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
   el.append(root);
   const painter = new Painter(
     /** @type {CanvasRenderingContext2D} */
@@ -2913,15 +2929,15 @@ function render({ model, el }) {
   }
   function theme() {
     const style = getComputedStyle(root);
-    const color2 = (name) => style.getPropertyValue(`--token-grid-${name}`).trim();
+    const color2 = (name) => style.getPropertyValue(`--${name}`).trim();
     return {
-      background: color2("background"),
-      header: color2("header"),
-      ink: color2("ink"),
-      faint: color2("faint"),
-      line: color2("line"),
-      focus: color2("focus"),
-      empty: color2("empty"),
+      background: color2("workbench-background"),
+      header: color2("workbench-header"),
+      ink: color2("workbench-ink"),
+      faint: color2("workbench-faint"),
+      line: color2("workbench-line"),
+      focus: color2("workbench-focus"),
+      empty: color2("token-grid-empty"),
       font: style.fontFamily
     };
   }
@@ -3080,19 +3096,9 @@ function render({ model, el }) {
   addEventListener("scroll", (event) => {
     if (event.target !== scroller) untell();
   }, { ...listening, capture: true, passive: true });
-  for (const name of TRAITS) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
+  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
   draw();
-  return () => {
-    stopped.abort();
-    for (const name of TRAITS) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+  return close;
 }
 var token_grid_default = { render };
 export {
