@@ -54,10 +54,10 @@ def words_model(backend: str = "nnsight", dtype: str = "float32") -> Any:
 
 
 @cache
-def zoo_model(name: str, backend: str = "nnsight") -> Any:
+def zoo_model(name: str, backend: str = "nnsight", dtype: str = "float32") -> Any:
     """An architecture of the parity tests' zoo; its tokens are w2 to w59."""
     folder = Path(_folder.name)
     path = folder / name
     if not path.exists():
         zoo.save(name, folder)
-    return load(path, backend=backend, device="cpu")
+    return load(path, backend=backend, device="cpu", dtype=dtype)

@@ -14,6 +14,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,20 @@ TIME = re.compile(
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+#: Those that teach a method: all but the tour at the start.
+METHODS = NOTEBOOKS[1:]
+every_method = pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
+#: For each exercise an answer of the right form that is wrong.
+WRONG = {
+    ("01_logit_lens", "exercise-1"): "stage = 'embed'",
+    ("01_logit_lens", "exercise-2"): "head = (1, 1)",
+    ("02_activation_patching", "exercise-1"): "number_head, day_head = 'L0H2', 'L0H3'",
+    ("02_activation_patching", "exercise-2"): "receiver = 'logits'",
+    ("03_attribution_and_circuits", "exercise-1"): "n_edges = 10",
+    ("03_attribution_and_circuits", "exercise-2"): "shared_edges = {'embed → L0H0.q'}",
+    ("04_ablating_a_circuit", "exercise-1"): "head = 'L0H2'",
+    ("04_ablating_a_circuit", "exercise-2"): "together = 'less'",
+}
 
 
 def cells(path: Path, kind: str = "code") -> list[Any]:
@@ -88,7 +103,13 @@ def unstable(text: str) -> list[str]:
 def test_the_notebooks_are_numbered_from_the_start_and_the_readme_lists_them_in_order() -> None:
     names = [path.name for path in NOTEBOOKS]
     assert [name[:2] for name in names] == [f"{i:02d}" for i in range(len(names))]
-    assert names[:2] == ["00_start_here.ipynb", "01_logit_lens.ipynb"]
+    assert names[:5] == [
+        "00_start_here.ipynb",
+        "01_logit_lens.ipynb",
+        "02_activation_patching.ipynb",
+        "03_attribution_and_circuits.ipynb",
+        "04_ablating_a_circuit.ipynb",
+    ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"\]\(notebooks/([\w.-]+\.ipynb)\)", readme)
     assert list(dict.fromkeys(listed)) == names
@@ -160,8 +181,9 @@ def test_every_widget_is_stored_with_its_state_and_a_picture_beside_it(path: Pat
         assert any("image/png" in kinds(cell) for cell in beside), f"code cell {number}"
 
 
-def test_cells_that_need_a_gpu_say_so_where_there_is_none() -> None:
-    gpu = tagged(ROOT / "notebooks" / "01_logit_lens.ipynb", "gpu")
+@every_method
+def test_cells_that_need_a_gpu_say_so_where_there_is_none(path: Path) -> None:
+    gpu = tagged(path, "gpu")
     assert len(gpu) >= 3
     assert all("nbval-skip" in cell.metadata.tags for cell in gpu)
     shown = "".join(text for cell in gpu for text in texts(cell))
@@ -182,38 +204,34 @@ def printed(source: str, names: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-@pytest.fixture(scope="module")
-def ready() -> dict[str, Any]:
-    """The names that the cells tagged "setup" of the logit lens notebook define."""
+@cache
+def ready(path: Path) -> dict[str, Any]:
+    """The names that the cells tagged "setup" of a notebook define."""
     names: dict[str, Any] = {}
-    for cell in tagged(ROOT / "notebooks" / "01_logit_lens.ipynb", "setup"):
+    for cell in tagged(path, "setup"):
         printed(cell.source, names)
     return names
 
 
-@pytest.mark.parametrize(
-    "exercise, wrong",
-    [("exercise-1", "stage = 'embed'"), ("exercise-2", "head = (1, 1)")],
-)
-def test_an_exercise_says_not_yet_until_its_solution_is_given(
-    ready: dict[str, Any], exercise: str, wrong: str
-) -> None:
-    path = ROOT / "notebooks" / "01_logit_lens.ipynb"
+@pytest.mark.parametrize("name, exercise", WRONG)
+def test_an_exercise_says_not_yet_until_its_solution_is_given(name: str, exercise: str) -> None:
+    path = ROOT / "notebooks" / f"{name}.ipynb"
     (start,), (check,) = tagged(path, "exercise", exercise), tagged(path, "check", exercise)
-    names, number = dict(ready), exercise[-1]
-    for attempt in (start.source, wrong):
+    names, number = dict(ready(path)), exercise[-1]
+    for attempt in (start.source, WRONG[name, exercise]):
         exec(attempt, names)
         assert printed(check.source, names) == f"Exercise {number}: not yet.\n"
     exec(solution(path, exercise), names)
     assert printed(check.source, names) == f"Exercise {number}: right.\n"
 
 
-def test_the_notebooks_have_two_exercises() -> None:
+def test_every_notebook_of_a_method_has_two_exercises_that_are_tested() -> None:
     found = {
-        tag
+        (path.stem, tag)
         for path in NOTEBOOKS
         for cell in tagged(path, "exercise")
         for tag in cell.metadata.tags
         if tag != "exercise"
     }
-    assert found == {"exercise-1", "exercise-2"}
+    assert found == WRONG.keys()
+    assert found == {(path.stem, f"exercise-{n}") for path in METHODS for n in (1, 2)}

@@ -115,16 +115,19 @@ def ablate(
 
     targets: nodes ("L3H1.z", "L2.mlp_out", "embed"), edges ("L2H3.z → L3H1.q") and neurons
     ("L2.mlp_post/77"), together; `Cut`s carry their own kind; a `Circuit` is cut out.
-    kind: what a cut component carries at every position: "zero", "mean" (over the task), or
-    "mean-position", "resample" (from another prompt of the task), "counterfactual" (from the paired
-    corrupt prompt), "noise" (its own value plus Gaussian noise; of the embedding's scale, for a
-    neuron of its own), or "optimal" (the constant that changes the answer least). n: how many
-    pairs. seed: of resample and noise.
+    kind: what a cut component carries at every position: "zero", "mean" (over the task),
+    "mean-position" (over the prompts of that length; "mean" where it is the only one), "resample"
+    (from another prompt of the task), "counterfactual" (from the paired corrupt prompt), "noise"
+    (its own value plus Gaussian noise; of the embedding's scale, for a neuron of its own), or
+    "optimal" (the constant that changes the answer least). n: how many pairs. seed: of resample and
+    noise.
 
-    Raises `ValueError` for an unknown kind or target, for none, and for a circuit of another model.
+    Raises `ValueError` for an unknown kind or target, for none, for a circuit of another model, and
+    where clean and corrupt do not differ.
     """
     cuts = read_cuts(model, targets, kind)
     examples = Examples.of(model, task, n=n)
+    _ = examples.gap
     plan = _Plan(model, cuts, examples, seed)
     ablated = np.empty(len(examples.batch))
     tops = {"clean": [""] * len(ablated), "ablated": [""] * len(ablated)}
@@ -157,7 +160,7 @@ def read_cuts(model: Model, targets: Targets, kind: str) -> tuple[Cut, ...]:
     """The cuts that a call names. Raises as `ablate`."""
     check_kind(kind)
     if isinstance(targets, Circuit):
-        check_model(targets.parts, model, "A circuit")
+        check_model(targets, model)
         targets = targets.edges
     each = [targets] if isinstance(targets, (str, Site, Cut)) else list(targets)
     cuts = tuple(t if isinstance(t, Cut) else Cut(str(t), kind) for t in each)
@@ -287,7 +290,7 @@ class _Neurons:
         if kind == "mean":
             return everywhere.mean().expand_as(now)
         if kind == "mean-position":
-            return now.mean(0, keepdim=True).expand_as(now)
+            return (now.mean(0, keepdim=True) if len(now) > 1 else everywhere.mean()).expand_as(now)
         if kind == "counterfactual":
             return other
         if kind == "resample":

@@ -132,7 +132,8 @@ def attribute(
 ) -> Attribution:
     """How much each edge, node or neuron matters for a task, as an `Attribution`.
 
-    Positive: putting the clean value in place of the corrupt one gives more of the metric.
+    Positive: putting the clean value in place of the corrupt one moves the metric towards that of
+    the clean run, which is more of it wherever the model does the task.
 
     method: "attribution" (node attribution patching: the difference times the gradient of the
     corrupt run; Nanda 2023), "eap" (the same for edges; Syed et al. 2023, arXiv:2310.10348),

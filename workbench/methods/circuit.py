@@ -161,7 +161,7 @@ def find_circuit(
         if attribution is None:
             attribution = attribute(model, task, method=method, over="edges", steps=steps, n=n)
         parts, scores = attribution.parts, attribution.edge_matrix()
-        check_model(parts, model, "An attribution")
+        check_model(attribution, model)
         method, name = attribution.method, attribution.task
         made = provenance(model) | {"tokens": attribution.tokens}
         kept = (
@@ -236,14 +236,18 @@ def circuit_of(
     )
 
 
-def check_model(parts: Components, model: Model, what: str) -> None:
-    """Raises `ValueError` where the components are not the model's."""
+def check_model(of: Attribution | Circuit, model: Model) -> None:
+    """Raises `ValueError` where an attribution or a circuit was made on another model."""
     own = Components.of(model.spec)
-    if parts != own:
+    if (of.model, of.parts) != (model.spec.name, own):
+        what = type(of).__name__
+        parts = of.parts
         raise ValueError(
-            f"{what} belongs to the model it was made on, with {parts.n_layers} layers of "
-            f"{parts.n_heads} heads ({parts.n_kv_heads} key/value); {model.spec.name} has "
-            f"{own.n_layers} of {own.n_heads} ({own.n_kv_heads}). Make it again on this model."
+            f"{'An' if what[0] in 'AEIOU' else 'A'} {what} belongs to the model it was made on, "
+            f"{of.model} with {parts.n_layers} layers of {parts.n_heads} heads "
+            f"({parts.n_kv_heads} key/value); this is {model.spec.name} with {own.n_layers} of "
+            f"{own.n_heads} ({own.n_kv_heads}). Make it again on this model, or name the edges: "
+            "wb.circuit_of(model, circuit.edges)."
         )
 
 

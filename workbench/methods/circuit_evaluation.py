@@ -184,7 +184,7 @@ def evaluate_circuit(
     Raises `ValueError` for a circuit of another model, an unknown ablation, or a fraction outside
     (0, 1].
     """
-    check_model(circuit.parts, model, "A circuit")
+    check_model(circuit, model)
     kinds = tuple([ablations] if isinstance(ablations, str) else ablations)
     for kind in kinds:
         check_kind(kind)
@@ -245,5 +245,7 @@ def _sized(circuit: Circuit, fraction: float) -> np.ndarray:
 
 
 def _area(fractions: np.ndarray, values: np.ndarray) -> float:
+    if len(fractions) < 2:
+        return float("nan")
     order = np.argsort(fractions)
     return float(np.trapezoid(values[order], fractions[order]))

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..edits import Edit, Set
+from ..edits import Edit
 from ..model import Model, Resume, Run
 from ..site import Site
 from .components import Components
 from .edge_cuts import ReaderInput, ShiftReaders, contribution_sites, contributions, resid_site
 from .examples import TOKENS_PER_PASS, Group, check_finite
+from .node_cuts import node_edits
 
 if TYPE_CHECKING:
     import torch
@@ -94,40 +95,30 @@ class _Sweep:
 def exact_nodes(model: Model, parts: Components, group: Group) -> np.ndarray:
     """(example, writer) float64: metric with one writer clean minus that of the corrupt run."""
     entries = [Site("resid_pre", layer) for layer in range(parts.n_layers)]
+    clean = model.run(group.batch.clean, read=contribution_sites(parts), logits_at=())
     read = sorted({*contribution_sites(parts), *entries})
-    clean = model.run(group.batch.clean, read=read, logits_at="last")
     corrupt = model.run(group.batch.corrupt, read=read, logits_at="last")
-    assert clean.logits is not None and corrupt.logits is not None
+    assert corrupt.logits is not None
+    reference = contributions(model, parts, clean)
+    moves = reference != contributions(model, parts, corrupt)
+    moved = np.flatnonzero(moves.any(-1).any(1).any(0).cpu().numpy())
     before = check_finite(group.metric(corrupt.logits), "corrupt")
     out = np.zeros((len(group), len(parts.writers)))
-    out[:, 0] = check_finite(group.metric(clean.logits), "clean") - before
-    for layer in range(parts.n_layers):
-        first = 1 + layer * (parts.n_heads + 1)
-        for stream, start, n in (
-            ("z", first, parts.n_heads),
-            ("mlp_out", first + parts.n_heads, 1),
-        ):
-            site = Site(stream, layer)
-            if not bool((clean[site] != corrupt[site]).any()):
-                continue
-            for part in _parts(np.arange(n), len(group) * group.n_positions):
-                rows = list(range(len(group))) * len(part)
-                value = corrupt[site][rows]
-                for i, head in enumerate(part.tolist()):
-                    own = slice(i * len(group), (i + 1) * len(group))
-                    if stream == "z":
-                        value[own, :, head] = clean[site][:, :, head]
-                    else:
-                        value[own] = clean[site]
-                run = model.run(
-                    group.batch.corrupt,
-                    edits=Set(site, value),
-                    logits_at="last",
-                    resume=Resume(layer, corrupt[Site("resid_pre", layer)][rows], rows=rows),
-                )
-                assert run.logits is not None
-                values = check_finite(group.metric(run.logits, rows), "patched")
-                out[:, start + part] = (values.reshape(len(part), -1) - before).T
+    layers = np.array([max(0, parts.writer_layer(w)) for w in moved.tolist()])
+    for layer in np.unique(layers).tolist():
+        for part in _parts(moved[layers == layer], len(group) * group.n_positions):
+            rows = list(range(len(group))) * len(part)
+            cut = np.zeros((len(rows), len(parts.writers)), bool)
+            cut[range(len(rows)), part.repeat(len(group))] = True
+            run = model.run(
+                group.batch.corrupt,
+                edits=node_edits(model, parts, cut, reference[rows]),
+                logits_at="last",
+                resume=Resume(layer, corrupt[Site("resid_pre", layer)][rows], rows=rows),
+            )
+            assert run.logits is not None
+            values = check_finite(group.metric(run.logits, rows), "patched")
+            out[:, part] = (values.reshape(len(part), -1) - before).T
     return out
 
 

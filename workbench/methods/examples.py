@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics import TASK_METRICS
-from ..model import Model, Run
+from ..model import Model
 from ..tasks import Task, TaskBatch
 
 if TYPE_CHECKING:
@@ -148,12 +148,6 @@ def check_finite(values: torch.Tensor, what: str) -> np.ndarray:
             f"{row}. Look at the model's logits there, or choose another metric."
         )
     return out
-
-
-def read_pairs(model: Model, group: Group, **options: object) -> tuple[Run, Run]:
-    """The clean and the corrupt run of a group, each with the same options of `Model.run`."""
-    clean = model.run(group.batch.clean, **options)  # type: ignore[arg-type]
-    return clean, model.run(group.batch.corrupt, **options)  # type: ignore[arg-type]
 
 
 def _groups(batch: TaskBatch) -> Iterator[Group]:

@@ -10,7 +10,7 @@ from .. import metrics
 from ..model import Model
 from ..site import Site
 from .components import Components
-from .examples import Examples
+from .examples import Examples, tokens_per_pass
 from .node_cuts import node_edits
 
 if TYPE_CHECKING:
@@ -46,21 +46,29 @@ def optimal_constants(
             for group, plain in zip(groups, whole, strict=True):
                 assert plain is not None
                 n = len(group)
-                rows = list(range(n)) * n_writers
-                cut = np.repeat(np.eye(n_writers, dtype=bool), n, 0)
-                reference = constants.expand(n * n_writers, group.n_positions, -1, -1)
-                run = model.run(
-                    group.batch.clean.take(rows),
-                    read=sites,
-                    edits=node_edits(model, parts, cut, reference),
-                    grad_of=lambda logits, plain=plain, rows=rows: metrics.kl(logits, plain[rows]),
-                    logits_at="last",
-                )
-                assert run.value is not None
-                loss += run.value.reshape(n_writers, n).sum(1).to(loss)
-                for writer in range(n_writers):
-                    own = run.grad(_added_at(parts, writer))[writer * n : (writer + 1) * n]
-                    grad[writer] += own.sum((0, 1))
+                most = tokens_per_pass(n_writers, model.spec.d_model) // (n * group.n_positions)
+                for writers in np.array_split(np.arange(n_writers), -(-n_writers // max(1, most))):
+                    rows = list(range(n)) * len(writers)
+                    cut = np.repeat(np.eye(n_writers, dtype=bool)[writers], n, 0)
+                    run = model.run(
+                        group.batch.clean.take(rows),
+                        read=sites,
+                        edits=node_edits(
+                            model,
+                            parts,
+                            cut,
+                            constants.expand(len(rows), group.n_positions, -1, -1),
+                        ),
+                        grad_of=lambda logits, plain=plain, rows=rows: metrics.kl(
+                            logits, plain[rows]
+                        ),
+                        logits_at="last",
+                    )
+                    assert run.value is not None
+                    loss[writers] += run.value.reshape(len(writers), n).sum(1).to(loss)
+                    for i, writer in enumerate(writers.tolist()):
+                        own = run.grad(_added_at(parts, writer))[i * n : (i + 1) * n]
+                        grad[writer] += own.sum((0, 1))
             better = loss < least
             best[better], least = constants[better], torch.minimum(loss, least)
             constants.grad = grad

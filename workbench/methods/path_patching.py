@@ -15,7 +15,7 @@ from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch
 from .components import Components
-from .edge_cuts import contribution_sites, resid_site
+from .edge_cuts import head_outputs, resid_site
 from .examples import Examples, Group, check_finite
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 THROUGH = ("residual", "mlps")
 DIRECTIONS = ("denoise", "noise")
+#: What is added to the residual stream, layer by layer.
+HELD = ("attn_out", "mlp_out")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +99,9 @@ def path_patch(
     "denoise" starts from the corrupt run, "noise" from the clean one. n: how many pairs.
 
     A first pass with the sender changed and the rest held gives what each receiver then reads; a
-    second pass of the base run is given these readings, and all that follows is computed.
+    second pass of the base run is given these readings, and all that follows is computed. Each
+    receiver keeps its reading, also where another receiver's output would reach it; the logits,
+    which can receive too, see both.
 
     Raises `ValueError` for an unknown component, a receiver that is computed before the sender, an
     unknown `through` or direction, and where clean and corrupt do not differ.
@@ -154,14 +158,15 @@ def _patched(
         for stream, layer in parts.reader_streams
         if any(_within(target, parts.readers_of(stream, layer)) for target in targets)
     ]
-    held = contribution_sites(parts)
+    sender = parts.writer_site(source).whole
+    held = sorted({sender, *(Site(s, layer) for s in HELD for layer in range(parts.n_layers))})
     wanted = [resid_site(parts, *each) if each[0] == "logits" else Site(*each) for each in streams]
     base = model.run(base_tokens, read=sorted({*held, *wanted}), logits_at=())
     other = model.run(other_tokens, read=held, logits_at=())
     first = model.run(
         base_tokens,
         read=wanted,
-        edits=_held(parts, base, other, source, through),
+        edits=_held(model, parts, base, other, source, through),
         logits_at=(),
     )
     edits: list[Edit] = []
@@ -187,19 +192,28 @@ def _within(number: int, of: slice) -> bool:
     return of.start <= number < of.stop
 
 
-def _held(parts: Components, base: Run, other: Run, source: int, through: str) -> list[Edit]:
-    """The sender at its other value and every other component at its base value."""
+def _held(
+    model: Model, parts: Components, base: Run, other: Run, source: int, through: str
+) -> list[Edit]:
+    """The sender at its other value and every other component at its base value.
+
+    What each layer's attention adds is held as a whole; a head that sends adds its change to it.
+    """
     sender = parts.writer_site(source)
     edits: list[Edit] = []
-    for site in contribution_sites(parts):
-        if site.stream == "mlp_out" and through == "mlps" and site != sender:
-            continue
-        if site.stream == "resid_pre" and site != sender:
-            continue
-        value = other[site] if site == sender else base[site]
-        if sender.stream == "z" and site == sender.whole:
-            assert sender.head is not None
-            value = base[site].clone()
-            value[:, :, sender.head] = other[site][:, :, sender.head]
-        edits.append(Set(site, value))
+    if source == 0:
+        edits.append(Set(sender, other[sender]))
+    for layer in range(parts.n_layers):
+        attention, mlp = Site("attn_out", layer), Site("mlp_out", layer)
+        value = base[attention]
+        if sender.stream == "z" and sender.layer == layer:
+            changed, plain = (
+                head_outputs(model, layer, run[sender.whole]) for run in (other, base)
+            )
+            value = value + (changed - plain)[:, :, sender.head]
+        edits.append(Set(attention, value))
+        if mlp == sender:
+            edits.append(Set(mlp, other[mlp]))
+        elif through == "residual":
+            edits.append(Set(mlp, base[mlp]))
     return edits

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KINDS = {
     "zero": "nothing",
     "mean": "its mean over the task's clean prompts and positions",
-    "mean-position": "its mean over clean prompts of the same length, position by position",
+    "mean-position": "its mean at each position over the clean prompts of that length",
     "resample": "what it adds in another prompt of the task of the same length",
     "counterfactual": "what it adds in the paired corrupt prompt",
     "noise": "its own value plus Gaussian noise of the embedding's scale",
@@ -85,7 +85,9 @@ class References:
             elif kind == "mean":
                 reference = self.mean().expand_as(now)
             elif kind == "mean-position":
-                reference = now.mean(0, keepdim=True).expand_as(now)
+                # The mean over one prompt would leave it as it is.
+                mean = now.mean(0, keepdim=True) if len(now) > 1 else self.mean()
+                reference = mean.expand_as(now)
             elif kind == "resample":
                 both = torch.cat([now, self.corrupt[i]])
                 reference = both[others(len(now), generator)]

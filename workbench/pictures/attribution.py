@@ -62,7 +62,7 @@ def attribution_check(result: AttributionCheck, *, named: int = 6, ax: Axes | No
     room = 0.06 * max(float(np.ptp(both)), 1e-6)
     ends = [float(both.min()) - room, float(both.max()) + room]
     ax.plot(ends, ends, color="0.7", linewidth=1, zorder=0)
-    ax.plot(exact, guess, "o", color=NEGATIVE, markersize=4, alpha=0.6)
+    ax.plot(exact, guess, "o", color="0.35", markersize=4, alpha=0.6)
     worst = np.argsort(-np.abs(guess - exact), kind="stable")[:named]
     taken: list[float] = []
     for item in sorted(worst.tolist(), key=lambda i: float(guess[i])):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Reader channels enter a head at these places below it, in units of its width.
-PORTS = {"q": -0.25, "k": 0.0, "v": 0.25, "": 0.0}
+PORTS = {"q": -0.12, "k": 0.0, "v": 0.12, "": 0.0}
 
 
 def circuit(result: Circuit, *, labels: bool = True, ax: Axes | None = None) -> Axes:

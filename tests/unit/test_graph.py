@@ -1,0 +1,176 @@
+"""Graphs: checked on the way in, and the same after a trip through each of their other forms."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.circuit_models import ioi, tinyworld
+from workbench.graph import KINDS, Graph
+from workbench.methods.circuit import circuit_of, find_circuit
+
+IDS = ("E_5_0", "L0H1", "L0.mlp", "0_7_1", "error_0_1", "logit_9")
+
+
+def graph(**changes: Any) -> Graph:
+    """A small graph with a node of every kind, and two edges between the same two nodes."""
+    given: dict[str, Any] = {
+        "model": "a model",
+        "prompt": "Καλημέρα → “world”",
+        "tokens": ("Καλημέρα", " →", " “world”"),
+        "ids": IDS,
+        "labels": ("the first token", "head", "mlp", "a feature", "what is not explained", "yes"),
+        "kinds": KINDS,
+        "channels": ("q", "k", "", "", "v"),
+        "layers": np.array([-1, 0, 0, 0, 0, 2]),
+        "positions": np.array([0, -1, -1, 1, 1, 2]),
+        "features": np.array([5, -1, -1, 7, -1, 9]),
+        "scores": np.array([0.5, np.nan, -2.0, 0.0, np.nan, 0.25]),
+        "sources": np.array([0, 0, 1, 3, 4]),
+        "targets": np.array([1, 1, 5, 5, 5]),
+        "weights": np.array([0.125, -0.3, 1e-7, 2.0, 0.1]),
+    }
+    return Graph(**(given | changes))
+
+
+def assert_equal(ours: Graph, other: Graph) -> None:
+    for each in fields(Graph):
+        here, there = getattr(ours, each.name), getattr(other, each.name)
+        if isinstance(here, np.ndarray):
+            np.testing.assert_array_equal(here, there)
+            assert here.dtype == there.dtype
+        else:
+            assert here == there
+
+
+def circuit_graphs() -> list[Graph]:
+    return [
+        find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1).graph()
+        for name in ("tinyworld", "tinyworld-llama")
+    ] + [circuit_of(tinyworld(), ["embed → logits"]).graph()]
+
+
+def test_what_is_written_in_neuronpedias_form_is_read_back_equal(tmp_path: Path) -> None:
+    for i, own in enumerate([graph(), *circuit_graphs()]):
+        path = tmp_path / f"{i}.json"
+        written = own.to_neuronpedia(path, slug="a-slug")
+        assert json.loads(path.read_text(encoding="utf-8")) == written
+        assert written["metadata"]["slug"] == "a-slug"
+        assert_equal(own, Graph.from_neuronpedia(path))
+        assert_equal(own, Graph.from_neuronpedia(written))
+        assert_equal(own, Graph.from_neuronpedia(str(path)))
+
+
+def test_what_is_written_is_valid_by_the_formats_schema(asset: Callable[..., Path]) -> None:
+    from jsonschema import validators
+
+    schema = json.loads(asset("formats", "neuronpedia-graph-schema.json").read_text())
+    check = validators.validator_for(schema)(schema)
+    for own in [graph(), *circuit_graphs()]:
+        written = own.to_neuronpedia()
+        assert list(check.iter_errors(json.loads(json.dumps(written, allow_nan=False)))) == []
+    broken = graph().to_neuronpedia()
+    del broken["nodes"][0]["node_id"]
+    assert list(check.iter_errors(broken))
+
+
+def test_nodes_have_the_layers_and_types_of_the_format() -> None:
+    nodes = {node["node_id"]: node for node in graph().to_neuronpedia()["nodes"]}
+    assert [nodes[i]["layer"] for i in IDS] == ["E", "0", "0", "0", "0", "2"]
+    assert nodes["E_5_0"]["feature_type"] == "embedding" and nodes["E_5_0"]["feature"] == 5
+    assert nodes["L0H1"]["ctx_idx"] == 0 and nodes["L0H1"]["position"] is None
+    assert nodes["error_0_1"]["score"] is None and nodes["L0.mlp"]["score"] == -2.0
+    assert nodes["logit_9"]["feature_type"] == "logit" and nodes["logit_9"]["ctx_idx"] == 2
+    links = graph().to_neuronpedia()["links"]
+    assert links[1] == {
+        "source": "E_5_0",
+        "target": "L0H1",
+        "weight": pytest.approx(-0.3),
+        "channel": "k",
+    }
+
+
+def test_a_file_of_another_tool_is_read() -> None:
+    data = graph().to_neuronpedia()
+    for node in data["nodes"]:
+        for key in ("kind", "position", "score"):
+            del node[key]
+        node["influence"] = 0.75
+    for link in data["links"]:
+        del link["channel"]
+    data["nodes"][3]["feature_type"] = "a transcoder that nobody has named"
+    read = Graph.from_neuronpedia(data)
+    assert read.kinds == KINDS
+    assert read.positions.tolist() == [0, 0, 0, 1, 1, 2]
+    assert set(read.channels) == {""} and (read.scores == 0.75).all()
+    np.testing.assert_array_equal(read.weights, graph().weights)
+
+
+def test_the_table_has_the_largest_weights_first() -> None:
+    frame = graph().to_frame()
+    assert list(frame.columns) == ["source", "target", "channel", "weight"]
+    assert frame["weight"].tolist() == pytest.approx([2.0, -0.3, 0.125, 0.1, 1e-7])
+    assert frame["source"].tolist() == ["0_7_1", "E_5_0", "E_5_0", "error_0_1", "L0H1"]
+    assert frame["channel"].tolist() == ["", "k", "q", "v", ""]
+
+
+def test_networkx_has_every_node_and_parallel_edges_by_channel() -> None:
+    own = graph()
+    other = own.to_networkx()
+    assert tuple(other.nodes) == IDS and other.number_of_edges() == 5
+    assert other.edges["E_5_0", "L0H1", "q"]["weight"] == pytest.approx(0.125)
+    assert other.edges["E_5_0", "L0H1", "k"]["weight"] == pytest.approx(-0.3)
+    node = other.nodes["0_7_1"]
+    assert (node["kind"], node["layer"], node["position"], node["score"]) == ("feature", 0, 1, 0.0)
+    assert math.isnan(other.nodes["L0H1"]["score"]) and other.graph["model"] == "a model"
+
+
+def test_the_text_of_a_graph_counts_its_parts() -> None:
+    assert repr(graph()) == "Graph(a model: 6 nodes, 5 edges)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"ids": ("a", "b", "c", "b", "d", "e")}, "have different ids; 'b' stands twice"),
+        ({"kinds": (*KINDS[:5], "neuron")}, "A node is one of embed, head.*got 'neuron'"),
+        ({"labels": ("one",)}, r"each of its 6 nodes and a channel.*got \[6, 1, 6\] and 5"),
+        ({"channels": ("q",)}, r"for each of its 5 edges; got \[6, 6, 6\] and 1"),
+        ({"targets": np.array([1, 1, 5, 5, 6])}, "Edges name nodes 0 to 5; got 6"),
+        ({"sources": np.array([0, 0, 1, 3, -1])}, "Edges name nodes 0 to 5; got -1"),
+        ({"weights": np.array([0, 0, 1, 3, np.nan])}, "finite numbers; got NaN or infinity"),
+        ({"weights": np.array([0.0])}, "arrays of one result agree about their axes"),
+    ],
+)
+def test_what_is_no_graph_is_refused(changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        graph(**changes)
+
+
+def test_files_that_are_no_graph_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "graph.json"
+    path.write_text("not json")
+    with pytest.raises(ValueError, match=r"graph\.json is not a JSON file"):
+        Graph.from_neuronpedia(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"has metadata .*graph\.json has not \(KeyError\('nodes'"):
+        Graph.from_neuronpedia(path)
+    data = graph().to_neuronpedia()
+    data["nodes"][4]["node_id"] = "0_7_1"
+    with pytest.raises(ValueError, match="'0_7_1' stands twice in the graph. Error nodes written"):
+        Graph.from_neuronpedia(data)
+    data = graph().to_neuronpedia()
+    data["links"][2]["target"] = "nowhere"
+    with pytest.raises(ValueError, match="in the graph a target is 'nowhere', which is none"):
+        Graph.from_neuronpedia(data)
+    data = graph().to_neuronpedia()
+    data["nodes"][1]["layer"] = "first"
+    with pytest.raises(ValueError, match="The layer of a node is 'E' or a number; got 'first'"):
+        Graph.from_neuronpedia(data)

@@ -1,0 +1,161 @@
+"""Pictures of attributions, circuits, ablations and paths hold the results' own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Annotation, Text
+
+from tests.unit.circuit_models import ioi, tinyworld
+from workbench.methods.ablation import ablate
+from workbench.methods.attribution import attribute
+from workbench.methods.attribution_check import check_attribution
+from workbench.methods.circuit import Circuit, find_circuit
+from workbench.methods.circuit_evaluation import evaluate_circuit
+from workbench.methods.path_patching import path_patch
+from workbench.pictures.attribution import NEGATIVE, POSITIVE
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@cache
+def circuit(name: str = "tinyworld") -> Circuit:
+    return find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1)
+
+
+def texts_apart(ax: Any) -> bool:
+    """Whether no text that is drawn lies on another, and all lie inside the figure."""
+    figure = ax.figure
+    figure.canvas.draw()
+    texts = [t for t in ax.texts if t.get_text()]
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    # The text alone: that of an annotation would take in its arrow.
+    boxes = [Text.get_window_extent(t) for t in texts if t.get_text()]
+    inside = all(
+        box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+        for box in boxes
+    )
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]]
+    return inside and not any(a.shrunk(0.9, 0.7).overlaps(b.shrunk(0.9, 0.7)) for a, b in pairs)
+
+
+def test_an_attribution_is_drawn_as_bars_of_its_largest_scores() -> None:
+    result = attribute(tinyworld(), ioi(), method="eap")
+    ax = result.plot(top=12)
+    order = result.ranking()[:12]
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], result.scores[order])
+    assert [t.get_text() for t in ax.get_yticklabels()] == [result.name(int(i)) for i in order]
+    for bar in ax.patches:
+        wanted = POSITIVE if bar.get_width() >= 0 else NEGATIVE
+        assert to_hex(bar.get_facecolor()) == wanted
+    assert ax.get_title() == "tinyworld, ioi: edges by eap"
+    # The largest stands on top.
+    bottom, top = ax.get_ylim()
+    assert bottom > top and texts_apart(ax)
+
+
+def test_scores_at_positions_say_where() -> None:
+    result = attribute(tinyworld(), ioi(), method="attribution", positions=True)
+    ax = result.plot(top=5)
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    order = result.ranking()[:5]
+    assert names == [f"{result.name(int(i))} @{result.positions[i]}" for i in order]
+
+
+def test_a_check_draws_every_item_the_diagonal_and_the_names_of_large_errors() -> None:
+    result = check_attribution(tinyworld(), ioi(), method="eap")
+    ax = result.plot(named=4)
+    diagonal, points = ax.lines
+    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    np.testing.assert_allclose(points.get_xdata(), result.exact)
+    np.testing.assert_allclose(points.get_ydata(), result.approximate)
+    frame = result.to_frame()
+    assert {t.get_text() for t in ax.texts} == set(frame["name"][:4])
+    assert f"479 edges, r = {result.pearson:.3f}" in ax.get_title()
+    assert texts_apart(ax)
+
+
+def test_a_path_is_drawn_with_each_examples_effect_and_the_interval() -> None:
+    result = path_patch(tinyworld(), ioi(), sender="L0.mlp_out", receivers=["L3H1.q", "logits"])
+    ax = result.plot()
+    dots, interval, mean, _ = ax.lines
+    each = (result.patched - result.corrupt) / (result.clean - result.corrupt).mean()
+    np.testing.assert_allclose(dots.get_xdata(), each, rtol=1e-5)
+    np.testing.assert_allclose(interval.get_xdata(), result.interval())
+    assert mean.get_xdata() == pytest.approx([result.effect])
+    assert result.effect == pytest.approx(each.mean(), rel=1e-5)
+    assert ax.get_title() == "L0.mlp_out → L3H1.q, logits through residual"
+    noise = path_patch(tinyworld(), ioi(), sender="L0.mlp_out", direction="noise")
+    lost = (noise.clean - noise.patched) / (noise.clean - noise.corrupt).mean()
+    np.testing.assert_allclose(noise.plot().lines[0].get_xdata(), lost, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
+def test_a_circuit_is_drawn_with_its_nodes_and_an_arrow_for_each_edge(name: str) -> None:
+    result = circuit(name)
+    graph = result.graph()
+    ax = result.plot()
+    names = [t.get_text() for t in ax.texts if not isinstance(t, Annotation)]
+    assert sorted(names) == sorted(graph.ids)
+    arrows = [t for t in ax.texts if isinstance(t, Annotation)]
+    assert len(arrows) == len(graph.weights)
+    colors = [to_hex(a.arrow_patch.get_edgecolor()) for a in arrows if a.arrow_patch]
+    assert colors.count(NEGATIVE) == int((graph.weights < 0).sum())
+    assert colors.count(POSITIVE) == int((graph.weights >= 0).sum())
+    assert f"{result.n_edges} of {result.parts.n_edges} edges, eap-ig" in ax.get_title()
+    assert [t.get_text() for t in ax.get_yticklabels()] == [f"layer {i}" for i in range(4)]
+    assert texts_apart(ax)
+    assert not any(t.get_text() for t in result.plot(labels=False).texts)
+
+
+def test_an_evaluation_is_drawn_with_a_curve_for_each_ablation_and_the_random_circuits() -> None:
+    kinds = ("counterfactual", "zero")
+    result = evaluate_circuit(tinyworld(), ioi(), circuit(), ablations=kinds, n_random=4)
+    ax = result.plot()
+    curves = {line.get_label(): line for line in ax.lines if line.get_label() in kinds}
+    there = result.n_edges_at > 0
+    assert set(curves) == set(kinds)
+    for kind, line in curves.items():
+        np.testing.assert_allclose(line.get_ydata(), result.curve(kind)[there])
+        np.testing.assert_allclose(line.get_xdata(), 100 * result.n_edges_at[there] / 479)
+    points = {
+        mark: [y for line in ax.lines if line.get_marker() == mark for y in line.get_ydata()]
+        for mark in "ovx"
+    }
+    own = [result.score("faithfulness", kind)[0] for kind in kinds]
+    np.testing.assert_allclose(points["o"], own)
+    np.testing.assert_allclose(points["v"], [result.score("completeness", k)[0] for k in kinds])
+    np.testing.assert_allclose(points["x"], np.concatenate([*map(result.random_scores, kinds)]))
+    legend = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert legend == [*kinds, "the circuit", "its complement", "random circuits"]
+
+
+def test_an_ablation_is_drawn_with_a_line_for_each_example_and_the_mean() -> None:
+    result = ablate(tinyworld(), ioi(), ["L3H1.z", "L2H0.z", "L1.mlp_out"], kind="zero")
+    ax = result.plot()
+    *each, mean, _ = ax.lines
+    values = np.stack([result.clean, result.ablated, result.corrupt])
+    np.testing.assert_allclose([line.get_ydata() for line in each], values.T)
+    np.testing.assert_allclose(mean.get_ydata(), values.mean(1), rtol=1e-6)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["clean", "ablated", "corrupt"]
+    assert ax.get_ylabel() == "logit difference"
+    assert ax.get_title() == "ioi: L3H1.z: zero, L2H0.z: zero, …"
+
+
+def test_pictures_are_drawn_on_axes_that_are_given() -> None:
+    result = ablate(tinyworld(), ioi(), ["L3H1.z"], kind="zero")
+    figure, (left, right) = plt.subplots(1, 2)
+    assert result.plot(ax=left) is left and circuit().plot(ax=right) is right
+    assert left.lines and right.texts and plt.get_fignums() == [figure.number]
