@@ -79,24 +79,13 @@ def _(result: Circuit, **options: Any) -> Any:
     """A `CircuitGraph` of the whole model in which the circuit stands out."""
     from .widgets import CircuitGraph
 
-    parts = result.parts
-    data = graph_data(parts, result.scores)
-    drawn = list(graph_edges(parts, parts.edges))
-    inside = [bool(result.kept[source, reader]) for source, _, reader, _ in drawn]
-    ids = edge_ids(parts)
-    kept = [name for name, member in zip(ids, inside, strict=True) if member]
-    ends = {
-        end
-        for (source, target, *_), member in zip(drawn, inside, strict=True)
-        if member
-        for end in (source, target)
-    }
+    edges, nodes = member_ids(result.parts, result.kept)
     return CircuitGraph(
-        **data,
+        **graph_data(result.parts, result.scores),
         title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}",
-        in_circuit_edges=kept,
-        in_circuit_nodes=[node_ids(parts)[end] for end in sorted(ends)],
-        **{"n_edges_shown": min(2000, max(1, len(kept))), **options},
+        in_circuit_edges=edges,
+        in_circuit_nodes=nodes,
+        **{"n_edges_shown": min(2000, max(1, len(edges))), **options},
     )
 
 
@@ -309,6 +298,17 @@ def edge_ids(parts: Components) -> list[str]:
         f"{ids[source]}→{ids[target]}" + (f".{channel}" if channel else "")
         for source, target, _, channel in graph_edges(parts, parts.edges)
     ]
+
+
+def member_ids(parts: Components, kept: np.ndarray) -> tuple[list[str], list[str]]:
+    """The edges of a mask (writer, reader), and the nodes at their ends, in a `CircuitGraph`."""
+    edges, ends = [], set()
+    drawn = zip(edge_ids(parts), graph_edges(parts, parts.edges), strict=True)
+    for name, (source, target, reader, _) in drawn:
+        if kept[source, reader]:
+            edges.append(name)
+            ends |= {source, target}
+    return edges, [node_ids(parts)[end] for end in sorted(ends)]
 
 
 def graph_data(

@@ -60,6 +60,18 @@ def test_the_code_gives_the_numbers_that_are_shown(
     assert result.clean.mean() == pytest.approx(explorer.reading.clean, abs=1e-3)
 
 
+def test_the_code_names_another_draw_and_another_precision() -> None:
+    model = wb.load("tinyworld", device="cpu", dtype="bfloat16")
+    explorer = wb.live.circuit(model, wb.task("ioi", n=6, seed=3), n_edges=20)
+    explorer.graph.cut_nodes = ["L2.mlp"]
+    assert 'wb.load("tinyworld", dtype="bfloat16")' in explorer.code
+    assert 'wb.task("ioi", n=6, seed=3)' in explorer.code
+    result = by_code(explorer)
+    assert result.ablated.mean() == pytest.approx(explorer.reading.ablated, rel=0.02)
+    other = wb.ablate(model, wb.task("ioi", n=6), ["L2.mlp_out"], kind="counterfactual")
+    assert other.clean.mean() != pytest.approx(explorer.reading.clean, rel=0.02)
+
+
 def test_undo_and_reset_go_through_the_states(explorer: LiveCircuit) -> None:
     explorer.graph.cut_nodes = ["L0H2"]
     faithful = explorer.reading.faithfulness

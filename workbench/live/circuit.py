@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 import numpy as np
 
-from ..methods.circuit_graph import node_ids
 from ..methods.references import KINDS
 from ..model import Model
 from ..tasks import Task, task, tasks
+from ..views import member_ids
 from ..widgets import CircuitGraph
 from .circuit_answers import answers_table
 from .circuit_bench import CircuitBench, Reading
@@ -168,8 +169,6 @@ class LiveCircuit(Explorer):
     # -- what a change does ----------------------------------------------------------------------
 
     def _bench(self, chosen: Task) -> CircuitBench:
-        from dataclasses import replace
-
         sized = replace(chosen, n=self._n) if chosen.n is None else chosen
         return CircuitBench(self.model, sized, n_edges=self._n_edges, seed=self._seed)
 
@@ -227,7 +226,7 @@ class LiveCircuit(Explorer):
         before, now = set(self._last[2]), list(self.graph.cut_edges)
         mended = self.bench.mask_of(before - set(now))
         cut = self.bench.mask_of(now) & ~mended
-        wanted = self.bench.ids_of(cut)
+        wanted = member_ids(self.bench.parts, cut)[0]
         if set(wanted) != set(now):
             self._quiet = True
             kept = [name for name in now if name in set(wanted)]
@@ -249,19 +248,13 @@ class LiveCircuit(Explorer):
         hand = bench.mask_of(self.graph.cut_edges, self.graph.cut_nodes)
         cut = bench.parts.edges & ~(kept & ~hand)
         self.reading = bench.read(cut, self.ablation, self.example)
-        whole = self.preset == PRESETS[0]
-        members = None if whole else bench.ids_of(kept)
-        if self.graph.in_circuit_edges != members:
+        edges, nodes = None, None
+        if self.preset != PRESETS[0]:
+            edges, nodes = member_ids(bench.parts, kept)
+        if self.graph.in_circuit_edges != edges:
             # traitlets' own types know no None here.
             graph: Any = self.graph
-            graph.in_circuit_edges = members
-            nodes = None
-            if members is not None:
-                inside = set(members)
-                drawn = zip(bench.edge_ids, bench.edges, strict=True)
-                ends = {end for name, (s, t, *_) in drawn if name in inside for end in (s, t)}
-                nodes = [node_ids(bench.parts)[end] for end in sorted(ends)]
-            graph.in_circuit_nodes = nodes
+            graph.in_circuit_edges, graph.in_circuit_nodes = edges, nodes
         self._answers.value = answers_table(self.reading, int(cut.sum()), bench)
         self._code.value = self.code
 

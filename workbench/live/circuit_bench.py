@@ -86,14 +86,6 @@ class CircuitBench:
             for name, (source, _, reader, _) in zip(self.edge_ids, self.edges, strict=True)
         }
 
-    def ids_of(self, mask: np.ndarray) -> list[str]:
-        """The ids of the edges of a mask (writer, reader)."""
-        return [
-            name
-            for name, (source, _, reader, _) in zip(self.edge_ids, self.edges, strict=True)
-            if mask[source, reader]
-        ]
-
     def mask_of(self, edge_ids: Iterable[str], nodes: Iterable[str] = ()) -> np.ndarray:
         """(writer, reader) bool: the edges of these ids, and all that leave these nodes."""
         out = np.zeros_like(self.parts.edges)

@@ -16,10 +16,14 @@ def reproducing_code(explorer: LiveCircuit, preset: int, seed: int, n_edges: int
     preset: 0 for the whole model, 1 the found circuit, 2 its complement, 3 a random circuit.
     """
     bench, spec = explorer.bench, explorer.model.spec
-    backend = "" if spec.backend == "nnsight" else f', backend="{spec.backend}"'
-    lines = ["import workbench as wb", "", f'model = wb.load("{spec.name}"{backend})']
+    # What differs from the defaults of `load` and `task`, which would give other numbers.
+    loading = "" if spec.backend == "nnsight" else f', backend="{spec.backend}"'
+    loading += "" if spec.dtype == "float32" else f', dtype="{spec.dtype}"'
+    lines = ["import workbench as wb", "", f'model = wb.load("{spec.name}"{loading})']
     if bench.task.name in explorer.shipped:
-        lines.append(f'task = wb.task("{bench.task.name}", n={len(bench.examples.batch)})')
+        drawn = f"n={len(bench.examples.batch)}"
+        drawn += f", seed={bench.task.seed}" if bench.task.seed else ""
+        lines.append(f'task = wb.task("{bench.task.name}", {drawn})')
     else:
         lines.append("# task: the one that this explorer was given")
     cuts = [_component(node) for node in explorer.graph.cut_nodes]
