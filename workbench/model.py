@@ -274,6 +274,7 @@ class Model(Protocol):
         read: Sequence[Site | str] | Site | str = (),
         edits: Sequence[Edit] | Edit = (),
         grad_of: Metric | None = None,
+        grad_at: Site | str | None = None,
         logits_at: Positions = None,
         stop_after: Site | str | int | None = None,
         resume: Resume | None = None,
@@ -283,7 +284,9 @@ class Model(Protocol):
 
         read: sites to keep. edits: applied in the order of the pass, those of one site in the order
         given. grad_of: a function from logits (batch, pos, d_vocab) to one number an example; the
-        run then holds its gradient at every site read. logits_at: positions to unembed, None for
+        run then holds its gradient at every site read. grad_at: a site, of whose activation, edits
+        included, `grad_of` is then a function in place of the logits; the pass ends there.
+        logits_at: positions to unembed, None for
         all, () for none. stop_after: end the pass after this site (a number: that layer), with no
         logits. resume: start at a layer. cache: keep keys and values for a later `Resume`.
         """

@@ -32,7 +32,8 @@ class Pass:
 
     inputs: keyword arguments of the Hugging Face forward. rows, columns: which (row, column) of
     the final residual stream to unembed, each (batch, n); None for all; `logits` False for none.
-    last: the site to end after. skip_to, resid: blocks before `skip_to` are skipped and the next
+    last: the site to end after. grad_at: the site whose activation `grad_of` is of, None for the
+    logits. skip_to, resid: blocks before `skip_to` are skipped and the next
     one is given `resid`.
     """
 
@@ -43,6 +44,7 @@ class Pass:
     last: Site | None
     grad_of: Metric | None
     cache: bool
+    grad_at: Site | None = None
     skip_to: int | None = None
     resid: torch.Tensor | None = None
 
@@ -145,6 +147,7 @@ class TracedModel(ABC):
         read: Sequence[Site | str] | Site | str = (),
         edits: Sequence[Edit] | Edit = (),
         grad_of: Metric | None = None,
+        grad_at: Site | str | None = None,
         logits_at: Positions = None,
         stop_after: Site | str | int | None = None,
         resume: Resume | None = None,
@@ -172,10 +175,15 @@ class TracedModel(ABC):
                     0, Set(Site("resid_pre", skip_to), resid, positions=slice(start, None))
                 )
                 start, past, skip_to, resid = 0, None, None, None
-        if grad_of is not None:
-            checks.check_gradients(self, sites, logits_at, stop_after)
+        of = None
+        if grad_of is not None or grad_at is not None:
+            of = checks.check_gradients(self, sites, grad_of, grad_at, logits_at, stop_after)
+        if of is not None:
+            stop_after, logits_at = of, ()
         last = checks.last_site(self, stop_after, sites, changes)
-        recorder = Recorder(rows, sites, changes, gradients=grad_of is not None, start=start)
+        recorder = Recorder(
+            rows, sites, changes, gradients=grad_of is not None, grad_at=of, start=start
+        )
         checks.check_reachable(self, recorder, skip_to)
         logits = last is None and not checks.is_empty(logits_at)
         if not logits and last is None:
@@ -195,6 +203,7 @@ class TracedModel(ABC):
             last=last,
             grad_of=grad_of,
             cache=cache,
+            grad_at=of,
             skip_to=skip_to,
             resid=resid,
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..edits import Edit
-from ..model import Resume
+from ..model import Metric, Resume
 from ..site import Site
 from ..tokens import Positions, Tokens
 from .recorder import Recorder
@@ -26,15 +26,23 @@ def check_edit(model: TracedModel, edit: Edit) -> None:
 
 
 def check_gradients(
-    model: TracedModel, sites: Sequence[Site], logits_at: Positions, stop_after: Any
-) -> None:
-    if stop_after is not None or is_empty(logits_at):
-        raise ValueError(
-            "grad_of is a function of the logits, so the run has to compute some; drop stop_after."
-        )
+    model: TracedModel,
+    sites: Sequence[Site],
+    grad_of: Metric | None,
+    grad_at: Site | str | None,
+    logits_at: Positions,
+    stop_after: Any,
+) -> Site | None:
+    """The site whose activation the metric is of, None for the logits."""
     if not sites:
         raise ValueError(
             "grad_of gives the gradient at the sites that are read; name some in read=."
+        )
+    if grad_at is not None:
+        return _metric_site(model, sites, grad_of, grad_at, logits_at, stop_after)
+    if stop_after is not None or is_empty(logits_at):
+        raise ValueError(
+            "grad_of is a function of the logits, so the run has to compute some; drop stop_after."
         )
     for site in sites:
         if site.stream in model.spec.read_only:
@@ -42,6 +50,30 @@ def check_gradients(
                 f"{site} has no gradient: on the {model.spec.backend} backend the logits of "
                 f"{model.spec.architecture} are not computed from it. Use the other backend."
             )
+
+
+def _metric_site(
+    model: TracedModel,
+    sites: Sequence[Site],
+    grad_of: Metric | None,
+    grad_at: Site | str,
+    logits_at: Positions,
+    stop_after: Any,
+) -> Site:
+    at = model.spec.check(grad_at)
+    if grad_of is None:
+        raise ValueError(f"grad_at={str(at)!r} says what grad_of is a function of; give grad_of.")
+    if at != at.whole:
+        raise ValueError(f"grad_at is a whole stream, like {at.whole}; got {at}.")
+    if stop_after is not None or logits_at is not None:
+        raise ValueError(
+            f"With grad_at the pass ends after {at}, with no logits; drop stop_after and logits_at."
+        )
+    if late := [site for site in sites if site.whole > at]:
+        raise ValueError(
+            f"A metric of {at} has no gradient at {late[0]}, which is computed after it; drop it."
+        )
+    return at
 
 
 def last_site(

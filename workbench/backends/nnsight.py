@@ -192,7 +192,7 @@ class Walk:
     def _finish(self, raw: Any) -> PassResult:
         request = self.request
         if not request.logits:
-            return self.recorder.result(None)
+            return self.recorder.result(None, request.grad_of)
         if request.columns is not None:
             unembed = resolve(raw, self.unembed)
             unembed.input = unembed.input[request.rows, request.columns]

@@ -105,16 +105,17 @@ class Recorder:
         edits: Sequence[Edit],
         *,
         gradients: bool = False,
+        grad_at: Site | None = None,
         start: int = 0,
     ) -> None:
         self.read = tuple(dict.fromkeys(read))
-        self.gradients = gradients
+        self.gradients, self._grad_at = gradients, grad_at
         self._edits: dict[Site, list[Edit]] = defaultdict(list)
         self._selections = {}
         for edit in edits:
             self._edits[edit.site.whole].append(edit)
             self._selections[id(edit)] = Selection.of(edit, tokens, start)
-        self._keep = {site.whole for site in self.read}
+        self._keep = {site.whole for site in self.read} | ({grad_at} if grad_at else set())
         self._needed = {site.whole for edit in edits for site in edit.needs}
         self._kept: dict[Site, torch.Tensor] = {}
         self._current: dict[Site, torch.Tensor] = {}
@@ -183,8 +184,9 @@ class Recorder:
     ) -> PassResult:
         """What the pass gave, nothing of it attached to the graph."""
         value, grads = None, {}
-        if logits is not None and grad_of is not None:
-            value, grads = self.differentiate(logits, grad_of)
+        of = logits if self._grad_at is None else self._kept.get(self._grad_at)
+        if of is not None and grad_of is not None:
+            value, grads = self.differentiate(of, grad_of)
         unmoved = {id(edit) for edit, same in self._unmoved if bool(same)}
         return PassResult(
             logits=None if logits is None else logits.detach(),
@@ -197,31 +199,29 @@ class Recorder:
         )
 
     def differentiate(
-        self, logits: torch.Tensor, metric: Metric
+        self, of: torch.Tensor, metric: Metric
     ) -> tuple[torch.Tensor, dict[Site, torch.Tensor]]:
         """The metric, one number an example, and its gradient at every site read.
 
-        Raises `ValueError` where the metric is not one number an example or does not depend on the
-        logits.
+        of: the logits, or the activation at `grad_at`. Raises `ValueError` where the metric is not
+        one number an example or does not depend on them.
         """
         import torch
 
-        value = metric(logits)
+        value, what = metric(of), "logits" if self._grad_at is None else str(self._grad_at)
         if (
             not isinstance(value, torch.Tensor)
             or value.ndim > 1
-            or value.numel() not in (1, logits.shape[0])
+            or value.numel() not in (1, of.shape[0])
         ):
             got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise ValueError(
-                f"grad_of gives one number an example from logits {tuple(logits.shape)}; it gave "
-                f"{got}."
+                f"grad_of gives one number an example from {what} {tuple(of.shape)}; it gave {got}."
             )
         if not value.requires_grad:
             raise ValueError(
-                "grad_of depends on the logits by differentiable torch operations; its value has "
-                "no gradient. "
-                "Do not detach, round or take an argmax in it."
+                f"grad_of depends on the {what} by differentiable torch operations; its value has "
+                "no gradient. Do not detach, round or take an argmax in it."
             )
         wholes = list(dict.fromkeys(site.whole for site in self.read))
         found = torch.autograd.grad(value.sum(), [self._kept[s] for s in wholes], allow_unused=True)

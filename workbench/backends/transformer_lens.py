@@ -47,7 +47,7 @@ class TransformerLensModel(TracedModel):
             try:
                 logits = self.raw(ids, return_type=keep, **inputs)
             except _Stop:
-                return recorder.result(None)
+                return recorder.result(None, request.grad_of)
             if inputs["use_cache"]:
                 logits, cache = logits
             return recorder.result(
