@@ -34,6 +34,6 @@ def data_path(*parts: str) -> Path:
     raise DataNotFound(
         "A data file ships with the package or lies in a checkout's data folder; "
         f"{'/'.join(parts)} is not in {' nor in '.join(map(str, places))}. "
-        "The wheel carries tinyworld and the tasks only: clone the repository and install it with "
-        "pip install -e . for the rest."
+        "The wheel carries tinyworld with its tasks, texts, concepts and dictionaries: clone the "
+        "repository and install it with pip install -e . for the rest."
     )
