@@ -1,0 +1,266 @@
+"""Activation buffer: the vectors that a training reads, a bounded number of them at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...model import Model
+from ...site import Site
+from ...tokens import Tokens
+
+if TYPE_CHECKING:
+    import torch
+
+#: Texts that go through the model in one pass.
+TEXTS_A_PASS = 32
+#: Given vectors that are taken in at a time.
+VECTORS_A_CHUNK = 8192
+
+Vectors = dict[Site, "torch.Tensor"]
+
+
+class Corpus(Protocol):
+    """A corpus of vectors that can be read from its beginning, again and again."""
+
+    def chunks(self, start: int) -> Iterator[tuple[Vectors, bytes]]:
+        """The vectors of each chunk from number `start` on, and a hash of what they come from.
+
+        Each site's vectors are (row, d), the same rows at every site.
+        """
+        ...
+
+
+class ModelVectors:
+    """The activations of a model's sites over texts: every real position is a vector.
+
+    texts: texts, lists of token ids, `Tokens`, an iterable of them, or a function of no arguments
+    that gives one; an iterator can be read only once. Raises `TypeError` for a single text.
+    """
+
+    def __init__(self, model: Model, sites: Sequence[Site], texts: Any) -> None:
+        if isinstance(texts, (str, bytes)) or not (
+            isinstance(texts, (Tokens, Iterable)) or callable(texts)
+        ):
+            raise TypeError(
+                "Texts to train on are a list of texts, an iterable of them, or a function that "
+                f"gives one; got {texts!r:.80}. Put a single text into a list."
+            )
+        if isinstance(texts, Tokens):
+            ids = texts.ids.tolist()
+            texts = [[ids[r][c] for c in texts.columns(r)] for r in range(texts.n_rows)]
+        self.model, self.texts = model, texts
+        self.sites = tuple(model.spec.check(site) for site in sites)
+
+    def chunks(self, start: int) -> Iterator[tuple[Vectors, bytes]]:
+        if isinstance(self.texts, Sequence):
+            texts = iter(self.texts[start * TEXTS_A_PASS :])
+        else:
+            texts = islice(begin(self.texts), start * TEXTS_A_PASS, None)
+        number = start * TEXTS_A_PASS
+        while batch := list(islice(texts, TEXTS_A_PASS)):
+            try:
+                tokens = self.model.tokens(batch)
+            except (TypeError, ValueError) as error:
+                raise type(error)(
+                    f"Of the texts to train on, one of {number} to {number + len(batch) - 1} "
+                    f"cannot be read (prompt 0 is text {number}). {error}"
+                ) from None
+            number += len(batch)
+            run = self.model.run(tokens, read=self.sites, logits_at=(), stop_after=max(self.sites))
+            real = tokens.mask
+            digest = hashlib.sha256(tokens.ids[real].cpu().numpy().tobytes()).digest()
+            yield {site: run[site][real.to(run[site].device)] for site in self.sites}, digest
+
+
+class GivenVectors:
+    """Vectors that are there already: a tensor (row, d), tensors in turn, or a function of them."""
+
+    def __init__(self, site: Site, vectors: Any) -> None:
+        self.site, self.vectors = site, vectors
+
+    def chunks(self, start: int) -> Iterator[tuple[Vectors, bytes]]:
+        for x in islice(self._parts(), start, None):
+            if x.ndim != 2:
+                raise ValueError(
+                    "Vectors to train on are tensors (row, d), a vector a row; got shape "
+                    f"{tuple(x.shape)}."
+                )
+            yield {self.site: x}, hashlib.sha256(x.float().cpu().numpy().tobytes()).digest()
+
+    def _parts(self) -> Iterator[torch.Tensor]:
+        import torch
+
+        if hasattr(self.vectors, "shape"):
+            yield from torch.as_tensor(self.vectors).split(VECTORS_A_CHUNK)
+        else:
+            yield from map(torch.as_tensor, begin(self.vectors))
+
+
+def begin(stream: Any) -> Iterator[Any]:
+    """The first item on: of what a function gives, or of the iterable itself."""
+    return iter(stream() if isinstance(stream, Callable) else stream)
+
+
+def seeded(*parts: Any) -> torch.Generator:
+    """A generator on the CPU whose numbers hang on the parts alone."""
+    import torch
+
+    digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+class ActivationBuffer:
+    """At most `size` vectors a site at a time, shuffled and given out in batches.
+
+    When they are used up the next ones are read, and the corpus begins again at its end. A corpus
+    that fits whole is read once and shuffled anew each time. What is left of a shuffle after its
+    last whole batch is not given out. `position` says where the buffer stands, and `restore` goes
+    there by reading the same vectors again, so that a state need not hold them.
+
+    n_seen: vectors given out. n_corpus: the vectors of the whole corpus, None before its end.
+    Raises `ValueError` for an empty corpus, vectors that are not finite, and a stream that ends and
+    cannot be begun again.
+    """
+
+    def __init__(self, corpus: Corpus, size: int, batch_size: int, seed: int) -> None:
+        self.corpus, self.size, self.batch_size, self.seed = corpus, size, batch_size, seed
+        self._reader: Iterator[tuple[Vectors, bytes]] | None = None
+        #: The vectors; those of the present shuffle are its first `n`.
+        self._held: Vectors = {}
+        self.n, self.whole = 0, False
+        self.shuffle, self.batch = -1, 0
+        #: The chunk at which what is held begins, and the one that is read next.
+        self.first, self.next = 0, 0
+        self.digest = ""
+        self.n_seen, self.n_corpus = 0, None
+        self._n_read = 0
+        self._order: torch.Tensor | None = None
+
+    @property
+    def held(self) -> Vectors:
+        """The vectors of the present shuffle, (row, d), float32."""
+        return {site: x[: self.n] for site, x in self._held.items()}
+
+    @property
+    def epochs(self) -> float | None:
+        """How often each vector of the corpus was given out, None before its end was reached."""
+        return None if self.n_corpus is None else self.n_seen / self.n_corpus
+
+    def fill(self) -> None:
+        """Read the first vectors, unless some are held."""
+        if self.shuffle < 0:
+            self._refill()
+
+    def next_batch(self) -> Vectors:
+        """(row, d) float32 at each site, the same rows; `batch_size` of them where there are so
+        many."""
+        self.fill()
+        if (self.batch + 1) * min(self.batch_size, self.n) > self.n:
+            self._refill()
+        assert self._order is not None
+        n = min(self.batch_size, self.n)
+        rows = self._order[self.batch * n : (self.batch + 1) * n]
+        self.batch += 1
+        self.n_seen += n
+        return {site: x[rows.to(x.device)] for site, x in self._held.items()}
+
+    def position(self) -> dict[str, Any]:
+        """Where the buffer stands, as plain data."""
+        names = ("shuffle", "batch", "first", "next", "whole", "digest", "n_seen", "n_corpus")
+        return {name: getattr(self, name) for name in names} | {"n_read": self._n_read}
+
+    def restore(self, position: dict[str, Any]) -> None:
+        """Go to a position by reading the vectors that were held there once more.
+
+        Raises `ValueError` where the corpus now has other vectors there.
+        """
+        if position["shuffle"] < 0:
+            return
+        self.next = position["first"]
+        self._read()
+        if (self.digest, self.next) != (position["digest"], position["next"]):
+            raise ValueError(
+                "A training goes on with the texts that it began with; those given now are "
+                "others. Give the same texts, or another checkpoint to begin anew."
+            )
+        for name in ("shuffle", "batch", "first", "n_seen", "n_corpus"):
+            setattr(self, name, position[name])
+        self._n_read = position["n_read"]
+        self._mix()
+
+    def _refill(self) -> None:
+        if not self.whole:
+            self.first = self.next
+            self._read()
+        self.shuffle += 1
+        self.batch = 0
+        self._mix()
+
+    def _mix(self) -> None:
+        import torch
+
+        generator = seeded(self.seed, "shuffle", self.shuffle)
+        self._order = torch.randperm(self.n, generator=generator)
+
+    def _read(self) -> None:
+        """Fill the buffer from chunk `next` on."""
+        first, self.n = self.next, 0
+        digest = hashlib.sha256()
+        if self._reader is None:
+            self._reader = self.corpus.chunks(first)
+        fruitless = False
+        while self.n < self.size:
+            chunk = next(self._reader, None)
+            if chunk is not None:
+                vectors, part = chunk
+                digest.update(part)
+                self.next += 1
+                n = self._take(vectors)
+                self._n_read += n
+                fruitless = fruitless and n == 0
+                continue
+            if fruitless and self.n:
+                # An iterator that is used up: the last of its vectors are still to be given out.
+                break
+            if fruitless:
+                raise ValueError(
+                    "A training needs at least one vector to read; the texts gave none."
+                    if self._n_read == 0
+                    else "The texts came to an end, and being an iterator they cannot be begun "
+                    "again. Give a list or a function that gives them anew, fewer steps, or a "
+                    f"larger buffer_size than {self.size}."
+                )
+            self.n_corpus = self._n_read if self.n_corpus is None else self.n_corpus
+            if first == 0 and self.n:
+                self.whole = self.n == self._n_read
+                if self.whole:
+                    break
+            fruitless, self.next = True, 0
+            self._reader = self.corpus.chunks(0)
+        self.digest = digest.hexdigest()[:16]
+
+    def _take(self, vectors: Vectors) -> int:
+        """Hold a chunk as far as there is room; how many vectors it has."""
+        import torch
+
+        n = len(next(iter(vectors.values())))
+        room = min(n, self.size - self.n)
+        for site, x in vectors.items():
+            if not bool(x.isfinite().all()):
+                raise ValueError(
+                    f"Vectors to train on are finite numbers; those of {site} have NaN or "
+                    "infinity. Look at the model's precision, or at the texts."
+                )
+            if site not in self._held:
+                self._held[site] = torch.empty(self.size, x.shape[-1], device=x.device)
+            if x.shape[-1] != self._held[site].shape[-1]:
+                raise ValueError(
+                    "Vectors to train on are all of one width; got "
+                    f"{self._held[site].shape[-1]} and {x.shape[-1]}."
+                )
+            self._held[site][self.n : self.n + room] = x[:room].detach().float()
+        self.n += room
+        return n

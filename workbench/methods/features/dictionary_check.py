@@ -1,0 +1,233 @@
+"""Whether a dictionary fits a model: its width and site, and how well it explains what is there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...dictionary.base import Dictionary
+from ...model import Model
+from ...result import Result, axes, provenance
+from .normalization_trials import default_texts, sample, score, variants
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Below this share of the variance the check warns, and where another normalisation leaves less of
+#: what is unexplained than `CLEARLY` times. Where it also gives back each activation's own length,
+#: which explains something by itself, less than `BY_FAR` times.
+ENOUGH, CLEARLY, BY_FAR = 0.5, 0.8, 0.5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DictionaryCheck(Result):
+    """How well a dictionary explains a model's activations, as it is and normalised otherwise.
+
+    dictionary: what it is, in words. site, out_site, kind, n_features, d_in: its own. made_for: the
+    model that it names, "" where it names none. same_model: whether that is this model, None where
+    it names none. variants: names of the normalisations tried, the dictionary's own first. scale,
+    center, factor: of each, as in `Normalization`. n_positions: activations read. mean_norm: their
+    mean length. mean_share: how much of their squared length lies along the mean over d_in, which
+    centring takes away. warned: what the check warned of.
+
+    explained_variance: 1 − squared error / squared distance from the mean activation.
+    explained_after_first: the same without each text's first token, whose activation is often an
+    outlier that outweighs all others (NaN for texts of one token). l0: mean number of active codes.
+    """
+
+    dictionary: str
+    site: str
+    out_site: str
+    kind: str
+    n_features: int
+    d_in: int
+    made_for: str
+    same_model: bool | None
+    variants: tuple[str, ...]
+    scale: tuple[str, ...]
+    n_positions: int
+    mean_norm: float
+    mean_share: float
+    warned: tuple[str, ...]
+    center: np.ndarray = axes("variant", np.bool_)
+    factor: np.ndarray = axes("variant")
+    explained_variance: np.ndarray = axes("variant")
+    explained_after_first: np.ndarray = axes("variant")
+    l0: np.ndarray = axes("variant")
+
+    @property
+    def best(self) -> int:
+        """The number of the variant that explains most."""
+        return int(np.argmax(self.score))
+
+    @property
+    def score(self) -> np.ndarray:
+        """(variant,) explained variance after the first tokens, over all where that is unknown."""
+        after = self.explained_after_first
+        return np.where(np.isfinite(after), after, self.explained_variance)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a variant: center, scale, factor, explained_variance, explained_after_first, l0;
+        the same on each: site, out_site, kind, n_features, d_in, made_for, n_positions, mean_norm,
+        mean_share.
+        """
+        import pandas as pd
+
+        each = {
+            "center": self.center,
+            "scale": list(self.scale),
+            "factor": self.factor,
+            "explained_variance": self.explained_variance,
+            "explained_after_first": self.explained_after_first,
+            "l0": self.l0,
+        }
+        names = ("site", "out_site", "kind", "n_features", "d_in", "made_for", "n_positions")
+        same = {name: getattr(self, name) for name in (*names, "mean_norm", "mean_share")}
+        return pd.DataFrame(each | same, index=pd.Index(self.variants, name="variant"))
+
+    def _facts(self) -> str:
+        where = self.site if self.site == self.out_site else f"{self.site} → {self.out_site}"
+        best = self.best
+        better = self.score[best] > self.score[0] + 0.005
+        other = f"; {self.variants[best]}: {self.score[best]:.3f}" if better else ""
+        return (
+            f"{where}, {self.kind}, {self.n_features} features of {self.d_in}: explained variance "
+            f"{self.explained_variance[0]:.3f} ({self.explained_after_first[0]:.3f} after first "
+            f"tokens{other}), L0 {self.l0[0]:.1f}, {self.n_positions} positions, "
+            f"{len(self.warned)} warning{'s' * (len(self.warned) != 1)}"
+        )
+
+
+def check_fits(model: Model, *dictionaries: Dictionary) -> None:
+    """Nothing, where the model has each dictionary's sites, in the dictionary's width.
+
+    Raises `ValueError` for a layer or stream that the model does not have, and for another width.
+    Nothing is run, so that every method can ask first.
+    """
+    for dictionary in dictionaries:
+        ends = [(dictionary.site, dictionary.d_in, "reads")]
+        if dictionary.is_transcoder:
+            ends.append((dictionary.out_site, dictionary.d_out, "gives"))
+        for site, d, verb in ends:
+            try:
+                model.spec.check(site)
+            except ValueError as error:
+                raise ValueError(
+                    f"{dictionary!r} does not fit {model.spec.name}. {error}"
+                ) from None
+            width = model.spec.d_mlp if site.axes[-1] == "d_mlp" else model.spec.d_model
+            if d != width:
+                raise ValueError(
+                    f"{dictionary!r} {verb} vectors of width {d}; {site} of {model.spec.name} has "
+                    f"{width}. It is a dictionary of another model or site: load one that was made "
+                    "for this one."
+                )
+
+
+def check_dictionary(
+    model: Model, dictionary: Dictionary, texts: Any = None, *, batch_size: int = 8
+) -> DictionaryCheck:
+    """Whether a dictionary was made for what this model computes, in numbers.
+
+    texts: a list of texts, of lists of token ids, or `Tokens`, of which up to 4,096 positions are
+    read; by default the model's shipped ones, else a few English sentences, which say little of
+    other languages. The dictionary's own normalisation is measured beside others: with the mean
+    over d_in taken away or left, by the factor that gives these activations the length √d_in,
+    and by each activation's own length or layer norm.
+
+    Warns, with the number: where the dictionary names another model; where it explains less than
+    half of the variance; and where another normalisation explains some and leaves less than 0.8 of
+    what it leaves unexplained (0.5 for those that scale each activation by itself and give its
+    length back), a sign that the dictionary was trained on activations normalised so.
+
+    Raises `ValueError` for a site that the model does not have and for another width.
+    """
+    import torch
+
+    check_fits(model, dictionary)
+    given = default_texts(model) if texts is None else texts
+    x, y, first, strings = sample(model, dictionary, given, batch_size)
+    norms = x.norm(dim=-1)
+    share = (x.mean(-1) ** 2 * x.shape[-1]).sum() / (norms**2).sum().clamp(min=1e-30)
+    factor = x.shape[-1] ** 0.5 / max(float(norms.mean()), 1e-30)
+    tried = variants(dictionary, factor)
+    with torch.no_grad():
+        scores = np.array([score(dictionary, way, x, y, first) for way in tried.values()])
+    source: dict[str, Any] = {**provenance(model), "tokens": strings}
+    result = DictionaryCheck(
+        **source,
+        dictionary=repr(dictionary),
+        site=str(dictionary.site),
+        out_site=str(dictionary.out_site),
+        kind=dictionary.kind,
+        n_features=dictionary.n_features,
+        d_in=dictionary.d_in,
+        made_for=dictionary.model,
+        same_model=_same_model(dictionary.model, model.spec.name),
+        variants=tuple(tried),
+        scale=tuple(way.scale for way in tried.values()),
+        n_positions=len(x),
+        mean_norm=float(norms.mean()),
+        mean_share=float(share),
+        warned=(),
+        center=np.array([way.center for way in tried.values()]),
+        factor=np.array([way.factor for way in tried.values()]),
+        explained_variance=scores[:, 0],
+        explained_after_first=scores[:, 1],
+        l0=scores[:, 2],
+    )
+    warned = tuple(_warnings(result))
+    for text in warned:
+        warnings.warn(text, stacklevel=2)
+    return replace(result, warned=warned)
+
+
+def _same_model(made_for: str, name: str) -> bool | None:
+    """Whether two names mean one model; TransformerLens calls gpt2 gpt2-small."""
+    if not made_for:
+        return None
+    short = [given.rstrip("/").rpartition("/")[2].lower() for given in (made_for, name)]
+    short = ["gpt2" if given == "gpt2-small" else given for given in short]
+    return short[0] == short[1]
+
+
+def _warnings(result: DictionaryCheck) -> Iterator[str]:
+    own = float(result.score[0])
+    if result.same_model is False:
+        yield (
+            f"{result.dictionary} was made for {result.made_for!r}; this model is "
+            f"{result.model!r}. It explains {own:.3f} of the variance at {result.out_site}."
+        )
+    if not own >= ENOUGH:
+        yield (
+            f"{result.dictionary} explains {own:.3f} of the variance at {result.out_site} of "
+            f"{result.model} (over {result.n_positions} positions), less than {ENOUGH}: it may be "
+            "of another model or site, or expect activations normalised otherwise."
+        )
+    clearly = np.where(np.isin(result.scale, ("layer_norm", "constant_norm")), BY_FAR, CLEARLY)
+    better = np.flatnonzero((1 - result.score < clearly * (1 - own)) & (result.score > 0))
+    if len(better):
+        others = "; ".join(
+            f"{result.score[i]:.3f} with “{result.variants[i]}” (L0 {result.l0[i]:.1f}; "
+            f"{_how(result, int(i))})"
+            for i in better[np.argsort(-result.score[better], kind="stable")]
+        )
+        yield (
+            f"{result.dictionary} explains {own:.3f} of the variance as it is (L0 "
+            f"{result.l0[0]:.1f}), and more where its activations are normalised otherwise, as "
+            f"they may have been in its training: {others}."
+        )
+
+
+def _how(result: DictionaryCheck, i: int) -> str:
+    """How to have the dictionary with another normalisation."""
+    center, scale = bool(result.center[i]), result.scale[i]
+    if scale == "factor":
+        return f"load_dictionary(…, center={center}, factor={result.factor[i]:.4g})"
+    if scale == "none" and result.scale[0] == "none":
+        return f"load_dictionary(…, center={center})"
+    return f"dataclasses.replace(…, normalization=Normalization({center}, {scale!r}))"

@@ -1,0 +1,298 @@
+"""Learner: the weights of one dictionary in training, and the step that makes them better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...dictionary import encoders
+from ...dictionary.base import Dictionary
+from ...site import Site
+from . import losses
+from .activation_buffer import Vectors, seeded
+from .losses import Outcome, Weights
+from .training_options import TrainingOptions
+
+if TYPE_CHECKING:
+    import torch
+
+#: Steps between two looks for dead features; one that was off on all of them is dead.
+REVIVE_EVERY = 250
+#: After this share of the training no feature is revived, so that each has time to settle.
+REVIVE_UNTIL = 0.8
+#: How far a revived ReLU feature's encoder row is shorter than the others' (Bricken et al. 2023).
+REVIVED_SHARE = 0.2
+#: Share of the steps in which the rate rises, and in which it falls to 0 at the end.
+WARM_UP, COOL_DOWN = 0.05, 0.3
+#: How much the threshold of BatchTopK keeps of itself at each step.
+THRESHOLD_MEMORY = 0.99
+#: Share of the steps after which p begins to fall.
+ANNEAL_FROM = 0.25
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class Units:
+    """The mean of the vectors at a site and the factor that makes their mean length √d."""
+
+    mean: torch.Tensor
+    factor: float
+
+    @classmethod
+    def of(cls, x: torch.Tensor) -> Units:
+        """Raises `ValueError` where all vectors are equal, or too large for float32."""
+        mean = x.mean(0)
+        length = float((x - mean).norm(dim=-1).mean())
+        if not 0 < length < float("inf"):
+            raise ValueError(
+                "A dictionary is trained on vectors that differ and are not too large for float32; "
+                f"their mean distance from their mean is {length:g}. Give more texts, or another "
+                "site."
+            )
+        return cls(mean, x.shape[-1] ** 0.5 / length)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self.mean) * self.factor
+
+
+class Learner:
+    """One dictionary in training: everything that a step changes, and nothing else.
+
+    site, out_site: what it reads and what it stands for. options: the training's. Decoder rows are
+    kept at length 1. Dead features are revived by resampling: their rows become the errors of rows
+    drawn in proportion to the squared loss (Bricken et al. 2023). An auxiliary loss (Gao et al.
+    2024) costs every step, and gives no gradient to a ReLU or a pursued feature that is off.
+    """
+
+    def __init__(self, site: Site, out_site: Site, options: TrainingOptions) -> None:
+        self.site, self.out_site, self.options = site, out_site, options
+        self.generator = seeded(options.seed, site, out_site)
+        self.step_number = 0
+        self.strength, self.p = options.l1 or 0.0, 1.0
+        self.threshold: float | None = None
+
+    # -- beginning -------------------------------------------------------------------------------
+
+    def begin(self, vectors: Vectors) -> None:
+        """Set out from the first vectors: their mean, their length, and random directions."""
+        import torch
+
+        x, y = vectors[self.site], vectors[self.out_site]
+        self.units, self.out_units = Units.of(x), Units.of(y)
+        n, device = self.options.n_features, x.device
+        rows = torch.randn(n, y.shape[-1], generator=self.generator)
+        W_dec = torch.nn.functional.normalize(rows, dim=-1)
+        if self.out_site == self.site:
+            W_enc = W_dec.clone()
+        else:
+            rows = torch.randn(n, x.shape[-1], generator=self.generator)
+            W_enc = torch.nn.functional.normalize(rows, dim=-1)
+        self._hold(
+            Weights(
+                W_enc=W_enc.to(device),
+                b_enc=torch.zeros(n, device=device),
+                W_dec=W_dec.to(device),
+                b_dec=torch.zeros(y.shape[-1], device=device),
+            )
+        )
+        self.fired = torch.zeros(n, dtype=torch.bool, device=device)
+
+    def _hold(self, weights: Weights) -> None:
+        import torch
+
+        self.weights = weights
+        names = ("W_dec", "b_dec") if self._pursues else tuple(weights.parameters)
+        self.learnt = {name: weights.parameters[name].requires_grad_() for name in names}
+        self.optimizer = torch.optim.Adam(self.learnt.values(), lr=self.options.lr)
+
+    @property
+    def _pursues(self) -> bool:
+        return self.options.kind == "matching_pursuit"
+
+    # -- a step ----------------------------------------------------------------------------------
+
+    def step(self, vectors: Vectors) -> dict[str, float]:
+        """Learn from one batch. Returns loss, l0 and the share of the variance explained.
+
+        Raises `FloatingPointError` where the loss is not a finite number.
+        """
+        import torch
+
+        x, y = self.units(vectors[self.site]), self.out_units(vectors[self.out_site])
+        self.optimizer.param_groups[0]["lr"] = self.options.lr * self._rate()
+        self.optimizer.zero_grad()
+        with torch.enable_grad():
+            outcome = self._outcome(x, y)
+            outcome.loss.backward()
+        loss = float(outcome.loss.detach())
+        if not abs(loss) < float("inf"):
+            raise FloatingPointError(
+                f"The training of {self.out_site} diverged: at step {self.step_number} the loss is "
+                f"{loss}. Lower lr, which is {self.options.lr:g}, or begin from another seed."
+            )
+        W_dec = self.weights.W_dec
+        with torch.no_grad():
+            assert W_dec.grad is not None
+            W_dec.grad -= (W_dec.grad * W_dec).sum(-1, keepdim=True) * W_dec
+            self.optimizer.step()
+            W_dec /= W_dec.norm(dim=-1, keepdim=True)
+            self.fired |= outcome.fired
+            self._adapt(self._next_p, outcome)
+            self.step_number += 1
+            if self.step_number % REVIVE_EVERY == 0:
+                if self.step_number < REVIVE_UNTIL * self.options.steps:
+                    self._revive(x, outcome.error)
+                self.fired.zero_()
+        return {
+            "loss": loss,
+            "l0": outcome.l0,
+            "explained_variance": explained_variance(y, outcome.error),
+        }
+
+    def _outcome(self, x: torch.Tensor, y: torch.Tensor) -> Outcome:
+        kind, k = self.options.kind, self.options.k
+        if kind == "relu":
+            warm = min(1.0, (self.step_number + 1) / (WARM_UP * self.options.steps + 1))
+            strength = self.strength * warm
+            return losses.relu_loss(self.weights, x, y, strength, self.p, self._next_p)
+        assert k is not None
+        if kind == "topk":
+            return losses.topk_loss(self.weights, x, y, k)
+        if kind == "batchtopk":
+            return losses.batchtopk_loss(self.weights, x, y, k)
+        return losses.pursuit_loss(self.weights, x, y, k)
+
+    def _rate(self) -> float:
+        """The share of the rate at this step: up, level, and down to 0."""
+        steps = self.options.steps
+        up = (self.step_number + 1) / (WARM_UP * steps + 1)
+        return min(1.0, up, (steps - self.step_number) / (COOL_DOWN * steps))
+
+    @property
+    def _next_p(self) -> float:
+        """p at the next step: 1 at first, then falling to its last value in a straight line."""
+        begun = ((self.step_number + 1) / self.options.steps - ANNEAL_FROM) / (1 - ANNEAL_FROM)
+        return 1.0 - max(0.0, begun) * (1.0 - self.options.p)
+
+    def _adapt(self, p: float, outcome: Outcome) -> None:
+        """Follow the threshold of BatchTopK, and lower p with the sparsity loss as it is."""
+        if outcome.smallest is not None:
+            now = outcome.smallest
+            before = now if self.threshold is None else self.threshold
+            self.threshold = THRESHOLD_MEMORY * before + (1 - THRESHOLD_MEMORY) * now
+        if outcome.penalties is not None and p != self.p:
+            now, after = outcome.penalties
+            self.strength *= now / after if after > 0 else 1.0
+            self.p = p
+
+    # -- dead features ---------------------------------------------------------------------------
+
+    def _revive(self, x: torch.Tensor, error: torch.Tensor) -> None:
+        """Give features that never fired the direction of what is explained worst."""
+        import torch
+
+        dead = (~self.fired).nonzero()[:, 0]
+        loss = error.pow(2).sum(-1).cpu().double()
+        n = min(len(dead), int((loss > 0).sum()))
+        if n == 0:
+            return
+        rows = torch.multinomial(loss.pow(2), n, generator=self.generator).to(x.device)
+        dead = dead[:n]
+        weights = self.weights
+        direction = torch.nn.functional.normalize(error[rows], dim=-1)
+        weights.W_dec[dead] = direction
+        if not self._pursues:
+            alive = weights.W_enc[self.fired].norm(dim=-1)
+            size = float(alive.mean()) if len(alive) else 1.0
+            if self.options.kind == "relu":
+                size *= REVIVED_SHARE
+            source = direction if self.site == self.out_site else x[rows]
+            weights.W_enc[dead] = size * torch.nn.functional.normalize(source, dim=-1)
+            weights.b_enc[dead] = 0.0
+        for name in ("W_enc", "b_enc", "W_dec"):
+            if name in self.learnt:
+                for moment in _MOMENTS:
+                    self.optimizer.state[self.learnt[name]][moment][dead] = 0.0
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Everything that a later step depends on: tensors, and plain numbers."""
+        tensors = dict(self.weights.parameters)
+        for name, parameter in self.learnt.items():
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"adam.{name}.{key}"] = value
+        tensors |= {
+            "mean": self.units.mean,
+            "out_mean": self.out_units.mean,
+            "fired": self.fired,
+            "generator": self.generator.get_state(),
+        }
+        numbers = {
+            "factor": self.units.factor,
+            "out_factor": self.out_units.factor,
+            "step_number": self.step_number,
+            "strength": self.strength,
+            "p": self.p,
+            "threshold": self.threshold,
+        }
+        return tensors, numbers
+
+    def restore(
+        self, tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Any
+    ) -> None:
+        """Go on from a state."""
+        moved = {k: v if k == "generator" else v.to(device) for k, v in tensors.items()}
+        names = ("W_enc", "b_enc", "W_dec", "b_dec")
+        self._hold(Weights(**{name: moved[name] for name in names}))
+        for name, parameter in self.learnt.items():
+            for key, value in moved.items():
+                if key.startswith(f"adam.{name}."):
+                    # The count of steps stays where torch keeps it.
+                    value = tensors[key] if key.endswith(".step") else value
+                    self.optimizer.state[parameter][key.rsplit(".", 1)[1]] = value
+        self.units = Units(moved["mean"], numbers["factor"])
+        self.out_units = Units(moved["out_mean"], numbers["out_factor"])
+        self.fired = moved["fired"]
+        self.generator.set_state(moved["generator"])
+        for name in ("step_number", "strength", "p", "threshold"):
+            setattr(self, name, numbers[name])
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def dictionary(self, *, model: str, name: str, info: dict[str, Any]) -> Dictionary:
+        """The dictionary learnt, in the model's own units, with decoder rows of length 1."""
+        import torch
+
+        with torch.no_grad():
+            weights, size, out_size = self.weights, self.units.factor, self.out_units.factor
+            W_dec = torch.nn.functional.normalize(weights.W_dec.detach(), dim=-1)
+            b_dec = weights.b_dec.detach() / out_size + self.out_units.mean
+            W_enc = weights.W_enc.detach().T.contiguous() * (size / out_size)
+            b_enc = weights.b_enc.detach() / out_size - self.units.mean @ W_enc
+        kind, k = self.options.kind, self.options.k or 1
+        if kind == "relu":
+            encoder: encoders.Encoder = encoders.ReLU(W_enc, b_enc)
+        elif kind == "topk":
+            encoder = encoders.TopK(W_enc, b_enc, k=k)
+        elif kind == "batchtopk":
+            least = torch.full_like(b_enc, (self.threshold or 0.0) / out_size)
+            encoder = encoders.BatchTopK(W_enc, b_enc, least, k=k)
+        else:
+            encoder = encoders.MatchingPursuit(W_dec, b_dec, k)
+        return Dictionary(
+            site=self.site,
+            out_site=self.out_site,
+            encoder=encoder,
+            W_dec=W_dec,
+            b_dec=b_dec,
+            model=model,
+            name=name,
+            info=info,
+        )
+
+
+def explained_variance(y: torch.Tensor, error: torch.Tensor) -> float:
+    """1 − Σ error² / Σ (y − mean)² over a batch (row, d); 0 for a batch without variance."""
+    total = float((y - y.mean(0)).pow(2).sum())
+    return 1 - float(error.pow(2).sum()) / total if total > 0 else 0.0

@@ -1,0 +1,78 @@
+"""Training options: the settings of a training, checked before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: The kinds that can be trained.
+TRAINED = ("topk", "batchtopk", "relu", "matching_pursuit", "snmf")
+SPARSE = ("topk", "batchtopk", "matching_pursuit")
+READ_ONLY = ("jumprelu", "gated", "linear")
+DEFAULT_K = 32
+DEFAULT_L1 = {"relu": 2.0, "snmf": 1.0}
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The settings of a training. Raises `ValueError` for one that cannot be.
+
+    k: codes a row, of the sparse kinds; l1: the weight of the sparsity loss of "relu" and "snmf",
+    p: the power that the one of "relu" ends with. None takes the default where the kind has the
+    setting. The rest is as in `train_dictionary`.
+    """
+
+    kind: str = "topk"
+    n_features: int = 1024
+    k: int | None = None
+    l1: float | None = None
+    p: float = 1.0
+    steps: int = 2000
+    batch_size: int = 1024
+    lr: float = 1e-3
+    buffer_size: int = 2**15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind in READ_ONLY:
+            raise ValueError(
+                f"Dictionaries of kind {self.kind!r} are read, not trained, here. Train one of "
+                f"{', '.join(TRAINED)}, or load one with load_dictionary."
+            )
+        if self.kind not in TRAINED:
+            raise ValueError(f"kind is one of {', '.join(TRAINED)}; got {self.kind!r}.")
+        for name in ("n_features", "steps", "batch_size", "buffer_size"):
+            _check_count(name, getattr(self, name))
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
+            raise ValueError(f"seed is a whole number; got {self.seed!r}.")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr is a positive number; got {self.lr!r}.")
+        if not 0 < self.p <= 1:
+            raise ValueError(f"p is above 0 and at most 1; got {self.p!r}.")
+        self._take("k", self.kind in SPARSE, min(DEFAULT_K, self.n_features))
+        self._take("l1", self.kind in DEFAULT_L1, DEFAULT_L1.get(self.kind))
+        if self.p != 1 and self.kind != "relu":
+            raise ValueError(f"p is a setting of kind 'relu'; got {self.p!r} with {self.kind!r}.")
+        if self.k is not None:
+            _check_count("k", self.k)
+            if self.k > self.n_features:
+                raise ValueError(
+                    f"k is at most the number of features, {self.n_features}; got {self.k}."
+                )
+        if self.l1 is not None and not 0 <= self.l1 < float("inf"):
+            raise ValueError(f"l1 is not negative; got {self.l1!r}.")
+
+    def _take(self, name: str, has: bool, default: Any) -> None:
+        value = getattr(self, name)
+        if value is not None and not has:
+            raise ValueError(f"{name} is no setting of kind {self.kind!r}; got {value!r}.")
+        if value is None and has:
+            object.__setattr__(self, name, default)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is a whole number of at least 1; got {value!r}.")

@@ -1,0 +1,61 @@
+"""Training state: a training's checkpoint, one file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+_KEY = "workbench_training"
+
+
+def write_state(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors and plain data to one file, in place of the one before.
+
+    The file is written under another name first, so that an interrupt or a full disk leaves the one
+    before as it was.
+    """
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    given = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    try:
+        save_file(given, part, metadata={_KEY: json.dumps({"format": FORMAT, **facts})})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and the plain data of `write_state`.
+
+    Raises `ValueError` for a file that is none, or that is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[_KEY])
+            # A copy each: matrix products may round otherwise where memory is not aligned as torch
+            # itself allocates it, and a resumed training would drift away.
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint of a training, or is damaged ({error}). Delete it to "
+            "begin anew, or give another file."
+        ) from None
+    if facts["format"] > FORMAT:
+        raise ValueError(f"{path} was written by a newer workbench; update this one.")
+    return tensors, facts
+
+
+def checkpoint_path(checkpoint: str | Path) -> Path:
+    """The file of a checkpoint: training.safetensors in a folder or a name without a suffix."""
+    path = Path(checkpoint)
+    return path if path.suffix and not path.is_dir() else path / "training.safetensors"
