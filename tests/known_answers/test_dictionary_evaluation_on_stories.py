@@ -1,0 +1,61 @@
+"""Dictionaries and concepts on a model that others trained: equal numbers on both backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from tests.unit.circuit_models import BACKENDS
+
+TEXTS = [
+    "Once upon a time, there was a little girl named Lily. She had a ball and she was happy.",
+    "Tim was a boy. He was sad because he lost his toy. His mom said he can play with her.",
+    "The girl and the boy went to the park. She saw a dog and he saw a cat. They were happy.",
+    "Her mom was kind. She gave him a big hug, and his friend was happy for her and for him.",
+]
+SITE = "L2.resid_post"
+
+
+@pytest.fixture(scope="module")
+def models(asset: Callable[..., Path]) -> list[Any]:
+    folder = asset("models", "stories260K")
+    return [wb.load(folder, backend=backend, device="cpu") for backend in BACKENDS]
+
+
+@pytest.fixture(scope="module")
+def trained(models: list[Any]) -> Any:
+    return wb.train_dictionary(
+        models[0], SITE, TEXTS, n_features=96, k=8, steps=60, batch_size=64, progress=False
+    )
+
+
+def test_evaluations_are_equal_and_a_trained_dictionary_is_better_than_none(
+    models: list[Any], trained: Any
+) -> None:
+    random = wb.random_dictionary(models[0], SITE, 96, texts=TEXTS)
+    ours, theirs = (
+        wb.evaluate_dictionary(model, {"trained": trained}, TEXTS, progress=False)
+        for model in models
+    )
+    for key in ("plain", "spliced", "zero", "mean", "kl", "squared_error"):
+        np.testing.assert_allclose(getattr(theirs, key), getattr(ours, key), rtol=1e-4, atol=1e-4)
+    assert ours.explained_variance()[0] > 0.5 and ours.l0() <= 8
+    assert ours.loss_recovered(baseline="mean")[0] > 0.5
+    assert random.n_features == 96
+
+
+def test_concepts_are_equal(models: list[Any], trained: Any) -> None:
+    concepts = wb.Concepts.of_words({"she": ["she", "her"], "he": ["he", "his"]})
+    ours, theirs = (
+        wb.evaluate_concepts(model, trained, concepts, TEXTS, progress=False) for model in models
+    )
+    np.testing.assert_array_equal(theirs.found, ours.found)
+    assert (ours.found.sum(1) > 0).all()
+    np.testing.assert_array_equal(theirs.feature, ours.feature)
+    np.testing.assert_array_equal(theirs.hits, ours.hits)
+    assert np.isfinite(ours.score("f1")[0])

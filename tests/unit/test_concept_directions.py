@@ -1,0 +1,147 @@
+"""Directions that were told the concepts, each recomputed from the vectors themselves."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.circuit_models import BACKENDS
+from tests.unit.concept_models import ALL, KINDS, WORDS, planted, planted_model, planted_texts
+from workbench.dictionary.base import Dictionary
+from workbench.methods.features.concept_directions import (
+    RIDGE,
+    difference_in_means,
+    random_dictionary,
+    supervised_dictionary,
+)
+from workbench.methods.features.concepts import Concepts
+
+SITE = "L0.resid_post"
+NAMES = ("a", "b", "c", "any")
+FEATURES = [*NAMES, "a, asked", "b, asked", "c, asked"]
+
+
+@cache
+def vectors() -> tuple[np.ndarray, np.ndarray]:
+    """(n, d) what stands at every position, (n, concept) what its word is, one text at a time."""
+    rows, labels = [], []
+    for text in planted_texts():
+        rows.append(planted_model().run([text], read=SITE)[SITE][0].double().numpy())
+        labels += [
+            [w in WORDS["a"], w in WORDS["b"], w in WORDS["c"], w in ALL] for w in text.split()
+        ]
+    return np.concatenate(rows), np.array(labels)
+
+
+@cache
+def asked() -> dict[str, np.ndarray]:
+    """Where "w50 word" is answered, for the first and third word of each kind."""
+    out = {}
+    for kind, words in WORDS.items():
+        runs = [planted_model().run([f"w50 {w}"], read=SITE)[SITE][0, -1] for w in words[::2]]
+        out[kind] = torch.stack(runs).double().numpy()
+    return out
+
+
+@cache
+def means(backend: str = "nnsight") -> Dictionary:
+    return difference_in_means(
+        planted_model(backend), SITE, planted(), planted_texts(), batch_size=7, progress=False
+    )
+
+
+@cache
+def supervised(backend: str = "nnsight") -> Dictionary:
+    return supervised_dictionary(
+        planted_model(backend), SITE, planted(), planted_texts(), batch_size=7, progress=False
+    )
+
+
+def test_differences_in_means_are_differences_of_means() -> None:
+    x, labels = vectors()
+    made = means()
+    assert made.info["concepts"] == FEATURES and made.kind == "linear"
+    np.testing.assert_allclose(made.b_dec, x.mean(0), atol=1e-5)
+    for c in range(4):
+        inside, outside = x[labels[:, c]].mean(0), x[~labels[:, c]].mean(0)
+        np.testing.assert_allclose(made.W_dec[c], inside - outside, atol=1e-5)
+        codes = made.encode(torch.as_tensor(np.stack([inside, outside])).float())[:, c]
+        np.testing.assert_allclose(codes, [1.0, 0.0], atol=1e-5)
+    for k, kind in enumerate(WORDS):
+        own = asked()[kind].mean(0)
+        rest = np.concatenate([rows for other, rows in asked().items() if other != kind]).mean(0)
+        np.testing.assert_allclose(made.W_dec[4 + k], own - rest, atol=1e-5)
+
+
+def test_what_a_supervised_feature_writes_is_a_regression_on_all_concepts() -> None:
+    x, labels = vectors()
+    made = supervised()
+    assert made.info["concepts"] == FEATURES
+    centred = labels - labels.mean(0)
+    # Least squares with rows that pull every coefficient towards 0, which is what a ridge is.
+    design = np.concatenate([centred, np.sqrt(RIDGE) * np.eye(4)])
+    target = np.concatenate([x - x.mean(0), np.zeros((4, x.shape[1]))])
+    wanted = np.linalg.lstsq(design, target, rcond=None)[0]
+    np.testing.assert_allclose(made.W_dec[:4], wanted, atol=1e-4)
+
+
+def test_a_supervised_code_tells_its_concept() -> None:
+    x, labels = vectors()
+    codes = supervised().encode(torch.as_tensor(x).float()).numpy()
+    for c in range(4):
+        inside, outside = codes[labels[:, c], c], codes[~labels[:, c], c]
+        assert inside.mean() == pytest.approx(1.0, abs=1e-3)
+        assert outside.mean() == pytest.approx(0.0, abs=1e-3)
+        assert inside.min() > outside.max()
+    for k, kind in enumerate(WORDS):
+        own = supervised().encode(torch.as_tensor(asked()[kind]).float())[:, 4 + k]
+        rest = np.concatenate([rows for other, rows in asked().items() if other != kind])
+        others = supervised().encode(torch.as_tensor(rest).float())[:, 4 + k]
+        assert float(own.mean()) == pytest.approx(1.0, abs=1e-3)
+        assert float(others.mean()) == pytest.approx(0.0, abs=1e-3)
+        assert float(own.min()) > float(others.max())
+
+
+def test_random_directions_have_length_one_and_give_the_activation_back() -> None:
+    x, _ = vectors()
+    made = random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
+    weight = made.tensors["W_enc"]
+    np.testing.assert_allclose(weight.norm(dim=0), 1.0, atol=1e-5)
+    again = random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
+    assert again.fingerprint == made.fingerprint
+    other = random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=4)
+    assert other.fingerprint != made.fingerprint
+    np.testing.assert_allclose(made.encode(torch.as_tensor(x).float()).mean(0), 0.0, atol=1e-4)
+    rest = made.reconstruct(torch.as_tensor(x).float()).numpy() - x
+    assert (rest**2).sum() < 0.05 * ((x - x.mean(0)) ** 2).sum()
+    plain = random_dictionary(planted_model(), SITE, 5)
+    assert not plain.b_dec.any() and plain.n_features == 5
+
+
+def test_both_backends_give_the_same_directions() -> None:
+    for made in (means, supervised):
+        ours, theirs = (made(backend) for backend in BACKENDS)
+        for key, tensor in ours.tensors.items():
+            np.testing.assert_allclose(theirs.tensors[key], tensor, atol=2e-4)
+
+
+def test_without_questions_there_are_features_of_words_alone() -> None:
+    some = Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
+    made = difference_in_means(planted_model(), SITE, some, planted_texts(), progress=False)
+    assert made.info["concepts"] == ["a", "b"] and made.n_features == 2
+
+
+def test_bad_input_is_named() -> None:
+    model, some = planted_model(), planted()
+    with pytest.raises(ValueError, match="has a word in the texts; there is none of c. Give more"):
+        difference_in_means(model, SITE, some, ["w2 w6 w20", "w3 w7"], progress=False)
+    with pytest.raises(ValueError, match="epochs is how often .* got 0"):
+        supervised_dictionary(model, SITE, some, planted_texts(), epochs=0, progress=False)
+    with pytest.raises(ValueError, match="n_features is a number, 1 or more; got 0"):
+        random_dictionary(model, SITE, 0)
+    with pytest.raises(ValueError, match="layers 0 to 0; got layer 3"):
+        random_dictionary(model, "L3.resid_post", 4)
+    assert set(KINDS) == set(WORDS)
