@@ -1,0 +1,399 @@
+"""The feature index: what each feature of a dictionary fires on, from one pass over texts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...dictionary.base import Dictionary
+from ...model import Model
+from .index_entries import Place, Together, TokenPairs, TokenUse
+from .index_files import ARRAYS, cache_folder, check_same, damaged, read_facts, write
+from .index_tally import Tally, active_codes, bin_edges
+from .token_rows import TokenRows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureIndex:
+    """What the features of one dictionary fire on, read from a folder as it is asked for.
+
+    folder: where it lies. facts: which model, dictionary, texts and options it is of. A feature
+    fires at a position where its code is above 0.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> FeatureIndex:
+        """The index in a folder.
+
+        Raises `FileNotFoundError` where there is none, `ValueError` for one that is damaged or was
+        written in another format.
+        """
+        folder = Path(folder)
+        index = cls(folder, read_facts(folder))
+        index._file  # noqa: B018  a damaged file is said now, not when a page is asked for
+        return index
+
+    @cached_property
+    def _file(self) -> Any:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            return safe_open(str(self.folder / ARRAYS), framework="numpy")
+        except SafetensorError as error:
+            raise ValueError(damaged(self.folder, error)) from None
+
+    def _whole(self, name: str) -> np.ndarray:
+        return self._file.get_tensor(name)
+
+    def _rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        return self._file.get_slice(name)[int(start) : int(stop)]
+
+    def _of(self, name: str, feature: int) -> np.ndarray:
+        self.check_feature(feature)
+        return self._rows(name, feature, feature + 1)[0]
+
+    # -- what it is of -----------------------------------------------------------------------------
+
+    @property
+    def n_features(self) -> int:
+        return self.facts["n_features"]
+
+    @property
+    def n_texts(self) -> int:
+        return len(self._offsets) - 1
+
+    @property
+    def n_positions(self) -> int:
+        """Tokens of all texts."""
+        return int(self._offsets[-1])
+
+    @property
+    def n_paired(self) -> int:
+        """Positions on which features that fire together were counted."""
+        return self.facts["n_paired"]
+
+    @property
+    def exact_tokens(self) -> bool:
+        """Whether token counts are exact: False where there were too many pairs to hold."""
+        return self.facts["exact_tokens"]
+
+    @property
+    def first_held_out(self) -> int:
+        """Number of the first text on which labels are scored and not made."""
+        return self.facts["first_held_out"]
+
+    @property
+    def site(self) -> str:
+        """The site that the dictionary decodes; its features are `site`/0, `site`/1 …"""
+        return self.facts["site"]
+
+    def name(self, feature: int) -> str:
+        """The feature's name, like "L3.resid_post/123"."""
+        return f"{self.site}/{feature}"
+
+    def check_feature(self, feature: int) -> int:
+        """The number, if there is such a feature; else a `ValueError`."""
+        if not 0 <= feature < self.n_features:
+            raise ValueError(
+                f"The index of {self.site} has features 0 to {self.n_features - 1}; got {feature}."
+            )
+        return feature
+
+    def check(self, dictionary: Dictionary) -> None:
+        """Raise `ValueError` where the index is of another dictionary."""
+        if self.facts["dictionary"] != dictionary.fingerprint:
+            raise ValueError(
+                f"The index in {self.folder} is of another dictionary of {self.site} (fingerprint "
+                f"{self.facts['dictionary']}) than {dictionary!r} ({dictionary.fingerprint}). Make "
+                "one of this dictionary with index_features."
+            )
+
+    # -- of every feature --------------------------------------------------------------------------
+
+    @cached_property
+    def count(self) -> np.ndarray:
+        """(feature,) int64: positions at which each fires."""
+        return self._whole("count")
+
+    @cached_property
+    def count_held_out(self) -> np.ndarray:
+        """(feature,) int64: those of them in held-out texts."""
+        return self._whole("count_held_out")
+
+    @cached_property
+    def largest(self) -> np.ndarray:
+        """(feature,) float32: the largest code of each, 0 where it never fires."""
+        return self._whole("largest")
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """(feature,) float64: the sum of each one's codes above 0."""
+        return self._whole("total")
+
+    @property
+    def frequency(self) -> np.ndarray:
+        """(feature,) share of the positions at which each fires."""
+        return self.count / self.n_positions
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(feature,) mean code where each fires, 0 where it never does."""
+        return self.total / np.maximum(self.count, 1)
+
+    @property
+    def dead(self) -> np.ndarray:
+        """(n,) numbers of the features that never fire on these texts."""
+        return np.flatnonzero(self.count == 0)
+
+    # -- of the texts ------------------------------------------------------------------------------
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        return self._whole("offsets")
+
+    @cached_property
+    def strings(self) -> dict[int, str]:
+        """The text of every token that occurs, by id."""
+        return {int(i): text for i, text in self.facts["strings"].items()}
+
+    @cached_property
+    def _ids(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for i, text in self.strings.items():
+            found.setdefault(text, []).append(i)
+        return found
+
+    def ids_of(self, string: str) -> list[int]:
+        """The ids of the tokens that are written so; none where it does not occur."""
+        return self._ids.get(string, [])
+
+    @cached_property
+    def token_counts(self) -> np.ndarray:
+        """(2, d_vocab) int64: occurrences of each token, in the texts for fitting and held out."""
+        return self._whole("token_counts")
+
+    @property
+    def n_held_out(self) -> int:
+        """Tokens of the held-out texts."""
+        return self.n_positions - int(self._offsets[self.first_held_out])
+
+    def text(self, number: int) -> list[int]:
+        """The token ids of one text."""
+        if not 0 <= number < self.n_texts:
+            raise IndexError(f"The texts are numbered 0 to {self.n_texts - 1}; got {number}.")
+        return self._rows("ids", self._offsets[number], self._offsets[number + 1]).tolist()
+
+    # -- of one feature ----------------------------------------------------------------------------
+
+    def contexts(self, feature: int) -> list[Place]:
+        """Where its code is largest, at most once a text, in falling order."""
+        return self._places("top", feature)
+
+    def sampled(self, feature: int) -> list[Place]:
+        """Places drawn evenly from all at which it fires, at most one a text, in falling order."""
+        return self._places("sampled", feature)
+
+    def _places(self, name: str, feature: int) -> list[Place]:
+        keys = ("text", "position", "value")
+        columns = [self._of(f"{name}_{key}", feature).tolist() for key in keys]
+        return [Place(*row) for row in zip(*columns, strict=True) if row[0] >= 0]
+
+    @property
+    def bin_edges(self) -> np.ndarray:
+        """(bin + 1,) where the bins of `histogram` begin and end; the end bins take the rest."""
+        return bin_edges()
+
+    def histogram(self, feature: int) -> np.ndarray:
+        """(bin,) how many of its codes above 0 fall into each bin."""
+        return self._of("histogram", feature)
+
+    def tokens(self, feature: int, most: int | None = None) -> list[TokenUse]:
+        """The tokens it fires on, by falling share of its activity; up to 256, or `most`."""
+        start, stop = self._starts[self.check_feature(feature) : feature + 2].tolist()
+        stop = stop if most is None else min(stop, start + most)
+        if start == stop:
+            return []  # the file knows no empty slice at its end
+        ids, *columns = (
+            self._rows(name, start, stop)
+            for name in ("token", "token_total", "token_fitted", "token_held_out")
+        )
+        shares = columns[0] / max(float(self.total[feature]), 1e-30)
+        rates = (columns[1] + columns[2]) / self.token_counts[:, ids].sum(0)
+        numbers = (ids, shares, rates, columns[1], columns[2])
+        return [
+            TokenUse(i, self.strings[i], *rest)
+            for i, *rest in zip(*(x.tolist() for x in numbers), strict=True)
+        ]
+
+    def token_pairs(self) -> TokenPairs:
+        """The pairs of all features at once, each feature's up to 256 by falling sum."""
+        names = ("token", "token_total", "token_fitted", "token_held_out")
+        features = np.repeat(np.arange(self.n_features), np.diff(self._starts))
+        return TokenPairs(features, *(self._whole(name) for name in names))
+
+    def find(self, **options: Any) -> pd.DataFrame:
+        """Features by token=, concept= or text= of their label; see `find_features`."""
+        from .feature_search import find_features
+
+        return find_features(self, **options)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return self._whole("token_starts")
+
+    def together(self, feature: int) -> list[Together]:
+        """The features that fire together with it, by falling Jaccard index; up to 16."""
+        names = ("together", "together_jaccard", "together_both")
+        columns = [self._of(name, feature).tolist() for name in names]
+        return [Together(*row) for row in zip(*columns, strict=True) if row[0] >= 0]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a feature: feature, count, frequency, mean, largest."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "feature": [self.name(i) for i in range(self.n_features)],
+                "count": self.count,
+                "frequency": self.frequency,
+                "mean": self.mean,
+                "largest": self.largest,
+            }
+        )
+
+    def __repr__(self) -> str:
+        facts = f"{self.n_features} features, {self.n_texts} texts of {self.n_positions} tokens"
+        return f"FeatureIndex({self.facts['model']}, {self.site}: {facts}, {len(self.dead)} dead)"
+
+
+def index_features(
+    model: Model,
+    dictionary: Dictionary,
+    texts: Any,
+    *,
+    path: str | Path | None = None,
+    n_contexts: int = 20,
+    n_sampled: int = 20,
+    held_out: float = 0.25,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> FeatureIndex:
+    """What every feature fires on: contexts, histogram, tokens, features that fire together.
+
+    One pass over the texts; the index lies on disk and the next call reads it. texts: texts, lists
+    of token ids or `Tokens`, each within the model's context. path: its folder, by default one in
+    $WORKBENCH_CACHE (else ~/.cache/workbench) named by model, dictionary, texts and options.
+    n_contexts: how many of the largest codes are kept a feature, each of another text; n_sampled:
+    and how many drawn evenly from all at which it fires. held_out: share of the texts, the last
+    ones, on which labels are scored. batch_size: texts at a time.
+
+    Memory: the token ids, the codes of one batch and a few numbers a feature and context. Features
+    that fire together are counted on up to 65,536 positions.
+
+    Raises `ValueError` for no texts, a text that is empty or too long, a dictionary of another
+    site or width, and an index at `path` that is of something else; `OSError` where the disk is
+    full.
+    """
+    for name, value in (("n_contexts", n_contexts), ("n_sampled", n_sampled)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is a whole number from 1; got {value!r}.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is a number of texts, 1 or more; got {batch_size!r}.")
+    if not 0 < held_out < 1:
+        raise ValueError(f"held_out is a share of the texts between 0 and 1; got {held_out!r}.")
+    model.spec.check(dictionary.site)
+    rows = TokenRows.of(model, texts)
+    if rows.n_texts < 2:
+        raise ValueError(
+            "An index holds back some of the texts, so it takes at least 2; got 1. Cut the text "
+            "into several."
+        )
+    spec = model.spec
+    facts = {
+        "model": spec.name,
+        "revision": spec.revision,
+        "dtype": spec.dtype,
+        "dictionary": dictionary.fingerprint,
+        "texts": rows.digest,
+        "options": [n_contexts, n_sampled, held_out],
+    }
+    folder = cache_folder() / _key(facts) if path is None else Path(path)
+    if folder.exists():
+        index = FeatureIndex.open(folder)
+        check_same(folder, index.facts, facts)
+        return index
+    first_held_out = min(rows.n_texts - 1, max(1, round(rows.n_texts * (1 - held_out))))
+    tally = _gather(
+        model, dictionary, rows, n_contexts, n_sampled, first_held_out, batch_size, progress
+    )
+    cut = rows.offsets[first_held_out]
+    counts = [np.bincount(ids, minlength=spec.d_vocab) for ids in np.split(rows.ids, [cut])]
+    arrays = {
+        "ids": rows.ids,
+        "offsets": rows.offsets,
+        "token_counts": np.stack(counts),
+        **tally.arrays(),
+    }
+    facts |= {
+        "site": str(dictionary.out_site),
+        "n_features": dictionary.n_features,
+        "first_held_out": first_held_out,
+        "n_paired": tally.n_paired,
+        "exact_tokens": tally.tokens.exact,
+        "strings": {str(i): text for i, text in rows.strings.items()},
+    }
+    write(folder, arrays, facts)
+    return FeatureIndex.open(folder)
+
+
+def _key(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _gather(
+    model: Model,
+    dictionary: Dictionary,
+    rows: TokenRows,
+    n_contexts: int,
+    n_sampled: int,
+    first_held_out: int,
+    batch_size: int,
+    progress: bool,
+) -> Tally:
+    """Everything about the features, from one pass over the texts."""
+    import torch
+    from tqdm.auto import tqdm
+
+    tally = Tally(
+        dictionary.n_features,
+        model.spec.d_vocab,
+        len(rows.ids),
+        n_contexts,
+        n_sampled,
+        first_held_out,
+    )
+    site = dictionary.site
+    bar = tqdm(total=len(rows.ids), desc="feature index", unit="token", disable=not progress)
+    with bar, torch.inference_mode():
+        for start in range(0, rows.n_texts, batch_size):
+            numbers = range(start, min(start + batch_size, rows.n_texts))
+            tokens = rows.tokens(model, numbers)
+            run = model.run(tokens, read=[site], logits_at=(), stop_after=site)
+            mask = tokens.mask
+            codes = active_codes(dictionary, run[site][mask])
+            places = mask.cpu().nonzero()
+            tally.add(codes, places[:, 0] + start, places[:, 1], tokens.ids[mask].cpu())
+            bar.update(len(places))
+    return tally

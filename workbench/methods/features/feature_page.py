@@ -1,0 +1,383 @@
+"""The feature page: what one feature fires on, what it does, and what is near it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...dictionary.base import Dictionary
+from ...dictionary.collection import Dictionaries
+from ...evaluation import bootstrap
+from ...model import Model
+from ...result import Arrays, Result, axes, provenance
+from ...site import Site
+from .dictionary_check import check_fits
+from .direct_logits import direct_logits, extremes
+from .feature_index import FeatureIndex, index_features
+from .index_entries import Place, spread
+from .labels import Label, Labels, automatic
+from .neighbours import labels_of, nearest
+from .removal import remove
+from .token_rows import tokens_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: How far the codes of an index may be from the model's own, as a share, before it is refused.
+FARTHEST = 0.1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureContext(Arrays):
+    """A stretch of text around a place where the feature fires.
+
+    group: "top" for the largest codes, "sampled" for places drawn evenly from all at which it
+    fires. text: its number. position: of the place, in the text; at: in `tokens`. value: the code
+    there. quantile: about which share of its codes above 0 are smaller. activations: (pos,) the
+    feature's code at every token shown.
+    """
+
+    group: str
+    text: int
+    position: int
+    at: int
+    value: float
+    quantile: float
+    tokens: tuple[str, ...]
+    activations: np.ndarray = axes("pos")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeaturePage(Result):
+    """Everything about one feature of a dictionary.
+
+    feature: its name, like "L3.resid_post/123". label_tokens, f1: what the label detects it by, and
+    how well on held-out texts; None where it is not scored. n_active: at so many of `n_positions`
+    its code is above 0; 0 for a dead feature, whose contexts and effects are empty. mean: of these
+    codes.
+
+    histogram: (bin) how many codes above 0 lie between two bin_edges. token_share: of its activity,
+    on each of top_tokens; token_rate: the share of their occurrences at which it fires.
+    promoted, suppressed: the tokens whose logits its direction raises and lowers most, see
+    `direct_logits`; empty where its site is not added to the residual stream. nearest: features
+    with the largest cosine between decoder rows. together: those that fire together with it, by
+    Jaccard index.
+
+    effect_kl, effect_loss: (effect) at places where it fires, what removing it does: KL(plain ‖
+    without) in nats, and the rise of the next token's loss. control_kl, control_loss: the same of
+    `controls`, features drawn from those of equal activity, at places where they fire. lowered,
+    raised: the tokens whose probabilities fall and rise most without it, by their mean changes.
+    """
+
+    feature: str
+    dictionary: str
+    label: str
+    label_by: str
+    label_tokens: tuple[str, ...]
+    f1: float | None
+    n_texts: int
+    n_positions: int
+    n_active: int
+    mean: float
+    largest: float
+    contexts: tuple[FeatureContext, ...]
+    top_tokens: tuple[str, ...]
+    promoted: tuple[str, ...]
+    suppressed: tuple[str, ...]
+    nearest: tuple[str, ...]
+    nearest_labels: tuple[str, ...]
+    together: tuple[str, ...]
+    together_labels: tuple[str, ...]
+    controls: tuple[str, ...]
+    lowered: tuple[str, ...]
+    raised: tuple[str, ...]
+    bin_edges: np.ndarray = axes("bin_edge", np.float64)
+    histogram: np.ndarray = axes("bin", np.int64)
+    token_share: np.ndarray = axes("token")
+    token_rate: np.ndarray = axes("token")
+    promoted_logits: np.ndarray = axes("promoted")
+    suppressed_logits: np.ndarray = axes("suppressed")
+    nearest_cosine: np.ndarray = axes("near")
+    together_jaccard: np.ndarray = axes("beside")
+    effect_kl: np.ndarray = axes("effect")
+    effect_loss: np.ndarray = axes("effect")
+    control_kl: np.ndarray = axes("control")
+    control_loss: np.ndarray = axes("control")
+    lowered_change: np.ndarray = axes("lowered")
+    raised_change: np.ndarray = axes("raised")
+
+    @property
+    def frequency(self) -> float:
+        """The share of positions at which it fires."""
+        return self.n_active / self.n_positions
+
+    @property
+    def dead(self) -> bool:
+        """Whether it never fires on the texts."""
+        return self.n_active == 0
+
+    @property
+    def score(self) -> str:
+        """The label's score in words."""
+        return Label(self.label, f1=self.f1).score
+
+    def effect(self, level: float = 0.95) -> pd.DataFrame:
+        """What removing it does beside the controls, a line for kl and one for loss (nats).
+
+        Columns: mean, low, high, control, control_low, control_high: means over places, with
+        percentile intervals from resampled places. NaN where none was measured.
+        """
+        import pandas as pd
+
+        rows = {}
+        for name, own, control in (
+            ("kl", self.effect_kl, self.control_kl),
+            ("loss", self.effect_loss, self.control_loss),
+        ):
+            row = {}
+            for prefix, values in (("", own), ("control", control)):
+                # A place at the end of its text has no next token, so no loss.
+                known = values[np.isfinite(values)].astype(np.float64)
+                low = high = mean = float("nan")
+                if len(known):
+                    mean = float(known.mean())
+                    low, high = bootstrap(
+                        lambda chosen, x=known: x[chosen].mean(-1),
+                        len(known),
+                        level,
+                        self.seed or 0,
+                    )
+                ends = (
+                    ("control", "control_low", "control_high")
+                    if prefix
+                    else ("mean", "low", "high")
+                )
+                row |= dict(zip(ends, (mean, low, high), strict=True))
+            rows[name] = row
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a context: group, text, position, value, quantile, token, context."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "group": context.group,
+                    "text": context.text,
+                    "position": context.position,
+                    "value": context.value,
+                    "quantile": context.quantile,
+                    "token": context.tokens[context.at],
+                    "context": "".join(context.tokens),
+                }
+                for context in self.contexts
+            ],
+            columns=["group", "text", "position", "value", "quantile", "token", "context"],
+        )
+
+    def _facts(self) -> str:
+        label = Label(self.label, f1=self.f1)
+        if self.dead:
+            return f"{self.feature} never fires on {self.n_positions} tokens"
+        return f"{self.feature}, {label}, fires at {100 * self.frequency:.3g} % of the tokens"
+
+
+def feature_page(
+    model: Model,
+    dictionary: Dictionary | Dictionaries,
+    feature: int | str | Site,
+    texts: Any,
+    *,
+    labels: Labels | None = None,
+    others: Dictionaries | None = None,
+    n_contexts: int = 12,
+    n_sampled: int = 8,
+    before: int = 24,
+    after: int = 8,
+    k: int = 10,
+    n_effect: int = 12,
+    seed: int = 0,
+    progress: bool = True,
+) -> FeaturePage:
+    """Contexts, tokens, histogram, neighbours and effect of one feature, as a `FeaturePage`.
+
+    feature: a number, or a name like "L3.resid_post/123"; with `Dictionaries` a name. texts: an
+    index, as `index_features` gives one, or texts, of which one is made or read again. labels: by
+    default those saved with the dictionary, and where there are none, a label by tokens from the
+    index. others: dictionaries in which near features are looked for too; by default the given
+    `Dictionaries`. n_contexts, n_sampled: how many contexts of the largest codes, and of evenly
+    drawn ones, with up to `before` and `after` tokens around; no place is shown twice. k: how many
+    tokens and features each list has. n_effect: at how many places the feature is removed; 0 leaves
+    it out. seed: of the drawn controls.
+
+    Raises `ValueError` for a feature that does not exist, a dictionary that does not fit the model,
+    and an index of another dictionary or model. A feature that never fires has a page that says so.
+    """
+    if isinstance(dictionary, Dictionaries):
+        if not isinstance(feature, (str, Site)):
+            raise ValueError(
+                "Among several dictionaries a feature is named, like 'L3.resid_post/123'; got "
+                f"{feature!r}."
+            )
+        others = dictionary if others is None else others
+        dictionary, number = dictionary.feature(feature)
+    else:
+        number = dictionary.check_feature(feature)
+    check_fits(model, dictionary)
+    if isinstance(texts, FeatureIndex):
+        index = texts
+        index.check(dictionary)
+    else:
+        index = index_features(model, dictionary, texts, progress=progress)
+    if labels is None:
+        labels = Labels.of(dictionary)
+    label = labels[number]
+    if not label.text and index.count[number]:
+        label = automatic(index, number)
+    contexts = _contexts(model, dictionary, index, number, n_contexts, n_sampled, before, after)
+    removal = remove(model, dictionary, index, number, n_effect, k, seed)
+    edges, counts = _trimmed(index.bin_edges, index.histogram(number))
+    used = index.tokens(number)[:k]
+    near = nearest(dictionary, number, others, k)
+    beside = index.together(number)[:k]
+    strings = model.tokenizer
+    promoted, suppressed = _promoted(model, dictionary, number, k)
+    return FeaturePage(
+        **provenance(model, seed=seed),
+        feature=str(dictionary.feature(number)),
+        dictionary=dictionary.name or repr(dictionary),
+        label=label.text,
+        label_by=label.by,
+        label_tokens=label.tokens,
+        f1=label.f1,
+        n_texts=index.n_texts,
+        n_positions=index.n_positions,
+        n_active=int(index.count[number]),
+        mean=float(index.mean[number]),
+        largest=float(index.largest[number]),
+        contexts=contexts,
+        bin_edges=edges,
+        histogram=counts,
+        top_tokens=tuple(use.string for use in used),
+        token_share=np.array([use.share for use in used]),
+        token_rate=np.array([use.rate for use in used]),
+        **_named_tokens(strings, "promoted", "promoted_logits", promoted),
+        **_named_tokens(strings, "suppressed", "suppressed_logits", suppressed),
+        nearest=tuple(name for name, _ in near),
+        nearest_cosine=np.array([cosine for _, cosine in near]),
+        nearest_labels=labels_of([name for name, _ in near], labels, index, others),
+        together=tuple(index.name(pair.feature) for pair in beside),
+        together_jaccard=np.array([pair.jaccard for pair in beside]),
+        together_labels=labels_of([index.name(p.feature) for p in beside], labels, index, others),
+        controls=tuple(index.name(control) for control in removal.controls),
+        effect_kl=removal.kl,
+        effect_loss=removal.loss,
+        control_kl=removal.control_kl,
+        control_loss=removal.control_loss,
+        **_named_tokens(strings, "lowered", "lowered_change", removal.lowered),
+        **_named_tokens(strings, "raised", "raised_change", removal.raised),
+    )
+
+
+def _contexts(
+    model: Model,
+    dictionary: Dictionary,
+    index: FeatureIndex,
+    feature: int,
+    n_contexts: int,
+    n_sampled: int,
+    before: int,
+    after: int,
+) -> tuple[FeatureContext, ...]:
+    """The shown places, with the feature's code at each token around them."""
+    import torch
+
+    places = [("top", place) for place in index.contexts(feature)[:n_contexts]]
+    # Of a feature that seldom fires, the places drawn are those with the largest codes again.
+    seen = {(place.text, place.position) for _, place in places}
+    rest = [place for place in index.sampled(feature) if (place.text, place.position) not in seen]
+    places += [("sampled", place) for place in spread(rest, n_sampled)]
+    if not places:
+        return ()
+    # What stands behind a place does not change its code, so the rest of a text is not read.
+    rows = [index.text(place.text)[: place.position + after + 1] for _, place in places]
+    tokens = tokens_of(model, rows, index.strings)
+    with torch.inference_mode():
+        run = model.run(tokens, read=[dictionary.site], logits_at=(), stop_after=dictionary.site)
+        codes = (
+            dictionary.encode_some(run[dictionary.site], [feature])[..., 0].float().cpu().numpy()
+        )
+    _check_codes(model, index, [(place, codes[r]) for r, (_, place) in enumerate(places)])
+    out = []
+    for row, (group, place) in enumerate(places):
+        start = max(0, place.position - before)
+        shown = tokens.strings[row][start:]
+        out.append(
+            FeatureContext(
+                group=group,
+                text=place.text,
+                position=place.position,
+                at=place.position - start,
+                value=place.value,
+                quantile=_quantile(index, feature, place.value),
+                tokens=shown,
+                activations=codes[row, start : start + len(shown)],
+            )
+        )
+    return tuple(out)
+
+
+def _check_codes(
+    model: Model, index: FeatureIndex, found: Sequence[tuple[Place, np.ndarray]]
+) -> None:
+    """Raise `ValueError` where the model gives other codes than the index has."""
+    away = [abs(codes[place.position] / place.value - 1) for place, codes in found]
+    if (middle := float(np.median(away))) > FARTHEST:
+        raise ValueError(
+            f"The index in {index.folder} was made with another model: {model.spec.name} gives "
+            f"codes that are {100 * middle:.0f} % away from it. Make it again with index_features."
+        )
+
+
+def _quantile(index: FeatureIndex, feature: int, value: float) -> float:
+    """About which share of the feature's codes above 0 are smaller: even within its bin."""
+    counts, edges = index.histogram(feature), index.bin_edges
+    own = int(np.clip(np.searchsorted(edges, value, "right") - 1, 0, len(counts) - 1))
+    low, high = edges[own], min(edges[own + 1], float(index.largest[feature]))
+    inside = np.clip((value - low) / max(high - low, 1e-30), 0.0, 1.0)
+    return float((counts[:own].sum() + inside * counts[own]) / counts.sum())
+
+
+def _trimmed(edges: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The histogram without the empty bins at its ends."""
+    full = np.flatnonzero(counts)
+    if not len(full):
+        return np.zeros(1), np.zeros(0, np.int64)
+    kept = slice(full[0], full[-1] + 1)
+    return edges[full[0] : full[-1] + 2], counts[kept]
+
+
+def _promoted(
+    model: Model, dictionary: Dictionary, feature: int, k: int
+) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+    """The tokens whose logits the feature's direction raises and lowers most, with the numbers."""
+    import torch
+
+    with torch.inference_mode():
+        logits = direct_logits(model, dictionary.out_site, dictionary.directions[feature])
+    return ([], []) if logits is None else (extremes(logits, k), extremes(-logits, k, -1.0))
+
+
+def _named_tokens(
+    tokenizer: Any, name: str, number: str, found: Sequence[tuple[int, float]]
+) -> dict[str, Any]:
+    from ...tokens import token_strings
+
+    # A vocabulary may be padded beyond what its tokenizer knows.
+    size = len(tokenizer)
+    strings = [token_strings(tokenizer, [i])[0] if i < size else f"[{i}]" for i, _ in found]
+    return {name: tuple(strings), number: np.array([value for _, value in found])}
