@@ -1,0 +1,369 @@
+"""Testing a flow by its causes, each trial repeated by hand as a run of its own."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.flow_models import TEXTS, codes, dictionaries, made, model
+from workbench.edits import Set, UnchangedEdit
+from workbench.methods.features.flow import FeatureFlow, feature_flow
+from workbench.methods.features.flow_validation import FlowValidation, validate_flow
+from workbench.methods.features.matching import FeatureMatches, match_features
+from workbench.site import Site
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
+)
+ROOTS = ["L2.resid_post/3", "L2.resid_post/6", "L1.resid_post/0"]
+FACTOR, SAMPLES = 0.25, 2
+
+
+@cache
+def flow() -> FeatureFlow:
+    return feature_flow(dictionaries(), ROOTS, min_similarity=-1)
+
+
+@cache
+def matches() -> FeatureMatches:
+    return match_features(dictionaries(), thresholds=0.3, progress=False)
+
+
+@cache
+def validated(backend: str = "nnsight") -> FlowValidation:
+    return validate_flow(
+        model(backend),
+        flow(),
+        TEXTS,
+        dicts=dictionaries(),
+        factor=FACTOR,
+        n_samples=SAMPLES,
+        compare=("correlation", "permutation"),
+        progress=False,
+    )
+
+
+def encoded(feature: str, x: torch.Tensor) -> torch.Tensor:
+    dictionary, number = dictionaries().feature(feature)
+    return dictionary.encode(x)[..., number]
+
+
+def loss(logits: torch.Tensor, ids: torch.Tensor) -> float:
+    return float(torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:]))
+
+
+def by_hand(source: str, target: str, text: str, factor: float) -> dict[str, float]:
+    """One trial: two runs, the change written into the activation in between."""
+    sites = [Site.parse(name).whole for name in (source, target)]
+    tokens = model().tokens(text)
+    plain = model().run(tokens, read=sites)
+    before = encoded(target, plain[sites[1]][0])
+    dictionary, number = dictionaries().feature(source)
+    x = plain[sites[0]][0]
+    change = (factor - 1) * encoded(source, x)[:, None] * dictionary.W_dec[number]
+    if dictionary.normalization.scale == "factor":
+        change = change / dictionary.normalization.factor
+    on = before > 0
+    edit = Set(sites[0], x + change * on[:, None])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnchangedEdit)
+        changed = model().run(tokens, read=sites[1], edits=edit)
+    after = encoded(target, changed[sites[1]][0])
+    return {
+        "active": int(on.sum()),
+        "before": float(before.sum()),
+        "after": float(after[on].sum()),
+        "fallen": int((after[on] < before[on] / 2).sum()),
+        "loss": loss(changed.logits, tokens.ids) - loss(plain.logits, tokens.ids),
+    }
+
+
+@pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
+def test_every_trial_is_a_run_of_its_own(backend: str) -> None:
+    result = validated(backend)
+    assert result.arms == ("flow", "correlation", "permutation", "random")
+    assert set(result.lanes) == {"resid", "mlp", "attn"}
+    n_trials = 0
+    for e, target in enumerate(result.targets):
+        for s, text in enumerate(result.text[e]):
+            if text < 0:
+                continue
+            for a, names in enumerate(result.features):
+                if not names[e]:
+                    assert np.isnan(result.after[a, e, s])
+                    continue
+                factor = 1 + float(result.strength[a, e]) * (FACTOR - 1)
+                wanted = by_hand(names[e], target, TEXTS[text], factor)
+                assert result.active[e, s] == wanted["active"] > 0
+                assert result.before[e, s] == pytest.approx(wanted["before"], rel=1e-4)
+                assert result.after[a, e, s] == pytest.approx(wanted["after"], rel=1e-3, abs=1e-4)
+                assert result.fallen[a, e, s] == wanted["fallen"]
+                assert result.loss[a, e, s] == pytest.approx(wanted["loss"], abs=2e-5)
+                n_trials += 1
+        if n_trials > 80 and backend != "nnsight":
+            break  # as a whole it is compared below
+    assert n_trials > 80
+    assert np.nanmax(np.abs(result.after[0] - result.before)) > 0.1
+
+
+def test_both_backends_give_the_same_validation() -> None:
+    one, other = validated(), validated("transformer_lens")
+    assert one.features == other.features and one.targets == other.targets
+    np.testing.assert_array_equal(one.text, other.text)
+    for name in ("before", "after", "loss", "rate", "length"):
+        np.testing.assert_allclose(
+            getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-4, equal_nan=True
+        )
+
+
+def test_a_model_in_bfloat16_is_validated_too() -> None:
+    from tests.unit.lens_models import words_model
+
+    found = feature_flow(dictionaries(), ROOTS[0], direction="back", depth=1, min_similarity=-1)
+    options: dict[str, Any] = {"dicts": dictionaries(), "progress": False, "compare": ()}
+    plain = validate_flow(model(), found, TEXTS[:3], **options)
+    short = validate_flow(words_model("nnsight", "bfloat16"), found, TEXTS[:3], **options)
+    both = np.isfinite(plain.drop[0]) & np.isfinite(short.drop[0])
+    assert both.any()
+    np.testing.assert_allclose(short.drop[0][both], plain.drop[0][both], atol=0.1)
+
+
+def activity(source_site: str, target: str) -> tuple[np.ndarray, np.ndarray]:
+    """(feature,) of a dictionary where a target is active: how often, and how much it writes."""
+    site, number = target.split("/")
+    on = codes(site)[:, int(number)] > 0
+    dictionary = dictionaries()[source_site]
+    rows = dictionary.W_dec.double().norm(dim=-1).numpy() / dictionary.normalization.factor
+    there = codes(source_site)[on]
+    return (there > 0).mean(0), there.mean(0) * rows
+
+
+def test_edges_are_those_of_the_flow_and_their_samples_are_texts_with_an_active_target() -> None:
+    result, graph = validated(), flow().graph
+    wanted = {
+        (graph.ids[s], graph.ids[t]): w
+        for s, t, w in zip(graph.sources, graph.targets, graph.weights, strict=True)
+    }
+    pairs = list(zip(result.features[0], result.targets, strict=True))
+    assert set(pairs) == set(wanted) and len(pairs) == len(wanted)
+    np.testing.assert_allclose(result.similarity, [wanted[pair] for pair in pairs])
+    lengths = [len(model().tokens(text).ids[0]) for text in TEXTS]
+    ends = np.cumsum(lengths)
+    for e, target in enumerate(result.targets):
+        site, number = target.split("/")
+        on = codes(site)[:, int(number)] > 0
+        active = {i for i, end in enumerate(ends) if on[end - lengths[i] : end].any()}
+        sampled = [text for text in result.text[e].tolist() if text >= 0]
+        assert set(sampled) <= active and len(sampled) == min(SAMPLES, len(active))
+        assert sampled == sorted(set(sampled))
+        assert (result.before[e][result.text[e] < 0] != result.before[e][result.text[e] < 0]).all()
+
+
+def test_correlation_arm_is_the_most_correlated_feature_of_the_same_dictionary() -> None:
+    result = validated()
+    for e, target in enumerate(result.targets):
+        if (result.text[e] < 0).all():
+            continue
+        source = result.features[0][e].split("/")[0]
+        site, number = target.split("/")
+        own = codes(site)[:, int(number)]
+        others = codes(source)
+        pearson = [
+            np.corrcoef(own, column)[0, 1] if column.std() > 0 else -2.0 for column in others.T
+        ]
+        assert result.features[1][e] == f"{source}/{int(np.argmax(pearson))}"
+
+
+def test_permutation_arm_is_the_match_of_the_permutation() -> None:
+    result = validated()
+    found = match_features(dictionaries(), by="permutation", progress=False)
+    for e, target in enumerate(result.targets):
+        best = found.of(target, result.lanes[e])
+        if (result.text[e] >= 0).any():
+            assert result.features[2][e] == (best[0][0] if best else "")
+
+
+def test_the_control_is_one_of_the_five_of_closest_activity_and_writes_as_much() -> None:
+    result = validated()
+    seen = 0
+    for e, target in enumerate(result.targets):
+        if (result.text[e] < 0).all():
+            continue
+        source, own = result.features[0][e].split("/")
+        rate, length = activity(source, target)
+        arms = [int(names[e].split("/")[1]) if names[e] else -1 for names in result.features]
+        small = 1e-3 * max(length.max(), 1e-12)
+        apart = np.abs(rate - rate[int(own)])
+        apart += np.abs(np.log((length + small) / (length[int(own)] + small)))
+        left = [i for i in np.argsort(apart, kind="stable") if i not in arms[:3]]
+        control = arms[3]
+        assert control in left[:5]
+        for a, number in enumerate(arms):
+            if number < 0:
+                continue
+            assert result.rate[a, e] == pytest.approx(rate[number], abs=1e-5)
+            factor = 1.0
+            if a == 3 and length[control] > 0:
+                factor = float(np.clip(length[int(own)] / length[control], 1 / 3, 3))
+            assert result.strength[a, e] == pytest.approx(factor, rel=1e-4)
+            change = (1 - FACTOR) * factor * length[number]
+            assert result.length[a, e] == pytest.approx(change, rel=1e-4, abs=1e-7)
+        seen += 1
+    assert seen > 8
+
+
+def test_matches_are_tested_by_their_best_edges_above_the_threshold() -> None:
+    options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
+    result = validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
+    assert [result.lanes.count(lane) for lane in ("resid", "mlp", "attn")] == [5, 5, 5]
+    assert result.by == "cosine" and result.factor == 0 and np.isnan(result.loss).all()
+    for e, target in enumerate(result.targets):
+        best, value = matches().of(target, result.lanes[e])[0]
+        assert result.features[0][e] == best and value >= 0.3
+        assert result.similarity[e] == pytest.approx(value)
+    again = validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
+    assert again.features == result.features
+    np.testing.assert_array_equal(again.after, result.after)
+    other = validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, seed=1, **options)
+    assert other.targets != result.targets
+    assert np.isnan(result.score("flow", of="loss")).all()
+    there = np.isfinite(result.loss).any()
+    assert not there and "[" in repr(result)
+
+
+def test_other_matches_may_be_given_to_compare_with() -> None:
+    by_text = match_features(
+        dictionaries(), by="correlation", model=model(), texts=TEXTS, progress=False
+    )
+    options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
+    result = validate_flow(model(), flow(), TEXTS, compare=(by_text,), loss=False, **options)
+    plain = validate_flow(model(), flow(), TEXTS, loss=False, **options)
+    assert result.arms == plain.arms == ("flow", "correlation", "random")
+    assert result.features[1] == plain.features[1]
+    with pytest.raises(ValueError, match="compared once; got correlation, correlation"):
+        validate_flow(model(), flow(), TEXTS, compare=(by_text, "correlation"), **options)
+    with pytest.raises(ValueError, match="compared with correlation, permutation or .* got 'cos'"):
+        validate_flow(model(), flow(), TEXTS, compare=("cos",), **options)  # type: ignore[arg-type]
+
+
+def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write() -> None:
+    W_in = torch.randn(32, 10, generator=torch.Generator().manual_seed(5))
+    base = made("L1.mlp_out", 10, 5)
+    transcoder = replace(base, site="L1.mlp_in", out_site="L1.mlp_out")
+    target = dictionaries()["L1.resid_post"]
+    renamed = replace(target, site="L2.resid_pre", out_site="L2.resid_pre")
+    entering = replace(
+        dictionaries()["L0.resid_post"], site="L1.resid_pre", out_site="L1.resid_pre"
+    )
+    found = feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)
+    options: dict[str, Any] = {"n_samples": 2, "progress": False, "compare": (), "loss": False}
+    result = validate_flow(model(), found, TEXTS, dicts=[transcoder, renamed, entering], **options)
+    assert W_in.shape == (32, 10) and sorted(result.lanes) == ["mlp", "resid"]
+    named = [transcoder, target, dictionaries()["L0.resid_post"]]
+    same = validate_flow(
+        model(),
+        feature_flow(named, "L1.resid_post/0", min_similarity=-1),
+        TEXTS,
+        dicts=named,
+        **options,
+    )
+    # The same places under their other names.
+    np.testing.assert_allclose(result.after, same.after, rtol=1e-5)
+    e = result.lanes.index("mlp")
+    number = int(result.features[0][e].split("/")[1])
+    for s, text in enumerate(result.text[e]):
+        if text < 0:
+            continue
+        run = model().run(TEXTS[text], read=["L1.mlp_in", "L1.mlp_out", "L1.resid_post"])
+        before = target.encode(run["L1.resid_post"])[0, :, 0]
+        code = transcoder.encode(run["L1.mlp_in"])[0, :, number]
+        x = run["L1.mlp_out"][0] - ((before > 0) * code)[:, None] * transcoder.W_dec[number]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnchangedEdit)
+            changed = model().run(TEXTS[text], read="L1.resid_post", edits=Set("L1.mlp_out", x))
+        after = target.encode(changed["L1.resid_post"])[0, :, 0]
+        assert result.after[0, e, s] == pytest.approx(float(after[before > 0].sum()), rel=1e-3)
+
+
+def test_silent_targets_are_left_out_and_said(tmp_path: Path) -> None:
+    names = ["L2.resid_post/3", "L2.resid_post/23"]  # the second never fires
+    found = feature_flow(dictionaries(), names, direction="back", depth=1, min_similarity=-1)
+    options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 2, "progress": False}
+    result = validate_flow(model(), found, TEXTS, loss=False, **options)
+    assert result.n_silent == 3 and "6 edges by cosine, 3 of them silent" in repr(result)
+    silent = [target.endswith("/23") for target in result.targets]
+    assert np.isnan(result.drop[:, silent]).all()
+    assert np.isfinite(result.drop[0, np.logical_not(silent)]).all()
+    result.save(tmp_path / "validation")
+    again = FlowValidation.load(tmp_path / "validation")
+    assert repr(again) == repr(result) and again.features == result.features
+    only = feature_flow(dictionaries(), names[1], direction="back", depth=1, min_similarity=-1)
+    with pytest.raises(ValueError, match="None of the 3 targets is active in the 6 texts"):
+        validate_flow(model(), only, TEXTS, **options)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    run: Any = validate_flow
+    given: dict[str, Any] = {"dicts": dictionaries(), "progress": False}
+    for options, text in (
+        ({"factor": 1}, "factor is a number other than 1, which would change nothing; got 1"),
+        ({"factor": float("nan")}, "got nan"),
+        ({"n_edges": 0}, "n_edges is a number, 1 or more; got 0"),
+        ({"n_samples": True}, "n_samples is a number, 1 or more; got True"),
+        ({"dicts": None}, "no dictionaries ship for 'words'. Give dicts="),
+        ({"dicts": dictionaries().only("resid_post")}, "the dictionaries that it was made of"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            run(model(), flow(), TEXTS, **given | options)
+    with pytest.raises(TypeError, match="What is validated is a flow"):
+        run(model(), "L1.resid_post/5", TEXTS, **given)
+    with pytest.raises(TypeError, match="Put a single text into a list"):
+        run(model(), flow(), TEXTS[0], **given)
+    none = feature_flow(dictionaries(), ROOTS[0], thresholds=0.99)
+    with pytest.raises(ValueError, match="has none that reach its thresholds. Lower them"):
+        run(model(), none, TEXTS, **given)
+    other = dictionaries().to(dtype=torch.float64)
+    changed = [replace(d, b_dec=d.b_dec + 1) for d in other.values()]
+    with pytest.raises(ValueError, match="of other sites or other weights"):
+        run(model(), flow(), TEXTS, **given | {"dicts": changed})
+
+
+def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(assets: Path) -> None:
+    from workbench.loading import load
+    from workbench.methods.features.training import train_dictionary
+
+    told = [
+        "Once upon a time there was a little girl named Lily. She liked to play.",
+        "Tom had a big red ball. He went to the park with his mom and played.",
+        "The dog ran to the tree and saw a bird. The bird was happy.",
+    ]
+    folder = assets / "models" / "stories260K"
+    both = [load(folder, backend=b, device="cpu") for b in ("nnsight", "transformer_lens")]
+    dicts = [
+        train_dictionary(
+            both[0], site, told, n_features=48, k=6, steps=40, batch_size=64, progress=False
+        )
+        for site in ("L1.resid_post", "L2.resid_post", "L2.mlp_out", "L2.attn_out")
+    ]
+    results = []
+    for one in both:
+        found = match_features(dicts, by="correlation", model=one, texts=told, progress=False)
+        results.append(
+            validate_flow(
+                one, found, told, dicts=dicts, n_edges=4, n_samples=2, batch_size=2, progress=False
+            )
+        )
+    first, second = results
+    assert first.targets == second.targets and first.features == second.features
+    assert set(first.lanes) == {"resid", "mlp", "attn"} and first.by == "correlation"
+    for name in ("before", "after", "loss"):
+        pair = getattr(first, name), getattr(second, name)
+        np.testing.assert_allclose(*pair, rtol=1e-3, atol=1e-4)
+    assert np.nanmax(first.drop[0]) > 0.05

@@ -1,0 +1,325 @@
+"""Feature flow: where a feature comes from and where it goes, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ...graph import Graph
+from ...model import Model
+from ...result import Result, axes
+from ...site import Site
+from .flow_classes import CLASSES
+from .flow_search import FlowSearch
+from .labels import Labels
+from .lanes import LANES, Lanes, as_dictionaries, lane_of
+from .matching import By, FeatureMatches, check_matching, match_features, origin
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Direction = Literal["both", "back", "forward"]
+DIRECTIONS: tuple[Direction, ...] = ("both", "back", "forward")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureFlow(Result):
+    """Features joined to their predecessors and successors: a graph upwards through the layers.
+
+    roots: the features that were asked for. by, k: how they were matched and how many matches each
+    has. direction, depth: which way and how many layers; None for all. graph: nodes are features
+    by name, in the order of a pass; an edge goes from the earlier to the later one, its weight is
+    their similarity. A node's score is its best predecessor's similarity.
+
+    classes: of each node, as `flow_classes.CLASSES` explains. ended: (node) nothing after it is
+    similar enough. resid, mlp, attn: (node) its best similarity in the residual stream before, the
+    MLP's and the attention's output of its layer; successor: (node) in the residual stream after;
+    NaN where there is no dictionary. All four are there whether or not the edge is.
+
+    sites: of all dictionaries, in the order of a pass; fingerprints: of each. thresholds, chance:
+    (lane, site) of the lanes "resid", "mlp", "attn", "next": from which similarity on a match
+    counts, and what chance reaches (NaN where the flow does not pass).
+    """
+
+    roots: tuple[str, ...]
+    by: str
+    k: int
+    direction: str
+    depth: int | None
+    sites: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    classes: tuple[str, ...]
+    graph: Graph
+    ended: np.ndarray = axes("node", np.bool_)
+    resid: np.ndarray = axes("node")
+    mlp: np.ndarray = axes("node")
+    attn: np.ndarray = axes("node")
+    successor: np.ndarray = axes("node")
+    thresholds: np.ndarray = axes("lane site")
+    chance: np.ndarray = axes("lane site")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n = len(self.graph.ids)
+        if (len(self.classes), len(self.ended)) != (n, n):
+            raise ValueError(
+                f"A flow has a class and numbers for each of its {n} nodes; got "
+                f"{len(self.classes)} and {len(self.ended)}."
+            )
+
+    @cached_property
+    def lanes(self) -> tuple[str, ...]:
+        """The lane of each node: "resid", "mlp" or "attn"."""
+        return tuple(lane_of(Site.parse(name)) for name in self.graph.ids)
+
+    @cached_property
+    def node_sites(self) -> np.ndarray:
+        """(node,) the number of each node's dictionary in `sites`."""
+        return np.array([self.sites.index(name.split("/")[0]) for name in self.graph.ids])
+
+    def node(self, feature: str | Site) -> int:
+        """The number of a feature in the graph. Raises `ValueError` for one that is not in it."""
+        name = str(Site.parse(feature))
+        if name not in self._numbers:
+            raise ValueError(
+                f"{name} is not in this flow of {', '.join(self.roots[:3])}; flow.graph.ids names "
+                "its features."
+            )
+        return self._numbers[name]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.graph.ids)}
+
+    def path(self, feature: str | Site | None = None) -> tuple[str, ...]:
+        """The strongest chain through a feature, the first root if none is given, in order.
+
+        From it the most similar predecessor in the residual stream, and on from there; where that
+        ends, the most similar one in a module. And the most similar successor, and on. Raises
+        `ValueError` for a feature that is not in the flow.
+        """
+        start = self.node(self.roots[0] if feature is None else feature)
+        graph = self.graph
+        back = self._chain(start, graph.targets, graph.sources)
+        forward = self._chain(start, graph.sources, graph.targets)
+        return tuple(graph.ids[i] for i in [*reversed(back), start, *forward])
+
+    def _chain(self, node: int, here: np.ndarray, there: np.ndarray) -> list[int]:
+        out: list[int] = []
+        while len(edges := np.flatnonzero(here == node)):
+            resid = np.array([self.lanes[there[e]] == "resid" for e in edges])
+            edges = edges[resid] if resid.any() else edges
+            node = int(there[edges[self.graph.weights[edges].argmax()]])
+            out.append(node)
+        return out
+
+    def agreement(self, other: FeatureFlow) -> float:
+        """How far another flow says the same: of the features of both that have a predecessor or
+        successor in both, the share of (feature, lane) whose best is the same; NaN for none.
+        """
+        mine, theirs = self._best(), other._best()
+        both = mine.keys() & theirs.keys()
+        return float(np.mean([mine[key] == theirs[key] for key in both])) if both else float("nan")
+
+    def _best(self) -> dict[tuple[str, str], str]:
+        """(feature, lane) → the other end of its strongest edge there."""
+        graph, out = self.graph, {}
+        for edge in np.argsort(graph.weights, kind="stable"):
+            source, target = graph.sources[edge], graph.targets[edge]
+            out[graph.ids[target], self.lanes[source]] = graph.ids[source]
+            out[graph.ids[source], "next"] = graph.ids[target]
+        return out
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a feature: feature, label, class, ended, resid, mlp, attn and successor (its
+        best similarities), and the threshold of each (resid_threshold, …).
+        """
+        import pandas as pd
+
+        names = ("resid", "mlp", "attn", "successor")
+        limits = self.thresholds[:, self.node_sites]
+        columns: dict[str, Any] = {
+            "feature": self.graph.ids,
+            "label": self.graph.labels,
+            "class": self.classes,
+            "ended": self.ended,
+        }
+        columns |= {name: getattr(self, name) for name in names}
+        columns |= {f"{name}_threshold": limits[lane] for lane, name in enumerate(names)}
+        return pd.DataFrame(columns)
+
+    def limits(self) -> pd.DataFrame:
+        """One line a dictionary and lane that the flow passes: site, lane, threshold, chance."""
+        import pandas as pd
+
+        lines = [
+            {
+                "site": self.sites[site],
+                "lane": LANES[lane],
+                "threshold": float(self.thresholds[lane, site]),
+                "chance": float(chance),
+            }
+            for (lane, site), chance in np.ndenumerate(self.chance)
+            if np.isfinite(chance)
+        ]
+        return pd.DataFrame(lines, columns=["site", "lane", "threshold", "chance"])
+
+    def _facts(self) -> str:
+        roots = ", ".join(self.roots[:3]) + (", …" if len(self.roots) > 3 else "")
+        counts = {name: self.classes.count(name) for name in CLASSES}
+        shares = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
+        n_ended = int(self.ended.sum())
+        return (
+            f"{roots} by {self.by}: {len(self.graph.ids)} features, {len(self.graph.weights)} "
+            f"edges; {shares}; {n_ended} end{'s' * (n_ended == 1)}"
+        )
+
+
+def feature_flow(
+    dicts: Any,
+    feature: Any = None,
+    *,
+    by: By = "cosine",
+    k: int = 1,
+    direction: Direction = "both",
+    depth: int | None = None,
+    thresholds: Any = None,
+    min_similarity: float | None = None,
+    matches: FeatureMatches | None = None,
+    model: Model | None = None,
+    texts: Sequence[Any] | None = None,
+    labels: Any = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> FeatureFlow:
+    """Where features come from and where they go, composed over the layers: a `FeatureFlow`.
+
+    feature: a name like "L3.resid_post/123", several, or None for all features of the residual
+    stream. Backwards, each feature is joined to its `k` best predecessors in the residual stream
+    before, the MLP's and the attention's output of its layer, and those of the residual stream to
+    theirs; a module's features are ends. Forwards, to its best successors in the residual stream
+    after, and those to theirs. direction: "both", "back" or "forward". depth: how many layers each
+    way, None for all.
+
+    by, thresholds, seed: as in `match_features`; the cosine is computed for the features that the
+    flow reaches only. Correlation and permutation match everything first; give `matches`, whose
+    thresholds hold if none are given, to do that once. min_similarity: edges below it are left out
+    and not followed; None for the threshold of each lane, −1 for none. labels: None for those saved
+    with the dictionaries, with their scores; or a mapping by name, or something with `of(name)`.
+
+    Raises `ValueError` as `match_features`, for a feature that does not exist, and for a flow of
+    more than 5,000 features.
+
+    Source: Laptev, Balagansky et al., "Analyze Feature Flow to Enhance Interpretation and Steering
+    in Language Models" (2025), section 3.
+    """
+    dicts = as_dictionaries(dicts)
+    lanes = Lanes.of(dicts)
+    _check_options(direction, depth, min_similarity)
+    roots = _roots(lanes, feature)
+    if matches is not None:
+        _check_matches(matches, lanes, k)
+    else:
+        check_matching(lanes, by, k, model, texts)
+        if by != "cosine":
+            matches = match_features(
+                dicts, by=by, k=k, model=model, texts=texts, seed=seed, progress=progress
+            )
+    search = FlowSearch(lanes, k, matches, thresholds, seed, min_similarity, depth)
+    if direction != "forward":
+        search.back(roots)
+    if direction != "back":
+        search.forward(roots)
+    found = search.finish(roots)
+    return FeatureFlow(
+        **origin(lanes, model, seed),
+        roots=tuple(f"{lanes.names[site]}/{number}" for site, number in roots),
+        by=by if matches is None else matches.by,
+        k=k,
+        direction=direction,
+        depth=depth,
+        sites=lanes.names,
+        fingerprints=lanes.fingerprints,
+        classes=found.classes,
+        graph=found.graph(lanes, _labeller(labels, lanes)),
+        ended=found.ended,
+        resid=found.best[0],
+        mlp=found.best[1],
+        attn=found.best[2],
+        successor=found.best[3],
+        thresholds=found.thresholds,
+        chance=found.chance,
+    )
+
+
+def _check_options(direction: str, depth: Any, min_similarity: Any) -> None:
+    if direction not in DIRECTIONS:
+        raise ValueError(f"A flow goes {', '.join(DIRECTIONS)}; got direction={direction!r}.")
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
+        raise ValueError(f"depth is a number of layers, 0 or more, or None; got {depth!r}.")
+    if min_similarity is not None and not -1 <= min_similarity <= 1:
+        raise ValueError(f"min_similarity is a similarity, -1 to 1; got {min_similarity!r}.")
+
+
+def _roots(lanes: Lanes, feature: Any) -> tuple[tuple[int, int], ...]:
+    """Each root as the number of its dictionary and its own."""
+    if feature is None:
+        return tuple(
+            (site, number)
+            for site, n in enumerate(lanes.n_features)
+            if lane_of(lanes.sites[site]) == "resid"
+            for number in range(n)
+        )
+    several = isinstance(feature, Sequence) and not isinstance(feature, str)
+    given: list[Any] = list(feature) if several else [feature]
+    out = []
+    for each in given:
+        if not isinstance(each, (str, Site)):
+            raise ValueError(
+                f"A feature of a flow is named like 'L3.resid_post/123'; got {each!r}."
+            )
+        try:
+            dictionary, number = lanes.dicts.feature(each)
+        except KeyError as error:
+            raise ValueError(str(error.args[0])) from None
+        out.append((lanes.sites.index(dictionary.out_site), number))
+    if not out or len(set(out)) != len(out):
+        raise ValueError(f"A flow starts at one or more features, each once; got {feature!r}.")
+    return tuple(out)
+
+
+def _check_matches(matches: FeatureMatches, lanes: Lanes, k: int) -> None:
+    if (matches.sites, matches.fingerprints) != (lanes.names, lanes.fingerprints):
+        raise ValueError(
+            "The matches of a flow are of its own dictionaries; these are of other ones or of "
+            "other weights. Match again: wb.match_features(dicts, …)."
+        )
+    if not 1 <= k <= matches.k:
+        raise ValueError(f"These matches hold the best {matches.k} of each feature; got k={k}.")
+
+
+def _labeller(labels: Any, lanes: Lanes) -> Callable[[str], str]:
+    """From a feature's name to the text to show: its label with its score, else the name."""
+    if labels is None:
+        held: dict[str, Labels] = {}
+
+        def saved(name: str) -> str:
+            site = name.split("/")[0]
+            if site not in held:
+                held[site] = Labels.of(lanes.dicts[site])
+            label = held[site][name]
+            return str(label) if label.text else name
+
+        return saved
+    if isinstance(labels, Mapping):
+        return lambda name: str(labels.get(name, name))
+    if callable(getattr(labels, "of", None)) and not isinstance(labels, Labels):
+        return lambda name: str(labels.of(name) or name)
+    raise ValueError(
+        "labels is a mapping from names to texts, or has of(name); those saved with the "
+        f"dictionaries are read without it. Got {labels!r}."
+    )
