@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..evaluation import bootstrap
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..tasks import Task, TaskBatch
 from .circuit import Circuit, check_model, greedy, named_edges, random_edges
 from .circuit_runs import CircuitRuns
 from .examples import Examples
+from .faithfulness import faithfulness, faithfulness_interval
 from .references import References, check_kind
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 #: Shares of the edges over which CPR and CMD are taken (MIB, Mueller et al. 2025).
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 ABLATIONS = ("counterfactual", "resample", "mean-position")
-#: An ablation that moves the metric by less than this share of clean − corrupt measures nothing.
-SMALLEST_RANGE = 0.05
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,17 +58,9 @@ class CircuitEvaluation(Result):
     without: np.ndarray = axes("ablation node batch")
     at_fraction: np.ndarray = axes("ablation fraction batch")
 
-    def _score(
-        self, values: np.ndarray, ablation: int, chosen: np.ndarray | None = None
-    ) -> np.ndarray:
-        """values (…, batch) → (…) normalised, or (resample, …) with chosen (resample, batch)."""
-        take = (lambda x: x) if chosen is None else (lambda x: x[..., chosen])
-        low, high, now = (
-            take(x.astype(np.float64)).mean(-1)
-            for x in (self.empty[ablation], self.whole[ablation], values)
-        )
-        size = np.where(np.abs(high - low) < SMALLEST_RANGE * abs(self.gap), np.nan, high - low)
-        return (now - low) / size
+    def _score(self, values: np.ndarray, ablation: int) -> np.ndarray:
+        """values (…, batch) → (…) normalised."""
+        return faithfulness(values, self.empty[ablation], self.whole[ablation], self.gap)
 
     def score(self, name: str, ablation: str, level: float = 0.95) -> tuple[float, float, float]:
         """A score and its interval (bootstrap over examples): the value, low, high.
@@ -83,13 +73,8 @@ class CircuitEvaluation(Result):
             raise ValueError(f"A score is faithfulness or completeness; got {name!r}.")
         at = self._ablation(ablation)
         values = (self.inside if name == "faithfulness" else self.outside)[at]
-        value = float(self._score(values, at))
-        if np.isnan(value):
-            return value, value, value
-        low, high = bootstrap(
-            lambda chosen: self._score(values, at, chosen), len(values), level, self.seed or 0
-        )
-        return value, low, high
+        ends = (self.empty[at], self.whole[at], self.gap)
+        return faithfulness_interval(values, *ends, level=level, seed=self.seed or 0)
 
     def random_scores(self, ablation: str) -> np.ndarray:
         """(random,) the faithfulness of each random circuit."""

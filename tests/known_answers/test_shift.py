@@ -1,0 +1,148 @@
+"""SHIFT where the shortcut is known: words that go with a label in training, and not in truth.
+
+A dictionary of known directions reads the embedding: one feature says which of two label words
+stands in a text, another which of two shortcut words, the others are filler words. In training both
+pairs go together, and the model tells the shortcut words more clearly apart; on the balanced texts
+the two are independent.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.dictionary.base import Dictionary
+from workbench.dictionary.collection import Dictionaries
+from workbench.dictionary.encoders import Linear
+from workbench.loading import load
+from workbench.methods.features.classifier import Classifier, train_classifier
+from workbench.methods.features.shift import Shift, classifier_effects, shift
+
+BACKENDS = ("nnsight", "transformer_lens")
+WORDS = (" doctor", " farmer", " park", " river")
+LABEL, SHORTCUT, N_FILLERS = 0, 1, 20
+SITE = "L1.resid_post"
+N_BIASED = 320
+
+
+@cache
+def model(backend: str = "nnsight") -> Any:
+    return load("tinyworld", backend=backend, device="cpu")
+
+
+@cache
+def words() -> tuple[list[int], list[int]]:
+    """The tokens of the label and shortcut words, and those of the fillers."""
+    four = [model().tokenizer.encode(word, add_special_tokens=False) for word in WORDS]
+    assert all(len(ids) == 1 for ids in four)
+    own = [ids[0] for ids in four]
+    rest = [i for i in range(1400, 1700) if i not in own]
+    return own, np.random.default_rng(1).choice(rest, N_FILLERS, replace=False).tolist()
+
+
+@cache
+def dicts() -> Dictionaries:
+    """Feature 0: + for the first label word, − for the second; 1: the same of the shortcut."""
+    own, fillers = words()
+    W = model().weight("W_E").float()
+    rows = [(W[own[0]] - W[own[1]]) / 2, (W[own[2]] - W[own[3]]) / 2]
+    rows += [(W[own[0]] + W[own[1]]) / 2, (W[own[2]] + W[own[3]]) / 2, *W[fillers]]
+    W_dec = torch.stack(rows)
+    encoder = Linear(torch.linalg.pinv(W_dec), torch.zeros(len(rows)))
+    made = Dictionary("L0.resid_pre", encoder, W_dec, torch.zeros(W_dec.shape[1]))
+    return Dictionaries([made])
+
+
+def texts(n: int, seed: int, *, balanced: bool) -> tuple[list[list[int]], list[int], list[str]]:
+    """Texts as tokens, their labels, and what stands in each; the order of words is random."""
+    (first, second, one, other), fillers = words()
+    draw = np.random.default_rng(seed)
+    out, labels, groups = [], [], []
+    for i in range(n):
+        label = i % 2
+        cue = (i // 2) % 2 if balanced else label
+        ids = [second if label == 0 else first, other if cue == 0 else one]
+        ids += draw.choice(fillers, 3).tolist()
+        out.append(draw.permutation(ids).tolist())
+        labels.append(label)
+        groups.append(f"label {label}, shortcut {cue}")
+    return out, labels, groups
+
+
+@cache
+def classifier() -> Classifier:
+    biased, labels, _ = texts(N_BIASED, 0, balanced=False)
+    return train_classifier(model(), SITE, biased, labels, pool="mean", l2=0.003, batch_size=160)
+
+
+@cache
+def without(*features: int, backend: str = "nnsight") -> Shift:
+    given, labels, groups = texts(120, 1, balanced=True)
+    biased, biased_labels, _ = texts(N_BIASED, 0, balanced=False)
+    names = [f"L0.resid_pre/{i}" for i in features]
+    return shift(
+        model(backend),
+        classifier(),
+        dicts(),
+        names,
+        given,
+        labels,
+        groups=groups,
+        batch_size=160,
+        training=(biased, biased_labels),
+        # Neither the label's feature nor the shortcut's is a random one.
+        candidates=[f"L0.resid_pre/{i}" for i in (*features, *range(2, 4 + N_FILLERS))],
+    )
+
+
+def test_the_dictionary_reads_the_words_it_is_made_of() -> None:
+    own, fillers = words()
+    x = model().weight("W_E").float()[[*own, *fillers]]
+    codes = dicts()["L0.resid_pre"].encode(x)
+    np.testing.assert_allclose(codes[:4, LABEL], [1, -1, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(codes[:4, SHORTCUT], [0, 0, 1, -1], atol=1e-3)
+    np.testing.assert_allclose(codes[4:, :2], 0, atol=1e-3)
+
+
+def test_the_classifier_is_right_on_biased_texts_and_often_wrong_on_balanced_ones() -> None:
+    assert classifier().accuracy == 1.0
+    before = without(SHORTCUT).accuracy("before")
+    assert 0.45 <= before[0] <= 0.75
+    groups = without(SHORTCUT).group_accuracy("before")
+    assert min(groups.values()) <= 0.35 and max(groups.values()) == 1.0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_the_shortcut_the_classifier_is_right_and_without_others_it_is_not(
+    backend: str,
+) -> None:
+    result = without(SHORTCUT, backend=backend)
+    assert result.accuracy("after")[0] >= 0.95
+    assert result.accuracy("recentred")[0] >= 0.95
+    assert result.accuracy("retrained")[0] >= 0.95
+    assert result.gain("after")[1] >= 0.2
+    assert abs(result.gain("random")[0]) <= 0.05
+    assert abs(result.gain("random recentred")[0]) <= 0.05
+    assert min(result.group_accuracy("after").values()) >= 0.9
+
+
+def test_without_the_label_itself_nothing_is_left_but_the_shortcut() -> None:
+    result = without(LABEL)
+    assert result.accuracy("after")[0] <= 0.6 and result.accuracy("retrained")[0] <= 0.6
+
+
+def test_the_shortcut_is_the_feature_that_separates_the_classes_most() -> None:
+    biased, labels, _ = texts(N_BIASED, 0, balanced=False)
+    found = classifier_effects(model(), classifier(), dicts(), biased, labels)
+    order = found.to_frame()["feature"].tolist()
+    assert order[:2] == [f"L0.resid_pre/{i}" for i in (SHORTCUT, LABEL)]
+    given, _, groups = texts(120, 1, balanced=True)
+    cue = [int(group[-1]) for group in groups]
+    found = classifier_effects(model(), classifier(), dicts(), given, cue)
+    best, second = np.sort(np.abs(found.separation))[:-3:-1]
+    assert found.to_frame()["feature"].tolist()[0] == f"L0.resid_pre/{SHORTCUT}"
+    assert best > 2 * second

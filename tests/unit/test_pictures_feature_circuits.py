@@ -1,0 +1,284 @@
+"""Pictures of feature circuits, effects, evaluations and SHIFT hold the results' own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Annotation, Text
+
+from workbench.methods.features.feature_circuit import FeatureCircuit
+from workbench.methods.features.feature_circuit_evaluation import (
+    CURVES,
+    FeatureCircuitEvaluation,
+)
+from workbench.methods.features.feature_effects import FeatureEffects
+from workbench.methods.features.shift import ClassifierEffects, Shift
+from workbench.pictures.attribution import NEGATIVE, POSITIVE
+
+BASE: dict[str, Any] = {"model": "toy", "revision": "", "versions": {}, "seed": 0, "tokens": ()}
+SITES = tuple(
+    f"L{layer}.{stream}" for layer in (0, 1) for stream in ("attn_out", "mlp_out", "resid_post")
+)
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def effects() -> FeatureEffects:
+    values = np.random.default_rng(0).normal(size=(len(SITES), 5)).astype(np.float32)
+    return FeatureEffects(
+        **BASE,
+        task="agreement",
+        metric_name="logit_difference",
+        method="ig",
+        reference="counterfactual",
+        steps=10,
+        gap=2.0,
+        nodes={s: (*(f"{s}/{i}" for i in range(4)), f"{s}/error") for s in SITES},
+        effects=dict(zip(SITES, values, strict=True)),
+    )
+
+
+def circuit(n: int = 4) -> FeatureCircuit:
+    """A circuit with `n` features and an error at each site, and an edge from each to the next."""
+    generator = np.random.default_rng(1)
+    nodes = [name for s in SITES for name in (*(f"{s}/{i}" for i in range(n)), f"{s}/error")]
+    step = n + 1
+    sources = np.arange(len(nodes) - step)
+    return FeatureCircuit(
+        **BASE,
+        task="agreement",
+        metric_name="logit_difference",
+        method="ig",
+        reference="counterfactual",
+        steps=10,
+        gap=2.0,
+        sites=SITES,
+        nodes=tuple(nodes),
+        active={s: np.arange(n) for s in SITES},
+        effects=generator.normal(size=len(nodes)),
+        to_logits=np.where(np.arange(len(nodes)) >= len(sources), 0.5, 0.0),
+        sources=sources,
+        targets=sources + step,
+        weights=generator.normal(size=len(sources)),
+    )
+
+
+def evaluation() -> FeatureCircuitEvaluation:
+    generator = np.random.default_rng(2)
+    shape = (2, 6)
+
+    def metric(*more: int) -> np.ndarray:
+        return generator.normal(1, 0.1, size=(shape[0], *more, shape[1]))
+
+    return FeatureCircuitEvaluation(
+        **BASE,
+        task="agreement",
+        metric_name="logit_difference",
+        circuit="ig",
+        n_features=20,
+        n_errors=2,
+        gap=2.0,
+        references=("mean-position", "mean"),
+        sizes=np.array([5, 10, 50]),
+        whole=generator.normal(2, 0.1, size=shape[1]),
+        empty=metric() - 1,
+        inside=metric() + 0.7,
+        outside=metric() - 0.9,
+        no_errors=metric(),
+        only_errors=metric(),
+        no_dictionary_errors=metric() + 0.5,
+        random=metric(3) - 0.9,
+        at_size=metric(3),
+        coordinates=metric(3) - 0.5,
+        coordinates_empty=metric() - 1,
+        parts=metric(3) + 0.5,
+        parts_empty=metric() - 1,
+    )
+
+
+def classifier_effects() -> ClassifierEffects:
+    generator = np.random.default_rng(3)
+    return ClassifierEffects(
+        **BASE,
+        classifier="a classifier",
+        class_names=("$a", "b"),
+        nodes=tuple(f"L0.resid_post/{i}" for i in range(40)),
+        effects=generator.normal(size=(40, 2)),
+        active=generator.random(40),
+    )
+
+
+def shifted(groups: tuple[str, ...] = ("A she", "A he", "B she", "B he")) -> Shift:
+    ways = ("before", "after", "random", "recentred", "random recentred", "retrained")
+    generator = np.random.default_rng(4)
+    return Shift(
+        **BASE,
+        classifier="a classifier",
+        features=("L0.resid_post/1", "L0.resid_post/2"),
+        ways=ways,
+        group_names=groups,
+        right=generator.random((len(ways), 40)) < 0.7,
+        labels=np.arange(40) % 2,
+        groups=np.arange(40) % len(groups),
+    )
+
+
+def texts_apart(ax: Any) -> bool:
+    """Whether no text that is drawn lies on another, and all lie inside the figure."""
+    figure = ax.figure
+    figure.canvas.draw()
+    texts = [t for t in ax.texts if t.get_text()]
+    if ax.axison:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            texts += [t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+    boxes = [Text.get_window_extent(t) for t in texts if t.get_text()]
+    inside = all(
+        box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+        for box in boxes
+    )
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]]
+    return inside and not any(a.shrunk(0.9, 0.7).overlaps(b.shrunk(0.9, 0.7)) for a, b in pairs)
+
+
+def arrows(ax: Any) -> list[Any]:
+    return [t.arrow_patch for t in ax.texts if isinstance(t, Annotation) and t.arrow_patch]
+
+
+def boxes(ax: Any) -> list[Any]:
+    return [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+
+
+def test_effects_are_bars_of_the_strongest_nodes_by_sign_and_errors_are_hatched() -> None:
+    result = effects()
+    ax = result.plot(top=12, labels={"L0.mlp_out/1": "dogs $ and cats"})
+    rows = result.top(12)
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [r[2] for r in rows])
+    for bar, (_, number, effect) in zip(ax.patches, rows, strict=True):
+        assert to_hex(bar.get_facecolor()) == (POSITIVE if effect > 0 else NEGATIVE)
+        assert bool(bar.get_hatch()) == (number == 4)
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    for name, (site, number, _) in zip(names, rows, strict=True):
+        own = result.nodes[site][number]
+        assert name == own or name == f"{own}  dogs \\$ and cats" and own == "L0.mlp_out/1"
+    assert any(number == 4 for _, number, _ in rows)
+    assert texts_apart(ax)
+
+
+def test_classifier_effects_are_bars_of_the_separation() -> None:
+    result = classifier_effects()
+    ax = result.plot(top=10)
+    order = np.argsort(-np.abs(result.separation))[:10]
+    np.testing.assert_allclose([b.get_width() for b in ax.patches], result.separation[order])
+    assert [t.get_text() for t in ax.get_yticklabels()] == [result.nodes[i] for i in order]
+    assert ax.get_xlabel() == r"logits it puts between \$a (red) and b (blue)"
+    assert texts_apart(ax)
+
+
+def test_a_small_circuit_is_drawn_whole_with_lanes_in_the_order_of_a_pass() -> None:
+    result = circuit()
+    ax = result.plot(labels={"L0.mlp_out/1": "dogs"})
+    assert len(boxes(ax)) == len(result.nodes) + 1
+    assert len(arrows(ax)) == len(result.graph().weights)
+    assert "the 30 of 30 nodes and 30 of 30 edges" in ax.get_title()
+    assert sum(t.get_text() == "1  dogs" for t in ax.texts) == 1
+    titles = {t.get_text(): t.get_position() for t in ax.texts}
+    assert titles["attention"][0] < titles["MLP"][0] < titles["residual stream"][0]
+    assert titles["layer 0"][1] < titles["layer 1"][1] < titles["logit difference"][1]
+    assert texts_apart(ax)
+
+
+def test_a_circuits_colours_are_those_of_effects_and_weights() -> None:
+    result = circuit()
+    ax = result.plot()
+    graph = result.graph()
+    blue = sum(to_hex(arrow.get_edgecolor()) == POSITIVE for arrow in arrows(ax))
+    assert blue == int((graph.weights >= 0).sum())
+    widths = sorted(arrow.get_linewidth() for arrow in arrows(ax))
+    expected = sorted(0.4 + 2.6 * np.abs(graph.weights) / np.abs(graph.weights).max())
+    np.testing.assert_allclose(widths, expected, rtol=1e-6)
+    strongest = int(np.argmax(np.abs(result.effects)))
+    base = to_rgb(POSITIVE if result.effects[strongest] > 0 else NEGATIVE)
+    colors = [box.get_facecolor()[:3] for box in boxes(ax)]
+    assert any(np.allclose(color, 0.5 * np.array(base) + 0.5) for color in colors)
+    dashed = sum(box.get_linestyle() in ("--", "dashed") for box in boxes(ax))
+    assert dashed == len(result.errors)
+
+
+def test_of_a_large_circuit_the_strongest_nodes_and_edges_are_drawn_and_the_rest_is_told() -> None:
+    result = circuit(n=19)
+    ax = result.plot()
+    assert len(boxes(ax)) == 41
+    drawn = set(np.argsort(-np.abs(result.effects), kind="stable")[:40].tolist()) | {120}
+    graph = result.graph()
+    there = [
+        s in drawn and t in drawn
+        for s, t in zip(graph.sources.tolist(), graph.targets.tolist(), strict=True)
+    ]
+    assert len(arrows(ax)) == min(80, sum(there))
+    assert f"the 40 of 120 nodes and {len(arrows(ax))} of 120 edges" in ax.get_title()
+    assert texts_apart(ax)
+    few = result.plot(n_nodes=10, n_edges=3)
+    assert len(boxes(few)) == 11 and len(arrows(few)) <= 3
+
+
+@pytest.mark.parametrize("reference", ["mean-position", "mean"])
+def test_an_evaluations_curves_are_its_scores_at_one_reference(reference: str) -> None:
+    result = evaluation()
+    ax = result.plot(reference=reference)
+    lines = {line.get_label(): line for line in ax.lines}
+    for nodes, name in zip(
+        CURVES, ("features and errors", "coordinates", "heads and neurons"), strict=True
+    ):
+        np.testing.assert_allclose(lines[name].get_ydata(), result.curve(reference, nodes))
+        assert list(lines[name].get_xdata()) == [5, 10, 50]
+    crosses = lines["random circuits"]
+    np.testing.assert_allclose(crosses.get_ydata(), result.random_scores(reference))
+    assert set(crosses.get_xdata()) == {22}
+    (whole,) = ax.containers
+    value, low, high = result.score("faithfulness", reference)
+    assert whole[0].get_ydata()[0] == pytest.approx(value)
+    ends = whole[2][0].get_segments()[0][:, 1]
+    np.testing.assert_allclose(sorted(ends), [low, high], rtol=1e-6)
+    dotted = lines["all features, no error"].get_ydata()
+    assert dotted[0] == pytest.approx(result.score("no_dictionary_errors", reference)[0])
+    assert reference in ax.get_title()
+    assert texts_apart(ax)
+
+
+def test_an_evaluation_is_drawn_at_its_first_reference_and_refuses_one_it_lacks() -> None:
+    result = evaluation()
+    assert "mean-position" in result.plot().get_title()
+    with pytest.raises(ValueError, match=r"has the references mean-position, mean; got 'zero'"):
+        result.plot(reference="zero")
+
+
+def test_shift_shows_each_ways_accuracy_with_its_interval_and_groups() -> None:
+    result = shifted()
+    ax = result.plot()
+    heights = [bar.get_height() for bar in ax.patches]
+    np.testing.assert_allclose(heights, [result.accuracy(way)[0] for way in result.ways])
+    dots = {line.get_label(): line.get_ydata() for line in ax.lines}
+    for name in result.group_names:
+        expected = [result.group_accuracy(way)[name] for way in result.ways]
+        np.testing.assert_allclose(dots[name], expected)
+    intervals = [line.get_ydata() for line in ax.lines if line.get_linewidth() == 1.5][-6:]
+    for drawn, way in zip(intervals, result.ways, strict=True):
+        np.testing.assert_allclose(drawn, result.accuracy(way)[1:])
+    assert texts_apart(ax)
+
+
+def test_shift_without_groups_has_no_dots() -> None:
+    ax = shifted(("all",)).plot()
+    assert ax.get_legend() is None
+    assert len(ax.patches) == 6

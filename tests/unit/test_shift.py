@@ -1,0 +1,240 @@
+"""SHIFT: effects on a classifier recomputed feature by feature, and every way of reading after."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.feature_circuit_models import (
+    BACKENDS,
+    CLOSE,
+    NAMES,
+    N,
+    carried,
+    dicts,
+    model,
+    plain_pass,
+)
+from tests.unit.test_classifier import LABELS, TEXTS
+from workbench.dictionary.collection import Dictionaries
+from workbench.dictionary.edits import ScaleFeatures
+from workbench.methods.features.classifier import Classifier, train_classifier
+from workbench.methods.features.shift import (
+    N_RANDOM,
+    ClassifierEffects,
+    Shift,
+    classifier_effects,
+    feature_edits,
+    shift,
+)
+
+SITE = "L1.mlp_out"
+FEATURES = ("L0.resid_post/2", "L0.resid_post/5", "L1.mlp_out/1", "L1.attn_out/4")
+
+
+@cache
+def classifier(name: str = "gpt2", pool: str = "last") -> Classifier:
+    return train_classifier(model(name), SITE, TEXTS, LABELS, classes=("six", "seven"), pool=pool)
+
+
+@cache
+def effects(name: str, pool: str, backend: str = "nnsight") -> ClassifierEffects:
+    return classifier_effects(
+        model(name, backend), classifier(name, pool), dicts(), TEXTS, LABELS, batch_size=7
+    )
+
+
+@cache
+def shifted(backend: str = "nnsight") -> Shift:
+    return shift(
+        model("gpt2", backend),
+        classifier(),
+        dicts(),
+        FEATURES,
+        TEXTS[:12],
+        LABELS[:12],
+        groups=["even" if i % 4 else "odd" for i in range(12)],
+        training=(TEXTS, LABELS),
+        seed=2,
+        batch_size=5,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pool", ["last", "mean"])
+def test_an_effect_is_the_code_times_the_gradient_of_the_logit(name: str, pool: str) -> None:
+    own, result = classifier(name, pool), effects(name, pool)
+    before = [str(site) for site in dicts() if str(site) != "L1.resid_post"]
+    total = {site: np.zeros((2, N)) for site in before}
+    active = {site: np.zeros(N) for site in before}
+    for text, label in zip(TEXTS, LABELS, strict=True):
+        ids = model(name).tokens(text).ids[0]
+        _, seen = plain_pass(name, ids)
+        x = seen[SITE][0]
+        logit = (x[-1] if pool == "last" else x.mean(0)) @ torch.as_tensor(own.weight.copy())
+        grads = torch.autograd.grad(logit, [seen[s] for s in before], allow_unused=True)
+        for site, grad in zip(before, grads, strict=True):
+            made = dicts()[site]
+            read = seen[str(made.site)].detach()
+            codes = carried(made, {k: v.detach() for k, v in seen.items()})[0]
+            leaf = codes[None].detach().requires_grad_()
+            down = torch.zeros_like(seen[site]) if grad is None else grad
+            at_codes = torch.autograd.grad(made.decode(leaf, read), leaf, down)[0][0]
+            for feature in range(N):
+                of_texts = LABELS.count(label)
+                value = (codes[:, feature] * at_codes[:, feature]).sum().item() / of_texts
+                total[site][label, feature] += value
+                active[site][feature] += bool((codes[:, feature] != 0).any()) / len(TEXTS)
+    wanted = {f"{site}/{i}": total[site][:, i] for site in before for i in range(N)}
+    share = {f"{site}/{i}": active[site][i] for site in before for i in range(N)}
+    assert set(result.nodes) == {node for node, value in share.items() if value}
+    for i, node in enumerate(result.nodes):
+        np.testing.assert_allclose(result.effects[i], wanted[node], **CLOSE)
+        assert result.active[i] == pytest.approx(share[node])
+        separation = wanted[node][1] - wanted[node][0]
+        assert result.separation[i] == pytest.approx(separation, rel=2e-3, abs=5e-5)
+
+
+def test_both_backends_give_the_same_effects_and_answers() -> None:
+    one, other = (effects("gpt2", "mean", backend) for backend in BACKENDS)
+    assert one.nodes == other.nodes
+    np.testing.assert_allclose(one.effects, other.effects, **CLOSE)
+    first, second = (shifted(backend).right for backend in BACKENDS)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_effects_are_listed_by_separation_and_the_same_from_disk(tmp_path: Path) -> None:
+    result = effects("gpt2", "last")
+    frame = result.to_frame()
+    assert list(frame.columns) == [
+        "feature",
+        "separation",
+        "effect on six",
+        "effect on seven",
+        "active",
+    ]
+    sizes = np.abs(frame["separation"].to_numpy())
+    assert (np.diff(sizes) <= 0).all()
+    assert f"{len(result.nodes)} features of" in repr(result)
+    result.save(tmp_path / "effects")
+    again = ClassifierEffects.load(tmp_path / "effects")
+    np.testing.assert_array_equal(again.effects, result.effects)
+
+
+def answers(own: Classifier, names: Any, moved: float = 0.0) -> np.ndarray:
+    """(text,) right or not, one text at a time, with features set to 0 at every position."""
+    out = []
+    for text, label in zip(TEXTS[:12], LABELS, strict=False):
+        x = model().run(text, read=SITE, edits=edits_of(names), logits_at=())[SITE][0, -1]
+        logit = float(x @ torch.as_tensor(own.weight.copy())) + own.bias + moved
+        out.append((logit > 0) == (label > 0))
+    return np.array(out)
+
+
+def edits_of(names: Any) -> list[ScaleFeatures]:
+    return [
+        ScaleFeatures(dicts()[site], [name for name in names if name.startswith(f"{site}/")], 0.0)
+        for site in dict.fromkeys(name.split("/")[0] for name in names)
+    ]
+
+
+def fall(own: Classifier, names: Any) -> float:
+    """How far the mean logit of the training texts falls."""
+    plain, now = (own.logits(model(), TEXTS, edits=edits) for edits in ((), edits_of(names)))
+    return float((plain - now).mean())
+
+
+def test_every_way_of_reading_is_recomputed_text_by_text() -> None:
+    result, own = shifted(), classifier()
+    right = dict(zip(result.ways, result.right, strict=True))
+    assert list(right) == [
+        "before",
+        "after",
+        "random",
+        "recentred",
+        "random recentred",
+        "retrained",
+    ]
+    np.testing.assert_array_equal(right["before"], answers(own, ()))
+    np.testing.assert_array_equal(right["after"], answers(own, FEATURES))
+    moved = fall(own, FEATURES)
+    np.testing.assert_array_equal(right["recentred"], answers(own, FEATURES, moved))
+    anew = train_classifier(model(), SITE, TEXTS, LABELS, edits=edits_of(FEATURES))
+    np.testing.assert_array_equal(right["retrained"], answers(anew, FEATURES))
+    assert set(np.unique(right["random"] * N_RANDOM)) <= set(range(N_RANDOM + 1))
+
+
+def test_random_features_are_as_many_others_of_the_same_sites() -> None:
+    own = classifier()
+    left = {"L0.resid_post": {2, 5, 7, 9}, "L1.mlp_out": {1, 6}, "L1.attn_out": {4, 3}}
+    pool = [f"{site}/{i}" for site, numbers in left.items() for i in numbers]
+    result = shift(model(), own, dicts(), FEATURES, TEXTS[:12], LABELS[:12], candidates=pool)
+    others = ["L0.resid_post/7", "L0.resid_post/9", "L1.mlp_out/6", "L1.attn_out/3"]
+    wanted = answers(own, others)
+    np.testing.assert_allclose(result.right[2], wanted.astype(float))
+    assert result.ways == ("before", "after", "random")
+    assert result.group_names == ("all",) and not result.groups.any()
+    with pytest.raises(ValueError, match="there is none beside L0.resid_post/2"):
+        shift(model(), own, dicts(), FEATURES, TEXTS, LABELS, candidates=FEATURES)
+
+
+def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
+    result = shifted()
+    for i, way in enumerate(result.ways):
+        value, low, high = result.accuracy(way)
+        assert value == pytest.approx(result.right[i].mean()) and low <= value <= high
+        gain, low, high = result.gain(way)
+        assert gain == pytest.approx(result.right[i].mean() - result.right[0].mean(), abs=1e-6)
+        assert low <= gain <= high
+        for name, value in result.group_accuracy(way).items():
+            rows = [k for k in range(12) if ("even" if k % 4 else "odd") == name]
+            assert value == pytest.approx(result.right[i, rows].mean())
+    frame = result.to_frame()
+    assert list(frame.index) == list(result.ways)
+    assert list(frame.columns) == ["accuracy", "accuracy_low", "accuracy_high", "odd", "even"]
+    assert "4 features taken away" in repr(result)
+    result.save(tmp_path / "shift")
+    np.testing.assert_array_equal(Shift.load(tmp_path / "shift").right, result.right)
+    with pytest.raises(ValueError, match="The ways are before, .*; got 'later'"):
+        result.accuracy("later")
+
+
+@pytest.mark.parametrize(
+    ("features", "options", "rule"),
+    [
+        ((), {}, "At least one feature is taken away, by its name, .*; got none"),
+        (["L1.mlp_out/12"], {}, "features 0 to 11; got 12"),
+        (["L1.resid_post/3"], {}, "reads L1.mlp_out, and L1.resid_post is computed after it"),
+        (FEATURES, {"labels": LABELS[:5]}, r"a 0 or 1 for each of 24 texts; got shape \(5,\)"),
+        (FEATURES, {"labels": [3] * 24}, "labels are a 0 or 1"),
+        (FEATURES, {"groups": ["a"]}, "groups has a name for each of 24 texts; got 1"),
+    ],
+)
+def test_wrong_features_labels_and_groups_are_refused(
+    features: Any, options: dict[str, Any], rule: str
+) -> None:
+    call: dict[str, Any] = {"texts": TEXTS, "labels": LABELS} | options
+    with pytest.raises(ValueError, match=rule):
+        shift(model(), classifier(), dicts(), features, **call)
+
+
+def test_features_of_no_dictionary_and_effects_of_nothing_are_refused() -> None:
+    with pytest.raises(KeyError, match="no dictionary of L1.mlp_in"):
+        shift(model(), classifier(), dicts(), ["L1.mlp_in/2"], TEXTS, LABELS)
+    with pytest.raises(ValueError, match="At least one feature"):
+        feature_edits(dicts(), [])
+    late = Dictionaries([dicts()["L1.resid_post"]])
+    with pytest.raises(ValueError, match="reads L1.mlp_out, and no dictionary lies there"):
+        classifier_effects(model(), classifier(), late, TEXTS, LABELS)
+    for labels, rule in (
+        (LABELS[:3], "for each of 24 texts"),
+        ([*LABELS, 1], "for each of 24 texts"),
+        ([1] * 24, "both classes"),
+    ):
+        with pytest.raises(ValueError, match=rule):
+            classifier_effects(model(), classifier(), dicts(), TEXTS, labels)

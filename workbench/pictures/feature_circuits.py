@@ -1,0 +1,357 @@
+"""Feature circuits, their effects and evaluation, and SHIFT as pictures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..methods.features.feature_circuit import FeatureCircuit
+from ..methods.features.feature_circuit_evaluation import FeatureCircuitEvaluation
+from ..methods.features.feature_effects import FeatureEffects
+from ..methods.features.shift import ClassifierEffects, Shift
+from .attribution import NEGATIVE, POSITIVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: The streams of a layer, in the order of a pass, and their names.
+LANES = {"attn_out": "attention", "mlp_out": "MLP", "resid_post": "residual stream"}
+#: Boxes of nodes, in units of the distance between lanes and between rows.
+_WIDTH, _HEIGHT = 0.68, 0.72
+#: Rows between two layers.
+_BETWEEN = 1.2
+_CURVES = {
+    "features": ("features and errors", "#2166ac"),
+    "coordinates": ("coordinates", "#7f7f7f"),
+    "parts": ("heads and neurons", "#d8902a"),
+}
+_WAYS = {
+    "after": "after",
+    "random": "as many random",
+    "random recentred": "as many random,\nrecentred",
+}
+
+
+def feature_effects(
+    result: FeatureEffects,
+    *,
+    top: int = 25,
+    labels: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """The nodes of the largest absolute effects as bars; errors of dictionaries are hatched.
+
+    labels: words for nodes, by name.
+    """
+    rows = result.top(top)
+    names = [result.nodes[site][number] for site, number, _ in rows]
+    ax = _bars(names, np.array([effect for *_, effect in rows]), labels, ax)
+    ax.set_xlabel(f"effect on the {result.metric_name.replace('_', ' ')}")
+    ax.set_title(
+        f"{result.model}, {result.task}: {result.method} from {result.reference}, the "
+        f"largest {len(rows)}",
+        fontsize=10,
+    )
+    return ax
+
+
+def classifier_effects(
+    result: ClassifierEffects,
+    *,
+    top: int = 25,
+    labels: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """The features that separate a classifier's classes the most as bars, blue for the second."""
+    order = np.argsort(-np.abs(result.separation), kind="stable")[:top]
+    ax = _bars([result.nodes[i] for i in order], result.separation[order], labels, ax)
+    first, second = result.class_names
+    ax.set_xlabel(f"logits it puts between {_plain(first)} (red) and {_plain(second)} (blue)")
+    ax.set_title(f"{result.model}: largest {len(order)} of {len(result.nodes)} active features")
+    ax.title.set_fontsize(10)
+    return ax
+
+
+def _bars(
+    names: list[str], values: np.ndarray, labels: Mapping[str, str] | None, ax: Axes | None
+) -> Axes:
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        size = (6.8 if labels is None else 9.0), 1.3 + 0.22 * len(names)
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    at = np.arange(len(names))
+    colors = [POSITIVE if value >= 0 else NEGATIVE for value in values]
+    bars = ax.barh(at, values, color=colors, edgecolor="white", linewidth=0.4)
+    for bar, name in zip(bars, names, strict=True):
+        if name.endswith("/error"):
+            bar.set_hatch("////")
+    words = labels or {}
+    shown = [f"{name}  {_short(words[name], 48)}" if name in words else name for name in names]
+    ax.set_yticks(at, shown, fontsize=8)
+    ax.invert_yaxis()
+    ax.axvline(0, color="0.3", linewidth=1)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def feature_circuit(
+    result: FeatureCircuit,
+    *,
+    labels: Mapping[str, str] | None = None,
+    n_nodes: int = 40,
+    n_edges: int = 80,
+    ax: Axes | None = None,
+) -> Axes:
+    """Layers upwards, attention, MLP and residual stream side by side; edges by sign and weight.
+
+    labels: words for nodes, by name. Boxes are coloured by effect, blue for positive, those of
+    errors are dashed. Only the `n_nodes` nodes of the largest absolute effect and, between them and
+    to the logits, the `n_edges` edges of the largest absolute weight are drawn.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import FancyBboxPatch
+
+    graph = result.graph()
+    logits = len(result.nodes)
+    strongest = np.argsort(-np.abs(result.effects), kind="stable")[:n_nodes]
+    places, bands = _places(result, graph.layers, sorted(strongest.tolist()))
+    height = max(bands.values(), key=lambda band: band[1])[1] + _BETWEEN
+    places[logits] = (1.0, height)
+    if ax is None:
+        size = 11.0, 1.4 + 0.27 * (height + 1.5)
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    there = np.flatnonzero(
+        [
+            s in places and t in places
+            for s, t in zip(graph.sources.tolist(), graph.targets.tolist(), strict=True)
+        ]
+    )
+    drawn = there[np.argsort(-np.abs(graph.weights[there]), kind="stable")[:n_edges]]
+    most = float(np.abs(graph.weights[drawn]).max(initial=0.0)) or 1.0
+    for edge in drawn[::-1].tolist():
+        weight = float(graph.weights[edge])
+        start, end, bend = _ends(
+            places[int(graph.sources[edge])], places[int(graph.targets[edge])], height
+        )
+        ax.annotate(
+            "",
+            end,
+            xytext=start,
+            arrowprops={
+                "arrowstyle": "-|>,head_width=0.12,head_length=0.25",
+                "color": POSITIVE if weight >= 0 else NEGATIVE,
+                "linewidth": 0.4 + 2.6 * abs(weight) / most,
+                "alpha": 0.2 + 0.6 * abs(weight) / most,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "connectionstyle": f"arc3,rad={bend}",
+            },
+        )
+    largest = float(np.abs(result.effects).max(initial=0.0)) or 1.0
+    for node, (x, y) in places.items():
+        name = "logits" if node == logits else result.nodes[node]
+        effect = 0.0 if node == logits else float(result.effects[node])
+        share = 0.5 * abs(effect) / largest
+        color = np.array(to_rgb(POSITIVE if effect >= 0 else NEGATIVE))
+        ax.add_patch(
+            FancyBboxPatch(
+                (x - _WIDTH / 2, y - _HEIGHT / 2),
+                _WIDTH,
+                _HEIGHT,
+                boxstyle="round,pad=0,rounding_size=0.04",
+                mutation_aspect=6,
+                facecolor=tuple(share * color + (1 - share)),
+                edgecolor="0.35",
+                linewidth=0.8,
+                linestyle="--" if name.endswith("/error") else "-",
+                zorder=3,
+            )
+        )
+        text = name.rpartition("/")[2]
+        if labels and name in labels:
+            text = f"{text}  {_short(labels[name], 34)}"
+        if node == logits:
+            text = result.metric_name.replace("_", " ")
+        ax.text(x, y, text, ha="center", va="center", fontsize=7, zorder=4)
+    for layer, (low, high) in bands.items():
+        ax.axhspan(low - 0.55, high + 0.55, color="0.965", zorder=0)
+        ax.text(
+            -0.56,
+            (low + high) / 2,
+            f"layer {layer}",
+            rotation=90,
+            ha="center",
+            va="center",
+            fontsize=9,
+        )
+    for lane, title in enumerate(LANES.values()):
+        ax.text(lane, -1.25, title, ha="center", va="center", fontsize=9)
+    ax.set_xlim(-0.65, 2.65)
+    ax.set_ylim(-1.7, height + 0.7)
+    ax.axis("off")
+    ax.set_title(
+        f"{result.model}, {result.task}: {len(result.features)} features, {len(result.errors)} "
+        f"errors, {result.method}\ndrawn are the {len(strongest)} of {logits} nodes and "
+        f"{len(drawn)} of {len(graph.weights)} edges that are largest",
+        fontsize=10,
+    )
+    return ax
+
+
+def _places(
+    result: FeatureCircuit, layers: np.ndarray, nodes: list[int]
+) -> tuple[dict[int, tuple[float, float]], dict[int, tuple[float, float]]]:
+    """Where each node stands, and from where to where each layer reaches."""
+    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+    lanes = list(LANES)
+    for node in nodes:
+        stream = result.nodes[node].rpartition("/")[0].partition(".")[2]
+        # Streams that no lane is named after (a transcoder's, or what enters a block) stand with
+        # the residual stream.
+        lane = lanes.index(stream) if stream in LANES else len(lanes) - 1
+        cells[int(layers[node]), lane].append(node)
+    places: dict[int, tuple[float, float]] = {}
+    bands: dict[int, tuple[float, float]] = {}
+    base = 0.0
+    for layer in sorted({layer for layer, _ in cells}):
+        rows = max(len(cells.get((layer, lane), ())) for lane in range(len(lanes)))
+        for lane in range(len(lanes)):
+            # The largest effects on top; a short column stands in the middle of its layer.
+            column = sorted(cells.get((layer, lane), ()), key=lambda i: abs(result.effects[i]))
+            for row, node in enumerate(column):
+                places[node] = (float(lane), base + row + (rows - len(column)) / 2)
+        bands[layer] = (base, base + rows - 1)
+        base += rows + _BETWEEN
+    return places, bands
+
+
+def _ends(
+    source: tuple[float, float], target: tuple[float, float], top: float
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Where an edge leaves a box and enters another, and how much it bends."""
+    (x, y), (to_x, to_y) = source, target
+    half = _WIDTH / 2
+    if to_y == top:
+        shift = 0.3 * _WIDTH * (x - to_x)
+        side = half if x <= to_x else -half
+        return (x + side, y), (to_x + shift, to_y - _HEIGHT / 2), 0.0
+    if x == to_x:
+        return (x + half, y), (to_x + half, to_y), 0.25
+    side = half if to_x > x else -half
+    return (x + side, y), (to_x - side, to_y), 0.0
+
+
+def feature_circuit_evaluation(
+    result: FeatureCircuitEvaluation, *, reference: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Faithfulness over the number of nodes: features, coordinates, and heads with neurons.
+
+    The circuit stands there with its 95 % interval, random circuits of its size as crosses, and
+    as a dotted line what all features do without any error. reference: which panel, by default the
+    first of the evaluation. Raises `ValueError` for one that it does not have.
+    """
+    import matplotlib.pyplot as plt
+
+    reference = result.references[0] if reference is None else reference
+    value, low, high = result.score("faithfulness", reference)
+    if ax is None:
+        ax = plt.subplots(figsize=(7.6, 4.2), layout="constrained")[1]
+    for nodes, (name, color) in _CURVES.items():
+        curve = result.curve(reference, nodes)
+        ax.plot(result.sizes, curve, "o-", color=color, markersize=4, label=name)
+    size = result.n_features + result.n_errors
+    scores = result.random_scores(reference)
+    ax.plot(np.full(len(scores), size), scores, "x", color="0.3", label="random circuits")
+    ax.errorbar(
+        [size],
+        [value],
+        yerr=[[value - low], [high - value]],
+        fmt="D",
+        color=NEGATIVE,
+        markeredgecolor="white",
+        markersize=8,
+        capsize=3,
+        zorder=4,
+        label="the circuit",
+    )
+    reach = result.score("no_dictionary_errors", reference)[0]
+    ax.axhline(reach, color=POSITIVE, linewidth=1, linestyle=":", label="all features, no error")
+    for level in (0.0, 1.0):
+        ax.axhline(level, color="0.85", linewidth=1, zorder=0)
+    ax.set_xscale("log")
+    ax.set_xticks(result.sizes.tolist(), [f"{size:g}" for size in result.sizes])
+    ax.minorticks_off()
+    ax.set_xlabel("nodes that keep what they carry")
+    ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
+    ax.set_title(f"{result.model}, {result.task}: the others carry {reference}", fontsize=10)
+    ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def shift(result: Shift, *, ax: Axes | None = None) -> Axes:
+    """The accuracy of each way with its 95 % interval, and of each group of texts as a dot."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    if ax is None:
+        size = 2.6 + 1.05 * len(result.ways), 3.8
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    ax.axhline(0.5, color="0.85", linewidth=1, zorder=0)
+    groups = [result.group_accuracy(way) for way in result.ways]
+    names = list(groups[0])
+    if len(names) > 1:
+        palette = sns.color_palette("colorblind", len(names))
+        for i, (name, color) in enumerate(zip(names, palette, strict=True)):
+            at = np.arange(len(groups)) + 0.16 + 0.28 * i / max(1, len(names) - 1)
+            values = [each[name] for each in groups]
+            ax.plot(at, values, "o", color=color, markersize=5, label=_plain(name), clip_on=False)
+    for i, way in enumerate(result.ways):
+        value, low, high = result.accuracy(way)
+        random = way.startswith("random")
+        ax.bar(
+            [i - 0.12],
+            [value],
+            0.42,
+            color="0.75" if random else POSITIVE,
+            zorder=1,
+            alpha=0.45 if way == "before" else 1.0,
+        )
+        ax.plot([i - 0.12] * 2, [low, high], color="0.15", linewidth=1.5)
+        ax.text(
+            i - 0.12,
+            0.03,
+            f"{value:.2f}",
+            ha="center",
+            fontsize=8,
+            color="black" if random or way == "before" else "white",
+        )
+    shown = [_WAYS.get(way, way) for way in result.ways]
+    ax.set_xticks(range(len(shown)), shown, fontsize=8)
+    ax.set_ylim(0, 1)
+    ax.set_ylabel("accuracy")
+    ax.set_title(
+        f"{result.model}: {len(result.features)} features taken away, {result.right.shape[1]} "
+        "texts, bars with 95 % intervals",
+        fontsize=10,
+    )
+    if len(names) > 1:
+        ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _plain(text: str) -> str:
+    # matplotlib reads text between dollar signs as mathematics.
+    return text.replace("$", r"\$")
+
+
+def _short(text: str, longest: int) -> str:
+    if len(text) > longest:
+        text = text[: longest - 1].rstrip(" ,…") + "…"
+    return _plain(text)
