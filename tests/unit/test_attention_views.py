@@ -118,7 +118,7 @@ def test_many_weights_travel_in_half_precision_where_that_holds_them(
     result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert attention_data(result)["pattern"].dtype == np.float32
-    monkeypatch.setattr("workbench.views.FULL_PRECISION", 100)
+    monkeypatch.setattr("workbench.views.lens.FULL_PRECISION", 100)
     data = attention_data(result)
     assert data["pattern"].dtype == data["value_weighted"].dtype == np.float16
     np.testing.assert_allclose(data["pattern"], result.of_prompt(0), rtol=1e-3, atol=1e-7)

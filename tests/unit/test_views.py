@@ -84,7 +84,7 @@ def test_large_readings_travel_in_half_precision(
     lens: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert grid_data(lens)["panels"][0]["top_logprob"].dtype == np.float32
-    monkeypatch.setattr("workbench.views.FULL_PRECISION", 100)
+    monkeypatch.setattr("workbench.views.lens.FULL_PRECISION", 100)
     half = grid_data(lens)["panels"][0]["top_logprob"]
     assert half.dtype == np.float16
     np.testing.assert_allclose(half, lens.panels[0].top_logprobs[0], rtol=1e-3)

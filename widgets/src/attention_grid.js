@@ -13,7 +13,7 @@ import { matrix } from "./attention_grid/matrix.js";
 import { TRAITS, readState } from "./attention_grid/state.js";
 import { strip } from "./attention_grid/strip.js";
 import { headName, pairText, positionText } from "./attention_grid/text.js";
-import { themeOf } from "./attention_grid/theme.js";
+import { themeOf } from "./lib/theme.js";
 import { thumbnails } from "./attention_grid/thumbnails.js";
 
 /** Where heads beside the enlarged one would be narrower than this, they get a line of their own. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boxOf, entry, layOut, moveNode, nodeAt } from "../src/circuit_graph/layout.js";
 import { meets, nearestRoute, routeEdges } from "../src/circuit_graph/routes.js";
-import { signColors } from "../src/circuit_graph/colors.js";
+import { signColors } from "../src/lib/sign_colors.js";
 import { contrast, luminance } from "../src/lib/colors.js";
 import { edgeAt, readState } from "../src/circuit_graph/state.js";
 import { allEdges, circuitModel, components, node } from "./circuit.js";

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from workbench.widgets.circuit_data import CircuitNode as CircuitNode
     from workbench.widgets.circuit_graph import CircuitGraph as CircuitGraph
     from workbench.widgets.export import page as page
+    from workbench.widgets.feature_grid import FeatureGrid as FeatureGrid
+    from workbench.widgets.feature_page import FeaturePage as FeaturePage
+    from workbench.widgets.flow_data import FlowEdges as FlowEdges
+    from workbench.widgets.flow_graph import FlowGraph as FlowGraph
     from workbench.widgets.panel import Panel as Panel
     from workbench.widgets.panel import Quantity as Quantity
     from workbench.widgets.panel import Tracks as Tracks
@@ -20,6 +24,10 @@ __all__ = [
     "CircuitEdges",
     "CircuitGraph",
     "CircuitNode",
+    "FeatureGrid",
+    "FeaturePage",
+    "FlowEdges",
+    "FlowGraph",
     "Panel",
     "Quantity",
     "TokenGrid",
@@ -33,6 +41,10 @@ _HOMES = {
     "CircuitEdges": "circuit_data",
     "CircuitGraph": "circuit_graph",
     "CircuitNode": "circuit_data",
+    "FeatureGrid": "feature_grid",
+    "FeaturePage": "feature_page",
+    "FlowEdges": "flow_data",
+    "FlowGraph": "flow_graph",
     "Panel": "panel",
     "Quantity": "panel",
     "TokenGrid": "token_grid",

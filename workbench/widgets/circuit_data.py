@@ -8,7 +8,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 import numpy as np
 
 from workbench.widgets.arrays import decode, encode, narrow
-from workbench.widgets.panel import check_keys, floats
+from workbench.widgets.edge_arrays import finite_weights, indices
+from workbench.widgets.panel import check_keys
 
 KINDS = ("embed", "head", "mlp", "logits")
 #: What an edge enters: a head's query, key or value, or ("") a node's only input.
@@ -74,7 +75,7 @@ def encode_edges(edges: CircuitEdges, nodes: Sequence[Mapping[str, Any]]) -> dic
     are no integers and weights that are no numbers.
     """
     check_keys("edges", edges, CircuitEdges.__required_keys__, CircuitEdges.__optional_keys__)
-    source, target = (_indices(name, edges[name], len(nodes)) for name in ("source", "target"))
+    source, target = (indices(name, edges[name], len(nodes)) for name in ("source", "target"))
     weights = np.asarray(edges["weight"])
     channel = list(edges.get("channel", [""] * len(source)))
     lengths = {
@@ -88,13 +89,7 @@ def encode_edges(edges: CircuitEdges, nodes: Sequence[Mapping[str, Any]]) -> dic
         raise ValueError(
             f"edges: source, target, weight and channel have one length; given {given}"
         )
-    with np.errstate(over="ignore"):  # what single precision cannot hold is refused below
-        weight = floats("edges: weight", weights, source.shape).astype(np.float32)
-    if bad := np.flatnonzero(~np.isfinite(weight)).tolist():
-        raise ValueError(
-            f"edges: weight is finite; {len(bad)} of {len(weight)} are not, the first is edge "
-            f"{bad[0]}, {weights[bad[0]]}"
-        )
+    weight = finite_weights(edges["weight"], source.shape)
     codes = _codes(channel)
     _check_directions(source, target, codes, nodes)
     keys = _keys(source, target, codes, len(nodes))
@@ -177,22 +172,6 @@ def _node(number: int, node: CircuitNode) -> dict[str, Any]:
         "score": None if score is None else float(score),
         "note": note,
     }
-
-
-def _indices(name: str, given: Any, n_nodes: int) -> np.ndarray:
-    indices = np.asarray(given)
-    if not indices.size:
-        return indices.astype(np.int64)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(
-            f"edges: {name} holds integer indices into nodes; given {indices.dtype.name}"
-        )
-    if indices.min() < 0 or indices.max() >= n_nodes:
-        raise ValueError(
-            f"edges: {name} holds indices into nodes, 0 to {n_nodes - 1}; "
-            f"given {indices.min()} to {indices.max()}"
-        )
-    return indices.astype(np.int64)
 
 
 def _codes(channel: Sequence[str]) -> np.ndarray:

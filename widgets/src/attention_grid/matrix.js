@@ -2,7 +2,7 @@
  * The enlarged head: destinations downwards, sources to the right, their tokens beside and below.
  *
  * @typedef {import("./state.js").State} State
- * @typedef {import("./theme.js").Theme} Theme
+ * @typedef {import("../lib/theme.js").Theme} Theme
  * @typedef {import("../lib/grid_geometry.js").Layout} Layout
  * @typedef {import("../lib/grid_geometry.js").Viewport} Viewport
  * @typedef {{dst: number, src: number | null}} Pair src is null where a whole token is meant
@@ -15,7 +15,7 @@ import { OWN_KEYS, h } from "../lib/dom.js";
 import { fitParts, tokenParts } from "../lib/tokens.js";
 import { fitCanvas, outline, viewport } from "./canvas.js";
 import { headHigh, weightAt } from "./state.js";
-import { DESTINATION, SOURCE } from "./theme.js";
+import { DESTINATION, SOURCE } from "./colors.js";
 
 const CELL = { least: 6, most: 44 };
 const MOST_HEIGHT = 620;

@@ -3,7 +3,7 @@
  * to them, the later ones by how much they attend to it, every weight also as a number.
  *
  * @typedef {import("./state.js").State} State
- * @typedef {import("./theme.js").Theme} Theme
+ * @typedef {import("../lib/theme.js").Theme} Theme
  */
 import { OWN_KEYS, h } from "../lib/dom.js";
 import { inkOn } from "../lib/colors.js";
@@ -11,7 +11,7 @@ import { tokenParts } from "../lib/tokens.js";
 import { mix } from "./raster.js";
 import { headHigh, weightsAround } from "./state.js";
 import { headName, shortWeight } from "./text.js";
-import { DESTINATION, SOURCE } from "./theme.js";
+import { DESTINATION, SOURCE } from "./colors.js";
 
 export function strip() {
   // By chance: a page may hold this bundle several times, so that no count in it is enough.

@@ -2,7 +2,7 @@
  * Every head as a thumbnail: layers upwards, heads to the right. A click or an arrow key chooses one.
  *
  * @typedef {import("./state.js").State} State
- * @typedef {import("./theme.js").Theme} Theme
+ * @typedef {import("../lib/theme.js").Theme} Theme
  * @typedef {import("../lib/grid_geometry.js").Layout} Layout
  */
 import { OWN_KEYS, h } from "../lib/dom.js";

@@ -17,7 +17,7 @@ import { svg } from "../lib/dom.js";
 import { inkOn } from "../lib/colors.js";
 import { PORT_HEIGHT, boxOf } from "./layout.js";
 import { isIdle, isMember } from "./state.js";
-import { mix, signColors } from "./colors.js";
+import { mix, signColors } from "../lib/sign_colors.js";
 import { fitLabels, kindText } from "./text.js";
 
 const WIDTH = { least: 1, most: 7 };

@@ -1,6 +1,6 @@
 import { OWN_KEYS, h, svg } from "../lib/dom.js";
 import { formatNumber, formatRank } from "../lib/numbers.js";
-import { signColors } from "./colors.js";
+import { signColors } from "../lib/sign_colors.js";
 import { lineWidth } from "./picture.js";
 import { nEdges, nearestStop, sliderStops } from "./state.js";
 import { DIGITS } from "./text.js";

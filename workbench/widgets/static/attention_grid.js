@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/theme.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js
- * sources-sha256: 2b9d42d828dda76a0e720dd423ee3598cccaf1dfb6359a2ca8a3b7fda10ec525
- * body-sha256: 5f2b2c5e977b33dd69b28363b1046ddefdf49f4b09b53b2ebe0617c314fb0f18
+ * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/colors.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js
+ * sources-sha256: 2c3812400cf98d29a853b3f2b5e42aeb24d9de9d841bb735ed434b2b33074608
+ * body-sha256: f6b6722c0f7fe04c20b516555f14d83b331690c2577686f0afff57e0defcfc7e
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -1302,30 +1302,9 @@ function outline(context, { x, y, width, height }, strokes) {
   }
 }
 
-// src/attention_grid/theme.js
+// src/attention_grid/colors.js
 var SOURCE = "#2f7fd0";
 var DESTINATION = "#d8602a";
-function themeOf(root) {
-  const style = getComputedStyle(root);
-  const color2 = (name) => style.getPropertyValue(`--workbench-${name}`).trim();
-  return {
-    background: mixable(style.backgroundColor, style.color),
-    header: color2("header"),
-    ink: color2("ink"),
-    faint: color2("faint"),
-    line: color2("line"),
-    focus: color2("focus"),
-    font: style.fontFamily
-  };
-}
-function mixable(background, ink) {
-  try {
-    channels(background);
-    return background;
-  } catch {
-    return /^rgb\(\s*(1[5-9]\d|2\d\d)/.test(ink) ? "rgb(0, 0, 0)" : "rgb(255, 255, 255)";
-  }
-}
 
 // src/attention_grid/matrix.js
 var CELL = { least: 6, most: 44 };
@@ -1628,6 +1607,29 @@ function tokenElement(token) {
     { class: "attention-grid__token", dir: "auto" },
     ...tokenParts(token).map((part) => part.mark ? h("i", {}, part.text) : part.text)
   );
+}
+
+// src/lib/theme.js
+function themeOf(root) {
+  const style = getComputedStyle(root);
+  const color2 = (name) => style.getPropertyValue(`--workbench-${name}`).trim();
+  return {
+    background: mixable(style.backgroundColor, style.color),
+    header: color2("header"),
+    ink: color2("ink"),
+    faint: color2("faint"),
+    line: color2("line"),
+    focus: color2("focus"),
+    font: style.fontFamily
+  };
+}
+function mixable(background, ink) {
+  try {
+    channels(background);
+    return background;
+  } catch {
+    return /^rgb\(\s*(1[5-9]\d|2\d\d)/.test(ink) ? "rgb(0, 0, 0)" : "rgb(255, 255, 255)";
+  }
 }
 
 // src/lib/rank_lines.js

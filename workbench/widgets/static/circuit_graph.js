@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/circuit_graph.js src/circuit_graph/colors.js src/circuit_graph/layout.js src/circuit_graph/picture.js src/circuit_graph/routes.js src/circuit_graph/state.js src/circuit_graph/text.js src/circuit_graph/tip.js src/circuit_graph/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/stand_in.js src/lib/tooltip.js
- * sources-sha256: 2cd6a684af509914cd24532850e0d6af75b0ca9fd46a08604484695cd5c38fc6
- * body-sha256: ca6195dcbe26f52297eb05276de6a56f344e17a88f675eb1d2e33ebc869cdcf5
+ * sources: build.mjs package-lock.json src/circuit_graph.js src/circuit_graph/layout.js src/circuit_graph/picture.js src/circuit_graph/routes.js src/circuit_graph/state.js src/circuit_graph/text.js src/circuit_graph/tip.js src/circuit_graph/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/tooltip.js
+ * sources-sha256: ac22c69b71a7f3b57d931665a94355839024a57ebd013788c434f0b01b929b30
+ * body-sha256: 76ecb83a573068b7095a278c0d16d27bdf65029ffe4ddb0b93bdda6c5d7e0ceb
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -1353,7 +1353,7 @@ function isIdle(state, edge) {
   return state.cutNodes.has(nodes[edge.source].id) || state.cutNodes.has(nodes[edge.target].id);
 }
 
-// src/circuit_graph/colors.js
+// src/lib/sign_colors.js
 var WANTED_CONTRAST = 5;
 var known2 = /* @__PURE__ */ new Map();
 function signColors(background) {

@@ -4,7 +4,7 @@
  *
  * @typedef {{positive: string, negative: string}} SignColors
  */
-import { STEPS, channels, colorTable, contrast } from "../lib/colors.js";
+import { STEPS, channels, colorTable, contrast } from "./colors.js";
 
 /** A line is told from its background at 3, a small sign on it at 4.5. */
 const WANTED_CONTRAST = 5;
@@ -44,4 +44,16 @@ const distance = (color, background) => Math.abs(contrast(color, background) - W
 export function mix(from, to, share) {
   const [a, b] = [channels(from), channels(to)];
   return `rgb(${a.map((value, i) => Math.round(value + share * (b[i] - value))).join(", ")})`;
+}
+
+/**
+ * The more active, the more of its sign's colour; "" where it is not.
+ * @param {number} value
+ * @param {number} most the size at the full colour
+ * @param {string} background #rrggbb or rgb(r, g, b)
+ */
+export function shade(value, most, background) {
+  if (!(most > 0) || value === 0) return "";
+  const { positive, negative } = signColors(background);
+  return mix(background, value < 0 ? negative : positive, 0.08 + 0.82 * Math.min(1, Math.abs(value) / most));
 }

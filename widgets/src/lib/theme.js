@@ -1,14 +1,10 @@
 /**
- * The page's colours, as a canvas needs them.
+ * The page's colours, as a canvas or a mixed colour needs them.
  *
  * @typedef {{background: string, header: string, ink: string, faint: string, line: string,
  *   focus: string, font: string}} Theme
  */
-import { channels } from "../lib/colors.js";
-
-/** What a position attends to, and what attends to it: told apart on white and on near-black. */
-export const SOURCE = "#2f7fd0";
-export const DESTINATION = "#d8602a";
+import { channels } from "./colors.js";
 
 /**
  * @param {HTMLElement} root

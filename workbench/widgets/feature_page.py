@@ -1,0 +1,130 @@
+"""FeaturePage: what a feature of a dictionary is active on and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+import traitlets
+from traitlets import TraitError
+
+from workbench.widgets.guarded import GuardedWidget
+from workbench.widgets.page_data import Context, PageData, encode_contexts, encode_page
+
+STATIC = Path(__file__).parent / "static"
+#: A label longer than this is no label.
+MOST_LABEL = 200
+
+
+class FeaturePage(GuardedWidget):
+    """The page of one feature, arguments by keyword but the first two; each may be left out.
+
+    feature: its name, "L3.resid_post/123". contexts: `Context`s, the most active first; those of
+        one group stand under one heading.
+    label, score: what it is called, and how well that detects it, in words ("F1 0.93 on held-out
+        text"), "not scored" where absent.
+    frequency: share of positions where it is active, n_active: how many that are; mean, maximum:
+        of its activations where it is active.
+    dead: whether it never fires, which the page then says; there are no contexts.
+    histogram: a `Histogram` of its activations. fires_on: (token, share of its activity) pairs.
+    promoted, suppressed: (token, change of its logit) pairs.
+    nearest, coactive: `FeatureLink`s; nearest_by, coactive_by: what their values are.
+    ablation: `AblationEffect`s of removing it; ablation_note: how they were measured. lowered,
+        raised: (token, change of its probability without the feature) pairs.
+    editable: whether the label can be changed in the view.
+
+    Raises ValueError or TypeError where the data do not fit together, TraitError for a choice that
+    is not there.
+    """
+
+    _esm = STATIC / "feature_page.js"
+    _css = STATIC / "feature_page.css"
+    DATA = frozenset({"_page", "_contexts", "editable", "status"})
+
+    _page = traitlets.Dict().tag(sync=True)
+    _contexts = traitlets.Dict().tag(sync=True)
+
+    label = traitlets.Unicode("").tag(sync=True)
+    """What the feature is called; a person's where it differs from the one that was scored."""
+    chosen = traitlets.Unicode("").tag(sync=True)
+    """Name of the other feature that was clicked last, or ""."""
+    editable = traitlets.Bool(False).tag(sync=True)
+    """Whether the label can be changed in the view."""
+    status = traitlets.Unicode("").tag(sync=True)
+    """Shown over the dimmed page while not empty: "running…", "error: …"."""
+
+    def __init__(
+        self,
+        feature: str,
+        contexts: Sequence[Context] = (),
+        *,
+        editable: bool = False,
+        **data: Unpack[PageData],
+    ) -> None:
+        super().__init__(**_data(feature, contexts, data), editable=editable)
+
+    def update(
+        self,
+        feature: str,
+        contexts: Sequence[Context] = (),
+        *,
+        editable: bool | None = None,
+        status: str = "",
+        **data: Unpack[PageData],
+    ) -> None:
+        """Shows a feature's page in one message, arguments as of the class.
+
+        `editable` is kept unless given; nothing is chosen any more; the status is cleared, since
+        the new data are not stale. Raises as the class does; then nothing changes.
+        """
+        new = _data(feature, contexts, data)
+        with self.hold_sync(), self.hold_trait_notifications():
+            for name, value in new.items():
+                setattr(self, name, value)
+            self.editable = self.editable if editable is None else editable
+            self.status, self.chosen = status, ""
+
+    @property
+    def feature(self) -> str:
+        """The name of the feature."""
+        return self._page["feature"]
+
+    def __repr__(self) -> str:
+        """Short and the same on every run, since notebooks store it beside the view."""
+        n = len(self._contexts["texts"])
+        state = "dead" if self._page["dead"] else f"{n} context{'s' * (n != 1)}"
+        return f"FeaturePage({self.feature}, {state})"
+
+    @traitlets.validate("label")
+    def _check_label(self, proposal: Any) -> str:
+        if len(proposal["value"]) > MOST_LABEL:
+            raise TraitError(
+                f"a label has at most {MOST_LABEL} characters; given {len(proposal['value'])}"
+            )
+        return proposal["value"]
+
+    @traitlets.validate("chosen")
+    def _check_chosen(self, proposal: Any) -> str:
+        known = {link["name"] for name in ("nearest", "coactive") for link in self._page[name]}
+        if proposal["value"] and proposal["value"] not in known:
+            raise TraitError(
+                'chosen is the name of a feature that the page names, or ""; '
+                f"given {proposal['value']!r}"
+            )
+        return proposal["value"]
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """As `GuardedWidget.set_state`; a label only where the page is editable."""
+        if "label" in sync_data and not self.editable:
+            self.send_state("label")
+            raise TraitError("the label of this page may not be changed: it is not editable")
+        super().set_state(sync_data)
+
+
+def _data(feature: str, contexts: Sequence[Context], data: PageData) -> dict[str, Any]:
+    """The traits, checked."""
+    page = encode_page(feature, data)
+    if page["dead"] and len(contexts):
+        raise ValueError(f"a dead feature never fires; given {len(contexts)} contexts of it")
+    return {"_page": page, "_contexts": encode_contexts(contexts), "label": page["label"]}
