@@ -12,6 +12,10 @@ FIGURES = (
     "patching",
     "attribution",
     "circuits",
+    "dictionaries",
+    "feature_pages",
+    "feature_flow",
+    "feature_circuits",
 )
 
 for name in FIGURES:

@@ -1,4 +1,4 @@
-"""Takes the pictures of the token grid and of the live circuit that the README shows.
+"""Takes the pictures that the README shows: the token grid, the live circuit, the live flow.
 
 python -m tests.browser.picture
 """
@@ -17,6 +17,7 @@ from .conftest import ARGUMENTS, CHROMIUM
 from .grid_view import GridView
 from .lab import Lab, Server
 from .live_circuit import LiveCircuit
+from .live_feature_flow import ACTIVE, LiveFeatureFlow
 
 PICTURES = Path(__file__).parents[2] / "widgets" / "pictures"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
@@ -29,6 +30,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         token_grid(browser, Path(folder))
         live_circuit(browser, Path(folder))
+        live_feature_flow(browser, Path(folder))
         browser.close()
 
 
@@ -56,6 +58,24 @@ def live_circuit(browser: Browser, folder: Path) -> None:
         live.page.mouse.move(0, 0)
         live.page.locator(".jp-OutputArea-output .widget-vbox").last.screenshot(
             path=PICTURES / "live_circuit.png"
+        )
+        lab.close()
+
+
+def live_feature_flow(browser: Browser, folder: Path) -> None:
+    """A feature of the lowest layer switched off; the page of the feature is folded away."""
+    with Server(folder) as server:
+        lab = Lab(browser, server)
+        live = LiveFeatureFlow(lab)
+        name = live.value(ACTIVE)
+        live.press("page")
+        live.click(name)
+        live.press("Switch the feature off (0)")
+        live.comes_to("explorer.graph.scales", {name: 0.0})
+        live.page.wait_for_timeout(500)
+        live.page.mouse.move(0, 0)
+        live.page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(
+            path=PICTURES / "feature_flow.png"
         )
         lab.close()
 

@@ -30,6 +30,8 @@ TABLE: dict[str, set[str]] = {
     "tasks": {"tokens", "metrics", "data", "pairs", "evaluation"},
     "graph": {"result", "neuronpedia"},
     "neuronpedia": set(),
+    "texts": {"data"},
+    "dictionary": {"site", "edits", "data", "model"},
     "methods": {
         "model",
         "site",
@@ -40,15 +42,18 @@ TABLE: dict[str, set[str]] = {
         "evaluation",
         "result",
         "graph",
+        "dictionary",
+        "texts",
+        "data",
     },
-    "plots": {"methods", "result"},
+    "plots": set(),
     "pictures": {"methods", "plots"},
     # A result that no widget shows is drawn as its picture.
     "views": {"methods", "result", "widgets", "plots"},
-    "live": {"methods", "views", "widgets", "tasks", "model", "tokens"},
+    "live": {"methods", "views", "widgets", "dictionary", "tasks", "model", "tokens"},
     "widgets": set(),
     # Light modules only; what brings torch, numpy or widgets is looked up when its name is used.
-    "__init__": {"data", "edits", "loading", "model", "site", "tasks", "tokens"},
+    "__init__": {"data", "edits", "loading", "model", "site", "tasks", "texts", "tokens"},
 }
 #: Imports outside the table, each inside a function: a name that is looked up when it is called.
 AT_CALL_TIME: dict[str, set[str]] = {
@@ -72,6 +77,7 @@ DISTRIBUTIONS = {
     "traitlets": "ipywidgets",
     "IPython": "jupyterlab",
     "huggingface_hub": "transformers",
+    "yaml": "transformers",
 }
 #: What the README's first command starts and nothing imports.
 COMMANDS = {"jupyterlab"}

@@ -48,6 +48,12 @@ WRONG = {
     ("03_attribution_and_circuits", "exercise-2"): "shared_edges = {'embed → L0H0.q'}",
     ("04_ablating_a_circuit", "exercise-1"): "head = 'L0H2'",
     ("04_ablating_a_circuit", "exercise-2"): "together = 'less'",
+    ("05_dictionaries", "exercise-1"): "month_feature = 'L1.resid_post/0'",
+    ("05_dictionaries", "exercise-2"): "carrier = 0",
+    ("06_feature_flow", "exercise-1"): "begins_at = 'L3.resid_post/0'",
+    ("06_feature_flow", "exercise-2"): "percentage = 99.5",
+    ("07_feature_circuits", "exercise-1"): "comes_from = 'L2.resid_post/0'",
+    ("07_feature_circuits", "exercise-2"): "other_way = list(ticked[:8])",
 }
 
 

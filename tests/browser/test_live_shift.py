@@ -1,0 +1,51 @@
+"""The live SHIFT in JupyterLab: a tick takes a feature away, and the table is another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from .lab import Lab, Server
+
+CELLS = [
+    "import workbench as wb\n"
+    "model = wb.load('tinyworld', device='cpu')\n"
+    "dicts = wb.dictionaries('tinyworld').only('resid_post')\n"
+    "who = [['teacher', 'pilot'], ['dancer', 'guard']]\n"
+    "def made(balanced):\n"
+    "    rows = [(i % 2, (i // 2) % 2 if balanced else i % 2, i // 4 % 2) for i in range(40)]\n"
+    "    said = 'When the {} came home, {} was hungry.'\n"
+    "    texts = [said.format(who[s][k], ('she', 'he')[h]) for s, h, k in rows]\n"
+    "    groups = [' '.join(['AB'[s], ('she', 'he')[h]]) for s, h, _ in rows]\n"
+    "    return texts, [s for s, *_ in rows], groups\n"
+    "texts, labels, groups = made(True)\n"
+    "he = [int(group.endswith(' he')) for group in groups]\n"
+    "biased = made(False)[:2]\n"
+    "classifier = wb.train_classifier(model, 'L1.resid_post', *biased, classes=('A', 'B'))\n"
+    "effects = wb.classifier_effects(model, classifier, dicts, texts, he)",
+    "explorer = wb.live.shift(model, classifier, dicts, effects, texts, labels, groups=groups)\n"
+    "explorer",
+]
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with Server(tmp_path_factory.mktemp("lab")) as server:
+        yield Lab(browser, server).run(CELLS, width=1280, height=1100)
+
+
+def test_a_tick_adds_the_ways_to_the_table_and_unticking_takes_them_away(page: Page) -> None:
+    boxes = page.locator(".widget-checkbox input[type=checkbox]")
+    table = page.locator(".widget-html table").last
+    expect(boxes).to_have_count(32)
+    expect(table.locator("tbody tr")).to_have_count(1)
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    expect(table.locator("tbody tr")).to_have_count(3, timeout=60_000)
+    expect(table).to_contain_text(re.compile(r"before.*after.*random", re.DOTALL))
+    page.get_by_role("button", name="untick all").click()
+    expect(table.locator("tbody tr")).to_have_count(1, timeout=60_000)
+    expect(page.locator(".widget-checkbox input:checked")).to_have_count(0)

@@ -1,0 +1,151 @@
+"""The live SHIFT without a browser: boxes to tick, the table, and code that gives the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import workbench as wb
+from workbench.live.shift import MOST_LISTED, LiveShift
+
+WHO = ("teacher", "pilot"), ("dancer", "guard")
+
+
+def sentences(n: int, balanced: bool) -> tuple[list[str], list[int], list[str]]:
+    """Texts, whether each is of the second list, and its group."""
+    texts, labels, groups = [], [], []
+    for i in range(n):
+        second = i % 2
+        he = (i // 2) % 2 if balanced else second
+        who = WHO[second][(i // 4) % 2]
+        texts.append(f"When the {who} came home, {('she', 'he')[he]} was hungry.")
+        labels.append(second)
+        groups.append(f"{'AB'[second]} {('she', 'he')[he]}")
+    return texts, labels, groups
+
+
+@pytest.fixture(scope="module")
+def given() -> dict[str, Any]:
+    model = wb.load("tinyworld", device="cpu")
+    dicts = wb.dictionaries("tinyworld").only("resid_post")
+    texts, labels, groups = sentences(16, balanced=True)
+    training = sentences(16, balanced=False)[:2]
+    classifier = wb.train_classifier(model, "L1.resid_post", *training, classes=("A", "B"))
+    pronouns = [int(group.endswith(" he")) for group in groups]
+    return {
+        "model": model,
+        "classifier": classifier,
+        "dicts": dicts,
+        "effects": wb.classifier_effects(model, classifier, dicts, texts, pronouns),
+        "texts": texts,
+        "labels": labels,
+        "groups": groups,
+        "training": training,
+    }
+
+
+@pytest.fixture
+def make(given: dict[str, Any]) -> Callable[..., LiveShift]:
+    return lambda **changes: wb.live.shift(**(given | changes))
+
+
+def by_code(explorer: LiveShift, given: dict[str, Any]) -> pd.DataFrame:
+    """What the last line of the code gives."""
+    body, last = explorer.code.rsplit("\n", 1)
+    names: dict[str, Any] = {"wb": wb, **given}
+    exec(f"{body}\nframe = {last}", names)
+    return names["frame"]
+
+
+def test_it_opens_with_nothing_ticked_and_the_accuracy_before(
+    make: Callable[..., LiveShift], given: dict[str, Any]
+) -> None:
+    explorer = make()
+    assert explorer.ticked == () and explorer.result is None
+    right = (given["classifier"].logits(given["model"], given["texts"]) > 0) == (
+        np.array(given["labels"]) > 0
+    )
+    assert explorer.frame.loc["before", "accuracy"] == pytest.approx(right.mean())
+    for group in dict.fromkeys(given["groups"]):
+        own = right[[each == group for each in given["groups"]]]
+        assert explorer.frame.loc["before", group] == pytest.approx(own.mean())
+    assert repr(explorer) == f"LiveShift(A / B: 0 of {MOST_LISTED} ticked)"
+
+
+def test_the_strongest_features_are_listed_with_labels_and_separations(
+    make: Callable[..., LiveShift], given: dict[str, Any]
+) -> None:
+    explorer, effects = make(), given["effects"]
+    strongest = np.argsort(-np.abs(effects.separation), kind="stable")[:MOST_LISTED]
+    assert explorer.names == tuple(effects.nodes[i] for i in strongest)
+    assert len(explorer._boxes) == MOST_LISTED == 32
+    dictionary, number = given["dicts"].feature(explorer.names[0])
+    label = wb.Labels.of(dictionary)[number]
+    first = f"{explorer.names[0]}  {effects.separation[strongest[0]]:+.2f}  {label}"
+    assert explorer._boxes[0].description == first
+
+
+def test_a_tick_runs_shift_and_the_code_gives_the_same_table(
+    make: Callable[..., LiveShift], given: dict[str, Any]
+) -> None:
+    explorer = make()
+    for box in explorer._boxes[:2]:
+        box.value = True
+    assert explorer.message == "" and explorer.ticked == explorer.names[:2]
+    assert explorer.result is not None and explorer.result.features == explorer.ticked
+    pd.testing.assert_frame_equal(explorer.frame, explorer.result.to_frame())
+    pd.testing.assert_frame_equal(by_code(explorer, given), explorer.frame, atol=1e-6)
+    for way in ("before", "after", "random", "recentred", "retrained"):
+        assert f"<th>{way}</th>" in explorer._view.value
+    assert f"{explorer.frame.loc['after', 'accuracy']:.2f}" in explorer._view.value
+    explorer._code_button.value = True
+    assert explorer._code.value == explorer.code and explorer._code.layout.display == ""
+
+
+def test_unticking_all_brings_the_accuracy_before_back(
+    make: Callable[..., LiveShift], given: dict[str, Any]
+) -> None:
+    explorer = make(training=None, groups=None)
+    before = explorer._view.value
+    explorer.ticked = explorer.names[3:4]
+    assert list(explorer.frame.index) == ["before", "after", "random"]
+    pd.testing.assert_frame_equal(by_code(explorer, given), explorer.frame, atol=1e-6)
+    explorer.clear()
+    assert explorer.ticked == () and explorer.result is None
+    assert explorer._view.value == before
+
+
+def test_what_is_not_listed_cannot_be_ticked(make: Callable[..., LiveShift]) -> None:
+    with pytest.raises(ValueError, match=r"^L3.resid_post/9 is not among the 32 listed features"):
+        make().ticked = ("L3.resid_post/9",)
+
+
+def test_effects_on_another_classifier_are_refused(
+    make: Callable[..., LiveShift], given: dict[str, Any]
+) -> None:
+    texts, labels, _ = sentences(8, balanced=True)
+    other = wb.train_classifier(given["model"], "L0.resid_post", texts, labels)
+    with pytest.raises(ValueError, match="effects are those on another classifier"):
+        make(classifier=other)
+
+
+def test_trouble_in_a_run_is_said_in_place_and_the_table_stays(
+    make: Callable[..., LiveShift], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = make(training=None)
+    shown, frame = explorer._view._table, explorer.frame
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("no <room> left")
+
+    # The function of that name stands where the module would be looked up.
+    monkeypatch.setattr(sys.modules["workbench.live.shift"], "measure", fail)
+    explorer.ticked = explorer.names[:1]
+    assert explorer.message == "no <room> left"
+    assert explorer._view._table == shown and explorer.frame is frame
+    assert explorer._view.status == explorer.STALE and "opacity: 0.45" in explorer._view.value
