@@ -29,12 +29,21 @@ from .site import Site as Site
 from .tasks import Task as Task
 from .tasks import task as task
 from .tasks import tasks as tasks
+from .texts import texts as texts
 from .tokens import Tokens as Tokens
 
 if TYPE_CHECKING:
     from . import live as live
     from . import metrics as metrics
     from . import widgets as widgets
+    from .dictionary.base import Dictionary as Dictionary
+    from .dictionary.collection import Dictionaries as Dictionaries
+    from .dictionary.collection import dictionaries as dictionaries
+    from .dictionary.edits import ScaleFeatures as ScaleFeatures
+    from .dictionary.edits import SetFeatures as SetFeatures
+    from .dictionary.edits import Splice as Splice
+    from .dictionary.loading import load_dictionary as load_dictionary
+    from .dictionary.writing import save_dictionary as save_dictionary
     from .graph import Graph as Graph
     from .methods.ablation import Ablation as Ablation
     from .methods.ablation import Cut as Cut
@@ -55,6 +64,53 @@ if TYPE_CHECKING:
     from .methods.direct_logit_attribution import (
         direct_logit_attribution as direct_logit_attribution,
     )
+    from .methods.features.classifier import Classifier as Classifier
+    from .methods.features.classifier import train_classifier as train_classifier
+    from .methods.features.concept_directions import difference_in_means as difference_in_means
+    from .methods.features.concept_directions import random_dictionary as random_dictionary
+    from .methods.features.concept_directions import supervised_dictionary as supervised_dictionary
+    from .methods.features.concept_evaluation import ConceptEvaluation as ConceptEvaluation
+    from .methods.features.concept_evaluation import evaluate_concepts as evaluate_concepts
+    from .methods.features.concepts import Concepts as Concepts
+    from .methods.features.concepts import concepts as concepts
+    from .methods.features.dictionary_check import DictionaryCheck as DictionaryCheck
+    from .methods.features.dictionary_check import check_dictionary as check_dictionary
+    from .methods.features.dictionary_evaluation import DictionaryEvaluation as DictionaryEvaluation
+    from .methods.features.dictionary_evaluation import evaluate_dictionary as evaluate_dictionary
+    from .methods.features.feature_activations import FeatureActivations as FeatureActivations
+    from .methods.features.feature_activations import feature_activations as feature_activations
+    from .methods.features.feature_circuit import FeatureCircuit as FeatureCircuit
+    from .methods.features.feature_circuit import feature_circuit as feature_circuit
+    from .methods.features.feature_circuit_evaluation import (
+        FeatureCircuitEvaluation as FeatureCircuitEvaluation,
+    )
+    from .methods.features.feature_circuit_evaluation import (
+        evaluate_feature_circuit as evaluate_feature_circuit,
+    )
+    from .methods.features.feature_effects import FeatureEffects as FeatureEffects
+    from .methods.features.feature_effects import feature_effects as feature_effects
+    from .methods.features.feature_index import FeatureIndex as FeatureIndex
+    from .methods.features.feature_index import index_features as index_features
+    from .methods.features.feature_page import FeaturePage as FeaturePage
+    from .methods.features.feature_page import feature_page as feature_page
+    from .methods.features.flow import FeatureFlow as FeatureFlow
+    from .methods.features.flow import feature_flow as feature_flow
+    from .methods.features.flow_validation import FlowValidation as FlowValidation
+    from .methods.features.flow_validation import validate_flow as validate_flow
+    from .methods.features.labels import Labels as Labels
+    from .methods.features.matching import FeatureMatches as FeatureMatches
+    from .methods.features.matching import compare_matches as compare_matches
+    from .methods.features.matching import match_features as match_features
+    from .methods.features.shift import ClassifierEffects as ClassifierEffects
+    from .methods.features.shift import Shift as Shift
+    from .methods.features.shift import classifier_effects as classifier_effects
+    from .methods.features.shift import shift as shift
+    from .methods.features.steering import Steering as Steering
+    from .methods.features.steering import steer as steer
+    from .methods.features.steering_comparison import SteeringComparison as SteeringComparison
+    from .methods.features.steering_comparison import compare_steering as compare_steering
+    from .methods.features.training import train_dictionaries as train_dictionaries
+    from .methods.features.training import train_dictionary as train_dictionary
     from .methods.jacobian_lens import JacobianLens as JacobianLens
     from .methods.jacobian_lens import jacobian_lens as jacobian_lens
     from .methods.logit_lens import LogitLens as LogitLens
@@ -100,19 +156,80 @@ _HOMES = {
     "TunedLens": "methods.tuned_lens",
     "tuned_lens": "methods.tuned_lens",
     "Result": "result",
+    "compare_matches": "methods.features.matching",
+    "classifier_effects": "methods.features.shift",
+    "ClassifierEffects": "methods.features.shift",
+    "train_classifier": "methods.features.classifier",
+    "Classifier": "methods.features.classifier",
+    "feature_effects": "methods.features.feature_effects",
+    "FeatureEffects": "methods.features.feature_effects",
+    "Dictionary": "dictionary.base",
+    "Dictionaries": "dictionary.collection",
+    "dictionaries": "dictionary.collection",
+    "Splice": "dictionary.edits",
+    "SetFeatures": "dictionary.edits",
+    "ScaleFeatures": "dictionary.edits",
+    "load_dictionary": "dictionary.loading",
+    "save_dictionary": "dictionary.writing",
+    "supervised_dictionary": "methods.features.concept_directions",
+    "difference_in_means": "methods.features.concept_directions",
+    "random_dictionary": "methods.features.concept_directions",
+    "ConceptEvaluation": "methods.features.concept_evaluation",
+    "evaluate_concepts": "methods.features.concept_evaluation",
+    "Concepts": "methods.features.concepts",
+    "concepts": "methods.features.concepts",
+    "DictionaryCheck": "methods.features.dictionary_check",
+    "check_dictionary": "methods.features.dictionary_check",
+    "DictionaryEvaluation": "methods.features.dictionary_evaluation",
+    "evaluate_dictionary": "methods.features.dictionary_evaluation",
+    "FeatureActivations": "methods.features.feature_activations",
+    "feature_activations": "methods.features.feature_activations",
+    "FeatureCircuit": "methods.features.feature_circuit",
+    "feature_circuit": "methods.features.feature_circuit",
+    "FeatureCircuitEvaluation": "methods.features.feature_circuit_evaluation",
+    "evaluate_feature_circuit": "methods.features.feature_circuit_evaluation",
+    "FeatureIndex": "methods.features.feature_index",
+    "index_features": "methods.features.feature_index",
+    "FeaturePage": "methods.features.feature_page",
+    "feature_page": "methods.features.feature_page",
+    "FeatureFlow": "methods.features.flow",
+    "feature_flow": "methods.features.flow",
+    "FlowValidation": "methods.features.flow_validation",
+    "validate_flow": "methods.features.flow_validation",
+    "Labels": "methods.features.labels",
+    "FeatureMatches": "methods.features.matching",
+    "match_features": "methods.features.matching",
+    "Shift": "methods.features.shift",
+    "shift": "methods.features.shift",
+    "Steering": "methods.features.steering",
+    "steer": "methods.features.steering",
+    "SteeringComparison": "methods.features.steering_comparison",
+    "compare_steering": "methods.features.steering_comparison",
+    "train_dictionary": "methods.features.training",
+    "train_dictionaries": "methods.features.training",
 }
 _MODULES = ("live", "metrics", "widgets")
 
 # fmt: off
 __all__ = [
     "Ablation", "Add", "Affine", "Attention", "Attribution", "AttributionCheck", "Circuit",
-    "CircuitEvaluation", "Cut", "DirectLogitAttribution", "Edit", "Generation", "Graph",
-    "JacobianLens", "LogitLens", "Model", "ModelSpec", "Norm", "Patching", "PathPatching",
-    "ProjectOut", "Result", "Resume", "Run", "Scale", "Set", "Site", "Task", "Tokens", "TunedLens",
-    "UnchangedEdit", "ablate", "attention", "attribute", "check_attribution", "circuit_of",
-    "data_path", "direct_logit_attribution", "evaluate_circuit", "find_circuit", "find_circuits",
-    "jacobian_lens", "live", "load", "logit_lens", "metrics", "patch", "path_patch", "task",
-    "tasks", "tuned_lens", "widgets",
+    "CircuitEvaluation", "Classifier", "ClassifierEffects", "ConceptEvaluation", "Concepts", "Cut",
+    "Dictionaries", "Dictionary", "DictionaryCheck", "DictionaryEvaluation",
+    "DirectLogitAttribution", "Edit", "FeatureActivations", "FeatureCircuit",
+    "FeatureCircuitEvaluation", "FeatureEffects", "FeatureFlow", "FeatureIndex", "FeatureMatches",
+    "FeaturePage", "FlowValidation", "Generation", "Graph", "JacobianLens", "Labels", "LogitLens",
+    "Model", "ModelSpec", "Norm", "Patching", "PathPatching", "ProjectOut", "Result", "Resume",
+    "Run", "Scale", "ScaleFeatures", "Set", "SetFeatures", "Shift", "Site", "Splice", "Steering",
+    "SteeringComparison", "Task", "Tokens", "TunedLens", "UnchangedEdit", "ablate", "attention",
+    "attribute", "check_attribution", "check_dictionary", "circuit_of", "classifier_effects",
+    "compare_matches", "compare_steering", "concepts", "data_path", "dictionaries",
+    "difference_in_means", "direct_logit_attribution", "evaluate_circuit", "evaluate_concepts",
+    "evaluate_dictionary", "evaluate_feature_circuit", "feature_activations", "feature_circuit",
+    "feature_effects", "feature_flow", "feature_page", "find_circuit", "find_circuits",
+    "index_features", "jacobian_lens", "live", "load", "load_dictionary", "logit_lens",
+    "match_features", "metrics", "patch", "path_patch", "random_dictionary", "save_dictionary",
+    "shift", "steer", "supervised_dictionary", "task", "tasks", "texts", "train_classifier",
+    "train_dictionaries", "train_dictionary", "tuned_lens", "validate_flow", "widgets",
 ]
 # fmt: on
 
