@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 from .lab import Lab
 from .live_features import LiveFeatures
 
-pytestmark = pytest.mark.browser
+# Half a minute in a real JupyterLab: with the slow tests, so that the plain run stays short.
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_person_searches_reads_labels_and_types_a_prompt(jupyterlab: Lab, tmp_path: Path) -> None:

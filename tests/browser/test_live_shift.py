@@ -37,6 +37,8 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Lab(browser, server).run(CELLS, width=1280, height=1100)
 
 
+# Half a minute in a real JupyterLab: with the slow tests, so that the plain run stays short.
+@pytest.mark.slow
 def test_a_tick_adds_the_ways_to_the_table_and_unticking_takes_them_away(page: Page) -> None:
     boxes = page.locator(".widget-checkbox input[type=checkbox]")
     table = page.locator(".widget-html table").last
