@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 
 REASONS = ("GPU", "network", "assets", "browser")
+SKIPPED = "skipped for"
 NETWORK = os.environ.get("WORKBENCH_TEST_NETWORK") == "1"
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -57,7 +58,8 @@ class SkipRule:
             word = next((word for word in REASONS if reason.startswith(f"{word}:")), None)
             required = os.environ.get("WORKBENCH_TEST_REQUIRE", "").split(",")
             if word is not None and word not in required:
-                self.skipped[reason] += 1
+                # Travels with the report, which another process may have written.
+                report.user_properties.append((SKIPPED, reason))
             else:
                 report.outcome = "failed"
                 rule = (
@@ -67,6 +69,9 @@ class SkipRule:
                 )
                 report.longrepr = f"Skipped, but {rule}. The reason given: {reason or 'none'}"
         return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.skipped.update(reason for name, reason in report.user_properties if name == SKIPPED)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         parts = [f"{n} {reason}" for reason, n in sorted(self.skipped.items())]
