@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from .methods.ablation import Ablation as Ablation
     from .methods.ablation import Cut as Cut
     from .methods.ablation import ablate as ablate
+    from .methods.alignment.stitching import Stitching as Stitching
+    from .methods.alignment.stitching import stitch as stitch
+    from .methods.alignment.weight_alignment import WeightAlignment as WeightAlignment
+    from .methods.alignment.weight_alignment import align_weights as align_weights
     from .methods.attention import Attention as Attention
     from .methods.attention import attention as attention
     from .methods.attribution import Attribution as Attribution
@@ -111,17 +115,58 @@ if TYPE_CHECKING:
     from .methods.features.steering_comparison import compare_steering as compare_steering
     from .methods.features.training import train_dictionaries as train_dictionaries
     from .methods.features.training import train_dictionary as train_dictionary
+    from .methods.information.flow_cut import FlowCut as FlowCut
+    from .methods.information.flow_cut import cut_flow as cut_flow
+    from .methods.information.information_flow import InformationFlow as InformationFlow
+    from .methods.information.information_flow import information_flow as information_flow
     from .methods.jacobian_lens import JacobianLens as JacobianLens
     from .methods.jacobian_lens import jacobian_lens as jacobian_lens
     from .methods.logit_lens import LogitLens as LogitLens
     from .methods.logit_lens import logit_lens as logit_lens
+    from .methods.observables.observable import Observable as Observable
+    from .methods.observables.observable import observable as observable
+    from .methods.observables.observable_attribution import (
+        ObservableAttribution as ObservableAttribution,
+    )
+    from .methods.observables.observable_couplings import Couplings as Couplings
+    from .methods.observables.observable_couplings import couplings as couplings
+    from .methods.observables.observable_evaluation import (
+        ObservableEvaluation as ObservableEvaluation,
+    )
+    from .methods.observables.observable_evaluation import (
+        evaluate_observable as evaluate_observable,
+    )
+    from .methods.observables.observable_paths import ObservablePaths as ObservablePaths
+    from .methods.observables.observable_vector import ObservableVector as ObservableVector
+    from .methods.parameters.concept_ablation import ConceptAblation as ConceptAblation
+    from .methods.parameters.concept_ablation import ablate_concept as ablate_concept
+    from .methods.parameters.concept_vectors import ConceptVectors as ConceptVectors
+    from .methods.parameters.concept_vectors import concept_vectors as concept_vectors
+    from .methods.parameters.unlearning import unlearn as unlearn
+    from .methods.parameters.unlearning_audit import UnlearningAudit as UnlearningAudit
+    from .methods.parameters.unlearning_audit import audit_unlearning as audit_unlearning
     from .methods.patching import Patching as Patching
     from .methods.patching import patch as patch
     from .methods.path_patching import PathPatching as PathPatching
     from .methods.path_patching import path_patch as path_patch
     from .methods.tuned_lens import TunedLens as TunedLens
     from .methods.tuned_lens import tuned_lens as tuned_lens
+    from .methods.vocabulary.direction_vocabulary import DirectionVocabulary as DirectionVocabulary
+    from .methods.vocabulary.direction_vocabulary import bias_vocabulary as bias_vocabulary
+    from .methods.vocabulary.direction_vocabulary import (
+        direction_vocabulary as direction_vocabulary,
+    )
+    from .methods.vocabulary.found_neurons import FoundNeurons as FoundNeurons
+    from .methods.vocabulary.found_neurons import find_neurons as find_neurons
+    from .methods.vocabulary.head_vocabulary import HeadVocabulary as HeadVocabulary
+    from .methods.vocabulary.head_vocabulary import head_vocabulary as head_vocabulary
+    from .methods.vocabulary.neuron_clamp import NeuronClamp as NeuronClamp
+    from .methods.vocabulary.neuron_clamp import clamp_neurons as clamp_neurons
+    from .methods.vocabulary.neuron_vocabulary import NeuronVocabulary as NeuronVocabulary
+    from .methods.vocabulary.neuron_vocabulary import neuron_vocabulary as neuron_vocabulary
     from .result import Result as Result
+    from .weight_edits import WeightEdit as WeightEdit
+    from .weight_edits import edited_weights as edited_weights
 
 __version__ = "0.1.0"
 
@@ -207,29 +252,74 @@ _HOMES = {
     "compare_steering": "methods.features.steering_comparison",
     "train_dictionary": "methods.features.training",
     "train_dictionaries": "methods.features.training",
+    "neuron_vocabulary": "methods.vocabulary.neuron_vocabulary",
+    "NeuronVocabulary": "methods.vocabulary.neuron_vocabulary",
+    "direction_vocabulary": "methods.vocabulary.direction_vocabulary",
+    "bias_vocabulary": "methods.vocabulary.direction_vocabulary",
+    "DirectionVocabulary": "methods.vocabulary.direction_vocabulary",
+    "find_neurons": "methods.vocabulary.found_neurons",
+    "FoundNeurons": "methods.vocabulary.found_neurons",
+    "clamp_neurons": "methods.vocabulary.neuron_clamp",
+    "NeuronClamp": "methods.vocabulary.neuron_clamp",
+    "head_vocabulary": "methods.vocabulary.head_vocabulary",
+    "HeadVocabulary": "methods.vocabulary.head_vocabulary",
+    "observable": "methods.observables.observable",
+    "Observable": "methods.observables.observable",
+    "ObservableVector": "methods.observables.observable_vector",
+    "evaluate_observable": "methods.observables.observable_evaluation",
+    "ObservableEvaluation": "methods.observables.observable_evaluation",
+    "concept_vectors": "methods.parameters.concept_vectors",
+    "ConceptVectors": "methods.parameters.concept_vectors",
+    "ablate_concept": "methods.parameters.concept_ablation",
+    "ConceptAblation": "methods.parameters.concept_ablation",
+    "unlearn": "methods.parameters.unlearning",
+    "audit_unlearning": "methods.parameters.unlearning_audit",
+    "UnlearningAudit": "methods.parameters.unlearning_audit",
+    "align_weights": "methods.alignment.weight_alignment",
+    "WeightAlignment": "methods.alignment.weight_alignment",
+    "stitch": "methods.alignment.stitching",
+    "Stitching": "methods.alignment.stitching",
+    "information_flow": "methods.information.information_flow",
+    "InformationFlow": "methods.information.information_flow",
+    "cut_flow": "methods.information.flow_cut",
+    "FlowCut": "methods.information.flow_cut",
+    "WeightEdit": "weight_edits",
+    "edited_weights": "weight_edits",
+    "couplings": "methods.observables.observable_couplings",
+    "Couplings": "methods.observables.observable_couplings",
+    "ObservablePaths": "methods.observables.observable_paths",
+    "ObservableAttribution": "methods.observables.observable_attribution",
 }
 _MODULES = ("live", "metrics", "widgets")
 
 # fmt: off
 __all__ = [
     "Ablation", "Add", "Affine", "Attention", "Attribution", "AttributionCheck", "Circuit",
-    "CircuitEvaluation", "Classifier", "ClassifierEffects", "ConceptEvaluation", "Concepts", "Cut",
-    "Dictionaries", "Dictionary", "DictionaryCheck", "DictionaryEvaluation",
-    "DirectLogitAttribution", "Edit", "FeatureActivations", "FeatureCircuit",
-    "FeatureCircuitEvaluation", "FeatureEffects", "FeatureFlow", "FeatureIndex", "FeatureMatches",
-    "FeaturePage", "FlowValidation", "Generation", "Graph", "JacobianLens", "Labels", "LogitLens",
-    "Model", "ModelSpec", "Norm", "Patching", "PathPatching", "ProjectOut", "Result", "Resume",
-    "Run", "Scale", "ScaleFeatures", "Set", "SetFeatures", "Shift", "Site", "Splice", "Steering",
-    "SteeringComparison", "Task", "Tokens", "TunedLens", "UnchangedEdit", "ablate", "attention",
-    "attribute", "check_attribution", "check_dictionary", "circuit_of", "classifier_effects",
-    "compare_matches", "compare_steering", "concepts", "data_path", "dictionaries",
-    "difference_in_means", "direct_logit_attribution", "evaluate_circuit", "evaluate_concepts",
-    "evaluate_dictionary", "evaluate_feature_circuit", "feature_activations", "feature_circuit",
+    "CircuitEvaluation", "Classifier", "ClassifierEffects", "ConceptAblation", "ConceptEvaluation",
+    "ConceptVectors", "Concepts", "Couplings", "Cut", "Dictionaries", "Dictionary",
+    "DictionaryCheck", "DictionaryEvaluation", "DirectLogitAttribution", "DirectionVocabulary",
+    "Edit", "FeatureActivations", "FeatureCircuit", "FeatureCircuitEvaluation", "FeatureEffects",
+    "FeatureFlow", "FeatureIndex", "FeatureMatches", "FeaturePage", "FlowCut", "FlowValidation",
+    "FoundNeurons", "Generation", "Graph", "HeadVocabulary", "InformationFlow", "JacobianLens",
+    "Labels", "LogitLens", "Model", "ModelSpec", "NeuronClamp", "NeuronVocabulary", "Norm",
+    "Observable", "ObservableAttribution", "ObservableEvaluation", "ObservablePaths",
+    "ObservableVector", "Patching", "PathPatching", "ProjectOut", "Result", "Resume", "Run",
+    "Scale", "ScaleFeatures", "Set", "SetFeatures", "Shift", "Site", "Splice", "Steering",
+    "SteeringComparison", "Stitching", "Task", "Tokens", "TunedLens", "UnchangedEdit",
+    "UnlearningAudit", "WeightAlignment", "WeightEdit", "ablate", "ablate_concept", "align_weights",
+    "attention", "attribute", "audit_unlearning", "bias_vocabulary", "check_attribution",
+    "check_dictionary", "circuit_of", "clamp_neurons", "classifier_effects", "compare_matches",
+    "compare_steering", "concept_vectors", "concepts", "couplings", "cut_flow", "data_path",
+    "dictionaries", "difference_in_means", "direct_logit_attribution", "direction_vocabulary",
+    "edited_weights", "evaluate_circuit", "evaluate_concepts", "evaluate_dictionary",
+    "evaluate_feature_circuit", "evaluate_observable", "feature_activations", "feature_circuit",
     "feature_effects", "feature_flow", "feature_page", "find_circuit", "find_circuits",
-    "index_features", "jacobian_lens", "live", "load", "load_dictionary", "logit_lens",
-    "match_features", "metrics", "patch", "path_patch", "random_dictionary", "save_dictionary",
-    "shift", "steer", "supervised_dictionary", "task", "tasks", "texts", "train_classifier",
-    "train_dictionaries", "train_dictionary", "tuned_lens", "validate_flow", "widgets",
+    "find_neurons", "head_vocabulary", "index_features", "information_flow", "jacobian_lens",
+    "live", "load", "load_dictionary", "logit_lens", "match_features", "metrics",
+    "neuron_vocabulary", "observable", "patch", "path_patch", "random_dictionary",
+    "save_dictionary", "shift", "steer", "stitch", "supervised_dictionary", "task", "tasks",
+    "texts", "train_classifier", "train_dictionaries", "train_dictionary", "tuned_lens", "unlearn",
+    "validate_flow", "widgets",
 ]
 # fmt: on
 

@@ -45,7 +45,7 @@ class Evaluation:
 
     def accuracy_interval(self, level: float = 0.95) -> tuple[float, float]:
         """The interval of the accuracy (Wilson 1927), which stays honest where all are right."""
-        return _wilson(self.clean > 0, level)
+        return wilson(self.clean > 0, level)
 
     def interval(self, level: float = 0.95, *, n_resamples: int = 2000) -> tuple[float, float]:
         """The interval of the mean clean metric: bootstrap over examples, percentiles, seeded.
@@ -74,7 +74,7 @@ class Evaluation:
         rows = []
         for _, part in [*parts, ("all", np.ones(len(templates), dtype=bool))]:
             clean = self.clean[part]
-            accuracy_low, accuracy_high = _wilson(clean > 0)
+            accuracy_low, accuracy_high = wilson(clean > 0)
             clean_low, clean_high = self._bootstrap(clean)
             rows.append(
                 {
@@ -125,7 +125,7 @@ def _check_level(level: float) -> None:
         raise ValueError(f"The level of an interval lies between 0 and 1; got {level!r}.")
 
 
-def _wilson(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def wilson(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """The score interval of a share of `right` examples."""
     _check_level(level)
     n, share = len(right), float(right.mean())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import networkx
     import pandas as pd
 
-KINDS = ("embed", "head", "mlp", "feature", "error", "logits")
+KINDS = ("embed", "state", "head", "mlp", "neuron", "feature", "error", "logits")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,7 +1,8 @@
-"""load: a model by name, behind either backend."""
+"""load: a model by name, or one in memory, behind either backend."""
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +13,23 @@ from .model import Model, ModelSpec
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from .backends.architecture import Architecture
     from .backends.nnsight import NnsightModel
     from .backends.transformer_lens import TransformerLensModel
 
 BACKENDS = ("nnsight", "transformer_lens")
+#: The revision of a model that was not read from anywhere.
+IN_MEMORY = "in memory"
 
 
 def load(
-    name: str | Path,
+    source: str | Path | PreTrainedModel,
+    /,
     *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    name: str | None = None,
     backend: str = "nnsight",
     device: str | torch.device = "auto",
     dtype: str | torch.dtype | None = None,
@@ -31,7 +38,11 @@ def load(
     remote: bool | str = False,
     **options: Any,
 ) -> Model:
-    """A traced language model: an embedded one, a local directory, or a Hugging Face id.
+    """A traced language model: an embedded one, a local directory, a Hugging Face id, or in memory.
+
+    A Hugging Face model in memory, freshly fine-tuned for example, comes with its `tokenizer` and
+    perhaps a `name`. It keeps its device and dtype and stays as it is: training can go on with it,
+    and runs see its weights as they are at that moment, as long as they are written in place.
 
     backend: "nnsight" or "transformer_lens". device: "auto" takes a GPU where there is one. dtype:
     None keeps float32 on a CPU and the checkpoint's own on a GPU. attention: "eager" is needed to
@@ -41,8 +52,8 @@ def load(
 
     Weights are read from safetensors only: unpickling a checkpoint runs whatever code it holds.
 
-    Raises `ValueError` for an unknown backend, device or dtype, and `OSError` for a model that is
-    not there, each with the next step.
+    Raises `ValueError` for an unknown backend, device or dtype, for a model in memory without its
+    tokenizer, and `OSError` for a model that is not there, each with the next step.
     """
     if backend not in BACKENDS:
         raise ValueError(f"A backend is one of {', '.join(BACKENDS)}; got {backend!r}.")
@@ -53,11 +64,23 @@ def load(
             f"Only the nnsight backend runs remotely; got backend={backend!r}. Leave one of them "
             "out."
         )
-    source, label = _source(str(name))
+    if not isinstance(source, (str, Path)):
+        if device != "auto" or dtype is not None or revision is not None or remote or options:
+            raise ValueError(
+                "A model in memory has its device, dtype and weights already; load() takes only "
+                "backend, attention, tokenizer and name with it. Change it before: model.to(…)."
+            )
+        return _in_memory(source, tokenizer, name, backend=backend, attention=attention)
+    if tokenizer is not None or name is not None:
+        raise ValueError(
+            "tokenizer and name go with a Hugging Face model in memory; "
+            f"{str(source)!r} is loaded with its own. Leave them out."
+        )
+    place_of_weights, label = _source(str(source))
     place = _device(device)
     with _quiet():
-        hf_model, tokenizer = _from_pretrained(
-            source,
+        hf_model, own_tokenizer = _from_pretrained(
+            place_of_weights,
             label,
             device=place,
             dtype=_dtype(dtype, place),
@@ -67,8 +90,61 @@ def load(
             **options,
         )
         return _wrap(
-            hf_model, tokenizer, label, source, backend=backend, remote=remote, revision=revision
+            hf_model,
+            own_tokenizer,
+            label,
+            place_of_weights,
+            backend=backend,
+            remote=remote,
+            revision=revision,
         )
+
+
+def _in_memory(
+    hf_model: Any, tokenizer: Any, name: str | None, *, backend: str, attention: str
+) -> Model:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    if not isinstance(hf_model, PreTrainedModel):
+        raise TypeError(
+            "A model is a name, a directory, or a Hugging Face model in memory (a "
+            f"PreTrainedModel); got a {type(hf_model).__name__}. Of a wrapper (PEFT, compile) give "
+            "the model inside, with its adapters merged."
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        got = "none" if tokenizer is None else f"a {type(tokenizer).__name__}"
+        raise ValueError(
+            f"A model in memory is loaded with its tokenizer; got {got}. Give "
+            "tokenizer=AutoTokenizer.from_pretrained(…), or another model's .tokenizer."
+        )
+    embeddings: Any = hf_model.get_input_embeddings()
+    n_rows = len(embeddings.weight)
+    if len(tokenizer) > n_rows:
+        raise ValueError(
+            f"A model embeds every token of its tokenizer; this one embeds {n_rows} and the "
+            f"tokenizer has {len(tokenizer)}. Give the model's own, or resize its embeddings."
+        )
+    label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
+    with _quiet():
+        seen = _shared_copy(hf_model)
+        seen.set_attn_implementation(attention)
+        return _wrap(seen, tokenizer, label, "", backend=backend, remote=False, revision=IN_MEMORY)
+
+
+def _shared_copy(hf_model: Any) -> Any:
+    """The same model over the same numbers, as modules of its own.
+
+    Backends hook, replace and freeze what they are given; none of that reaches the original.
+    """
+    import torch
+
+    memo: dict[int, Any] = {id(buffer): buffer for buffer in hf_model.buffers()}
+    for parameter in hf_model.parameters():
+        plain = type(parameter) is torch.nn.Parameter
+        memo[id(parameter)] = (
+            torch.nn.Parameter(parameter.detach(), requires_grad=False) if plain else parameter
+        )
+    return copy.deepcopy(hf_model, memo).eval()
 
 
 def _source(name: str) -> tuple[str, str]:
@@ -227,7 +303,8 @@ def _wrap(
     else:
         from .backends.transformer_lens import TransformerLensModel
 
-        model = TransformerLensModel(hf_model, architecture, tokenizer, spec)
+        live = revision == IN_MEMORY
+        model = TransformerLensModel(hf_model, architecture, tokenizer, spec, live=live)
     survey(model)
     return model
 

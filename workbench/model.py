@@ -12,7 +12,7 @@ from .tokens import Positions, Tokens
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Prompts = str | Sequence[str] | Sequence[Sequence[int]] | Tokens
 Metric = Callable[["torch.Tensor"], "torch.Tensor"]
@@ -327,4 +327,23 @@ class Model(Protocol):
 
     def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
         """A weight by TransformerLens's name (W_E, W_U, W_Q, W_in, b_out, …), in its layout."""
+        ...
+
+    def live_weight(
+        self, name: str, layer: int | None = None, *, tied: bool = False
+    ) -> torch.Tensor:
+        """The weight as `weight` gives it, and live: what is written into it, the next run uses.
+
+        `wb.edited_weights` writes into it and puts everything back. tied: accept a parameter that
+        goes by several names, as tied embeddings do. Raises `ValueError` as `weight` does, for all
+        layers at once, for a bias the model does not have, and for tied weights.
+        """
+        ...
+
+    def to_hugging_face(self) -> PreTrainedModel:
+        """A plain Hugging Face model with a copy of these weights, to be trained or saved.
+
+        `wb.load(hf_model, tokenizer=…)` takes it back. Raises `ValueError` where the weights are on
+        a server or quantised.
+        """
         ...

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 #: Our kinds of nodes and the feature types of the format.
 TYPES = {
     "embed": "embedding",
+    "state": "residual stream",
     "head": "attention head",
     "mlp": "mlp",
+    "neuron": "mlp neuron",
     "feature": "cross layer transcoder",
     "error": "mlp reconstruction error",
     "logits": "logit",

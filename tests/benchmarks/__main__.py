@@ -16,6 +16,10 @@ FIGURES = (
     "feature_pages",
     "feature_flow",
     "feature_circuits",
+    "neuron_vocabulary",
+    "head_vocabulary",
+    "information_flow",
+    "alignment",
 )
 
 for name in FIGURES:

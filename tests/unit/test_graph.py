@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 
 from tests.unit.circuit_models import ioi, tinyworld
-from workbench.graph import KINDS, Graph
+from workbench.graph import Graph
 from workbench.methods.circuit import circuit_of, find_circuit
 
-IDS = ("E_5_0", "L0H1", "L0.mlp", "0_7_1", "error_0_1", "logit_9")
+KINDS = ("embed", "head", "mlp", "feature", "error", "logits", "state", "neuron")
+IDS = (
+    "E_5_0", "L0H1", "L0.mlp", "0_7_1", "error_0_1", "logit_9", "L0.resid_mid@1",
+    "L0.mlp_post/3@1",
+)  # fmt: skip
 
 
 def graph(**changes: Any) -> Graph:
@@ -26,13 +30,22 @@ def graph(**changes: Any) -> Graph:
         "prompt": "Καλημέρα → “world”",
         "tokens": ("Καλημέρα", " →", " “world”"),
         "ids": IDS,
-        "labels": ("the first token", "head", "mlp", "a feature", "what is not explained", "yes"),
+        "labels": (
+            "the first token",
+            "head",
+            "mlp",
+            "a feature",
+            "what is not explained",
+            "yes",
+            "a state",
+            "a neuron",
+        ),
         "kinds": KINDS,
         "channels": ("q", "k", "", "", "v"),
-        "layers": np.array([-1, 0, 0, 0, 0, 2]),
-        "positions": np.array([0, -1, -1, 1, 1, 2]),
-        "features": np.array([5, -1, -1, 7, -1, 9]),
-        "scores": np.array([0.5, np.nan, -2.0, 0.0, np.nan, 0.25]),
+        "layers": np.array([-1, 0, 0, 0, 0, 2, 0, 0]),
+        "positions": np.array([0, -1, -1, 1, 1, 2, 1, 1]),
+        "features": np.array([5, -1, -1, 7, -1, 9, -1, 3]),
+        "scores": np.array([0.5, np.nan, -2.0, 0.0, np.nan, 0.25, 0.5, np.nan]),
         "sources": np.array([0, 0, 1, 3, 4]),
         "targets": np.array([1, 1, 5, 5, 5]),
         "weights": np.array([0.125, -0.3, 1e-7, 2.0, 0.1]),
@@ -83,10 +96,11 @@ def test_what_is_written_is_valid_by_the_formats_schema(asset: Callable[..., Pat
 
 def test_nodes_have_the_layers_and_types_of_the_format() -> None:
     nodes = {node["node_id"]: node for node in graph().to_neuronpedia()["nodes"]}
-    assert [nodes[i]["layer"] for i in IDS] == ["E", "0", "0", "0", "0", "2"]
+    assert [nodes[i]["layer"] for i in IDS] == ["E", "0", "0", "0", "0", "2", "0", "0"]
     assert nodes["E_5_0"]["feature_type"] == "embedding" and nodes["E_5_0"]["feature"] == 5
     assert nodes["L0H1"]["ctx_idx"] == 0 and nodes["L0H1"]["position"] is None
     assert nodes["error_0_1"]["score"] is None and nodes["L0.mlp"]["score"] == -2.0
+    assert nodes["L0.mlp_post/3@1"]["feature_type"] == "mlp neuron"
     assert nodes["logit_9"]["feature_type"] == "logit" and nodes["logit_9"]["ctx_idx"] == 2
     links = graph().to_neuronpedia()["links"]
     assert links[1] == {
@@ -108,7 +122,7 @@ def test_a_file_of_another_tool_is_read() -> None:
     data["nodes"][3]["feature_type"] = "a transcoder that nobody has named"
     read = Graph.from_neuronpedia(data)
     assert read.kinds == KINDS
-    assert read.positions.tolist() == [0, 0, 0, 1, 1, 2]
+    assert read.positions.tolist() == [0, 0, 0, 1, 1, 2, 1, 1]
     assert set(read.channels) == {""} and (read.scores == 0.75).all()
     np.testing.assert_array_equal(read.weights, graph().weights)
 
@@ -133,18 +147,18 @@ def test_networkx_has_every_node_and_parallel_edges_by_channel() -> None:
 
 
 def test_the_text_of_a_graph_counts_its_parts() -> None:
-    assert repr(graph()) == "Graph(a model: 6 nodes, 5 edges)"
+    assert repr(graph()) == "Graph(a model: 8 nodes, 5 edges)"
 
 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"ids": ("a", "b", "c", "b", "d", "e")}, "have different ids; 'b' stands twice"),
-        ({"kinds": (*KINDS[:5], "neuron")}, "A node is one of embed, head.*got 'neuron'"),
-        ({"labels": ("one",)}, r"each of its 6 nodes and a channel.*got \[6, 1, 6\] and 5"),
-        ({"channels": ("q",)}, r"for each of its 5 edges; got \[6, 6, 6\] and 1"),
-        ({"targets": np.array([1, 1, 5, 5, 6])}, "Edges name nodes 0 to 5; got 6"),
-        ({"sources": np.array([0, 0, 1, 3, -1])}, "Edges name nodes 0 to 5; got -1"),
+        ({"ids": ("a", "b", "c", "b", "d", "e", "f", "g")}, "have different ids; 'b' stands twice"),
+        ({"kinds": (*KINDS[:7], "layer")}, "A node is one of embed, state.*got 'layer'"),
+        ({"labels": ("one",)}, r"each of its 8 nodes and a channel.*got \[8, 1, 8\] and 5"),
+        ({"channels": ("q",)}, r"for each of its 5 edges; got \[8, 8, 8\] and 1"),
+        ({"targets": np.array([1, 1, 5, 5, 8])}, "Edges name nodes 0 to 7; got 8"),
+        ({"sources": np.array([0, 0, 1, 3, -1])}, "Edges name nodes 0 to 7; got -1"),
         ({"weights": np.array([0, 0, 1, 3, np.nan])}, "finite numbers; got NaN or infinity"),
         ({"weights": np.array([0.0])}, "arrays of one result agree about their axes"),
     ],

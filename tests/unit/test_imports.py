@@ -31,6 +31,7 @@ TABLE: dict[str, set[str]] = {
     "graph": {"result", "neuronpedia"},
     "neuronpedia": set(),
     "texts": {"data"},
+    "weight_edits": {"model"},
     "dictionary": {"site", "edits", "data", "model"},
     "methods": {
         "model",
@@ -45,6 +46,9 @@ TABLE: dict[str, set[str]] = {
         "dictionary",
         "texts",
         "data",
+        "weight_edits",
+        # A model that a method has trained is loaded like any other.
+        "loading",
     },
     "plots": set(),
     "pictures": {"methods", "plots"},

@@ -11,6 +11,24 @@ import workbench as wb
 from tests.parity import zoo
 
 
+def test_a_model_without_a_final_norm_is_refused():
+    from transformers import OPTConfig, OPTForCausalLM
+
+    tokenizer = wb.load("tinyworld").tokenizer
+    config = OPTConfig(
+        vocab_size=len(tokenizer),  # pyright: ignore[reportArgumentType]
+        hidden_size=32,
+        word_embed_proj_dim=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        ffn_dim=32,
+        max_position_embeddings=32,
+        do_layer_norm_before=False,
+    )
+    with pytest.raises(ValueError, match="has no ln_final that TransformerLens names .OPT models"):
+        wb.load(OPTForCausalLM(config), tokenizer=tokenizer)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return zoo.save("llama", tmp_path_factory.mktemp("models"))

@@ -91,6 +91,12 @@ class Architecture:
         if not _has(hf_model, str(unembed)) and _has(hf_model, "embed_out"):
             mapping["unembed"].name = "embed_out"
         parts = {part: component.name for part, component in mapping.items() if component.name}
+        if missing := sorted({"embed", "ln_final", "unembed"} - parts.keys()):
+            raise ValueError(
+                f"A model has an embedding, a final norm and an unembedding; {name} ({kind}) has "
+                f"no {', '.join(missing)} that TransformerLens names (OPT models whose embeddings "
+                "are narrower than their layers are such). Trace it with nnsight directly."
+            )
         block = dict(_block_paths(blocks))
         return cls(
             name=kind,
@@ -168,15 +174,17 @@ class Architecture:
 def _sizes(
     hf_model: Any, config: Any, parts: Mapping[str, str], block: Mapping[str, str]
 ) -> dict[str, int]:
-    out = hf_model.get_submodule(".".join((parts["blocks"], "0", block["out"]))).weight
+    out = hf_model.get_submodule(".".join((parts["blocks"], "0", block["out"])))
     d_model = int(config.d_model)
+    # A quantised linear map keeps its weight packed, or under another name.
+    d_mlp = int(getattr(out, "in_features", 0)) or out.weight.numel() // d_model
     return {
         "n_layers": int(config.n_layers),
         "n_heads": int(config.n_heads),
         "n_kv_heads": int(getattr(config, "n_key_value_heads", None) or config.n_heads),
         "d_model": d_model,
         "d_head": int(config.d_head),
-        "d_mlp": out.numel() // d_model,
+        "d_mlp": d_mlp,
         "d_vocab": int(hf_model.get_submodule(parts["unembed"]).weight.shape[0]),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from abc import ABC, abstractmethod
@@ -23,7 +24,7 @@ from .recorder import PassResult, Recorder
 from .sampling import Sampler
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -301,6 +302,56 @@ class TracedModel(ABC):
     def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
         self._check_weights_here()
         return weights.weight(self.architecture, self._modules, self.spec, name, layer, head)
+
+    def live_weight(
+        self, name: str, layer: int | None = None, *, tied: bool = False
+    ) -> torch.Tensor:
+        self._check_weights_here()
+        if layer is None and name in weights.LAYERED:
+            raise ValueError(
+                f"A weight is written one layer at a time; got {name} of all layers. Give its "
+                "layer."
+            )
+        view = self.weight(name, layer)
+        shared = [
+            f"{path}.{own}".lstrip(".")
+            for path, module in self._modules.items()
+            for own, parameter in module.named_parameters(recurse=False)
+            if 0 <= view.data_ptr() - parameter.data_ptr() < parameter.nbytes
+        ]
+        if not shared:
+            raise ValueError(
+                f"A weight that is written is one the model has; {self.spec.name} has no {name}, "
+                "which reads as zeros. Edit another, or add to the activation instead (wb.Add)."
+            )
+        if len(shared) > 1 and not tied:
+            raise ValueError(
+                f"{name} of {self.spec.name} is one parameter under several names "
+                f"({', '.join(shared)}): an edit of one is an edit of all. Give tied=True to edit "
+                "them together."
+            )
+        return view
+
+    def to_hugging_face(self) -> PreTrainedModel:
+        self._check_weights_here()
+        hf_model: Any = self.module("")
+        if getattr(hf_model, "is_quantized", False):
+            raise ValueError(
+                f"A copy to be trained has floating-point weights; those of {self.spec.name} are "
+                "quantised. Load it without quantisation."
+            )
+        copied = type(hf_model)(copy.deepcopy(hf_model.config)).to(self.device)
+        # By module and name, since a backend may have put its own modules in between. A parameter
+        # with two names (tied embeddings) stays one.
+        modules: dict[str, Any] = dict(copied.named_modules())
+        twins: dict[int, torch.nn.Parameter] = {}
+        for path, module in self._modules.items():
+            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+                twin = torch.nn.Parameter(parameter.detach().clone())
+                modules[path]._parameters[name] = twins.setdefault(id(parameter), twin)
+            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+                modules[path]._buffers[name] = buffer.detach().clone()
+        return copied.eval()
 
     def norm(self, name: str, layer: int | None = None) -> Norm | None:
         self._check_weights_here()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,20 +23,89 @@ class _Stop(Exception):
     """Ends a pass after its last site."""
 
 
+@dataclass
+class _Split:
+    """A joint projection of q, k and v, of which a bridge computes with copies of its own."""
+
+    bridge: Any
+    sources: Sequence[torch.Tensor]
+    versions: list[int]
+
+    def follow(self) -> None:
+        """Copy the joint weights again."""
+        for part, fresh in zip(
+            "qkv", self.bridge.split_qkv_matrix(self.bridge.original_component), strict=True
+        ):
+            kept = dict(getattr(self.bridge, part).original_component.named_parameters())
+            with torch.no_grad():
+                for name, parameter in fresh.named_parameters():
+                    kept[name].copy_(parameter)
+
+
 class TransformerLensModel(TracedModel):
     """`raw` is a TransformerLens `TransformerBridge` with the weights as they were loaded."""
 
+    def __init__(self, *args: Any, live: bool = False) -> None:
+        #: Whether somebody else may write into the weights, a training loop for example.
+        self._live = live
+        super().__init__(*args)
+        self._splits = list(self._find_splits())
+
+    def _find_splits(self) -> Iterator[_Split]:
+        if "qkv" not in self.architecture.block:
+            return
+        for layer in range(self.spec.n_layers):
+            bridge = self.raw.blocks[layer].attn
+            joint = self.module(self.architecture.path("qkv", layer))
+            sources = [p for p in joint.parameters(recurse=False) if not p.is_meta]
+            own = {p.untyped_storage().data_ptr() for p in sources}
+            # GPT-2's are views of the joint weight and need nothing.
+            if hasattr(bridge, "split_qkv_matrix") and any(
+                p.untyped_storage().data_ptr() not in own
+                for p in bridge.q.original_component.parameters()
+            ):
+                yield _Split(bridge, sources, self._versions(sources))
+
+    @staticmethod
+    def _versions(sources: Sequence[torch.Tensor]) -> list[int]:
+        return [-1 if p.is_inference() else p._version for p in sources]
+
+    def _follow_weights(self) -> None:
+        """See to it that a pass computes with the joint weights as they are now."""
+        for split in self._splits:
+            now = self._versions(split.sources)
+            # Fused optimisers write past the version counter.
+            if self._live or -1 in now or now != split.versions:
+                split.follow()
+                split.versions = now
+
     def _wrapped(self, hf_model: torch.nn.Module) -> Any:
-        # The bridge sets up the tokenizer it is given; ours stays as it was loaded.
-        return build_bridge_from_module(
-            hf_model,
-            self.architecture.name,
-            hf_config=hf_model.config,
-            tokenizer=copy.deepcopy(self.tokenizer),
-            model_name=self.spec.name,
-        )
+        with self._own_tokenizer() as tokenizer:
+            bridge = build_bridge_from_module(
+                hf_model,
+                self.architecture.name,
+                hf_config=hf_model.config,
+                tokenizer=tokenizer,
+                model_name=self.spec.name,
+            )
+        # Its own copies of joint weights are made to be trained, and ours are not.
+        for parameter in bridge.parameters():
+            parameter.requires_grad_(False)
+        return bridge
+
+    @contextmanager
+    def _own_tokenizer(self) -> Iterator[Any]:
+        """A tokenizer that the bridge may set up; ours stays as it was loaded."""
+        if not self._live:
+            yield copy.deepcopy(self.tokenizer)
+            return
+        # A bridge reads its tokenizer from disk again, where one made in memory does not lie.
+        with tempfile.TemporaryDirectory() as folder:
+            self.tokenizer.save_pretrained(folder)
+            yield type(self.tokenizer).from_pretrained(folder)
 
     def _pass(self, recorder: Recorder, request: Pass) -> PassResult:
+        self._follow_weights()
         inputs = dict(request.inputs)
         ids = inputs.pop("input_ids")
         keep = "logits_and_cache" if inputs["use_cache"] else "logits"
@@ -66,6 +137,9 @@ class TransformerLensModel(TracedModel):
         if request.resid is not None and first < self.spec.n_layers:
             sites.add(Site("resid_pre", first))
         last = request.last
+        if last is not None and last.stream == "z" and Site("pattern", last.layer) in sites:
+            # Where the pattern is only shown, its hook fires when attention has returned.
+            last = Site("mlp_out", last.layer)
 
         def at(site: Site) -> Callable[..., torch.Tensor]:
             def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:

@@ -12,6 +12,8 @@ from .architecture import Architecture
 
 GLOBAL = ("W_E", "W_pos", "W_U", "b_U")
 HEADED = ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
+#: What a weight's numbers may be stored as.
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LAYERED = (*HEADED, "b_O", "W_in", "W_gate", "W_out", "b_in", "b_gate", "b_out")
 _PART = {
     "W_in": "in",
@@ -38,12 +40,13 @@ def weight(
     (d_model); W_in and W_gate (d_model, d_mlp), W_out (d_mlp, d_model) and their biases. Without
     `layer` a layer's weight comes stacked over the layers.
 
-    Raises `ValueError` for an unknown name, layer or head, or a weight the model does not have.
+    Raises `ValueError` for an unknown name, layer or head, for a weight the model does not have,
+    and for one that is stored as something else than a matrix of numbers (quantised, offloaded).
     """
     if name in GLOBAL:
         if layer is not None or head is not None:
             raise ValueError(f"{name} belongs to the whole model; leave layer and head out.")
-        return _global(architecture, modules, name)
+        return _global(architecture, modules, spec, name)
     if name not in LAYERED:
         raise ValueError(f"A weight is one of {', '.join((*GLOBAL, *LAYERED))}; got {name!r}.")
     if layer is None:
@@ -61,8 +64,9 @@ def weight(
         part = _PART.get(name, "o")
         if part not in architecture.block:
             raise ValueError(f"{architecture.name} has no {name}: its MLP has no gate.")
-        module = modules[architecture.path(part, layer)]
-        return _matrix(module) if name.startswith("W") else _bias(module)
+        path = architecture.path(part, layer)
+        read = _matrix if name.startswith("W") else _bias
+        return read(modules[path], f"{path} of {spec.name}")
     heads = _headed(architecture, modules, spec, name, layer)
     if head is None:
         return heads
@@ -74,18 +78,19 @@ def weight(
 
 
 def _global(
-    architecture: Architecture, modules: Mapping[str, torch.nn.Module], name: str
+    architecture: Architecture, modules: Mapping[str, torch.nn.Module], spec: ModelSpec, name: str
 ) -> torch.Tensor:
     if name in ("W_U", "b_U"):
-        module = modules[architecture.path("unembed")]
-        return _matrix(module) if name == "W_U" else _bias(module)
+        path = architecture.path("unembed")
+        read = _matrix if name == "W_U" else _bias
+        return read(modules[path], f"{path} of {spec.name}")
     part = {"W_E": "embed", "W_pos": "pos_embed"}[name]
     if part not in architecture.parts:
         raise ValueError(
             f"{architecture.name} has no {name}: its positions are not embedded by a table."
         )
-    module: Any = modules[architecture.path(part)]
-    return module.weight.detach()
+    path = architecture.path(part)
+    return stored(modules[path], f"{path} of {spec.name}")
 
 
 def _headed(
@@ -96,24 +101,25 @@ def _headed(
     layer: int,
 ) -> torch.Tensor:
     letter = name[-1].lower()
+
+    def read(part: str) -> torch.Tensor:
+        path = architecture.path(part, layer)
+        kind = _matrix if name.startswith("W") else _bias
+        return kind(modules[path], f"{path} of {spec.name}")
+
     if letter == "o":
-        return _matrix(modules[architecture.path("o", layer)]).unflatten(
-            0, (spec.n_heads, spec.d_head)
-        )
+        return read("o").unflatten(0, (spec.n_heads, spec.d_head))
     if "qkv" in architecture.block:
         if architecture.fused is None:
             raise ValueError(
                 f"{architecture.name} joins q, k and v in a way that is not known here; read its "
                 "modules."
             )
-        module = modules[architecture.path("qkv", layer)]
-        both = _matrix(module) if name.startswith("W") else _bias(module)[None]
+        both = read("qkv") if name.startswith("W") else read("qkv")[None]
         split = split_qkv(both, architecture.fused, spec)[letter]
         return split.transpose(0, 1) if name.startswith("W") else split[0]
-    module = modules[architecture.path(letter, layer)]
-    if name.startswith("W"):
-        return _matrix(module).unflatten(-1, (-1, spec.d_head)).transpose(0, 1)
-    return _bias(module).unflatten(-1, (-1, spec.d_head))
+    heads = read(letter).unflatten(-1, (-1, spec.d_head))
+    return heads.transpose(0, 1) if name.startswith("W") else heads
 
 
 def split_qkv(joint: torch.Tensor, form: str, spec: ModelSpec) -> dict[str, torch.Tensor]:
@@ -131,14 +137,40 @@ def join_qkv(parts: Mapping[str, torch.Tensor], form: str) -> torch.Tensor:
     return torch.stack(stacked, dim=-3 if form == "concatenated" else -2).flatten(-3)
 
 
-def _matrix(module: Any) -> torch.Tensor:
+def stored(module: Any, label: str) -> torch.Tensor:
+    """A module's weight, if it is a matrix of floating-point numbers that is here to be read."""
+    matrix = getattr(module, "weight", None)
+    if not isinstance(matrix, torch.Tensor):
+        # GPTQ and its like keep packed integers under other names.
+        kept = ", ".join(name for name, _ in module.named_buffers()) or "none"
+        found = f"is a {type(module).__name__} without one (it keeps {kept})"
+    elif matrix.dtype not in NUMBERS or matrix.ndim != 2:
+        # float8 has its scale elsewhere: its numbers alone are not the weight.
+        kind = str(matrix.dtype).removeprefix("torch.")
+        found = f"holds {kind} of shape {tuple(matrix.shape)}"
+    elif matrix.is_meta:
+        raise ValueError(
+            f"A weight is read where its numbers are in memory; {label} is offloaded. Load it on "
+            "one device, without offloading."
+        )
+    else:
+        return matrix.detach()
+    raise ValueError(
+        f"A weight is read from a matrix of floating-point numbers; {label} {found}, as in a "
+        "quantised checkpoint. Load the model without quantisation, with dtype='bfloat16' to save "
+        "memory, or work with its activations."
+    )
+
+
+def _matrix(module: Any, label: str) -> torch.Tensor:
     """A linear map as (in, out), whichever way round the module stores it."""
-    matrix = module.weight.detach()
+    matrix = stored(module, label)
     return matrix if type(module).__name__ == "Conv1D" else matrix.T
 
 
-def _bias(module: Any) -> torch.Tensor:
+def _bias(module: Any, label: str) -> torch.Tensor:
     bias = getattr(module, "bias", None)
     if bias is None:
-        return _matrix(module).new_zeros(_matrix(module).shape[-1])
+        matrix = _matrix(module, label)
+        return matrix.new_zeros(matrix.shape[-1])
     return bias.detach()

@@ -186,8 +186,10 @@ def _read_block(logits: torch.Tensor, wanted: _Wanted, into: Reading, at: slice)
         into.track_logprobs[place] = _numpy(chosen - shift[p]).T
 
 
-def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest of the last axis and where they are, best first.
+def top_k(
+    logits: torch.Tensor, k: int, *, largest: bool = True
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k largest of the last axis (or the k smallest) and where they are, best first.
 
     The k largest lie in the k blocks with the largest maxima, so that only those are sorted:
     several times as fast as a sort of the whole axis.
@@ -196,16 +198,17 @@ def top_k(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
 
     n_blocks = logits.shape[-1] // TOP_BLOCK
     if n_blocks < 4 * k:
-        best = logits.topk(k, dim=-1)
+        best = logits.topk(k, dim=-1, largest=largest)
         return best.values, best.indices
     whole = n_blocks * TOP_BLOCK
     blocks = logits[..., :whole].unflatten(-1, (n_blocks, TOP_BLOCK))
-    chosen = blocks.amax(-1).topk(k, dim=-1).indices
+    extremes = blocks.amax(-1) if largest else blocks.amin(-1)
+    chosen = extremes.topk(k, dim=-1, largest=largest).indices
     inside = torch.arange(TOP_BLOCK, device=logits.device)
     at = (chosen[..., None] * TOP_BLOCK + inside).flatten(-2)
     rest = torch.arange(whole, logits.shape[-1], device=logits.device).expand(*at.shape[:-1], -1)
     at = torch.cat([at, rest], -1)
-    best = logits.gather(-1, at).topk(k, dim=-1)
+    best = logits.gather(-1, at).topk(k, dim=-1, largest=largest)
     return best.values, at.gather(-1, best.indices)
 
 

@@ -1,0 +1,101 @@
+"""A lookup in two steps, written by hand: its path is the strongest of the flow, and is cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.known_answers.models import two_steps
+from workbench.loading import load
+from workbench.methods.information.flow_cut import cut_flow
+from workbench.methods.information.information_flow import information_flow
+
+SEEDS = range(4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_steps.build(tmp_path_factory.mktemp("two_steps"))
+
+
+@pytest.fixture(scope="module", params=["nnsight", "transformer_lens"])
+def model(folder: Path, request: pytest.FixtureRequest) -> Any:
+    return load(folder, backend=request.param, device="cpu")
+
+
+def planted(seed: int) -> tuple[str, str, tuple[str, ...]]:
+    """A prompt, its answer, and the nodes of the path that gives it."""
+    prompt, asked = two_steps.make_prompt(seed)
+    words = prompt.split()
+    at, last = 1 + 2 * asked, len(words) - 1
+    country = two_steps.COUNTRIES.index(words[at])
+    path = (
+        f"embed@{at}",
+        f"L0H0.z@{at + 1}",
+        f"L0.resid_mid@{at + 1}",
+        f"L0.resid_post@{at + 1}",
+        f"L1H0.z@{last}",
+        f"L1.resid_mid@{last}",
+        f"L1.mlp_post/{country}@{last}",
+        f"L1.resid_post@{last}",
+    )
+    return prompt, two_steps.CAPITALS[country], path
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_model_answers_in_two_steps(model: Any, seed: int) -> None:
+    prompt, answer, path = planted(seed)
+    at, last = int(path[0].partition("@")[2]), len(prompt.split()) - 1
+    run = model.run(prompt, read=["L0.pattern", "L1.pattern"], logits_at="last")
+    assert model.tokenizer.decode([int(run.logits[0, 0].argmax())]) == answer
+    for pattern, dst, src in (("L0", at + 1, at), ("L1", last, at + 1)):
+        weights = run[f"{pattern}.pattern"][0, 0, dst]
+        assert int(weights.argmax()) == src and 0.8 < float(weights[src]) < 0.98
+
+
+@pytest.mark.parametrize("by", ["state", "answer"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_strongest_path_from_the_source_is_the_planted_one(
+    model: Any, seed: int, by: Any
+) -> None:
+    prompt, answer, path = planted(seed)
+    flow = information_flow(model, prompt, by=by, n_edges=300)
+    assert flow.target == answer
+    assert flow.path(path[0]) == path
+    values = [edge for edge in flow.path_edges(path[0]) if ".z@" in edge.partition("→")[2]]
+    assert [edge[-2:] for edge in values] == [" v", " v"]
+    # What each step wrote stands in its words and in those of the states behind it.
+    assert flow.words[flow.node(path[-2])][0] == flow.words[flow.node(path[-1])][0] == answer
+    if by == "answer":
+        # No other country counts for as much.
+        sources = {n: flow.graph.scores[flow.node(n)] for n in flow.graph.ids if n[:5] == "embed"}
+        others = [
+            sources.get(f"embed@{at}", 0) for at in range(1, 9, 2) if path[0] != f"embed@{at}"
+        ]
+        assert sources[path[0]] > max(others)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cutting_the_path_takes_the_answer_away_and_others_of_its_kind_do_not(
+    model: Any, seed: int
+) -> None:
+    prompt, answer, path = planted(seed)
+    flow = information_flow(model, prompt, by="answer", n_edges=300, details=False)
+    steps = {
+        "the first step's value": f"{path[0]} → {path[1]} v",
+        "the first head": f"{path[1]} → {path[2]}",
+        "the second step's value": f"{path[3]} → {path[4]} v",
+        "what it attends to": f"{path[3]} → {path[4]} k",
+        "the second head": f"{path[4]} → {path[5]}",
+        "the neuron": f"{path[6]} → {path[7]}",
+    }
+    for what, edge in steps.items():
+        cut = cut_flow(model, flow, edge)
+        assert cut.words[0][0] == answer, what
+        assert answer not in cut.words[1][:1], what
+        assert cut.effect > 4, what
+        assert len(cut.control_edges) == 8, what
+        # One other head may be a step of this path too.
+        assert sum(abs(cut.control_effects) < 0.5) >= 7, what

@@ -1,0 +1,175 @@
+"""Concept vectors: the vectors whose words stand out, and those that the answers need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.concept_trace_models import (
+    BACKENDS,
+    PROMPTS,
+    WORDS,
+    ids_of,
+    log_probabilities,
+    model_of,
+    unchanged,
+    value_row,
+    weights_of,
+)
+from tests.unit.lens_models import words_model
+from workbench.methods.parameters.concept_vectors import (
+    ConceptVectors,
+    check_found_in,
+    concept_vectors,
+)
+
+
+def slow_scores(model: Any, words: list[str]) -> np.ndarray:
+    """(layer, neuron) the mean standard score of the words, neuron by neuron."""
+    norm, head = model.norm("ln_final"), model.weight("W_U").double()
+    out = np.zeros((model.spec.n_layers, model.spec.d_mlp))
+    ids = [ids_of(word)[0] for word in words]
+    stored = [model.weight("W_out", layer).double() for layer in range(len(out))]
+    posts = [model.norm("ln2_post", layer) for layer in range(len(out))]
+    for layer, row in np.ndindex(*out.shape):
+        vector, post = stored[layer][row], posts[layer]
+        if post is not None:
+            vector = (vector - vector.mean() if post.centers else vector) * post.weight.double()
+        vector = (vector - vector.mean() if norm.centers else vector) * norm.weight.double()
+        numbers = vector @ head
+        scores = (numbers - numbers.mean()) / numbers.std(unbiased=False)
+        out[layer, row] = float(scores[ids].mean())
+    return out
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
+def test_by_words_they_are_the_best_of_all_neurons(name: str) -> None:
+    model = model_of(name)
+    found = concept_vectors(model, WORDS, n=6)
+    scores = slow_scores(model, WORDS)
+    best = np.argsort(-scores.ravel())[:6]
+    assert found.places == [divmod(int(i), model.spec.d_mlp) for i in best]
+    np.testing.assert_allclose(found.scores, scores.ravel()[best], atol=1e-4)
+    for place, vector in zip(found.places, found.vectors, strict=True):
+        np.testing.assert_array_equal(vector, model.weight("W_out", place[0])[place[1]].numpy())
+    assert (found.chosen_by, found.lost) == ("words", None)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_by_ablation_they_are_those_without_which_a_plain_model_answers_worst(name: str) -> None:
+    model = model_of(name)
+    before = weights_of(model)
+    found = concept_vectors(model, WORDS, n=4, prompts=PROMPTS, n_shortlist=12)
+    assert unchanged(model, before)
+    effects = {}
+    for name_, (layer, unit) in zip(
+        (wide := concept_vectors(model, WORDS, n=12)).neurons, wide.places, strict=True
+    ):
+        plain = model.to_hugging_face()
+        whole = log_probabilities(plain, PROMPTS).mean()
+        with torch.no_grad():
+            value_row(plain, layer, unit).zero_()
+        effects[name_] = float(whole - log_probabilities(plain, PROMPTS).mean())
+    best = sorted(effects, key=lambda n: -effects[n])[:4]
+    assert list(found.neurons) == best
+    assert found.lost is not None
+    np.testing.assert_allclose(found.lost, [effects[n] for n in best], atol=1e-5)
+    assert found.n_shortlist == 12 and found.chosen_by == "ablation"
+    assert found.tokens == model.tokens([p for p, _ in PROMPTS]).strings
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "olmo2"])
+def test_both_backends_find_the_same(name: str) -> None:
+    one, two = (
+        concept_vectors(model_of(name, b), WORDS, n=4, prompts=PROMPTS, n_shortlist=8)
+        for b in BACKENDS
+    )
+    assert one.neurons == two.neurons
+    np.testing.assert_allclose(one.lost, two.lost, atol=1e-5)  # type: ignore[arg-type]
+    np.testing.assert_allclose(one.scores, two.scores, atol=1e-5)
+
+
+def test_with_either_sign_the_farthest_from_zero_come_first() -> None:
+    found = concept_vectors(model_of("llama"), WORDS, n=6, effect="either")
+    scores = slow_scores(model_of("llama"), WORDS)
+    best = np.argsort(-np.abs(scores).ravel())[:6]
+    assert found.places == [divmod(int(i), 48) for i in best] and found.effect == "either"
+    np.testing.assert_allclose(found.scores, scores.ravel()[best], atol=1e-4)
+
+
+def test_a_bfloat16_model_gives_nearly_the_same_scores() -> None:
+    half = concept_vectors(model_of("gpt2", dtype="bfloat16"), WORDS, n=5, prompts=PROMPTS)
+    full = slow_scores(model_of("gpt2"), WORDS)
+    for place, score in zip(half.places, half.scores, strict=True):
+        assert score == pytest.approx(full[place], abs=0.05)
+
+
+def test_a_layer_is_searched_alone(tmp_path: Any) -> None:
+    found = concept_vectors(model_of(), WORDS, n=5, layer=1, prompts=PROMPTS)
+    assert {layer for layer, _ in found.places} == {1}
+    assert found.n_searched == model_of().spec.d_mlp
+    assert found.n_shortlist == 25
+    again = ConceptVectors.load(found.save(tmp_path / "vectors"))
+    assert repr(again) == repr(found)
+    assert again.own_words == found.own_words
+    np.testing.assert_array_equal(again.vectors, found.vectors)
+    table = found.to_frame()
+    assert list(table["vector"]) == list(found.neurons)
+    assert list(table.columns)[3:] == ["score", "by_chance", "lost", "size", "own_words"]
+    sizes = [float(np.sqrt((row**2).mean())) for row in found.vectors]
+    np.testing.assert_allclose(table["size"], sizes, rtol=1e-6)
+    assert found.plot().get_title() == "gpt2: value vectors for w5, w9, w30"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "text"),
+    [
+        (([],), {}, r"found by at least one word; got none"),
+        ((WORDS,), {"n": 0}, r"n is a number of vectors from 1 to 256; got 0"),
+        ((WORDS,), {"n": 257}, r"n is a number of vectors from 1 to 256; got 257"),
+        ((WORDS,), {"n": 20, "layer": 5}, r"has layers 0 to 1"),
+        ((WORDS,), {"n_shortlist": 9}, r"how many are ablated one by one; add prompts="),
+        ((WORDS,), {"n": 5, "n_shortlist": 4, "prompts": PROMPTS}, r"from n=5 to 256; got 4"),
+        ((WORDS,), {"prompts": []}, r"prompts asks at least one question; got none"),
+        ((WORDS,), {"prompts": [("w5", [])]}, r"has an answer; 'w5' has none"),
+        ((WORDS,), {"prompts": [("w5", "w6 w7")]}, r"An answer is one token; 'w6 w7' is 2 .*'w6'"),
+        ((WORDS,), {"norm": "half"}, r"got norm='half'"),
+    ],
+)
+def test_what_cannot_be_found_is_said(arguments: Any, options: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        concept_vectors(model_of(), *arguments, **options)
+
+
+@pytest.mark.parametrize("prompts", ["w5 w6", ["w5 w6"], [("w5", "w6", "w7")], 5])
+def test_prompts_without_answers_are_refused(prompts: Any) -> None:
+    with pytest.raises(TypeError, match=r"prompts is a task, or prompts with an answer each"):
+        concept_vectors(model_of(), WORDS, prompts=prompts)
+
+
+def test_a_word_of_several_tokens_is_named_in_its_pieces() -> None:
+    with pytest.raises(ValueError, match=r"is one token; ' Marys' is 2 .*' Mary', 's'"):
+        concept_vectors(words_model(), [" Paris", " Marys"])
+
+
+def test_a_model_without_neurons_is_refused(monkeypatch: Any) -> None:
+    model = model_of()
+    streams = tuple(s for s in model.spec.streams if s != "mlp_post")
+    monkeypatch.setattr(model, "spec", replace(model.spec, streams=streams))
+    with pytest.raises(ValueError, match=r"gpt2 \(GPT2LMHeadModel\) has none"):
+        concept_vectors(model, WORDS)
+
+
+def test_vectors_belong_to_the_model_they_were_found_in(monkeypatch: Any) -> None:
+    found = concept_vectors(model_of(), WORDS, n=3)
+    check_found_in(found, model_of("gpt2", "transformer_lens"))
+    with pytest.raises(ValueError, match=r"were found in, gpt2; this is llama. Find them in this"):
+        check_found_in(found, model_of("llama"))
+    with pytest.raises(ValueError, match=r"this one has .* \(2, 128, 32\), that one had \(3, 128"):
+        check_found_in(replace(found, n_layers=3), model_of())
+    with pytest.raises(ValueError, match=r"its value vectors are others, of another training"):
+        check_found_in(replace(found, vectors=found.vectors[::-1].copy()), model_of())

@@ -1,0 +1,85 @@
+"""What is no flow: bad options, and models that are no sum of their parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.unit.lens_models import words_model, zoo_model
+from tests.unit.plain_flow import flow_of
+from workbench.methods.information.contributions import PassParts
+from workbench.methods.information.information_flow import information_flow
+
+IDS = [[5, 9, 7, 30]]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"prompt": ["a", "b"]}, ValueError, "A flow is of one prompt; got 2"),
+        ({"by": "path"}, ValueError, "weighed by 'state' or 'answer'; got by='path'"),
+        ({"final_norm": "no"}, ValueError, "'held' or 'real'; got final_norm='no'"),
+        ({"by": "answer", "position": None}, ValueError, "An answer is at one position"),
+        ({"position": [1, 2]}, ValueError, r"one position, .* got \[1, 2\]"),
+        ({"position": True}, ValueError, "one position, .* got True"),
+        ({"position": "first"}, ValueError, "got 'first'"),
+        ({"position": 40}, IndexError, "got position 40"),
+        ({"n_edges": 0}, ValueError, "n_edges is a whole number from 1; got 0"),
+        ({"n_neurons": 2.5}, ValueError, "n_neurons is a whole number from 1; got 2.5"),
+        ({"k": True}, ValueError, "k is a whole number from 1; got True"),
+        ({"target": " store Mary"}, ValueError, "A target is one token; ' store Mary' is 2"),
+        ({"foil": " store Mary"}, ValueError, "A foil is one token"),
+        ({"target": " Mary", "foil": " Mary"}, ValueError, "got ' Mary' for both"),
+    ],
+)
+def test_bad_input_is_a_named_error(options: Any, error: type[Exception], text: str) -> None:
+    options = {"prompt": "When Mary and John", **options}
+    with pytest.raises(error, match=text):
+        information_flow(words_model(), options.pop("prompt"), **options)
+
+
+class Altered:
+    """A model of which one weight, or what it has, is said to be something else."""
+
+    def __init__(self, model: Any, weight: str = "", streams: Any = None) -> None:
+        self._model, self._weight = model, weight
+        self.spec = model.spec if streams is None else replace(model.spec, streams=streams)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def weight(self, name: str, *place: Any) -> torch.Tensor:
+        found = self._model.weight(name, *place)
+        return 2 * found if name == self._weight else found
+
+
+@pytest.mark.parametrize(
+    ("altered", "text"),
+    [
+        ({"weight": "W_O"}, "layer 0 of gpt2 are not told apart: its stream is not what was there"),
+        ({"weight": "W_out"}, "layer 0 of gpt2 are not told apart: its MLP does not write the sum"),
+        ({"streams": ("z", "pattern")}, "GPT2LMHeadModel has no q on the nnsight backend"),
+    ],
+)
+def test_a_model_that_is_no_sum_of_its_parts_is_refused(altered: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        flow_of(Altered(zoo_model("gpt2"), **altered), IDS)
+
+
+def test_values_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = PassParts.source_values
+    monkeypatch.setattr(PassParts, "source_values", lambda *given: 2 * plain(*given))
+    with pytest.raises(ValueError, match="z of layer 0 is not the sum of the values"):
+        flow_of(zoo_model("gpt2"), IDS)
+
+
+def test_a_prompt_whose_edges_do_not_fit_is_refused_before_it_runs(monkeypatch) -> None:
+    options = "workbench.methods.information.flow_options"
+    monkeypatch.setattr(f"{options}.free_bytes", lambda device: 1000)
+    with pytest.raises(ValueError, match=r"for 4 tokens they take .* GiB and 0.0 GiB are free"):
+        information_flow(words_model("nnsight"), IDS)
+    monkeypatch.setattr(f"{options}.free_bytes", lambda device: None)
+    assert information_flow(words_model("nnsight"), IDS).graph.ids

@@ -1,0 +1,168 @@
+"""Finding neurons by words, against the numbers of every neuron for every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit import plain_words
+from tests.unit.lens_models import words_model, zoo_model
+from workbench.loading import load
+from workbench.methods.vocabulary import column_moments, found_neurons
+from workbench.methods.vocabulary.found_neurons import FoundNeurons, find_neurons
+from workbench.methods.vocabulary.neurons import projection_of
+
+IDS = [7, 20, 33]
+
+
+def all_numbers(model: Any, layers: list[int], side: str) -> np.ndarray:
+    """(neuron, token), the neurons of one layer behind those of the one before."""
+    rows = [
+        plain_words.numbers(model, layer, unit, side)
+        for layer in layers
+        for unit in range(model.spec.d_mlp)
+    ]
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "effect"),
+    [
+        ("gpt2", "out", "promote"),
+        ("gemma2", "gate", "suppress"),
+        ("olmo2", "out", "either"),
+        ("llama", "in", "promote"),
+    ],
+)
+def test_scores_ranks_and_chance_are_those_of_the_full_array(
+    name: str, side: Any, effect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Portions smaller than a layer and than the vocabulary, so that their seams are tested too.
+    monkeypatch.setattr(found_neurons, "ROWS", 7)
+    monkeypatch.setattr(column_moments, "COLUMNS", 17)
+    model = zoo_model(name)
+    found = find_neurons(model, IDS, side=side, effect=effect, n=6, n_draws=9, seed=3)
+    numbers = all_numbers(model, [0, 1], side)
+    standard = (numbers - numbers.mean(1, keepdims=True)) / numbers.std(1, keepdims=True)
+    scores = standard[:, IDS].mean(1)
+    key = {"promote": -scores, "suppress": scores, "either": -np.abs(scores)}[effect]
+    rows = np.argsort(key)[:6]
+    d_mlp = model.spec.d_mlp
+    assert found.neurons == tuple(f"L{r // d_mlp}.mlp_post/{r % d_mlp}" for r in rows)
+    np.testing.assert_allclose(found.scores, scores[rows], atol=1e-4)
+    np.testing.assert_allclose(found.word_scores, standard[rows][:, IDS], atol=1e-4)
+    np.testing.assert_allclose(found.values, numbers[rows][:, IDS], rtol=1e-4, atol=1e-4)
+    for i, row in enumerate(rows):
+        sign = 1 if scores[row] >= 0 else -1
+        own = [int((sign * numbers[row] > sign * numbers[row, j]).sum()) for j in IDS]
+        assert found.ranks[i].tolist() == own
+        order = np.argsort(-sign * numbers[row])[:5].tolist()
+        assert [found_word(model, j) for j in order] == list(found.own_words[i])
+    rng = np.random.default_rng(3)
+    rest = np.setdiff1d(np.arange(60), IDS)
+    draws = [rng.choice(rest, 3, replace=False) for _ in range(9)]
+    best = [standard[:, draw].mean(1).max() for draw in draws]
+    worst = [standard[:, draw].mean(1).min() for draw in draws]
+    np.testing.assert_allclose(found.chance_highest, best, atol=1e-4)
+    np.testing.assert_allclose(found.chance_lowest, worst, atol=1e-4)
+    for share, score in zip(found.by_chance(), found.scores, strict=True):
+        beyond = [b >= score for b in best] if score >= 0 else [w <= score for w in worst]
+        assert share == pytest.approx(np.mean(beyond))
+
+
+def found_word(model: Any, token: int) -> str:
+    return model.tokenizer.convert_ids_to_tokens(token)
+
+
+def test_mean_and_spread_follow_from_the_moments_of_the_columns() -> None:
+    model = words_model()
+    projection = projection_of(model, "in", "folded")
+    moments = column_moments.ColumnMoments.of(projection)
+    rows = model.weight("W_in", 1).T[:5]
+    every = moments.standard_scores(rows, range(projection.d_vocab)).double()
+    np.testing.assert_allclose(every.mean(1), 0, atol=1e-5)
+    np.testing.assert_allclose(every.std(1, correction=0), 1, atol=1e-5)
+
+
+def test_a_layer_by_itself_is_searched_alone() -> None:
+    model = words_model()
+    found = find_neurons(model, " Mary", layer=1, n=4, n_draws=5)
+    assert all(name.startswith("L1.mlp_post/") for name in found.sites)
+    assert found.n_searched == model.spec.d_mlp and found.words == (" Mary",)
+
+
+@pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
+def test_both_backends_find_the_same_neurons(name: str) -> None:
+    _same_on_both(name, [" Friday", " Monday"])
+
+
+def test_both_backends_find_the_same_neurons_of_stories(asset: Callable[..., Path]) -> None:
+    _same_on_both(asset("models", "stories260K"), [300, 301])
+
+
+def _same_on_both(name: Any, words: Any) -> None:
+    first, second = (
+        find_neurons(load(name, backend=backend, device="cpu"), words, n=5, n_draws=5)
+        for backend in ("nnsight", "transformer_lens")
+    )
+    assert first.neurons == second.neurons and first.own_words == second.own_words
+    np.testing.assert_allclose(first.word_scores, second.word_scores, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(first.chance_highest, second.chance_highest, atol=1e-5)
+
+
+def test_half_precision_models_are_searched() -> None:
+    half = find_neurons(zoo_model("olmo2", dtype="bfloat16"), IDS, n=3, n_draws=2)
+    full = find_neurons(zoo_model("olmo2"), IDS, n=3, n_draws=2)
+    np.testing.assert_allclose(half.scores, full.scores, rtol=0.05)
+
+
+def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
+    found = find_neurons(words_model(), [" Mary", " John"], n=5, effect="either", n_draws=20)
+    found.save(tmp_path / "found")
+    again = FoundNeurons.load(tmp_path / "found")
+    frame = again.to_frame()
+    assert frame.equals(found.to_frame()) and frame["neuron"].tolist() == list(found.sites)
+    line, first = frame.iloc[0], found.ranks[0]
+    assert line["among_first"] == (first < 2).sum() and line["median_rank"] == np.median(first)
+    assert line["best_word"] == found.words[first.argmin()]
+    assert line["own_words"] == "|".join(found.own_words[0])
+    assert repr(found).startswith(
+        f"FoundNeurons(words: 5 of 384 neurons for ' Mary', ' John', first {found.sites[0]} at "
+    )
+    ax = found.plot(n=3)
+    names = [name.replace(".mlp_post", "") for name in found.sites[:3]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches[:3]], found.scores[:3])
+
+
+def test_a_word_that_only_the_tokenizer_has_is_a_named_error() -> None:
+    model = zoo_model("qwen2")
+    assert len(model.tokenizer) == 61 > model.spec.d_vocab
+    with pytest.raises(ValueError, match=r"has the tokens 0 to 59; got 60"):
+        find_neurons(model, [60])
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "error", "text"),
+    [
+        (" store Mary", {}, ValueError, r"A word that neurons write is one token; ' store Mary'"),
+        ([], {}, ValueError, "at least one word; got none"),
+        (" Mary", {"effect": "raise"}, ValueError, "effect is one of .*got 'raise'"),
+        (" Mary", {"side": "gate"}, ValueError, "has no gate"),
+        (" Mary", {"side": ("in", "out")}, TypeError, "side is one of"),
+        (" Mary", {"n": 385}, ValueError, r"n is a number from 1 to 384, .*got 385"),
+        (" Mary", {"n_draws": 0}, ValueError, "n_draws is a number from 1; got 0"),
+        (" Mary", {"layer": 9}, ValueError, "layers 0 to 2"),
+        (" Mary", {"norm": "x"}, ValueError, "got norm='x'"),
+        (list(range(200)), {}, ValueError, r"the rest of the vocabulary, which has 134 tokens"),
+    ],
+)
+def test_bad_input_is_a_named_error(
+    words: Any, options: Any, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        find_neurons(words_model(), words, **options)

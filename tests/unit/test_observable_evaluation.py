@@ -1,0 +1,315 @@
+"""Evaluation of observables: every number of a trial, recomputed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.steering_models import tinyworld
+from workbench.edits import Add, Set
+from workbench.methods.observables.observable import observable
+from workbench.methods.observables.observable_baselines import (
+    difference_in_means,
+    few_rows,
+    logistic_probe,
+    split_groups,
+)
+from workbench.methods.observables.observable_evaluation import (
+    ObservableEvaluation,
+    evaluate_observable,
+)
+from workbench.tasks import Task, task
+from workbench.texts import texts
+
+PATH = ["L0H2", "L0.mlp_out"]
+TRUTH = {" nurse": 0.05, " maid": 0.09, " doctor": 0.63, " pilot": 0.83, " plumber": 0.95}
+
+
+@cache
+def vector() -> Any:
+    return observable(tinyworld(), " he", " she").propagate(PATH)
+
+
+@cache
+def tried() -> Any:
+    return evaluate_observable(
+        tinyworld(),
+        vector(),
+        task("gender_profession"),
+        n=40,
+        n_examples=4,
+        n_draws=2,
+        truth=TRUTH,
+        texts=texts("tinyworld")[:2],
+        progress=False,
+    )
+
+
+def prompts_of(result: ObservableEvaluation) -> list[str]:
+    return ["".join(row) for row in result.tokens]
+
+
+def place(prompt: str) -> int:
+    """Where the profession stands: after "the" that is not of a place."""
+    words = tinyworld().tokenizer.tokenize(prompt)
+    known = {f"Ġ{word}" for pair in task("gender_profession").pairs
+             for word in [pair.labels["profession"]]}  # fmt: skip
+    return next(i for i, word in enumerate(words) if word.replace("▁", "Ġ") in known)
+
+
+def he_minus_she(prompt: str, edits: Any = ()) -> float:
+    model = tinyworld()
+    he, she = (model.tokenizer(word).input_ids[0] for word in (" he", " she"))
+    logits = model.run(prompt, edits=edits).logits[0, -1]
+    return float(logits[he] - logits[she])
+
+
+def test_ablations_and_pushes_are_what_a_run_by_hand_gives() -> None:
+    model, result = tinyworld(), tried()
+    unit = vector().vector.astype(np.float64)
+    unit /= np.linalg.norm(unit)
+    prompts = prompts_of(result)
+    at = [place(prompt) for prompt in prompts]
+    streams = [
+        model.run(prompt, read="L0.resid_pre")["L0.resid_pre"][0, p].double().numpy()
+        for prompt, p in zip(prompts, at, strict=True)
+    ]
+    mean = np.mean(streams, 0)
+    length = np.sqrt(np.mean([((stream - mean) ** 2).sum() for stream in streams]))
+    assert result.push == pytest.approx(length, rel=1e-5)
+    norm = model.norm("ln1", 0)
+    for i in (0, 7, len(prompts) - 1):
+        stream = streams[i]
+        ablated = torch.tensor(stream + (mean - stream) @ unit * unit).float()
+        pushed = torch.tensor(length * unit).float()
+        assert result.before[i] == pytest.approx(he_minus_she(prompts[i]), abs=1e-4)
+        by_hand = he_minus_she(prompts[i], Set("L0.resid_pre", ablated, positions=at[i]))
+        assert result.ablated[0, 1, i] == pytest.approx(by_hand, abs=1e-4)
+        by_hand = he_minus_she(prompts[i], Add("L0.resid_pre", pushed, positions=at[i]))
+        assert result.pushed[0, 0, i] == pytest.approx(by_hand, abs=1e-4)
+        # Foretold: the vector over the norm's scale there, times the attention of L0H2.
+        pattern = model.run(prompts[i], read="L0.pattern")["L0.pattern"][0, 2, -1, at[i]]
+        scale = norm.scale(torch.tensor(stream).float()[None])
+        slope = float(pattern / scale) * vector().vector.astype(np.float64)
+        assert result.predicted_pushed[0, 0, i] == pytest.approx(length * unit @ slope, rel=1e-4)
+        change = (mean - stream) @ unit * unit
+        assert result.predicted_ablated[0, 0, i] == pytest.approx(
+            change @ slope, rel=1e-3, abs=1e-5
+        )
+
+
+def test_scores_are_means_and_slopes_over_the_prompts() -> None:
+    result = tried()
+    assert result.directions == ("observable", "difference in means", "logistic probe", "random")
+    d = result.directions.index("logistic probe")
+    before = result.before.astype(float)
+    removed, gains, slopes, correlations = [], [], [], []
+    for draw in range(2):
+        ablated, pushed = (x[d, draw].astype(float) for x in (result.ablated, result.pushed))
+        removed.append(1 - np.polyfit(before, ablated, 1)[0])
+        gains.append(np.mean(pushed - before))
+        said = np.concatenate([result.predicted_ablated[d, draw], result.predicted_pushed[d, draw]])
+        actual = np.concatenate([ablated - before, pushed - before])
+        slopes.append((said * actual).sum() / (said * said).sum())
+        correlations.append(np.corrcoef(said, actual)[0, 1])
+    for name, each in (
+        ("removed", removed),
+        ("gain", gains),
+        ("slope", slopes),
+        ("correlation", correlations),
+    ):
+        value, low, high = result.score(name, "logistic probe")
+        assert value == pytest.approx(np.mean(each), rel=1e-4)
+        assert low <= value <= high
+    assert result.score("gain", level=0.5)[1] > result.score("gain", level=0.99)[1]
+    frame = result.to_frame()
+    assert list(frame.index) == list(result.directions)
+    assert frame.loc["observable", "removed"] == pytest.approx(result.score("removed")[0])
+
+
+def test_truth_is_a_rank_correlation_of_the_words_scores() -> None:
+    from scipy.stats import spearmanr
+
+    def correlation(scores: np.ndarray) -> float:
+        return float(np.asarray(spearmanr(scores, list(TRUTH.values())))[0])
+
+    result = tried()
+    scores = vector().scores(list(TRUTH))
+    np.testing.assert_allclose(result.word_scores[0, 0], scores, rtol=1e-4)
+    expected = correlation(scores)
+    assert result.score("truth") == pytest.approx((expected,) * 3)
+    each = [correlation(result.word_scores[3, i]) for i in range(2)]
+    assert result.score("truth", "random")[0] == pytest.approx(np.mean(each), abs=1e-6)
+
+
+def test_damage_is_the_divergence_of_the_ablated_model_on_other_texts() -> None:
+    model, result = tinyworld(), tried()
+    text = texts("tinyworld")[1]
+    unit = torch.tensor(vector().vector / np.linalg.norm(vector().vector)).double()
+    prompts = prompts_of(result)
+    streams = [
+        model.run(p, read="L0.resid_pre")["L0.resid_pre"][0, place(p)].double() for p in prompts
+    ]
+    level = torch.stack(streams).mean(0) @ unit
+    run = model.run(text, read="L0.resid_pre")
+    stream = run["L0.resid_pre"][0].double()
+    changed = stream + (level - stream @ unit)[:, None] * unit
+    plain = run.logits[0].double().log_softmax(-1)
+    ablated = model.run(text, edits=Set("L0.resid_pre", changed.float())).logits[0]
+    ablated = ablated.double().log_softmax(-1)
+    expected = float((plain.exp() * (plain - ablated)).sum(-1).mean())
+    assert result.damage[0, 0, 1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_words_that_are_fitted_on_are_not_tested_on() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.array([0, 0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7])
+    labels = np.array([1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1])
+    fit, test = split_groups(groups, labels, rng)
+    assert sorted([*fit, *test]) == list(range(12))
+    assert not set(groups[fit]) & set(groups[test])
+    for label in (1, -1):
+        assert len(set(groups[test][labels[test] == label])) == 2
+    for n in (2, 4, 5):
+        rows = few_rows(labels, groups, n, rng)
+        assert len(set(rows.tolist())) == n
+        assert (labels[rows] == 1).sum() == -(-n // 2)
+        assert len(set(groups[rows])) == n
+    with pytest.raises(ValueError, match="n_examples=12 prompts, half of each label; there are 5"):
+        few_rows(labels, groups, 12, rng)
+    everything = split_groups(np.array([0, 1, 2, 3]), None, rng)
+    assert len(everything[0]) == len(everything[1]) == 2
+
+
+def test_the_fitted_directions_are_those_of_plain_code_and_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    streams, labels = rng.standard_normal((10, 24)) * 3 + 1, np.array([1, -1] * 5)
+    expected = sum(x * (1 if y > 0 else -1) for x, y in zip(streams, labels, strict=True)) / 5
+    np.testing.assert_allclose(difference_in_means(streams, labels), expected)
+    scale = np.sqrt(((streams - streams.mean(0)) ** 2).mean())
+    peer = LogisticRegression(C=1.0, tol=1e-10, max_iter=5000)
+    peer.fit((streams - streams.mean(0)) / scale, labels)
+    mine = logistic_probe(streams, labels) * scale
+    np.testing.assert_allclose(mine, peer.coef_[0], rtol=1e-3, atol=1e-5)
+
+
+def test_prompts_without_labels_are_compared_with_random_directions() -> None:
+    model = tinyworld()
+    prompts = [
+        "When the nurse came home,",
+        "When the pilot came home,",
+        "When the judge came home,",
+    ]
+    direct = observable(model, " he", " she").propagate()
+    result = evaluate_observable(model, direct, prompts, n_draws=2, progress=False)
+    assert result.directions == ("observable", "random")
+    assert (result.site, result.measures) == (
+        "L3.resid_post", ("removed", "gain", "slope", "correlation"),
+    )  # fmt: skip
+    # A push along the direct vector, at the last position: the norm's own change of scale aside.
+    assert result.score("correlation")[0] > 0.9
+    chosen = evaluate_observable(model, vector(), prompts, positions=[2], n_draws=2, progress=False)
+    assert chosen.score("removed")[0] > 0.5
+    with pytest.raises(ValueError, match="gain, slope, correlation; got 'truth'. Damage needs"):
+        result.score("truth")
+
+
+def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> None:
+    model = tinyworld()
+    other = observable(model, " he", " she").propagate("L0H3")
+    options: dict[str, Any] = {"n": 40, "n_examples": 4, "n_draws": 2, "progress": False}
+    result = evaluate_observable(model, [vector(), other], task("gender_profession"), **options)
+    names = (" he −  she by L0H2 → L0.mlp_out", " he −  she by L0H3")
+    assert result.directions[:2] == names
+    np.testing.assert_array_equal(result.ablated[0], tried().ablated[0])
+    assert result.score("removed", names[0])[0] > result.score("removed", names[1])[0]
+    result.save(tmp_path / "tried")
+    again = ObservableEvaluation.load(tmp_path / "tried")
+    assert again.to_frame().equals(result.to_frame()) and again.damage is None
+    assert repr(tried()).startswith(
+        "ObservableEvaluation(tinyworld:  he −  she at L0.resid_pre, 19 prompts, removed by "
+        "observable 0."
+    )
+
+
+def test_the_backends_give_the_same_trials() -> None:
+    other = tinyworld("transformer_lens")
+    mine = observable(other, " he", " she").propagate(PATH)
+    options: dict[str, Any] = {"n": 40, "n_examples": 4, "n_draws": 2, "progress": False}
+    result = evaluate_observable(other, mine, task("gender_profession"), **options)
+    for name in ("before", "ablated", "pushed", "predicted_ablated", "predicted_pushed"):
+        np.testing.assert_allclose(getattr(result, name), getattr(tried(), name), atol=1e-4)
+
+
+def one_word() -> Task:
+    pair = {
+        "clean": "When the nurse came home,",
+        "corrupt": "When the pilot came home,",
+        "answers": [" she"],
+        "foils": [" he"],
+        "template": "t",
+        "labels": {},
+    }
+    return Task.from_pairs([pair] * 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda m: evaluate_observable(m, [], ["a"]), "Vectors are ObservableVectors"),
+        (
+            lambda m: evaluate_observable(m, vector(), ["The nurse"], n_draws=1),
+            "n_draws is a whole number, 2 or more; got 1",
+        ),
+        (lambda m: evaluate_observable(m, vector(), task("ioi")), "has others than those of  he"),
+        (
+            lambda m: evaluate_observable(
+                m, vector(), task("gender_profession"), truth={" nurse maid": 1.0, " maid": 2.0},
+                n=24, n_examples=4, n_draws=2, progress=False,
+            ),
+            "A word with a known number is one token; ' nurse maid' is 2",
+        ),
+        (
+            lambda m: evaluate_observable(
+                m, vector(), task("gender_profession"), truth={" maid": 2.0},
+                n=24, n_examples=4, n_draws=2, progress=False,
+            ),
+            "two or more; got {' maid': 2.0}",
+        ),
+        (
+            lambda m: evaluate_observable(m, [vector(), vector()], ["The nurse said that"]),
+            "differ in their path or observable",
+        ),
+        (
+            lambda m: evaluate_observable(
+                m, observable(m, np.ones(m.spec.d_vocab)).propagate("L0H1"), ["The nurse"]
+            ),
+            "give it again: observable=",
+        ),
+        (
+            lambda m: evaluate_observable(
+                m, vector(), task("gender_profession"), n=24, n_examples=30, progress=False
+            ),
+            "half of each label; there are",
+        ),
+        (lambda m: evaluate_observable(m, vector(), one_word()), "one has a single one"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_a_named_error(call: Callable[[Any], Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        call(tinyworld())
+
+
+def test_a_vector_of_another_model_is_refused() -> None:
+    from tests.unit.lens_models import words_model
+
+    with pytest.raises(ValueError, match="the model that they come from, tinyworld; got words"):
+        evaluate_observable(words_model(), vector(), ["Mary"])

@@ -1,0 +1,124 @@
+"""The picture of a flow shows what it says, and nothing lies on anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from tests.unit.circuit_models import tinyworld
+from tests.unit.lens_models import zoo_model
+from workbench.methods.information.flow_cut import cut_flow
+from workbench.methods.information.information_flow import InformationFlow, information_flow
+from workbench.pictures.attribution import NEGATIVE, POSITIVE
+from workbench.pictures.information import COLORS
+
+PROMPT = "When Mary and John went to the store, John gave a drink to"
+
+
+@pytest.fixture(scope="module")
+def flow() -> InformationFlow:
+    return information_flow(tinyworld(), PROMPT, by="answer", foil=" John", details=False)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def boxes(ax: Any) -> list[Any]:
+    """What each node covers, in pixels."""
+    ax.figure.canvas.draw()
+    return [text.get_bbox_patch().get_window_extent() for text in ax.texts]
+
+
+@pytest.mark.parametrize("n_edges", [60, 150])
+def test_no_node_lies_on_another_nor_outside(flow: InformationFlow, n_edges: int) -> None:
+    ax = flow.plot(n_edges=n_edges)
+    drawn = boxes(ax)
+    assert len(drawn) > 30
+    for i, one in enumerate(drawn):
+        for other in drawn[:i]:
+            assert not one.overlaps(other)
+    frame = ax.get_window_extent()
+    assert min(box.x0 for box in drawn) >= frame.x0 and max(box.x1 for box in drawn) <= frame.x1
+    assert max(box.y1 for box in drawn) <= frame.y1 + 5
+    labels = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["When", "·Mary"]
+    assert not any(a.overlaps(b) for i, a in enumerate(labels) for b in labels[:i])
+    assert max(label.y1 for label in labels) < min(box.y0 for box in drawn)
+
+
+def test_every_edge_is_a_line_of_its_sign_and_the_widest_is_the_most_relevant(
+    flow: InformationFlow,
+) -> None:
+    ax = flow.plot(n_edges=60)
+    order = np.argsort(-flow.relevance)
+    lines = ax.lines
+    assert len(lines) == 60
+    colors = [to_hex(line.get_color()) for line in lines]
+    assert set(colors) == {POSITIVE, NEGATIVE}
+    widest = max(lines, key=lambda line: line.get_linewidth())
+    weight = flow.graph.weights[order[0]]
+    assert to_hex(widest.get_color()) == (POSITIVE if weight >= 0 else NEGATIVE)
+    # All edges go up, from layer to layer.
+    assert all(line.get_ydata()[0] < line.get_ydata()[1] for line in lines)
+    assert "60 of 150 edges" in ax.get_title() and "‘ Mary’ − ‘ John’" in ax.get_title()
+
+
+def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
+    flow: InformationFlow,
+) -> None:
+    ax = flow.plot(n_edges=150)
+    graph = flow.graph
+    assert len(ax.texts) == len(graph.ids)
+    heads = [i for i, kind in enumerate(graph.kinds) if kind == "head"]
+    texts = [text.get_text() for text in ax.texts]
+    head = heads[0]
+    number = graph.ids[head].partition("H")[2].partition(".")[0]
+    assert any(t.startswith(f"H{number} ") for t in texts)
+    counts = {kind: graph.kinds.count(kind) for kind in ("head", "neuron")}
+    edges = [to_hex(text.get_bbox_patch().get_edgecolor()) for text in ax.texts]
+    assert edges.count(COLORS["head"]) == counts["head"]
+    assert edges.count(COLORS["neuron"]) == counts["neuron"] + graph.kinds.count("mlp")
+
+
+def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(flow: InformationFlow) -> None:
+    part = flow.filtered(kinds=["embed", "head"])
+    assert len(part.plot().lines) == len(part.graph.weights)
+
+
+def test_a_parallel_block_and_a_given_axes_are_drawn() -> None:
+    result = information_flow(zoo_model("gptj"), [[5, 9, 7]], n_edges=40, k=1, details=False)
+    _, ax = plt.subplots()
+    assert result.plot(ax=ax) is ax
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "embedding", "layer 0", "layer 1"
+    ]  # fmt: skip
+
+
+def test_a_cut_shows_the_answers_the_controls_and_the_next_words(flow: InformationFlow) -> None:
+    edge = next(name for name in flow.edge_names if name.endswith(" v"))
+    result = cut_flow(tinyworld(), flow, edge, n_controls=3, k=4)
+    ax = result.plot(n_words=2)
+    widths = [bar.get_width() for bar in ax.patches]
+    assert widths == pytest.approx([*result.answer[:2], result.answer[2:].mean()], rel=1e-5)
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), result.answer[2:])
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["plain", f"cut: {edge}", "others cut (3)"]
+    assert [text.get_text() for text in ax.texts] == [
+        f"next: ·Mary {result.probabilities[0, 0]:.2f},  "
+        f"{result.words[0][1].replace(' ', '·')} {result.probabilities[0, 1]:.2f}",
+        *(t.get_text() for t in ax.texts[1:]),
+    ]
+    assert ax.get_xlabel() == "logit of ‘ Mary’ − ‘ John’"
+    several = cut_flow(tinyworld(), flow, flow.edge_names[:2], fraction=0.5, n_controls=0)
+    ax = several.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "plain", "2 edges cut, 50% of each"
+    ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Pictures of observables: what is drawn is what was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.lens_models import TEXTS, words_model
+from workbench.methods.observables.observable import observable
+from workbench.methods.observables.observable_couplings import couplings
+from workbench.methods.observables.observable_evaluation import evaluate_observable
+from workbench.pictures.attribution import NEGATIVE, POSITIVE
+from workbench.plots import shown_token
+
+PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book to"]
+
+
+@pytest.fixture(scope="module")
+def obs() -> Any:
+    return observable(words_model(), " Mary", " John")
+
+
+def widths(ax: Any) -> list[float]:
+    return [patch.get_width() for patch in ax.patches]
+
+
+def labels(ax: Any) -> list[str]:
+    return [text.get_text() for text in ax.get_yticklabels()]
+
+
+def test_a_vector_is_drawn_with_its_words_and_signs(obs: Any) -> None:
+    from matplotlib.colors import to_hex
+
+    vector = obs.propagate("L1H2")
+    ax = vector.plot(k=4)
+    most, least = vector.words(4)
+    assert labels(ax) == [shown_token(word, 16) for word in (*most, *reversed(least))]
+    np.testing.assert_allclose(widths(ax), vector.scores([*most, *reversed(least)]))
+    for patch in ax.patches:
+        expected = POSITIVE if patch.get_width() >= 0 else NEGATIVE
+        assert to_hex(patch.get_facecolor()) == expected
+    chosen = vector.plot(words=[" store", " Paul"])
+    assert sorted(labels(chosen)) == ["·Paul", "·store"]
+    assert chosen.get_xlabel().startswith("Mary − John (logits")
+
+
+def test_paths_are_drawn_from_the_widest_on(obs: Any) -> None:
+    found = obs.paths()
+    ax = found.plot(top=5)
+    np.testing.assert_allclose(widths(ax), found.spread[:5])
+    assert labels(ax)[0] == " → ".join(found.best)
+
+
+def test_an_attribution_has_a_bar_a_component_and_a_dot_a_prompt(obs: Any) -> None:
+    split = obs.attribute(PROMPTS, path="L1H2")
+    ax = split.plot(top=4)
+    assert len(ax.patches) == 4
+    assert [len(line.get_xdata()) for line in ax.lines[:4]] == [2] * 4
+    assert "by L1H2" in ax.get_title()
+
+
+def test_couplings_are_a_table_in_colours_around_0(obs: Any) -> None:
+    table = couplings([obs.propagate("L1H2"), observable(obs.model, " store").propagate("L1H2")])
+    ax = table.plot()
+    image = ax.images[0]
+    assert image.norm.vmin == -image.norm.vmax
+    assert [text.get_text() for text in ax.texts] == [f"{v:.2f}" for v in table.coefficients.flat]
+    assert table.plot(values="cosines").texts[0].get_text() == "1.00"
+    with pytest.raises(ValueError, match="coefficients or cosines; got 'both'"):
+        table.plot(values="both")
+
+
+def test_a_trial_is_drawn_with_its_intervals_or_its_predictions(obs: Any) -> None:
+    vector = obs.propagate("L1H2")
+    tried = evaluate_observable(obs.model, vector, PROMPTS, n_draws=2, progress=False)
+    ax = tried.plot(measure="gain")
+    assert labels(ax) == ["observable", "random"]
+    value, low, high = tried.score("gain")
+    assert list(ax.lines[0].get_xdata()) == pytest.approx([low, high])
+    assert list(ax.lines[1].get_xdata()) == pytest.approx([value])
+    ax = tried.plot(measure="prediction")
+    actual = ax.lines[2].get_ydata()
+    np.testing.assert_allclose(actual, tried.ablated[0, 0] - tried.before, atol=1e-6)
+    assert len(tried.png()) > 1000
+    with pytest.raises(ValueError, match="What was measured is"):
+        tried.plot(measure="truth")

@@ -1,0 +1,141 @@
+"""The paths of an observable, ranked by how much of it they can read off single tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...model import Prompts
+from ...result import Result, axes, provenance
+from ...site import Site
+from ...tokens import Tokens, token_strings
+from ..components import Components
+from .observable_gradient import (
+    Position,
+    gained,
+    head_directions,
+    path_gradient,
+    points,
+    portions,
+)
+from .observable_path import Step, path_name, read_norm, read_site
+from .observable_words import Embedding, choose_embedding, n_tokens, token_covariance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from .observable import Observable
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ObservablePaths(Result):
+    """The paths of one head, alone or with one MLP after it, the widest spread first.
+
+    paths: their components. spread: (path,) the standard deviation of a path's scores over `words`,
+    or over the whole vocabulary where words is empty, in logits; norm: (path,) the vector's length.
+    points: at what the paths were linearised. A path that spreads far can tell tokens apart by the
+    observable; whether its head attends to them is for a run to say.
+    """
+
+    observable: str
+    words: tuple[str, ...]
+    points: str
+    n_points: int
+    paths: tuple[tuple[str, ...], ...]
+    spread: np.ndarray = axes("path")
+    norm: np.ndarray = axes("path")
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The path with the widest spread, as `Observable.propagate` takes it."""
+        return self.paths[0]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a path, the first the best: path, spread and norm (logits)."""
+        import pandas as pd
+
+        names = [path_name(path) for path in self.paths]
+        return pd.DataFrame({"path": names, "spread": self.spread, "norm": self.norm})
+
+    def _facts(self) -> str:
+        some = zip(self.paths[:3], self.spread, strict=False)
+        each = ", ".join(f"{path_name(path)} {spread:.2g}" for path, spread in some)
+        return f"{self.observable}, {len(self.paths)} paths by spread: {each}"
+
+
+def ranked_paths(
+    obs: Observable,
+    *,
+    at: Prompts | None,
+    position: Position,
+    ids: Sequence[int],
+    embedding: Embedding | None,
+) -> ObservablePaths:
+    """Every path of one head and at most one MLP after it. See `Observable.paths`."""
+    import torch
+
+    model = obs.model
+    parts, spec = Components.nodes_of(model.spec), model.spec
+    tokens = points(model, at)
+    vectors: dict[int, list[tuple[tuple[Step, ...], torch.Tensor]]] = {}
+    ends: list[tuple[Step, ...]] = [(), *((Step(layer),) for layer in range(spec.n_layers))]
+    for end in ends:
+        last = spec.n_layers if not end else end[0].layer + (not parts.parallel)
+        grads = _mean_gradients(obs, tokens, end, position, range(last))
+        for layer, grad in enumerate(grads):
+            read = head_directions(model, layer, grad).double().cpu()
+            found = [((Step(layer, head), *end), read[head]) for head in range(spec.n_heads)]
+            vectors.setdefault(layer, []).extend(found)
+    rows: list[tuple[float, float, tuple[Step, ...]]] = []
+    chosen = list(ids) or range(n_tokens(model))
+    # The covariance of the streams gives every spread; a norm's weight is part of the vectors, so
+    # that layers with the same embedding have the same streams.
+    covariances: dict[object, torch.Tensor] = {}
+    for found in vectors.values():
+        one = found[0][0][:1]
+        kind = choose_embedding(read_site(model, one), embedding)
+        norm = read_norm(model, one)
+        key = (kind, None if norm is None else (norm.centers, norm.epsilon))
+        if key not in covariances:
+            covariances[key] = token_covariance(model, kind, norm, chosen)
+        covariance = covariances[key]
+        stacked = torch.stack([vector for _, vector in found])
+        spreads = ((stacked @ covariance) * stacked).sum(-1).clamp(min=0).sqrt()
+        lengths = stacked.norm(dim=-1)
+        each = zip(spreads.tolist(), lengths.tolist(), (path for path, _ in found), strict=True)
+        rows += each
+    rows.sort(key=lambda row: -row[0])
+    return ObservablePaths(
+        **provenance(model, None if at is None else tokens),
+        observable=obs.name,
+        words=tuple(token_strings(model.tokenizer, list(ids))),
+        points="single tokens" if at is None else "prompts",
+        n_points=len(tokens),
+        paths=tuple(tuple(map(str, path)) for _, _, path in rows),
+        spread=np.array([row[0] for row in rows]),
+        norm=np.array([row[1] for row in rows]),
+    )
+
+
+def _mean_gradients(
+    obs: Observable, tokens: Tokens, end: tuple[Step, ...], position: Position, layers: range
+) -> list[torch.Tensor]:
+    """For each layer (d_model,): the gradient in the sum of its heads, by the end of a path.
+
+    The mean over rows of the sum over positions: what a head reads is the same wherever it attends,
+    since its pattern sums to 1 and its norm is left out.
+    """
+    import torch
+
+    model = obs.model
+    sites = [Site("z", layer) for layer in layers if model.norm("ln1_post", layer) is not None]
+    sums = [torch.zeros(model.spec.d_model, device=tokens.ids.device) for _ in layers]
+    for part in portions(tokens):
+        found = path_gradient(model, obs.direction, part, end, position, read=sites)
+        for layer in layers:
+            sums[layer] += gained(model, found.run, layer, found.grad).sum((0, 1)).detach()
+    return [total / len(tokens) for total in sums]

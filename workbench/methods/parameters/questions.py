@@ -1,0 +1,115 @@
+"""Questions: prompts with the tokens that answer them, however they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...metrics import pad_ids
+from ...model import Model
+from ...tasks import Task, TaskBatch
+from ...tokens import Tokens, token_strings
+from ..targets import token_ids
+
+if TYPE_CHECKING:
+    import torch
+
+Answers = str | int | Sequence[str | int]
+Asked = Task | TaskBatch | Mapping[str, Answers] | Sequence[tuple[str, Answers]]
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Prompts as one model reads them, and what answers each.
+
+    answer_ids: (batch, k) int64, padded with -1; more than one count together. answers: the first
+    of each as text.
+    """
+
+    tokens: Tokens
+    answer_ids: torch.Tensor
+    answers: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        asked: Asked,
+        *,
+        prepend_bos: bool | None = None,
+        of: str = "prompts",
+    ) -> Questions:
+        """From a task (its clean prompts), or from prompts with an answer each, one token.
+
+        of: how errors call it. Raises `ValueError` for none, and for answers of several tokens,
+        naming them; `TypeError` for anything else.
+        """
+        if isinstance(asked, Task):
+            asked = asked.on(model, prepend_bos=prepend_bos)
+        if isinstance(asked, TaskBatch):
+            first = [int(i) for i in asked.answer_ids[:, 0]]
+            return cls(
+                model.tokens(asked.clean),
+                asked.answer_ids,
+                tuple(token_strings(model.tokenizer, first)),
+            )
+        rows: Any = list(asked.items()) if isinstance(asked, Mapping) else asked
+        many = isinstance(rows, Sequence) and not isinstance(rows, str)
+        if not many or not all(map(_is_pair, rows)):
+            raise TypeError(
+                f"{of} is a task, or prompts with an answer each, "
+                f"[('The capital of France is', ' Paris'), …]; got {rows!r:.80}."
+            )
+        if not rows:
+            raise ValueError(f"{of} asks at least one question; got none.")
+        ids = [
+            list(dict.fromkeys(token_ids(model.tokenizer, answers, of="An answer")))
+            for _, answers in rows
+        ]
+        if [] in ids:
+            prompt = rows[ids.index([])][0]
+            raise ValueError(f"Each prompt of {of} has an answer; {prompt!r} has none.")
+        return cls(
+            model.tokens([prompt for prompt, _ in rows], prepend_bos=prepend_bos),
+            pad_ids(ids),
+            tuple(token_strings(model.tokenizer, [row[0] for row in ids])),
+        )
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Each prompt as one text."""
+        return tuple("".join(row) for row in self.tokens.strings)
+
+    def take(self, rows: Sequence[int]) -> Questions:
+        """The given questions, in that order."""
+        index = list(rows)
+        return Questions(
+            self.tokens.take(index).trimmed(),
+            self.answer_ids[index],
+            tuple(self.answers[r] for r in index),
+        )
+
+    def after(self, model: Model, contexts: Sequence[Sequence[int]]) -> Questions:
+        """The same questions, each behind other text (token ids); a start token stays in front.
+
+        Contexts go round where there are fewer of them, and are cut from their beginning to what
+        the model can read.
+        """
+        bos = model.tokenizer.bos_token_id
+        rows = []
+        for r, length in enumerate(self.tokens.lengths):
+            at = self.tokens.offset(r)
+            own = [int(i) for i in self.tokens.ids[r, at : at + length]]
+            start = own[:1] if own[0] == bos else []
+            room = max(0, model.spec.n_ctx - length)
+            before = [i for i in contexts[r % len(contexts)] if i != bos]
+            rows.append([*start, *before[max(0, len(before) - room) :], *own[len(start) :]])
+        return Questions(model.tokens(rows), self.answer_ids, self.answers)
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+def _is_pair(row: Any) -> bool:
+    return isinstance(row, (tuple, list)) and len(row) == 2 and isinstance(row[0], str)

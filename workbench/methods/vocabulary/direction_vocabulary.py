@@ -1,0 +1,263 @@
+"""Direction vocabulary: any directions of the residual stream as words, and every bias."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from ...model import Model, Norm
+from ...result import Result, axes, provenance
+from ...tokens import token_strings
+from .projection import (
+    NormChoice,
+    Projection,
+    ReadingProjection,
+    n_words,
+    reading_projection,
+    writing_projection,
+)
+from .word_table import joined
+from .words import MEASURES, Words, check_k, read_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+Space = Literal["unembed", "embed"]
+SPACES: tuple[Space, ...] = get_args(Space)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DirectionVocabulary(Result):
+    """The top and bottom words of some directions.
+
+    names: of the directions. space: "unembed", as what is written into the residual stream, or
+    "embed", as what is read from it. norm: "folded" or "none". vocabulary: the string of each token
+    id. top_ids, top_values: the k tokens with the largest numbers, largest first; bottom_ids,
+    bottom_values: the smallest. A number of "unembed" is the logit that a direction gives when it
+    is all there is in the residual stream, at a root mean square of 1 (of what passes no final
+    norm, the logit that it adds, at its own size); of "embed" it is the product with a token's
+    embedding. share, kurtosis: as in `NeuronVocabulary`; share is None for "embed". sizes: the root
+    mean square of each direction.
+    """
+
+    names: tuple[str, ...]
+    space: str
+    norm: str
+    vocabulary: tuple[str, ...]
+    top_ids: np.ndarray = axes("direction k", np.int32)
+    top_values: np.ndarray = axes("direction k")
+    bottom_ids: np.ndarray = axes("direction k", np.int32)
+    bottom_values: np.ndarray = axes("direction k")
+    sizes: np.ndarray = axes("direction")
+    share: np.ndarray | None = axes("direction", optional=True)
+    kurtosis: np.ndarray | None = axes("direction", optional=True)
+
+    def words(self, name: str) -> pd.DataFrame:
+        """One direction's words, best first: a line for each end ("top", "bottom") and rank.
+
+        Further columns: token, value. Raises `ValueError` for another name.
+        """
+        import pandas as pd
+
+        if name not in self.names:
+            raise ValueError(
+                f"This table has the directions {', '.join(self.names[:8])}"
+                f"{', …' * (len(self.names) > 8)}; got {name!r}."
+            )
+        at = self.names.index(name)
+        ends = (
+            ("top", self.top_ids, self.top_values),
+            ("bottom", self.bottom_ids, self.bottom_values),
+        )
+        lines = [
+            (end, rank, self.vocabulary[token], value)
+            for end, ids, values in ends
+            for rank, (token, value) in enumerate(
+                zip(ids[at].tolist(), values[at].tolist(), strict=True)
+            )
+        ]
+        return pd.DataFrame(lines, columns=["end", "rank", "token", "value"])
+
+    def to_frame(self, n: int = 5) -> pd.DataFrame:
+        """One line a direction: direction, top and bottom (its `n` first words at either end in
+        one text), value (of the top word), share and kurtosis where measured, and size.
+        """
+        import pandas as pd
+
+        columns: dict[str, Any] = {
+            "direction": list(self.names),
+            "top": joined(self.vocabulary, self.top_ids[:, :n]),
+            "bottom": joined(self.vocabulary, self.bottom_ids[:, :n]),
+            "value": self.top_values[:, 0],
+        }
+        for name, values in (("share", self.share), ("kurtosis", self.kurtosis)):
+            if values is not None:
+                columns[name] = values
+        return pd.DataFrame(columns | {"size": self.sizes})
+
+    def _facts(self) -> str:
+        n, k = self.top_ids.shape
+        return f"{n} directions through the {self.space}ding, top {k} words, norm {self.norm}"
+
+
+def direction_vocabulary(
+    model: Model,
+    directions: Any,
+    *,
+    names: Sequence[str] | None = None,
+    k: int = 10,
+    norm: NormChoice = "folded",
+    space: Space = "unembed",
+    measures: Sequence[str] = MEASURES,
+    progress: bool = False,
+) -> DirectionVocabulary:
+    """Any directions of the residual stream as words: a `DirectionVocabulary`.
+
+    directions: (n, d_model) or (d_model,), a tensor or an array: probes, decoder rows of a
+    dictionary, steering vectors, differences of means. names: one each. space: "unembed", read as
+    what is written into the stream, through the final norm's centring and weight with norm
+    "folded"; "embed", read as what is compared with the stream: with "folded" against embeddings
+    at the size the first norm gives them. measures: "share" and "kurtosis".
+
+    Raises `ValueError` for directions of another width, without a length, or with numbers that are
+    not finite, for names that do not go with them, and a k beyond the vocabulary.
+
+    Source: Dar et al., "Analyzing Transformers in Embedding Space" (2022), section 3.
+    """
+    if space not in SPACES:
+        raise ValueError(f"space is one of {SPACES}; got {space!r}.")
+    rows = _rows(model, directions)
+    labels = [f"direction {i}" for i in range(len(rows))] if names is None else list(names)
+    if len(labels) != len(rows) or len(set(labels)) != len(labels):
+        raise ValueError(
+            f"Each of the {len(rows)} directions has a name of its own; got {len(labels)} names, "
+            f"{len(set(labels))} of them different."
+        )
+    if space == "unembed":
+        projection = writing_projection(model, norm)
+    else:
+        projection = reading_projection(model, norm)
+        measures = [name for name in measures if name != "share"]
+    words = read_words(projection, rows, k=k, bottom=True, measures=measures, progress=progress)
+    return _vocabulary(model, words, labels, space, norm)
+
+
+def bias_vocabulary(
+    model: Model, *, k: int = 10, norm: NormChoice = "folded"
+) -> DirectionVocabulary:
+    """Every bias that is added to the residual stream or to the logits, as words.
+
+    In the order of a pass: "L0H1.b_V" (what the bias of a head's values adds, through its W_O;
+    attention sums to 1, so that it is always there), "L0.b_O", the bias of a norm behind
+    attention ("L0.ln1_post"), "L0.b_out" and "L0.ln2_post"; then "ln_final", the final norm's, and
+    "b_U". A bias of zeros is left out. Those of the final norm and of the unembedding pass no norm
+    afterwards: their numbers are the logits that they add.
+
+    Raises `ValueError` for a model without such a bias, and a k beyond the vocabulary.
+    """
+    import torch
+
+    projection = writing_projection(model, norm)
+    check_k(k, projection.d_vocab)
+    with torch.no_grad():
+        inner = {name: bias for name, bias in _inner_biases(model, norm) if bool(bias.any())}
+        parts = (
+            [read_words(projection, torch.stack(list(inner.values())), k=k, bottom=True)]
+            if inner
+            else []
+        )
+        for name, bias, matrix in _outer_biases(model, projection):
+            if bool(bias.any()):
+                # At its own size: what the final norm has been passed by is not resized.
+                as_is = ReadingProjection(matrix, None, projection.scale)
+                parts.append(read_words(as_is, bias[None], k=k, bottom=True))
+                inner[name] = bias
+    if not parts:
+        raise ValueError(
+            f"{model.spec.name} ({model.spec.architecture}) adds no bias: all are absent or zero. "
+            "Read its neurons instead: neuron_vocabulary."
+        )
+    return _vocabulary(model, Words.joined(parts), list(inner), "unembed", norm)
+
+
+def _inner_biases(model: Model, norm: NormChoice) -> Iterator[tuple[str, torch.Tensor]]:
+    """What is added to the residual stream whatever is read, each (d_model,)."""
+    spec = model.spec
+    for layer in range(spec.n_layers):
+        after = {name: model.norm(name, layer) for name in ("ln1_post", "ln2_post")}
+        values, W_O = model.weight("b_V", layer), model.weight("W_O", layer)
+        for head in range(spec.n_heads):
+            value = values[head // (spec.n_heads // spec.n_kv_heads)]
+            yield f"L{layer}H{head}.b_V", _behind(after["ln1_post"], value @ W_O[head], norm)
+        yield f"L{layer}.b_O", _behind(after["ln1_post"], model.weight("b_O", layer), norm)
+        if (post := after["ln1_post"]) is not None:
+            yield f"L{layer}.ln1_post", post.bias
+        yield f"L{layer}.b_out", _behind(after["ln2_post"], model.weight("b_out", layer), norm)
+        if (post := after["ln2_post"]) is not None:
+            yield f"L{layer}.ln2_post", post.bias
+
+
+def _outer_biases(
+    model: Model, projection: Projection
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """What is added behind the final norm, and the matrix through which it becomes logits."""
+    final = model.norm("ln_final")
+    if final is not None:
+        yield "ln_final", final.bias, projection.matrix
+    bias = model.weight("b_U")[: n_words(model)]
+    # As a direction of width 1 that has the bias's own size.
+    size = bias.float().pow(2).mean().sqrt().to(bias.dtype)
+    yield "b_U", size[None], bias[None] / size
+
+
+def _behind(norm: Norm | None, written: torch.Tensor, choice: NormChoice) -> torch.Tensor:
+    """What is left of it behind a post-norm whose division is left out."""
+    if norm is None or choice == "none":
+        return written
+    return norm.center(written) * norm.weight
+
+
+def _rows(model: Model, directions: Any) -> torch.Tensor:
+    """(n, d_model) on the model's device and in its precision."""
+    import torch
+
+    like = model.weight("W_U")
+    rows = torch.atleast_2d(torch.as_tensor(directions)).detach().to(like)
+    d_model = model.spec.d_model
+    if rows.ndim != 2 or rows.shape[1] != d_model or not len(rows):
+        raise ValueError(
+            f"Directions of {model.spec.name} are (n, {d_model}), at least one; got the shape "
+            f"{tuple(np.shape(directions))}."
+        )
+    good = rows.isfinite().all(-1) & rows.any(-1)
+    if not bool(good.all()):
+        at = int((~good).nonzero()[0])
+        raise ValueError(
+            f"A direction has finite numbers, not all of them 0; direction {at} has not. Leave it "
+            "out."
+        )
+    return rows
+
+
+def _vocabulary(
+    model: Model, words: Words, names: Sequence[str], space: str, norm: str
+) -> DirectionVocabulary:
+    assert words.bottom_ids is not None and words.bottom_values is not None
+    return DirectionVocabulary(
+        **provenance(model),
+        names=tuple(map(str, names)),
+        space=space,
+        norm=norm,
+        vocabulary=tuple(token_strings(model.tokenizer, range(n_words(model)))),
+        top_ids=words.top_ids,
+        top_values=words.top_values,
+        bottom_ids=words.bottom_ids,
+        bottom_values=words.bottom_values,
+        sizes=words.sizes,
+        share=words.share,
+        kurtosis=words.kurtosis,
+    )

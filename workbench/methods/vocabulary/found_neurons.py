@@ -1,0 +1,241 @@
+"""Found neurons: those whose directions stand out at given words, and how far chance stands out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from ...model import Model
+from ...result import Result, axes, provenance
+from ...tokens import token_strings
+from ..readout import count_greater
+from ..targets import Targets, token_ids
+from .column_moments import ColumnMoments
+from .neurons import Layers, Side, directions_of, layers_of, projection_of, sides_of
+from .projection import NormChoice, check_norm
+from .words import read_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+Effect = Literal["promote", "suppress", "either"]
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
+#: Words of its own that are kept of each neuron.
+N_OWN = 5
+#: Neurons whose scores for all random words are held at once.
+ROWS = 512
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FoundNeurons(Result):
+    """The neurons whose directions stand out most at some words.
+
+    words: what was looked for. neurons: site names, the strongest first, of `n_searched`
+    neurons. side: "out", what they write, "in" or "gate", what they read. effect: "promote" (the
+    highest scores), "suppress" (the lowest) or "either" (the farthest from 0). norm: "folded" or
+    "none". own_words: each neuron's own first words, those at the bottom for a negative score.
+
+    word_scores: a word's number in standard deviations of that neuron's numbers over the
+    vocabulary, from their mean; scores: the mean over the words. values: the numbers themselves
+    (logits of a direction as all there is in the residual stream, or pre-activations). ranks: how
+    many tokens stand before the word, from the top, or from the bottom for a negative score.
+
+    chance_highest, chance_lowest: (draw) the highest and the lowest score of any searched neuron
+    for as many words drawn at random from the rest of the vocabulary. These words have nothing in
+    common: the control says that a score is more than the best of many neurons, and not that the
+    neuron does anything; for that see `clamp_neurons`.
+    """
+
+    words: tuple[str, ...]
+    neurons: tuple[str, ...]
+    own_words: tuple[tuple[str, ...], ...]
+    side: str
+    effect: str
+    norm: str
+    n_searched: int
+    word_ids: np.ndarray = axes("word", np.int32)
+    scores: np.ndarray = axes("neuron")
+    word_scores: np.ndarray = axes("neuron word")
+    values: np.ndarray = axes("neuron word")
+    ranks: np.ndarray = axes("neuron word", np.int32)
+    chance_highest: np.ndarray = axes("draw")
+    chance_lowest: np.ndarray = axes("draw")
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The neurons' sites, as edits and `clamp_neurons` take them."""
+        return self.neurons
+
+    def by_chance(self) -> np.ndarray:
+        """(neuron) the share of random draws whose best neuron scores as high (or as low)."""
+        as_high = (self.chance_highest >= self.scores[:, None]).mean(1)
+        as_low = (self.chance_lowest <= self.scores[:, None]).mean(1)
+        return np.where(self.scores >= 0, as_high, as_low)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a neuron, the strongest first.
+
+        Columns: neuron, layer, unit, score, by_chance, among_first (how many of the m words are
+        among the first m tokens at the neuron's end), median_rank, best_word, own_words.
+        """
+        import pandas as pd
+
+        from ...site import Site
+
+        sites = [Site.parse(name) for name in self.neurons]
+        return pd.DataFrame(
+            {
+                "neuron": list(self.neurons),
+                "layer": [site.layer for site in sites],
+                "unit": [site.unit for site in sites],
+                "score": self.scores,
+                "by_chance": self.by_chance(),
+                "among_first": (self.ranks < len(self.words)).sum(1),
+                "median_rank": np.median(self.ranks, 1),
+                "best_word": [self.words[i] for i in self.ranks.argmin(1)],
+                "own_words": ["|".join(words) for words in self.own_words],
+            }
+        )
+
+    def _facts(self) -> str:
+        named = ", ".join(map(repr, self.words[:3])) + (", …" if len(self.words) > 3 else "")
+        return (
+            f"{len(self.neurons)} of {self.n_searched} neurons for {named}, first "
+            f"{self.neurons[0]} at {self.scores[0]:.1f} standard deviations"
+        )
+
+
+def find_neurons(
+    model: Model,
+    words: Targets,
+    *,
+    side: Side = "out",
+    effect: Effect = "promote",
+    n: int = 20,
+    layer: Layers = None,
+    norm: NormChoice = "folded",
+    n_draws: int = 100,
+    seed: int = 0,
+) -> FoundNeurons:
+    """The neurons that promote some words, by their weights alone, as `FoundNeurons`.
+
+    words: each one token, or a token id. side: "out", what a neuron writes; "in" or "gate", which
+    words' embeddings it answers to. effect: "promote" for the highest scores, "suppress" for the
+    lowest, "either". Neurons of a gated MLP are active with either sign, so that "promote" means:
+    when positive. n: how many. layer: one or several, None for all. norm: as in
+    `neuron_vocabulary`. n_draws: random sets of as many words, for what chance reaches; seed: of
+    these.
+
+    Exact, and without a number for every neuron and token: mean and spread of a neuron's numbers
+    follow from the mean and the covariance of the unembedding's columns.
+
+    Raises `ValueError` for a word of several tokens, naming them, and for layers, sides and
+    numbers that the model does not have.
+    """
+    import torch
+
+    ids = list(dict.fromkeys(token_ids(model.tokenizer, words, of="A word that neurons write")))
+    if not ids:
+        raise ValueError("Neurons are found by at least one word; got none. Write words=[' dog'].")
+    layers, (side,) = layers_of(model, layer), sides_of(model, _one(side))
+    check_norm(norm)
+    if effect not in EFFECTS:
+        raise ValueError(f"effect is one of {EFFECTS}; got {effect!r}.")
+    _check_count("n", n, len(layers) * model.spec.d_mlp)
+    _check_count("n_draws", n_draws, None)
+    projection = projection_of(model, side, norm)
+    if max(ids) >= projection.d_vocab:
+        raise ValueError(
+            f"{model.spec.name} has the tokens 0 to {projection.d_vocab - 1}; got {max(ids)}, "
+            "which only its tokenizer knows."
+        )
+    drawn = _random_words(ids, projection.d_vocab, n_draws, seed)
+    with torch.no_grad():
+        moments = ColumnMoments.of(projection)
+        word_scores, highest, lowest = [], [], []
+        for at in layers:
+            for directions in directions_of(model, at, side, norm).split(ROWS):
+                word_scores.append(moments.standard_scores(directions, ids))
+                random = moments.standard_scores(directions, drawn.ravel().tolist())
+                means = random.unflatten(1, drawn.shape).mean(-1)
+                highest.append(means.amax(0))
+                lowest.append(means.amin(0))
+        each = torch.cat(word_scores)
+        scores = each.mean(-1)
+        order = {"promote": scores, "suppress": -scores, "either": scores.abs()}[effect]
+        rows = order.topk(n).indices
+        places = [divmod(row, model.spec.d_mlp) for row in rows.tolist()]
+        found = torch.stack([directions_of(model, layers[a], side, norm)[u] for a, u in places])
+        values, ranks = _in_vocabulary(projection, found, ids, scores[rows] < 0)
+        own = read_words(
+            projection, found, k=min(N_OWN, projection.d_vocab), bottom=True, measures=()
+        )
+    assert own.bottom_ids is not None
+    negative = _numpy(scores[rows] < 0)
+    vocabulary = token_strings(model.tokenizer, range(projection.d_vocab))
+    return FoundNeurons(
+        **provenance(model, seed=seed),
+        words=tuple(vocabulary[i] for i in ids),
+        neurons=tuple(f"L{layers[a]}.mlp_post/{u}" for a, u in places),
+        own_words=tuple(
+            tuple(vocabulary[i] for i in row)
+            for row in np.where(negative[:, None], own.bottom_ids, own.top_ids).tolist()
+        ),
+        side=side,
+        effect=effect,
+        norm=norm,
+        n_searched=len(scores),
+        word_ids=np.array(ids),
+        scores=_numpy(scores[rows]),
+        word_scores=_numpy(each[rows]),
+        values=values,
+        ranks=ranks,
+        chance_highest=_numpy(torch.stack(highest).amax(0)),
+        chance_lowest=_numpy(torch.stack(lowest).amin(0)),
+    )
+
+
+def _one(side: Any) -> Side:
+    if not isinstance(side, str):
+        raise TypeError(f"side is one of 'out', 'in' and 'gate'; got {side!r}.")
+    return side  # pyright: ignore[reportReturnType]
+
+
+def _check_count(name: str, n: Any, most: int | None) -> None:
+    whole = isinstance(n, int) and not isinstance(n, bool)
+    if not whole or n < 1 or (most is not None and n > most):
+        upper = "" if most is None else f" to {most}, the neurons that are searched"
+        raise ValueError(f"{name} is a number from 1{upper}; got {n!r}.")
+
+
+def _random_words(ids: list[int], d_vocab: int, n_draws: int, seed: int) -> np.ndarray:
+    """(draw, word) ids of as many words as `ids`, none of them, each draw without repeats."""
+    rest = np.setdiff1d(np.arange(d_vocab), ids)
+    if len(rest) < len(ids):
+        raise ValueError(
+            f"Random words are drawn from the rest of the vocabulary, which has {len(rest)} "
+            f"tokens; got {len(ids)} words. Give fewer."
+        )
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.choice(rest, len(ids), replace=False) for _ in range(n_draws)])
+
+
+def _in_vocabulary(
+    projection: Any, directions: torch.Tensor, ids: list[int], negative: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers (n, id) and ranks (n, id) of tokens; of a `negative` row from the bottom."""
+    chosen, ranks = [], []
+    for direction, below in zip(directions.split(64), negative.split(64), strict=True):
+        values = projection(direction)
+        own = values[:, ids]
+        sign = 1 - 2 * below.float()[:, None]
+        chosen.append(_numpy(own))
+        ranks.append(_numpy(count_greater(sign * values, sign * own)))
+    return np.concatenate(chosen), np.concatenate(ranks)
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()

@@ -1,0 +1,286 @@
+"""Neuron clamp: hold neurons at a value, and see what becomes of their words and of all else."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ...edits import UnchangedEdit
+from ...evaluation import bootstrap
+from ...model import Model, Prompts
+from ...result import Result, axes, provenance
+from ...site import Site
+from ...tokens import Tokens, token_strings
+from ..elsewhere import texts_elsewhere
+from ..targets import Targets, token_ids
+from .clamp_runs import Held, effects_of, highest_activations
+from .found_neurons import FoundNeurons
+from .neurons import neuron_site
+from .weight_directions import neuron_writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Neurons = FoundNeurons | str | Site | Sequence[str | Site]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronClamp(Result):
+    """What some words' probability and other texts become while neurons are held at a value.
+
+    neurons: site names; values: what each was held at, at every position. words: whose summed
+    probability is read at the last position of each prompt (`tokens`). controls: for each draw
+    random neurons of the same layers, each held where it writes a vector as long as that of the
+    neuron whose place it takes.
+
+    plain_, clamped_ and control_probability: (batch), with nothing held, the neurons, and each of
+    the controls. plain_, clamped_ and control_loss: (text) the mean loss a token on texts
+    elsewhere, in nats. clamped_kl, control_kl: (text) the mean over its positions of
+    KL(plain ‖ clamped), in nats. plain_texts, clamped_texts: the prompts continued.
+    """
+
+    neurons: tuple[str, ...]
+    words: tuple[str, ...]
+    controls: tuple[tuple[str, ...], ...]
+    plain_texts: tuple[str, ...]
+    clamped_texts: tuple[str, ...]
+    values: np.ndarray = axes("neuron")
+    plain_probability: np.ndarray = axes("batch")
+    clamped_probability: np.ndarray = axes("batch")
+    control_probability: np.ndarray = axes("control batch")
+    plain_loss: np.ndarray = axes("text")
+    clamped_loss: np.ndarray = axes("text")
+    control_loss: np.ndarray = axes("control text")
+    clamped_kl: np.ndarray = axes("text")
+    control_kl: np.ndarray = axes("control text")
+
+    def changes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Each measure's change (example,) with the neurons held, and (control, example)."""
+        return {
+            "probability": (
+                self.clamped_probability - self.plain_probability,
+                self.control_probability - self.plain_probability,
+            ),
+            "loss elsewhere": (
+                self.clamped_loss - self.plain_loss,
+                self.control_loss - self.plain_loss,
+            ),
+            "KL elsewhere": (self.clamped_kl, self.control_kl),
+        }
+
+    def interval(self, measure: str, level: float = 0.95) -> tuple[float, float]:
+        """The interval of a measure's mean change: bootstrap over its examples.
+
+        Raises `ValueError` for another measure than `changes` has.
+        """
+        changes = self.changes()
+        if measure not in changes:
+            raise ValueError(f"A measure is one of {tuple(changes)}; got {measure!r}.")
+        return self._interval(changes[measure][0], level)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a measure: "probability", "loss elsewhere" and "KL elsewhere".
+
+        Columns: measure, n (examples); plain and clamped (means), change, low and high (its 95 %
+        interval: bootstrap over examples); random (the mean change over the controls), random_low
+        and random_high (2.5 and 97.5 % of the controls' means), above_random (the share of controls
+        whose mean change is smaller); excess (change less random), excess_low and excess_high (its
+        95 % interval, paired by example).
+        """
+        import pandas as pd
+
+        levels = {
+            "probability": (self.plain_probability, self.clamped_probability),
+            "loss elsewhere": (self.plain_loss, self.clamped_loss),
+            "KL elsewhere": (np.zeros_like(self.clamped_kl), self.clamped_kl),
+        }
+        lines = []
+        for measure, (change, control) in self.changes().items():
+            means = control.mean(1)
+            excess = change - control.mean(0)
+            low, high = self._interval(change)
+            excess_low, excess_high = self._interval(excess)
+            random_low, random_high = np.quantile(means, [0.025, 0.975])
+            lines.append(
+                {
+                    "measure": measure,
+                    "n": len(change),
+                    "plain": float(levels[measure][0].mean()),
+                    "clamped": float(levels[measure][1].mean()),
+                    "change": float(change.mean()),
+                    "low": low,
+                    "high": high,
+                    "random": float(means.mean()),
+                    "random_low": float(random_low),
+                    "random_high": float(random_high),
+                    "above_random": float((means < change.mean()).mean()),
+                    "excess": float(excess.mean()),
+                    "excess_low": excess_low,
+                    "excess_high": excess_high,
+                }
+            )
+        return pd.DataFrame(lines)
+
+    def _interval(self, values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+        return bootstrap(lambda rows: values[rows].mean(-1), len(values), level, self.seed or 0)
+
+    def _facts(self) -> str:
+        named = ", ".join(self.neurons[:2]) + (", …" if len(self.neurons) > 2 else "")
+        before, after = self.plain_probability.mean(), self.clamped_probability.mean()
+        return (
+            f"{named} held: probability {before:.3f} → {after:.3f} "
+            f"(random {self.control_probability.mean():.3f}), loss elsewhere "
+            f"{(self.clamped_loss - self.plain_loss).mean():+.3f} nats "
+            f"(random {(self.control_loss - self.plain_loss).mean():+.3f})"
+        )
+
+
+def clamp_neurons(
+    model: Model,
+    neurons: Neurons,
+    prompts: Prompts,
+    *,
+    words: Targets = None,
+    value: float | Literal["max"] = "max",
+    times: float = 1.0,
+    elsewhere: Prompts | None = None,
+    n_controls: int = 20,
+    n_new: int = 12,
+    seed: int = 0,
+    prepend_bos: bool | None = None,
+    progress: bool = False,
+) -> NeuronClamp:
+    """What follows the prompts while neurons are held at a value, as a `NeuronClamp`.
+
+    neurons: `FoundNeurons`, or names like "L3.mlp_post/77"; all are held together, at every
+    position. words: whose probability is followed; None for those the neurons were found by.
+    value: a number for all (0 is zero ablation), or "max": each neuron's highest activation on
+    the texts `elsewhere`. times: multiplies either. elsewhere: texts on which the damage is
+    measured, as loss and KL to the plain model; None for the last 40 that ship for the model.
+
+    n_controls: draws of as many random neurons of the same layers, none of them among `neurons`,
+    held where they write as much; at a value of 0 they are held at 0 too. n_new: tokens of the
+    continuations. seed: of the draws and the intervals. prepend_bos: as in `Model.tokens`.
+
+    Raises `ValueError` for what is no neuron of the model or is named twice, for words of several
+    tokens, where no texts are given and none ship, for a text of a single token, for a value that
+    is not finite, and where a layer has too few other neurons to draw from.
+    """
+    import torch
+
+    sites = _sites(model, neurons)
+    if words is None:
+        if not isinstance(neurons, FoundNeurons):
+            raise ValueError(
+                "Neurons given by name do not say which words to follow; add words=[' dog']."
+            )
+        words = [int(i) for i in neurons.word_ids]
+    ids = list(dict.fromkeys(token_ids(model.tokenizer, words, of="A word to follow")))
+    if not ids:
+        raise ValueError("The probability of at least one word is followed; got none.")
+    _check(value, times, n_controls, n_new)
+    tokens = model.tokens(prompts, prepend_bos=prepend_bos)
+    others = texts_elsewhere(model, elsewhere, prepend_bos=prepend_bos)
+    layers = sorted({site.layer for site in sites if site.layer is not None})
+    with torch.no_grad():
+        lengths = {
+            layer: neuron_writing(model, layer).float().norm(dim=-1).cpu().numpy()
+            for layer in layers
+        }
+        if value == "max":
+            values = times * highest_activations(model, others, sites)
+        else:
+            values = np.full(len(sites), times * float(value))
+        held = Held(tuple(sites), values)
+        controls = _controls(held, lengths, n_controls, seed)
+        plain, *effects = effects_of(
+            model, tokens, others, ids, [held, *controls], progress=progress
+        )
+    clamped, random = effects[0], effects[1:]
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([getattr(each, name) for each in random])
+
+    return NeuronClamp(
+        **provenance(model, tokens, seed),
+        neurons=held.names,
+        words=tuple(token_strings(model.tokenizer, ids)),
+        controls=tuple(control.names for control in controls),
+        plain_texts=_continued(model, tokens, n_new, Held((), np.zeros(0))),
+        clamped_texts=_continued(model, tokens, n_new, held),
+        values=values,
+        plain_probability=plain.probability,
+        clamped_probability=clamped.probability,
+        control_probability=stacked("probability"),
+        plain_loss=plain.loss,
+        clamped_loss=clamped.loss,
+        control_loss=stacked("loss"),
+        clamped_kl=clamped.kl,
+        control_kl=stacked("kl"),
+    )
+
+
+def _sites(model: Model, neurons: Neurons) -> list[Site]:
+    given: Any = neurons.sites if isinstance(neurons, FoundNeurons) else neurons
+    names = [given] if isinstance(given, (str, Site)) else list(given)
+    sites = [neuron_site(model, name) for name in names]
+    if not sites or len(set(sites)) != len(sites):
+        raise ValueError(
+            f"Neurons are held once each, and at least one of them; got {len(sites)}, "
+            f"{len(set(sites))} of them different."
+        )
+    return sites
+
+
+def _check(value: Any, times: Any, n_controls: Any, n_new: Any) -> None:
+    for name, number in (("value", 0.0 if value == "max" else value), ("times", times)):
+        real = isinstance(number, (int, float, np.number)) and not isinstance(number, bool)
+        if not real or not np.isfinite(number):
+            rule = "a finite number" + (' or "max"' if name == "value" else "")
+            raise ValueError(f"{name} is {rule}; got {number!r}.")
+    for name, number in (("n_controls", n_controls), ("n_new", n_new)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} is a whole number from 1; got {number!r}.")
+
+
+def _controls(held: Held, lengths: dict[int, np.ndarray], n_controls: int, seed: int) -> list[Held]:
+    """Random neurons in place of those held, layer by layer, that write vectors as long."""
+    rng = np.random.default_rng(seed)
+    taken: dict[int, list[int]] = {layer: [] for layer in lengths}
+    for site in held.sites:
+        assert site.layer is not None and site.unit is not None
+        taken[site.layer].append(site.unit)
+    free = {}
+    for layer, units in taken.items():
+        # A neuron that writes nothing cannot write as much.
+        free[layer] = np.setdiff1d(np.flatnonzero(lengths[layer] > 0), units)
+        if len(free[layer]) < len(units):
+            raise ValueError(
+                f"Random neurons are drawn from the others of a layer; layer {layer} has "
+                f"{len(free[layer])} for {len(units)} that are held. Hold fewer."
+            )
+    controls = []
+    for _ in range(n_controls):
+        drawn = {
+            layer: iter(rng.choice(free[layer], len(units), replace=False).tolist())
+            for layer, units in taken.items()
+        }
+        sites, values = [], []
+        for site, value in zip(held.sites, held.values.tolist(), strict=True):
+            assert site.layer is not None and site.unit is not None
+            unit = next(drawn[site.layer])
+            own = lengths[site.layer]
+            sites.append(Site("mlp_post", site.layer, unit=unit))
+            values.append(value * float(own[site.unit] / own[unit]))
+        controls.append(Held(tuple(sites), np.array(values)))
+    return controls
+
+
+def _continued(model: Model, tokens: Tokens, n: int, held: Held) -> tuple[str, ...]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnchangedEdit)
+        return model.generate(tokens, n, edits=held.edits).texts

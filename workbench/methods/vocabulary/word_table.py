@@ -1,0 +1,42 @@
+"""Word table: ids as strings and the search for a word, for results that hold many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def joined(vocabulary: tuple[str, ...], ids: np.ndarray) -> list[str]:
+    """Each row of ids (n, k) as one text: its tokens between bars."""
+    return ["|".join(vocabulary[i] for i in row) for row in ids.tolist()]
+
+
+def matching_ids(vocabulary: Sequence[str], word: str | int) -> np.ndarray:
+    """The ids that a word to search for means: an id, a token as it is, or without its space.
+
+    A text with a space in front means just that token; one without also means the token that
+    has a space before it. Raises `ValueError` for what is no token of the vocabulary, naming
+    tokens that look like it; `TypeError` for anything else.
+    """
+    if isinstance(word, bool) or not isinstance(word, (str, int)):
+        raise TypeError(f"A word to search for is a text or a token id; got {word!r}.")
+    if isinstance(word, int):
+        if not 0 <= word < len(vocabulary):
+            raise ValueError(f"Token ids run from 0 to {len(vocabulary) - 1}; got {word}.")
+        return np.array([word])
+    meant = {word} if word[:1].isspace() else {word, " " + word}
+    found = [i for i, token in enumerate(vocabulary) if token in meant]
+    if not found:
+        raise ValueError(
+            f"A word to search for is one token of the vocabulary; {word!r} is none."
+            f"{_alike(vocabulary, word)} Search for one of its pieces."
+        )
+    return np.array(found)
+
+
+def _alike(vocabulary: Sequence[str], word: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word.strip(), {token.strip() for token in vocabulary}, n=3)
+    return f" Tokens like it are {', '.join(map(repr, near))}." if near else ""

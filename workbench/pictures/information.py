@@ -1,0 +1,235 @@
+"""The flow of one pass and its cuts as pictures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..methods.information.flow_cut import FlowCut
+from ..methods.information.information_flow import InformationFlow
+from ..methods.information.information_paths import grown
+from ..plots import new_axes, quoted, shown_token
+from .attribution import NEGATIVE, POSITIVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: The colours of the TokenFlow widget; an MLP's other neurons are drawn like its neurons.
+COLORS = {
+    "embed": "0.45", "state": "0.45", "head": "#8e6ae0", "neuron": "#b07a1e", "mlp": "#b07a1e"
+}  # fmt: skip
+#: Inches: a column with nothing in it, its states, its heads and neurons; a line.
+EMPTY, STATES, PARTS, LINE = 0.26, 0.78, 0.92, 0.25
+
+
+def information_flow(result: InformationFlow, *, n_edges: int = 60, ax: Axes | None = None) -> Axes:
+    """Positions to the right, layers upwards: in each column its states, to their right heads and
+    neurons, each with its number and first word. Edges are blue where they add and red where they
+    take away, and wide where much of the walk from the end takes them.
+
+    n_edges: how many of the most relevant are drawn. ax: where to draw.
+    """
+    edges = _strongest(result, n_edges)
+    graph = result.graph
+    roots = [result.node(root) for root in result.roots]
+    nodes = np.unique(np.concatenate([graph.sources[edges], graph.targets[edges], roots]))
+    layout = _Layout.of(result, nodes.astype(int).tolist())
+    ax = new_axes(ax, layout.width + 1.2, layout.height + 1.5)
+    for layer, (low, high) in layout.bands.items():
+        if layer % 2 == 0:
+            ax.axhspan(low, high, color="0.965", zorder=0, linewidth=0)
+    most = float(result.relevance[edges].max(initial=0)) or 1.0
+    for edge in edges[np.argsort(result.relevance[edges], kind="stable")].tolist():
+        (x, y), (to_x, to_y) = (
+            layout.places[int(end[edge])] for end in (graph.sources, graph.targets)
+        )
+        size = float(result.relevance[edge] / most) ** 0.5
+        ax.plot(
+            [x, to_x],
+            [y, to_y],
+            color=POSITIVE if graph.weights[edge] >= 0 else NEGATIVE,
+            linewidth=0.4 + 3.6 * size,
+            alpha=0.3 + 0.55 * size,
+            solid_capstyle="round",
+            zorder=1,
+        )
+    for node, (x, y) in layout.places.items():
+        root = node in roots
+        ax.text(
+            x,
+            y,
+            _label(result, node),
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            zorder=3,
+            bbox={
+                "boxstyle": "round,pad=0.18",
+                "facecolor": "white",
+                "edgecolor": COLORS[graph.kinds[node]],
+                "linewidth": 2.0 if root else 0.9,
+            },
+        )
+    _frame(ax, result, layout, len(edges))
+    return ax
+
+
+def _strongest(result: InformationFlow, n: int) -> np.ndarray:
+    """The most relevant edges that are joined to an end; of a part that is not, the others too."""
+    graph = result.graph
+    roots = np.array([result.node(root) for root in result.roots])
+    joined = grown(graph.sources, graph.targets, result.relevance, roots, n)
+    order = np.argsort(-result.relevance, kind="stable")
+    others = order[~np.isin(order, joined)][: max(0, n - len(joined))]
+    return np.concatenate([joined, others])
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Where everything stands, in inches from the lower left corner.
+
+    places: of each node; columns: of each position, the middle of its states; bands: of each layer,
+    -1 for the embeddings, from where to where.
+    """
+
+    places: dict[int, tuple[float, float]]
+    columns: list[float]
+    bands: dict[int, tuple[float, float]]
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, result: InformationFlow, nodes: list[int]) -> _Layout:
+        """Each line of a layer is as high as the fullest of its columns."""
+        graph = result.graph
+        cells: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+        for node in nodes:
+            line = _line(result, node)
+            cells[int(graph.layers[node]), line, int(graph.positions[node])].append(node)
+        full = {position for _, line, position in cells if line in (0, 2)}
+        used = {position for *_, position in cells}
+        columns, x = [], 0.1
+        for position in range(len(graph.tokens)):
+            wide = (STATES if position in used else EMPTY) + (PARTS if position in full else 0)
+            columns.append(x + (STATES if position in used else EMPTY) / 2)
+            x += wide
+        places: dict[int, tuple[float, float]] = {}
+        bands: dict[int, tuple[float, float]] = {}
+        y = 0.0
+        for layer in sorted({layer for layer, *_ in cells} | {-1}):
+            low = y
+            for line in range(4):
+                there = {
+                    p: own
+                    for (at, own_line, p), own in cells.items()
+                    if (at, own_line) == (layer, line)
+                }
+                n_lines = max(map(len, there.values()), default=0)
+                for position, own in there.items():
+                    left = columns[position] + (STATES + PARTS) / 2 * (line in (0, 2))
+                    for i, node in enumerate(own):
+                        places[node] = left, y + LINE * (i + 0.5 + (n_lines - len(own)) / 2)
+                y += LINE * n_lines
+            # Even an empty layer has its name.
+            y = max(y, low + LINE) + 0.35 * LINE
+            bands[layer] = (low - 0.175 * LINE, y - 0.175 * LINE)
+        return cls(places, columns, bands, x + 0.1, y)
+
+
+def _line(result: InformationFlow, node: int) -> int:
+    """Heads, the state after attention, neurons, the last state: 0 to 3 from below."""
+    kind = result.graph.kinds[node]
+    if kind == "state":
+        return 1 if ".resid_mid@" in result.graph.ids[node] else 3
+    return {"embed": 3, "head": 0}.get(kind, 2)
+
+
+def _label(result: InformationFlow, node: int) -> str:
+    graph = result.graph
+    word = shown_token(graph.labels[node], 8)
+    site = graph.ids[node].partition("@")[0]
+    kind = graph.kinds[node]
+    if kind == "head":
+        return f"H{site[:-2].partition('H')[2]} {word}"
+    if kind == "neuron":
+        return f"{graph.features[node]} {word}"
+    return f"MLP {word}" if kind == "mlp" else word
+
+
+def _frame(ax: Axes, result: InformationFlow, layout: _Layout, n_edges: int) -> None:
+    from matplotlib.lines import Line2D
+
+    graph = result.graph
+    ax.set_xlim(0, layout.width)
+    ax.set_ylim(-0.3 * LINE, layout.height)
+    ax.set_xticks(
+        layout.columns, [shown_token(token, 12) for token in graph.tokens], rotation=90, fontsize=8
+    )
+    names = ["embedding" if layer < 0 else f"layer {layer}" for layer in layout.bands]
+    ax.set_yticks([(low + high) / 2 for low, high in layout.bands.values()], names, fontsize=8)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    kinds = (("state", "state"), ("head", "head"), ("neuron", "neuron, MLP"))
+    handles = [
+        Line2D([], [], linestyle="", marker="s", markersize=8, markerfacecolor="white",
+               markeredgecolor=COLORS[kind], label=label)
+        for kind, label in kinds
+    ]  # fmt: skip
+    signs = ((POSITIVE, "adds"), (NEGATIVE, "takes away"))
+    handles += [Line2D([], [], color=color, linewidth=2.5, label=label) for color, label in signs]
+    ax.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8
+    )
+    compared = f" − {quoted(result.foil)}" if result.foil else ""
+    all_of_them = len(graph.weights)
+    shown = f"{n_edges} of {all_of_them} edges" if n_edges < all_of_them else f"{n_edges} edges"
+    ax.set_title(
+        f"{result.model}: information flow to {quoted(result.target)}{compared}\n"
+        + f"weights: {result.unit}; {shown}".replace("$", r"\$"),
+        fontsize=10,
+    )
+
+
+def flow_cut(result: FlowCut, *, n_words: int = 4, ax: Axes | None = None) -> Axes:
+    """The answer of the plain run, with the edges cut, and with others cut (their mean as a bar,
+    each as a dot); beside the bars the likeliest next tokens.
+
+    n_words: how many of them. ax: where to draw.
+    """
+    n_controls = len(result.control_edges)
+    means = [float(result.answer[0]), float(result.answer[1])]
+    names = ["plain", _cut_name(result)]
+    if n_controls:
+        means.append(float(result.answer[2:].mean()))
+        names.append(f"others cut ({n_controls})")
+    ax = new_axes(ax, 8.2, 1.1 + 0.55 * len(names))
+    rows = np.arange(len(names))
+    ax.barh(rows, means, height=0.6, color=["0.55", NEGATIVE, "0.8"][: len(names)], zorder=1)
+    if n_controls:
+        spread = 2 + np.linspace(-0.2, 0.2, n_controls) if n_controls > 1 else [2]
+        ax.plot(result.answer[2:], spread, "o", color="0.3", markersize=3.5, alpha=0.8, zorder=2)
+    for row in range(2):
+        said = [
+            f"{shown_token(word)} {p:.2f}"
+            for word, p in zip(result.words[row], result.probabilities[row], strict=True)
+        ]
+        text = "next: " + ",  ".join(said[:n_words])
+        ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set_yticks(rows, names, fontsize=9)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    compared = f" − {quoted(result.foil)}" if result.foil else ", above the mean"
+    ax.set_xlabel(f"logit of {quoted(result.target)}{compared}")
+    ax.set_title(f"{result.model}: the answer with a part of the flow cut", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def _cut_name(result: FlowCut) -> str:
+    part = "" if result.fraction == 1 else f", {result.fraction:.0%} of each"
+    n = len(result.edges)
+    return f"{n} edges cut{part}" if n > 1 else f"cut{part}: {result.edges[0]}".replace("$", r"\$")

@@ -1,0 +1,180 @@
+"""Observables as pictures: their vectors in words, paths, attributions, couplings and trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..methods.observables.observable_attribution import ObservableAttribution
+from ..methods.observables.observable_couplings import Couplings
+from ..methods.observables.observable_evaluation import ObservableEvaluation
+from ..methods.observables.observable_path import path_name
+from ..methods.observables.observable_paths import ObservablePaths
+from ..methods.observables.observable_vector import ObservableVector
+from ..plots import new_axes, shown_token
+from .attribution import NEGATIVE, POSITIVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: What the axis of each measure of an evaluation says.
+LABELS = {
+    "removed": "share of the observable's variation removed by ablation",
+    "gain": "gain of the observable by a push (logits)",
+    "damage": "KL on other texts under ablation (nats a token)",
+    "truth": "Spearman correlation of word scores with known numbers",
+    "slope": "actual change over the predicted one",
+    "correlation": "correlation of actual and predicted changes",
+}
+
+
+def observable_vector(
+    result: ObservableVector, *, k: int = 10, words: list[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """The tokens that give most and least of the observable as bars, the most at the top.
+
+    k: how many of each; words: these words instead.
+    """
+    if words is None:
+        most, least = result.words(min(k, len(result.vocabulary) // 2))
+        words = [*most, *reversed(least)]
+    scores = result.scores(words)
+    order = np.argsort(-scores, kind="stable")
+    ax = _bars([shown_token(words[i], 16) for i in order], scores[order], ax)
+    ax.set_xlabel(f"{_plain(result.observable)} (logits, from the {result.embedding} embedding)")
+    ax.set_title(f"{result.model}: what {result.name} reads at {result.site}", fontsize=10)
+    return ax
+
+
+def observable_paths(result: ObservablePaths, *, top: int = 15, ax: Axes | None = None) -> Axes:
+    """The paths with the widest spread as bars, the widest at the top."""
+    names = [path_name(path) for path in result.paths[:top]]
+    ax = _bars(names, result.spread[:top], ax)
+    over = f"{len(result.words)} words" if result.words else "the vocabulary"
+    ax.set_xlabel(f"spread of the scores over {over} (logits)")
+    ax.set_title(f"{result.model}: paths of {_plain(result.observable)}", fontsize=10)
+    return ax
+
+
+def observable_attribution(
+    result: ObservableAttribution, *, top: int = 15, ax: Axes | None = None
+) -> Axes:
+    """Each component's contribution to every prompt as a dot and its mean as a bar.
+
+    The components whose contributions spread farthest are shown, in the order of a pass, the last
+    at the top.
+    """
+    each = result.contributions
+    chosen = np.sort(np.argsort(-each.std(0), kind="stable")[:top])
+    ax = new_axes(ax, 6.4, 1.2 + 0.3 * len(chosen))
+    means = each[:, chosen].mean(0)
+    colors = [POSITIVE if mean >= 0 else NEGATIVE for mean in means]
+    rows = np.arange(len(chosen))
+    ax.barh(rows, means, color=colors, height=0.7, alpha=0.5)
+    jitter = np.random.default_rng(0).uniform(-0.25, 0.25, (len(each), 1))
+    ax.plot(each[:, chosen], rows + jitter, "o", color="0.25", markersize=2, alpha=0.5)
+    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
+    names = [f"{result.components[i]}  ({result.shares[i]:+.0%})" for i in chosen]
+    ax.set_yticks(rows, names, fontsize=8)
+    ax.set_xlabel(f"contribution to {_plain(result.observable)} (logits); share of its variance")
+    by = f" by {path_name(result.path)}" if result.path else ""
+    ax.set_title(f"{result.model}: {_plain(result.observable)}{by}", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def couplings(result: Couplings, *, values: str = "coefficients", ax: Axes | None = None) -> Axes:
+    """The square table in colours: a row moves by 1, a column follows.
+
+    values: "coefficients" or "cosines".
+    """
+    if values not in ("coefficients", "cosines"):
+        raise ValueError(f"The values are coefficients or cosines; got {values!r}.")
+    table = getattr(result, values)
+    n = len(result.names)
+    ax = new_axes(ax, 3.2 + 0.75 * n, 2.2 + 0.6 * n)
+    most = float(np.abs(table).max())
+    image = ax.imshow(table, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+    for (row, column), value in np.ndenumerate(table):
+        color = "white" if abs(value) > 0.6 * most else "black"
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
+    names = [_plain(name) for name in result.names]
+    ax.set_xticks(range(n), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+    ax.set_yticks(range(n), names, fontsize=8)
+    ax.set(xlabel="follows", ylabel="moves by 1")
+    ax.figure.colorbar(image, ax=ax, label=values[:-1])
+    ax.set_title(f"{result.model}: observables at {result.site}", fontsize=10)
+    return ax
+
+
+def observable_evaluation(
+    result: ObservableEvaluation, *, measure: str = "removed", ax: Axes | None = None
+) -> Axes:
+    """A measure of each direction with its 95 % interval, the first direction at the top.
+
+    measure: one of the result's `measures`, or "prediction": the actual change of the observable
+    over the change that the vector foretells, a dot a prompt, for the vector and for random
+    directions.
+    """
+    if measure == "prediction":
+        return _prediction(result, ax)
+    ax = new_axes(ax, 6.4, 1.3 + 0.4 * len(result.directions))
+    rows = np.arange(len(result.directions))[::-1]
+    for row, name in zip(rows, result.directions, strict=True):
+        value, low, high = result.score(measure, name)
+        color = POSITIVE if result.directions.index(name) < result.n_vectors else "0.45"
+        ax.plot([low, high], [row, row], color=color, linewidth=2)
+        ax.plot([value], [row], "o", color=color, markeredgecolor="white")
+    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
+    ax.set_yticks(rows, [_described(result, name) for name in result.directions], fontsize=8)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.set_xlabel(LABELS[measure])
+    ax.set_title(f"{result.model}: {_plain(result.observable)} at {result.site}", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _prediction(result: ObservableEvaluation, ax: Axes | None) -> Axes:
+    ax = new_axes(ax, 5.4, 4.6)
+    last = len(result.directions) - 1
+    for d, color, size in ((last, "0.6", 2.5), (0, POSITIVE, 4.0)):
+        draws = slice(0, 1) if d < result.n_vectors else slice(None)
+        name = result.directions[d]
+        for kind, mark in (("ablated", "o"), ("pushed", "^")):
+            actual = getattr(result, kind)[d, draws] - result.before
+            said = getattr(result, f"predicted_{kind}")[d, draws]
+            label = f"{name}, {kind}"
+            ax.plot(said.ravel(), actual.ravel(), mark, color=color, markersize=size, alpha=0.7,
+                    label=label, linestyle="none")  # fmt: skip
+    low, high = ax.get_xlim()
+    ax.plot([low, high], [low, high], color="0.8", linewidth=1, zorder=0)
+    ax.set_xlim(low, high)
+    ax.set(xlabel="predicted change (logits)", ylabel="actual change (logits)")
+    ax.set_title(f"{result.model}: {_plain(result.observable)} at {result.site}", fontsize=10)
+    ax.legend(fontsize=8, frameon=False, loc="best")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _described(result: ObservableEvaluation, name: str) -> str:
+    if result.directions.index(name) < result.n_vectors or name == result.directions[-1]:
+        return _plain(name)
+    return f"{name} ({result.n_fitted} examples)"
+
+
+def _bars(names: list[str], values: np.ndarray, ax: Axes | None) -> Axes:
+    """Horizontal bars, the first at the top, blue above 0 and red below."""
+    ax = new_axes(ax, 6.0, 1.2 + 0.26 * len(names))
+    rows = np.arange(len(names))[::-1]
+    ax.barh(rows, values, color=[POSITIVE if value >= 0 else NEGATIVE for value in values])
+    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
+    ax.set_yticks(rows, names, fontsize=8)
+    ax.set_ylim(-0.7, len(names) - 0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _plain(name: str) -> str:
+    """A name with tokens in it for running text of a picture."""
+    return " ".join(name.replace("$", r"\$").replace("\n", "↵").split())

@@ -1,0 +1,162 @@
+"""Weight edits: rows, heads or whole weights of a model changed for a while, and put back."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+#: What `index` counts, and along which axis of the weight as `Model.weight` gives it.
+_UNITS: dict[str, tuple[str, int]] = {
+    **dict.fromkeys(("W_in", "W_gate"), ("neurons", 1)),
+    **dict.fromkeys(("W_out", "b_in", "b_gate"), ("neurons", 0)),
+    **dict.fromkeys(("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V"), ("heads", 0)),
+    **dict.fromkeys(("W_E", "b_U"), ("tokens", 0)),
+    "W_U": ("tokens", 1),
+    "W_pos": ("positions", 0),
+    **dict.fromkeys(("b_O", "b_out"), ("dimensions", 0)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class WeightEdit:
+    """One change of one weight: set to `value`, multiplied by `factor`, or `add`ed to.
+
+    name, layer: as in `Model.weight`. index: which of the weight's units, None for all: neurons of
+    the MLP's weights, heads of W_Q to W_O and their biases (of W_K and W_V key/value heads), tokens
+    of W_E, W_U and b_U, positions of W_pos, dimensions of b_O and b_out. value, factor or add: a
+    number, or an array that spreads to (unit, …): a row a neuron, (d_model); a matrix a head,
+    (d_model, d_head), of W_O (d_head, d_model).
+
+    Raises `ValueError` for another name, a repeated unit, and unless one change is given.
+    """
+
+    name: str
+    layer: int | None = None
+    index: int | Sequence[int] | None = None
+    value: Any = None
+    factor: Any = None
+    add: Any = None
+
+    def __post_init__(self) -> None:
+        if self.name not in _UNITS:
+            raise ValueError(f"A weight is one of {', '.join(_UNITS)}; got {self.name!r}.")
+        given = [kind for kind in ("value", "factor", "add") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "A weight edit has one of value, factor and add; got "
+                f"{' and '.join(given) or 'none'}. Make an edit of each: they apply in order."
+            )
+        units = self.units
+        if units is not None and (not units or len(set(units)) < len(units)):
+            raise ValueError(
+                f"A weight edit names each of its {_UNITS[self.name][0]} once, and at least one; "
+                f"got index={self.index!r}. Leave index out for all of them."
+            )
+
+    @property
+    def units(self) -> list[int] | None:
+        """The units as a list, None for all. Raises `TypeError` for what is not a number."""
+        if self.index is None:
+            return None
+        given: Any = self.index
+        try:
+            many = [operator.index(i) for i in (given if hasattr(given, "__iter__") else [given])]
+        except TypeError:
+            raise TypeError(f"index is a whole number or a list of them; got {given!r}.") from None
+        return many
+
+    def changed(self, before: torch.Tensor) -> torch.Tensor:
+        """before (unit, …) → after, of the same shape and dtype.
+
+        Raises `ValueError` for an array that does not spread to that shape, and for a result that
+        is not finite.
+        """
+        import torch
+
+        kind = next(k for k in ("value", "factor", "add") if getattr(self, k) is not None)
+        given = torch.as_tensor(getattr(self, kind)).detach().to(before)
+        try:
+            given = given.expand(before.shape)
+        except RuntimeError:
+            raise ValueError(
+                f"{kind} of {self} spreads to (unit, …), {tuple(before.shape)}; got an array of "
+                f"shape {tuple(given.shape)}."
+            ) from None
+        after = {"value": given, "factor": before * given, "add": before + given}[kind]
+        if not bool(torch.isfinite(after).all()):
+            raise ValueError(
+                f"A weight is finite; {self} makes numbers in {before.dtype} that are not. Give "
+                f"a smaller {kind}."
+            )
+        return after
+
+    def __str__(self) -> str:
+        units, layer = self.units, "" if self.layer is None else f"L{self.layer}."
+        if units is None:
+            return f"{layer}{self.name}"
+        some = ", ".join(map(str, units[:4])) + (", …" if len(units) > 4 else "")
+        return f"{layer}{self.name}[{some}]"
+
+
+@contextmanager
+def edited_weights(
+    model: Model, edits: WeightEdit | Sequence[WeightEdit], *, tied: bool = False
+) -> Iterator[Model]:
+    """The model with its weights edited, for the block; then every number is as it was before.
+
+        with wb.edited_weights(model, wb.WeightEdit("W_out", 2, [7, 40], value=0.0)):
+            wb.logit_lens(model, prompt)
+
+    Edits apply in the order given, in place: to every run of this model, on either backend, and to
+    whatever else shares its memory. They are undone however the block ends, also when an edit of
+    the list fails. Blocks can be nested. tied: accept weights that are one parameter under several
+    names (W_E and W_U of tied embeddings); without it an edit of one is refused.
+
+    Raises `ValueError` for a weight or unit the model does not have, for tied weights, and where
+    weights cannot be written: on a server, quantised or offloaded.
+    """
+    changes = [edits] if isinstance(edits, WeightEdit) else list(edits)
+    if wrong := [each for each in changes if not isinstance(each, WeightEdit)]:
+        raise TypeError(f"Weights are changed by WeightEdits; got {wrong[0]!r}.")
+    written: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
+    try:
+        for edit in changes:
+            kind, axis = _UNITS[edit.name]
+            live = model.live_weight(edit.name, edit.layer, tied=tied).movedim(axis, 0)
+            units = edit.units
+            if bad := [i for i in units or () if not 0 <= i < len(live)]:
+                raise ValueError(
+                    f"{edit.name} of {model.spec.name} has {kind} 0 to {len(live) - 1}; got "
+                    f"{bad[0]}."
+                )
+            at: Any = slice(None) if units is None else units
+            before = live[at].clone()
+            after = edit.changed(before)
+            # Kept first, so that no interrupt finds a weight changed and forgotten.
+            written.append((live, at, before))
+            live[at] = after
+        yield model
+    finally:
+        _put_back(written)
+
+
+def _put_back(written: list[tuple[torch.Tensor, Any, torch.Tensor]]) -> None:
+    """Undo the edits, the last one first; an interrupt that comes meanwhile is passed on after."""
+    interrupt = None
+    while written:
+        live, at, before = written[-1]
+        try:
+            live[at] = before
+            written.pop()
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
