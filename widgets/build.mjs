@@ -6,7 +6,9 @@ import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
-const WIDGETS = ["attention_grid", "circuit_graph", "feature_grid", "feature_page", "flow_graph", "token_grid"];
+const WIDGETS = [
+  "attention_grid", "circuit_graph", "feature_grid", "feature_page", "flow_graph", "token_flow", "token_grid",
+];
 const here = dirname(fileURLToPath(import.meta.url));
 const target = join(here, "..", "workbench", "widgets", "static");
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page
 
 from workbench.widgets import CircuitGraph, page
 from workbench.widgets.arrays import decode
-from workbench.widgets.circuit_data import CHANNELS, edge_id
+from workbench.widgets.edge_names import CHANNELS, edge_id
 
 from .grid_view import box
 

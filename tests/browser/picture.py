@@ -1,4 +1,4 @@
-"""Takes the pictures that the README shows: the token grid, the live circuit, the live flow.
+"""Takes the pictures that the README shows: the token grid and three live explorers.
 
 python -m tests.browser.picture
 """
@@ -18,6 +18,7 @@ from .grid_view import GridView
 from .lab import Lab, Server
 from .live_circuit import LiveCircuit
 from .live_feature_flow import ACTIVE, LiveFeatureFlow
+from .live_information_flow import EDGE, LiveInformationFlow
 
 PICTURES = Path(__file__).parents[2] / "widgets" / "pictures"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
@@ -25,12 +26,13 @@ PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         path = next(found for name in CHROMIUM if (found := shutil.which(name)))
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        token_grid(browser, Path(folder))
-        live_circuit(browser, Path(folder))
-        live_feature_flow(browser, Path(folder))
+        # A server does not start twice in one folder.
+        for take in (token_grid, live_circuit, live_feature_flow, live_information_flow):
+            with tempfile.TemporaryDirectory() as folder:
+                take(browser, Path(folder))
         browser.close()
 
 
@@ -76,6 +78,21 @@ def live_feature_flow(browser: Browser, folder: Path) -> None:
         live.page.mouse.move(0, 0)
         live.page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(
             path=PICTURES / "feature_flow.png"
+        )
+        lab.close()
+
+
+def live_information_flow(browser: Browser, folder: Path) -> None:
+    """A capital asked for, and the edge cut that brings the country to the question's end."""
+    with Server(folder) as server:
+        lab = Lab(browser, server)
+        live = LiveInformationFlow(lab)
+        live.click_edge(EDGE)
+        live.comes_to("list(explorer.cuts)", [EDGE])
+        live.page.wait_for_timeout(500)
+        live.page.mouse.move(0, 0)
+        live.page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(
+            path=PICTURES / "information_flow.png"
         )
         lab.close()
 

@@ -8,10 +8,11 @@
  * @typedef {import("./lib/lifecycle.js").Model} Model
  */
 import { OWN_KEYS, frameScheduler, h } from "./lib/dom.js";
+import { nearestRoute } from "./lib/curves.js";
 import { redrawOnChange } from "./lib/lifecycle.js";
 import { tooltip } from "./lib/tooltip.js";
 import { boxOf, layOut, moveNode, nodeAt } from "./circuit_graph/layout.js";
-import { nearestRoute, routeEdges } from "./circuit_graph/routes.js";
+import { routeEdges } from "./circuit_graph/routes.js";
 import { picture } from "./circuit_graph/picture.js";
 import { TRAITS, edgeAt, findEdge, readState, shownEdges, toggleCut } from "./circuit_graph/state.js";
 import { edgeText, nodeText } from "./circuit_graph/text.js";

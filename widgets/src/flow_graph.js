@@ -7,9 +7,10 @@
  */
 import { OWN_KEYS, frameScheduler, h } from "./lib/dom.js";
 import { redrawOnChange } from "./lib/lifecycle.js";
+import { moveNode } from "./lib/moving.js";
 import { tooltip } from "./lib/tooltip.js";
 import { FACTORS, buttons } from "./flow_graph/buttons.js";
-import { layOut, moveNode } from "./flow_graph/layout.js";
+import { layOut } from "./flow_graph/layout.js";
 import { picture } from "./flow_graph/picture.js";
 import { TRAITS, readState, scaled, shownPart } from "./flow_graph/state.js";
 import { nodeText } from "./flow_graph/text.js";

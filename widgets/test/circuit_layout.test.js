@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boxOf, entry, layOut, moveNode, nodeAt } from "../src/circuit_graph/layout.js";
-import { meets, nearestRoute, routeEdges } from "../src/circuit_graph/routes.js";
+import { meets, routeEdges } from "../src/circuit_graph/routes.js";
+import { nearestRoute } from "../src/lib/curves.js";
 import { signColors } from "../src/lib/sign_colors.js";
 import { contrast, luminance } from "../src/lib/colors.js";
 import { edgeAt, readState } from "../src/circuit_graph/state.js";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { edgePath, layOut, moveNode, spaced } from "../src/flow_graph/layout.js";
+import { edgePath, layOut, spaced } from "../src/flow_graph/layout.js";
+import { moveNode } from "../src/lib/moving.js";
 import { edgesOf, stack } from "./flow.js";
 
 /** @param {number} n */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lineWidth } from "../src/flow_graph/picture.js";
 import { mostActive, readState, scaled, shownPart, strongestPath } from "../src/flow_graph/state.js";
-import { activationText, fitText, nodeText, shortName } from "../src/flow_graph/text.js";
+import { activationText, nodeText, shortName } from "../src/flow_graph/text.js";
+import { fitText } from "../src/lib/fit_text.js";
 import { flowModel, stack } from "./flow.js";
 import { payload } from "./payload.js";
 

@@ -18,18 +18,16 @@ from ..methods.examples import Examples
 from ..methods.references import References
 from ..model import Model
 from ..tasks import Task
-from ..tokens import token_strings
 from ..views import edge_ids, graph_data
+from .answers import Answers, likeliest
 
 N_ANSWERS = 5
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The most likely next tokens of one run, best first, and the metric."""
+class MeasuredAnswers(Answers):
+    """The likeliest next tokens of one run, and the metric."""
 
-    tokens: tuple[str, ...]
-    probabilities: tuple[float, ...]
     metric: float
 
 
@@ -41,7 +39,7 @@ class Reading:
     1 = as the whole model; NaN where the ablation does not move the metric.
     """
 
-    answers: tuple[Answers, Answers, Answers]
+    answers: tuple[MeasuredAnswers, MeasuredAnswers, MeasuredAnswers]
     clean: float
     ablated: float
     corrupt: float
@@ -67,7 +65,7 @@ class CircuitBench:
         self._references = References(model, self.parts, self.examples, seed=seed)
         self._runs: dict[str, CircuitRuns] = {}
         self._empty: dict[str, float] = {}
-        self._plain: dict[tuple[str, int], Answers] = {}
+        self._plain: dict[tuple[str, int], MeasuredAnswers] = {}
 
     @cached_property
     def edges(self) -> list[tuple[int, int, int, str]]:
@@ -107,7 +105,7 @@ class CircuitBench:
             runs = self._runs[kind] = CircuitRuns(self._references, kind)
             self._empty[kind] = float(runs.metric(self.parts.edges[None]).mean())
         values = np.empty(len(self.examples.batch))
-        answers: Answers | None = None
+        answers: MeasuredAnswers | None = None
         for group, logits in runs.logits(cut):
             metric = group.metric(logits).double().cpu().numpy()
             values[list(group.rows)] = metric
@@ -126,7 +124,7 @@ class CircuitBench:
             float("nan") if small else float((values.mean() - self._empty[kind]) / span),
         )
 
-    def plain(self, which: str, example: int) -> Answers:
+    def plain(self, which: str, example: int) -> MeasuredAnswers:
         """The answers of one example's clean or corrupt run."""
         if (which, example) not in self._plain:
             one = self.examples.batch.take([example])
@@ -135,13 +133,9 @@ class CircuitBench:
             self._plain[which, example] = self._answers(logits[0, 0], float(one.metric(logits)[0]))
         return self._plain[which, example]
 
-    def _answers(self, logits: object, metric: float) -> Answers:
+    def _answers(self, logits: object, metric: float) -> MeasuredAnswers:
         import torch
 
         assert isinstance(logits, torch.Tensor)
-        best = logits.float().softmax(-1).topk(min(N_ANSWERS, logits.shape[-1]))
-        return Answers(
-            tuple(token_strings(self.model.tokenizer, best.indices.tolist())),
-            tuple(best.values.tolist()),
-            metric,
-        )
+        best = likeliest(self.model, logits.float().softmax(-1), N_ANSWERS)
+        return MeasuredAnswers(best.tokens, best.probabilities, metric)

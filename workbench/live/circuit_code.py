@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .loading_code import loading_lines
+
 if TYPE_CHECKING:
     from .circuit import LiveCircuit
 
@@ -16,11 +18,9 @@ def reproducing_code(explorer: LiveCircuit, preset: int, seed: int, n_edges: int
     preset: 0 for the whole model, 1 the found circuit, 2 its complement, 3 a random circuit.
     """
     bench, spec = explorer.bench, explorer.model.spec
-    # What differs from the defaults of `load` and `task`, which would give other numbers.
-    loading = "" if spec.backend == "nnsight" else f', backend="{spec.backend}"'
-    loading += "" if spec.dtype == "float32" else f', dtype="{spec.dtype}"'
-    lines = ["import workbench as wb", "", f'model = wb.load("{spec.name}"{loading})']
+    lines = loading_lines(spec)
     if bench.task.name in explorer.shipped:
+        # What differs from the defaults of `task`, which would give other numbers.
         drawn = f"n={len(bench.examples.batch)}"
         drawn += f", seed={bench.task.seed}" if bench.task.seed else ""
         lines.append(f'task = wb.task("{bench.task.name}", {drawn})')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class Explorer(ipywidgets.VBox):
     there in words, and the view keeps what it showed, dimmed.
     """
 
+    #: Whether what is set now is no choice of a person's, so that nothing has to run.
+    _quiet = False
     #: What the view says of itself while it shows what came before the trouble.
     STALE = "error: this is the last state that worked"
 
@@ -69,6 +72,20 @@ class Explorer(ipywidgets.VBox):
         self._message.value = f'<span role="alert" style="{red}">{text}</span>' if message else ""
         if message:
             self._view.status = self.STALE
+
+    def _note(self, message: str) -> None:
+        """Something to know that is no error: what is shown is not stale."""
+        self.message = message
+        self._message.value = f'<span role="status">{html.escape(message)}</span>'
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """What is set inside is no choice of a person's."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
 
     def _page(self, path: str | Path | None, title: str) -> str:
         text = page(self._view, title)

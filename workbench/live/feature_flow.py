@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +62,6 @@ class LiveFeatureFlow(Explorer):
         )
         self._undo: list[Scales] = []
         self._last: Scales = {}
-        self._quiet = False
         self._controls = FlowControls(prompt)
         self._answers = ipywidgets.HTML()
         self._page_box = ipywidgets.VBox(layout=ipywidgets.Layout(width="auto"))
@@ -191,18 +188,13 @@ class LiveFeatureFlow(Explorer):
             grown = self.bench.grown(self.flow, feature, way)
             if len(grown.graph.weights) == len(self.flow.graph.weights):
                 where = "before" if way == "down" else "after"
-                self._tell(f"No further feature of these dictionaries lies {where} {feature}.")
+                self._note(f"No further feature of these dictionaries lies {where} {feature}.")
                 return
             self._draw(grown)
         except Exception as error:  # said in place
             self._say(str(error) or repr(error))
             return
         self._changed()
-
-    def _tell(self, message: str) -> None:
-        """Something to know that is no error: what is shown is not stale."""
-        self.message = message
-        self._message.value = f'<span role="status">{html.escape(message)}</span>'
 
     def _draw(self, flow: FeatureFlow) -> None:
         """Show a flow; its activations follow with the next run."""
@@ -254,15 +246,6 @@ class LiveFeatureFlow(Explorer):
 
     def _strings(self) -> tuple[str, ...]:
         return self.model.tokens(self.result_prompt).strings[0]
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """What is set inside is no choice of a person's."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     def _compute(self) -> None:
         controls = self._controls

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class LiveFeatures(Explorer):
         progress: bool,
     ) -> None:
         self.model, self.dicts, self.concepts = model, dicts, concepts
-        self._texts, self._progress, self._quiet = texts, progress, False
+        self._texts, self._progress = texts, progress
         self._known: dict[str, tuple[FeatureIndex, Labels]] = {}
         site = str(next(iter(dicts)) if feature is None else dicts.feature(feature)[0].out_site)
         names = () if concepts is None else concepts.names
@@ -292,15 +291,6 @@ class LiveFeatures(Explorer):
         strings = set(self.index.strings.values())
         words = [word.strip() for word in text.split(",") if word.strip()]
         return [f" {word}" if f" {word}" in strings else word for word in words]
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """What is set inside is no choice of a person's."""
-        before, self._quiet = self._quiet, True
-        try:
-            yield
-        finally:
-            self._quiet = before
 
     def _compute(self) -> None:
         """Show what has changed: the page of another feature, the features of another prompt."""

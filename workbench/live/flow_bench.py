@@ -17,7 +17,8 @@ from ..methods.features.flow import FeatureFlow, feature_flow
 from ..methods.features.labels import Label, Labels
 from ..methods.features.matching import FeatureMatches
 from ..model import Model
-from ..tokens import Tokens, token_strings
+from ..tokens import Tokens
+from .answers import Answers, likeliest
 from .flow_union import joined
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ MOST_FOUND = 32
 #: What a run warns of where a feature is silent on the prompt; here it is said another way.
 SILENT = ".* changed nothing: it reached"
 _RESIDUAL = ("embed", "resid_pre", "resid_post")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The likeliest next tokens of one run, best first, with their probabilities."""
-
-    tokens: tuple[str, ...]
-    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -249,7 +242,10 @@ class FlowBench:
         assert run.logits is not None
         plain, changed = run.logits[:2, 0].float().log_softmax(-1)
         kl = float((plain.exp() * (plain - changed)).sum())
-        answers = (self._answers(plain), self._answers(changed))
+        answers = (
+            likeliest(self.model, plain.exp(), N_ANSWERS),
+            likeliest(self.model, changed.exp(), N_ANSWERS),
+        )
         return FlowReading(codes[0], codes[1], answers, kl, tuple(silent))
 
     def scaled(self, scales: Mapping[str, float]) -> dict[str, dict[int, float]]:
@@ -275,11 +271,6 @@ class FlowBench:
             rows = [1, *range(2 + i + 1, 2 + len(sites))]
             edits.append(ScaleFeatures(self.dicts[site], numbers, factors, rows=rows))
         return edits, {site: 2 + i for i, site in enumerate(sites)}
-
-    def _answers(self, log_probs: torch.Tensor) -> Answers:
-        best = log_probs.exp().topk(min(N_ANSWERS, log_probs.shape[-1]))
-        words = token_strings(self.model.tokenizer, best.indices.tolist())
-        return Answers(tuple(words), tuple(best.values.tolist()))
 
     # -- pages -----------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .loading_code import loading_lines
+
 if TYPE_CHECKING:
     from .feature_flow import LiveFeatureFlow
 
@@ -16,16 +18,11 @@ def reproducing_code(explorer: LiveFeatureFlow) -> str:
     times its code instead of what is read after the change.
     """
     bench, spec = explorer.bench, explorer.model.spec
-    # What differs from the defaults of `load`, which would give other numbers.
-    loading = "" if spec.backend == "nnsight" else f', backend="{spec.backend}"'
-    loading += "" if spec.dtype == "float32" else f', dtype="{spec.dtype}"'
     options = "" if bench.k == 1 else f", k={bench.k}"
     if bench.thresholds is not None:
         options += f", thresholds={bench.thresholds!r}"
     lines = [
-        "import workbench as wb",
-        "",
-        f'model = wb.load("{spec.name}"{loading})',
+        *loading_lines(spec),
         _dictionaries(explorer),
     ]
     if bench.matches is not None:

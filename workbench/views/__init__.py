@@ -12,11 +12,13 @@ from ..methods.circuit import Circuit
 from ..methods.features.feature_activations import FeatureActivations
 from ..methods.features.feature_page import FeaturePage
 from ..methods.features.flow import FeatureFlow
+from ..methods.information.information_flow import InformationFlow
 from ..methods.logit_lens import LogitLens
 from ..methods.patching import Patching
 from ..result import Result
 from .circuits import by_position, edge_ids, graph_data, member_ids, patching_data
 from .features import MOST_FLOW_NODES, activations_data, flow_data, has_active, page_data
+from .information import fits, information_data
 from .lens import attention_data, grid_data
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "graph_data",
     "grid_data",
     "has_widget",
+    "information_data",
     "member_ids",
     "page",
     "page_data",
@@ -111,6 +114,14 @@ def _(result: FeatureFlow, **options: Any) -> Any:
     return FlowGraph(**{**flow_data(result), **options})
 
 
+@widget.register(InformationFlow)
+def _(result: InformationFlow, **options: Any) -> Any:
+    """A `TokenFlow` of the pass; options as in `TokenFlow`."""
+    from ..widgets import TokenFlow
+
+    return TokenFlow(**{**information_data(result), **options})
+
+
 @widget.register(FeaturePage)
 def _(result: FeaturePage, **options: Any) -> Any:
     """A `widgets.FeaturePage`; options: `editable`."""
@@ -133,6 +144,8 @@ def has_widget(result: Result) -> bool:
         return by_position(result)
     if isinstance(result, FeatureFlow):
         return len(result.graph.ids) <= MOST_FLOW_NODES
+    if isinstance(result, InformationFlow):
+        return fits(result)
     if isinstance(result, FeatureActivations):
         return has_active(result)
     return widget.dispatch(type(result)) is not widget.dispatch(object)

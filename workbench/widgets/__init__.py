@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from workbench.widgets.panel import Panel as Panel
     from workbench.widgets.panel import Quantity as Quantity
     from workbench.widgets.panel import Tracks as Tracks
+    from workbench.widgets.token_flow import TokenFlow as TokenFlow
+    from workbench.widgets.token_flow_data import TokenFlowEdges as TokenFlowEdges
     from workbench.widgets.token_grid import TokenGrid as TokenGrid
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "FlowGraph",
     "Panel",
     "Quantity",
+    "TokenFlow",
+    "TokenFlowEdges",
     "TokenGrid",
     "Tracks",
     "page",
@@ -47,6 +51,8 @@ _HOMES = {
     "FlowGraph": "flow_graph",
     "Panel": "panel",
     "Quantity": "panel",
+    "TokenFlow": "token_flow",
+    "TokenFlowEdges": "token_flow_data",
     "TokenGrid": "token_grid",
     "Tracks": "panel",
     "page": "export",

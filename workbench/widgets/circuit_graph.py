@@ -10,13 +10,8 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode
-from workbench.widgets.circuit_data import (
-    CircuitEdges,
-    CircuitNode,
-    encode_edges,
-    encode_nodes,
-    missing_edges,
-)
+from workbench.widgets.circuit_data import CircuitEdges, CircuitNode, encode_edges, encode_nodes
+from workbench.widgets.edge_names import missing_edges
 from workbench.widgets.guarded import GuardedWidget
 
 STATIC = Path(__file__).parent / "static"

@@ -9,7 +9,8 @@ from traitlets import TraitError
 
 from workbench.widgets import CircuitGraph
 from workbench.widgets.arrays import decode
-from workbench.widgets.circuit_data import edge_id, encode_nodes, missing_edges
+from workbench.widgets.circuit_data import encode_nodes
+from workbench.widgets.edge_names import edge_id, missing_edges
 
 from .circuits import circuit
 

@@ -18,6 +18,8 @@ def test_every_name_of_the_list_is_there_and_no_other():
         "FlowGraph",
         "Panel",
         "Quantity",
+        "TokenFlow",
+        "TokenFlowEdges",
         "TokenGrid",
         "Tracks",
         "page",

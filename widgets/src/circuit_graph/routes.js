@@ -6,13 +6,15 @@
  * @typedef {import("./layout.js").Box} Box
  * @typedef {import("./layout.js").Place} Place
  * @typedef {import("./state.js").Edge} Edge
- * @typedef {{x: number, y: number}} Point
- * @typedef {{path: string, points: Point[], middle: Point}} Route
+ * @typedef {import("../lib/curves.js").Point} Point
+ * @typedef {import("../lib/curves.js").Route} Route
  */
+import { cubic, cubicText, route, text, upright } from "../lib/curves.js";
 import { boxOf, entry } from "./layout.js";
 
 const CLEARANCE = 2;
-const SAMPLES = 14;
+/** How far an edge goes upright at least. */
+const BEND = 16;
 /** Heights in which an edge turns from a node into its lane, the roundest first. */
 const TURNS = [44, 26, 14];
 const LANE_STEP = 2.6;
@@ -49,7 +51,7 @@ function routeEdge(layout, boxes, edge) {
   const top = from.y - from.height / 2;
   const obstacles = boxes.filter((box, i) => i !== edge.source && i !== edge.target && box.bottom > end.y && box.top < top);
   const x2 = to.bar ? within(to, from.x) : end.x;
-  const direct = straight({ x: from.bar ? within(from, x2) : from.x, y: top }, { x: x2, y: end.y });
+  const direct = upright({ x: from.bar ? within(from, x2) : from.x, y: top }, { x: x2, y: end.y }, BEND);
   if (clear(direct.points, obstacles)) return direct;
 
   // Edges that share a lane lie beside one another as far as it is wide.
@@ -99,17 +101,6 @@ function laneOffsets(width) {
 /**
  * @param {Point} start
  * @param {Point} end
- */
-function straight(start, end) {
-  if (Math.abs(start.x - end.x) < 0.5) return route([`M${text(start)}`, `L${text(end)}`], [start, end]);
-  const bend = Math.max(16, (start.y - end.y) / 2);
-  const curve = [start, { x: start.x, y: start.y - bend }, { x: end.x, y: end.y + bend }, end];
-  return route([`M${text(start)}`, cubicText(curve)], cubic(curve));
-}
-
-/**
- * @param {Point} start
- * @param {Point} end
  * @param {number} lane its x
  * @param {number} turnFrom
  * @param {number} turnTo
@@ -121,35 +112,8 @@ function throughLane(start, end, lane, turnFrom, turnTo) {
   const last = [back, { x: lane, y: back.y - turnTo / 2 }, { x: end.x, y: end.y + turnTo / 2 }, end];
   return route(
     [`M${text(start)}`, cubicText(first), `L${text(back)}`, cubicText(last)],
-    [...cubic(first), ...cubic(last)],
+    () => [...cubic(first), ...cubic(last)],
   );
-}
-
-/**
- * @param {string[]} parts
- * @param {Point[]} points
- * @returns {Route}
- */
-const route = (parts, points) => ({ path: parts.join(""), points, middle: halfway(points) });
-
-/** @param {Point} point */
-const text = ({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`;
-
-/** @param {Point[]} curve */
-const cubicText = ([, ...rest]) => `C${rest.map(text).join(" ")}`;
-
-/**
- * Points of a cubic curve, both ends among them.
- * @param {Point[]} curve
- */
-function cubic([a, b, c, d]) {
-  return Array.from({ length: SAMPLES + 1 }, (_, i) => {
-    const t = i / SAMPLES;
-    const u = 1 - t;
-    const weights = [u ** 3, 3 * u * u * t, 3 * u * t * t, t ** 3];
-    const mix = (/** @type {"x" | "y"} */ axis) => [a, b, c, d].reduce((sum, point, n) => sum + weights[n] * point[axis], 0);
-    return { x: mix("x"), y: mix("y") };
-  });
 }
 
 /**
@@ -184,54 +148,4 @@ export function meets(a, b, box) {
     if (from > to) return false;
   }
   return true;
-}
-
-/**
- * The point half-way along a line.
- * @param {Point[]} points
- */
-function halfway(points) {
-  const lengths = points.slice(1).map((point, i) => Math.hypot(point.x - points[i].x, point.y - points[i].y));
-  let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
-  for (let i = 0; i < lengths.length; i += 1) {
-    if (left <= lengths[i] && lengths[i] > 0) {
-      const part = left / lengths[i];
-      const [a, b] = [points[i], points[i + 1]];
-      return { x: a.x + part * (b.x - a.x), y: a.y + part * (b.y - a.y) };
-    }
-    left -= lengths[i];
-  }
-  return points[0];
-}
-
-/**
- * Number of the route nearest to a point, -1 where none is within reach.
- * @param {Route[]} routes
- * @param {number} x
- * @param {number} y
- * @param {number} reach
- */
-export function nearestRoute(routes, x, y, reach) {
-  let best = -1;
-  let least = reach * reach;
-  routes.forEach(({ points }, index) => {
-    for (let i = 1; i < points.length; i += 1) {
-      const distance = squaredDistance(points[i - 1], points[i], x, y);
-      if (distance < least) [best, least] = [index, distance];
-    }
-  });
-  return best;
-}
-
-/**
- * @param {Point} a
- * @param {Point} b
- * @param {number} x
- * @param {number} y
- */
-function squaredDistance(a, b, x, y) {
-  const [dx, dy] = [b.x - a.x, b.y - a.y];
-  const length = dx * dx + dy * dy;
-  const along = length > 0 ? Math.min(1, Math.max(0, ((x - a.x) * dx + (y - a.y) * dy) / length)) : 0;
-  return (a.x + along * dx - x) ** 2 + (a.y + along * dy - y) ** 2;
 }

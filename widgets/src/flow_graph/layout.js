@@ -13,6 +13,7 @@
  * @typedef {{width: number, height: number, nodeWidth: number, nodeHeight: number, packed: boolean,
  *   places: Map<number, Place>, rows: number[][], bands: Band[], columns: Column[]}} Layout
  */
+import { upright } from "../lib/curves.js";
 import { LANES } from "./state.js";
 
 /** `scrolled` where a graph does not fit anyway: then its labels should be read. */
@@ -27,6 +28,8 @@ const LANE_LABELS = 26;
 const MARGIN = 12;
 const LANE_GAP = 10;
 const SWEEPS = 4;
+/** How far an edge goes upright at least. */
+const BEND = 18;
 
 /**
  * @param {Node[]} nodes
@@ -203,30 +206,7 @@ function bandsOf(nodes, rows, middle, nodeHeight) {
  */
 export function edgePath({ places, nodeHeight }, { source, target }) {
   const [from, to] = [at(places, source), at(places, target)];
-  const [y0, y1] = [from.y - nodeHeight / 2, to.y + nodeHeight / 2];
-  const bend = Math.max(18, (y0 - y1) / 2);
-  return `M${round(from.x)},${round(y0)}C${round(from.x)},${round(y0 - bend)} ${round(to.x)},${round(y1 + bend)} ${round(to.x)},${round(y1)}`;
-}
-
-/**
- * The node that an arrow key moves to; the same one at an end.
- * @param {Layout} layout
- * @param {number} from
- * @param {string} key
- */
-export function moveNode({ places, rows }, from, key) {
-  const start = places.get(from);
-  if (!start) return places.keys().next().value ?? from;
-  if (key === "ArrowLeft" || key === "ArrowRight") {
-    const row = rows[start.row];
-    return row[row.indexOf(from) + (key === "ArrowRight" ? 1 : -1)] ?? from;
-  }
-  const step = key === "ArrowUp" ? 1 : -1;
-  for (let row = start.row + step; row >= 0 && row < rows.length; row += step) {
-    if (rows[row].length === 0) continue;
-    return rows[row].reduce((a, b) => (Math.abs(at(places, b).x - start.x) < Math.abs(at(places, a).x - start.x) ? b : a));
-  }
-  return from;
+  return upright({ x: from.x, y: from.y - nodeHeight / 2 }, { x: to.x, y: to.y + nodeHeight / 2 }, BEND).path;
 }
 
 /**
@@ -235,9 +215,6 @@ export function moveNode({ places, rows }, from, key) {
  * @param {K} key one that is there
  */
 const at = (map, key) => /** @type {V} */ (map.get(key));
-
-/** @param {number} value */
-const round = (value) => value.toFixed(1);
 
 /**
  * @param {number} value

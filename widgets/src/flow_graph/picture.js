@@ -11,10 +11,11 @@
  *   node whose strongest path is brought out
  */
 import { svg } from "../lib/dom.js";
+import { fitText } from "../lib/fit_text.js";
 import { visibleToken } from "../lib/tokens.js";
 import { edgePath } from "./layout.js";
 import { mostActive, numbersOf, strongestPath } from "./state.js";
-import { CLASS_NAMES, LANE_NAMES, activationText, fitText, scaleText, shortName } from "./text.js";
+import { CLASS_NAMES, LANE_NAMES, activationText, scaleText, shortName } from "./text.js";
 
 const WIDTH = { least: 1, most: 7 };
 const STRIPE = 5;

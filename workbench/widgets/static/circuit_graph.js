@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/circuit_graph.js src/circuit_graph/layout.js src/circuit_graph/picture.js src/circuit_graph/routes.js src/circuit_graph/state.js src/circuit_graph/text.js src/circuit_graph/tip.js src/circuit_graph/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/tooltip.js
- * sources-sha256: ac22c69b71a7f3b57d931665a94355839024a57ebd013788c434f0b01b929b30
- * body-sha256: 76ecb83a573068b7095a278c0d16d27bdf65029ffe4ddb0b93bdda6c5d7e0ceb
+ * sources: build.mjs package-lock.json src/circuit_graph.js src/circuit_graph/layout.js src/circuit_graph/picture.js src/circuit_graph/routes.js src/circuit_graph/state.js src/circuit_graph/text.js src/circuit_graph/tip.js src/circuit_graph/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/curves.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/tooltip.js
+ * sources-sha256: 5d58738dd9b5a72d5c17443b9a3aa660fd10667a1f21857166c606799b31eea7
+ * body-sha256: 236eecb239bcad5b8afb907eac5cf413c5ee66cbc1aa9823601c0ea96e2ccfe5
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -50,6 +50,68 @@ function watchTheme(changed) {
     observer.disconnect();
     media.removeEventListener("change", changed);
   };
+}
+
+// src/lib/curves.js
+var SAMPLES = 14;
+function upright(start, end, least) {
+  if (Math.abs(start.x - end.x) < 0.5) return route([`M${text(start)}`, `L${text(end)}`], () => [start, end]);
+  const bend = Math.max(least, (start.y - end.y) / 2);
+  const curve = [start, { x: start.x, y: start.y - bend }, { x: end.x, y: end.y + bend }, end];
+  return route([`M${text(start)}`, cubicText(curve)], () => cubic(curve));
+}
+function route(parts, trace) {
+  let points = null;
+  return {
+    path: parts.join(""),
+    get points() {
+      return points ??= trace();
+    },
+    get middle() {
+      return halfway(this.points);
+    }
+  };
+}
+var text = ({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`;
+var cubicText = ([, ...rest]) => `C${rest.map(text).join(" ")}`;
+function cubic([a, b, c, d]) {
+  return Array.from({ length: SAMPLES + 1 }, (_, i) => {
+    const t = i / SAMPLES;
+    const u = 1 - t;
+    const weights = [u ** 3, 3 * u * u * t, 3 * u * t * t, t ** 3];
+    const mix2 = (axis) => [a, b, c, d].reduce((sum, point, n) => sum + weights[n] * point[axis], 0);
+    return { x: mix2("x"), y: mix2("y") };
+  });
+}
+function halfway(points) {
+  const lengths = points.slice(1).map((point, i) => Math.hypot(point.x - points[i].x, point.y - points[i].y));
+  let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
+  for (let i = 0; i < lengths.length; i += 1) {
+    if (left <= lengths[i] && lengths[i] > 0) {
+      const part = left / lengths[i];
+      const [a, b] = [points[i], points[i + 1]];
+      return { x: a.x + part * (b.x - a.x), y: a.y + part * (b.y - a.y) };
+    }
+    left -= lengths[i];
+  }
+  return points[0];
+}
+function nearestRoute(routes, x, y, reach) {
+  let best = -1;
+  let least = reach * reach;
+  routes.forEach(({ points }, index) => {
+    for (let i = 1; i < points.length; i += 1) {
+      const distance2 = squaredDistance(points[i - 1], points[i], x, y);
+      if (distance2 < least) [best, least] = [index, distance2];
+    }
+  });
+  return best;
+}
+function squaredDistance(a, b, x, y) {
+  const [dx, dy] = [b.x - a.x, b.y - a.y];
+  const length = dx * dx + dy * dy;
+  const along = length > 0 ? Math.min(1, Math.max(0, ((x - a.x) * dx + (y - a.y) * dy) / length)) : 0;
+  return (a.x + along * dx - x) ** 2 + (a.y + along * dy - y) ** 2;
 }
 
 // src/lib/lifecycle.js
@@ -191,7 +253,7 @@ var clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // src/circuit_graph/routes.js
 var CLEARANCE = 2;
-var SAMPLES = 14;
+var BEND = 16;
 var TURNS = [44, 26, 14];
 var LANE_STEP = 2.6;
 var known = /* @__PURE__ */ new WeakMap();
@@ -211,7 +273,7 @@ function routeEdge(layout, boxes, edge) {
   const top = from.y - from.height / 2;
   const obstacles = boxes.filter((box, i) => i !== edge.source && i !== edge.target && box.bottom > end.y && box.top < top);
   const x2 = to.bar ? within(to, from.x) : end.x;
-  const direct = straight({ x: from.bar ? within(from, x2) : from.x, y: top }, { x: x2, y: end.y });
+  const direct = upright({ x: from.bar ? within(from, x2) : from.x, y: top }, { x: x2, y: end.y }, BEND);
   if (clear(direct.points, obstacles)) return direct;
   const offsets = laneOffsets(layout.laneWidth);
   const offset = offsets[edge.rank % offsets.length];
@@ -241,12 +303,6 @@ function laneOffsets(width) {
   const side = Math.max(0, Math.floor((width / 2 - 2 * CLEARANCE) / LANE_STEP));
   return [0, ...Array.from({ length: side }, (_, i) => [(i + 1) * LANE_STEP, -(i + 1) * LANE_STEP]).flat()];
 }
-function straight(start, end) {
-  if (Math.abs(start.x - end.x) < 0.5) return route([`M${text(start)}`, `L${text(end)}`], [start, end]);
-  const bend = Math.max(16, (start.y - end.y) / 2);
-  const curve = [start, { x: start.x, y: start.y - bend }, { x: end.x, y: end.y + bend }, end];
-  return route([`M${text(start)}`, cubicText(curve)], cubic(curve));
-}
 function throughLane(start, end, lane, turnFrom, turnTo) {
   const out = { x: lane, y: start.y - turnFrom };
   const back = { x: lane, y: end.y + turnTo };
@@ -254,20 +310,8 @@ function throughLane(start, end, lane, turnFrom, turnTo) {
   const last = [back, { x: lane, y: back.y - turnTo / 2 }, { x: end.x, y: end.y + turnTo / 2 }, end];
   return route(
     [`M${text(start)}`, cubicText(first), `L${text(back)}`, cubicText(last)],
-    [...cubic(first), ...cubic(last)]
+    () => [...cubic(first), ...cubic(last)]
   );
-}
-var route = (parts, points) => ({ path: parts.join(""), points, middle: halfway(points) });
-var text = ({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`;
-var cubicText = ([, ...rest]) => `C${rest.map(text).join(" ")}`;
-function cubic([a, b, c, d]) {
-  return Array.from({ length: SAMPLES + 1 }, (_, i) => {
-    const t = i / SAMPLES;
-    const u = 1 - t;
-    const weights = [u ** 3, 3 * u * u * t, 3 * u * t * t, t ** 3];
-    const mix2 = (axis) => [a, b, c, d].reduce((sum, point, n) => sum + weights[n] * point[axis], 0);
-    return { x: mix2("x"), y: mix2("y") };
-  });
 }
 function clear(points, boxes) {
   return boxes.every((box) => {
@@ -289,36 +333,6 @@ function meets(a, b, box) {
     if (from > to) return false;
   }
   return true;
-}
-function halfway(points) {
-  const lengths = points.slice(1).map((point, i) => Math.hypot(point.x - points[i].x, point.y - points[i].y));
-  let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
-  for (let i = 0; i < lengths.length; i += 1) {
-    if (left <= lengths[i] && lengths[i] > 0) {
-      const part = left / lengths[i];
-      const [a, b] = [points[i], points[i + 1]];
-      return { x: a.x + part * (b.x - a.x), y: a.y + part * (b.y - a.y) };
-    }
-    left -= lengths[i];
-  }
-  return points[0];
-}
-function nearestRoute(routes, x, y, reach) {
-  let best = -1;
-  let least = reach * reach;
-  routes.forEach(({ points }, index) => {
-    for (let i = 1; i < points.length; i += 1) {
-      const distance2 = squaredDistance(points[i - 1], points[i], x, y);
-      if (distance2 < least) [best, least] = [index, distance2];
-    }
-  });
-  return best;
-}
-function squaredDistance(a, b, x, y) {
-  const [dx, dy] = [b.x - a.x, b.y - a.y];
-  const length = dx * dx + dy * dy;
-  const along = length > 0 ? Math.min(1, Math.max(0, ((x - a.x) * dx + (y - a.y) * dy) / length)) : 0;
-  return (a.x + along * dx - x) ** 2 + (a.y + along * dy - y) ** 2;
 }
 
 // node_modules/d3-scale-chromatic/src/colors.js

@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/feature_grid.js src/feature_grid/painter.js src/feature_grid/state.js src/feature_grid/text.js src/feature_grid/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: f9b0946ccab227ada8ee93b0462f6b7ef31b77861c15adad2e6eedf91400d47c
+ * sources-sha256: f72d9c5339e19dd1cc48e5c169ce9041ec797c685dddd3cee2c1d752af064b11
  * body-sha256: 5d0f8b63f76c8ecfc988ad04bd8248094f0bb0be812cb82783f37acb4ed7dfba
  */
 // src/lib/dom.js

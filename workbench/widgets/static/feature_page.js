@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/feature_page.js src/feature_page/contexts.js src/feature_page/lists.js src/feature_page/state.js src/feature_page/text.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: 0b78c737e1a2450c60f34bf61db1e19ea1b15408bacf8ad3084278291da19e10
+ * sources-sha256: 3a3304554d2647f5f715062d663102731732cc0dc5cdf2fa9ca599c326fae385
  * body-sha256: d97f7c38196b68cde8e7cf515f201866f1deba088044f766a087ed18cefc111d
  */
 // src/lib/dom.js

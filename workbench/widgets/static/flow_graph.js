@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/flow_graph.js src/flow_graph/buttons.js src/flow_graph/layout.js src/flow_graph/picture.js src/flow_graph/state.js src/flow_graph/text.js src/flow_graph/tip.js src/flow_graph/toolbar.js src/lib/arrays.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: bb426d73c44bccec674d1103661aff3d2efbe6ba0dfd53f27f9a3305bd36496e
- * body-sha256: 735294287ad853cddc9f4e46dbe7b0d3b01599edc7c073c446f126f4cd217c66
+ * sources: build.mjs package-lock.json src/flow_graph.js src/flow_graph/buttons.js src/flow_graph/layout.js src/flow_graph/picture.js src/flow_graph/state.js src/flow_graph/text.js src/flow_graph/tip.js src/flow_graph/toolbar.js src/lib/arrays.js src/lib/curves.js src/lib/dom.js src/lib/fit_text.js src/lib/lifecycle.js src/lib/moving.js src/lib/numbers.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js
+ * sources-sha256: c6db775995024b3dcf4ba2ad8731f5a6718d92682819bfd2ee17a2f3f180fbeb
+ * body-sha256: 9b979a21b6e895f58adfcc462a0808b8cb24c6a40bec3f41e955d863c73d0b3c
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -68,6 +68,29 @@ function redrawOnChange({ model, traits, root, frame, stopped }) {
   };
 }
 
+// src/lib/moving.js
+function moveNode({ places, rows }, from, key2, beside = () => true) {
+  const start = places.get(from);
+  if (!start) return places.keys().next().value ?? from;
+  if (key2 === "ArrowLeft" || key2 === "ArrowRight") {
+    const row2 = rows[start.row];
+    return row2[row2.indexOf(from) + (key2 === "ArrowRight" ? 1 : -1)] ?? from;
+  }
+  const at2 = (index) => (
+    /** @type {Place} */
+    places.get(index)
+  );
+  const step = key2 === "ArrowUp" ? 1 : -1;
+  for (const wanted of [(index) => beside(start, at2(index)), () => true]) {
+    for (let row2 = start.row + step; row2 >= 0 && row2 < rows.length; row2 += step) {
+      const found = rows[row2].filter(wanted);
+      if (found.length === 0) continue;
+      return found.reduce((a, b) => Math.abs(at2(b).x - start.x) < Math.abs(at2(a).x - start.x) ? b : a);
+    }
+  }
+  return from;
+}
+
 // src/lib/tooltip.js
 function tooltip(widget) {
   const element = h("div", { class: `${widget}__tooltip`, popover: "manual", role: "tooltip" });
@@ -107,7 +130,7 @@ function place(anchor, box, room) {
 function buttons(act) {
   const up = button("▲", "Expand up: show more successors (u)", () => act.expand("up"));
   const down = button("▼", "Expand down: show more predecessors (d)", () => act.expand("down"));
-  const scales = FACTORS.map(({ factor, text, words }) => ({ factor, element: button(text, words, () => act.scale(factor)) }));
+  const scales = FACTORS.map(({ factor, text: text2, words }) => ({ factor, element: button(text2, words, () => act.scale(factor)) }));
   const above = h("div", { class: "flow-graph__buttons", role: "group", "aria-label": "Grow the graph upwards" }, up);
   const group = h("span", { class: "flow-graph__scales", role: "group", "aria-label": "Activation of the selected feature" }, ...scales.map(({ element }) => element));
   const below = h("div", { class: "flow-graph__buttons", role: "group", "aria-label": "Grow the graph downwards, change the activation" }, down, group);
@@ -136,7 +159,52 @@ var FACTORS = [
 ];
 var GAP = 4;
 var HEIGHT = 24;
-var button = (text, words, onclick) => h("button", { type: "button", title: words, "aria-label": words, ...OWN_KEYS, onclick }, text);
+var button = (text2, words, onclick) => h("button", { type: "button", title: words, "aria-label": words, ...OWN_KEYS, onclick }, text2);
+
+// src/lib/curves.js
+var SAMPLES = 14;
+function upright(start, end, least) {
+  if (Math.abs(start.x - end.x) < 0.5) return route([`M${text(start)}`, `L${text(end)}`], () => [start, end]);
+  const bend = Math.max(least, (start.y - end.y) / 2);
+  const curve = [start, { x: start.x, y: start.y - bend }, { x: end.x, y: end.y + bend }, end];
+  return route([`M${text(start)}`, cubicText(curve)], () => cubic(curve));
+}
+function route(parts, trace) {
+  let points = null;
+  return {
+    path: parts.join(""),
+    get points() {
+      return points ??= trace();
+    },
+    get middle() {
+      return halfway(this.points);
+    }
+  };
+}
+var text = ({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`;
+var cubicText = ([, ...rest]) => `C${rest.map(text).join(" ")}`;
+function cubic([a, b, c, d]) {
+  return Array.from({ length: SAMPLES + 1 }, (_, i) => {
+    const t = i / SAMPLES;
+    const u = 1 - t;
+    const weights = [u ** 3, 3 * u * u * t, 3 * u * t * t, t ** 3];
+    const mix = (axis) => [a, b, c, d].reduce((sum, point, n) => sum + weights[n] * point[axis], 0);
+    return { x: mix("x"), y: mix("y") };
+  });
+}
+function halfway(points) {
+  const lengths = points.slice(1).map((point, i) => Math.hypot(point.x - points[i].x, point.y - points[i].y));
+  let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
+  for (let i = 0; i < lengths.length; i += 1) {
+    if (left <= lengths[i] && lengths[i] > 0) {
+      const part = left / lengths[i];
+      const [a, b] = [points[i], points[i + 1]];
+      return { x: a.x + part * (b.x - a.x), y: a.y + part * (b.y - a.y) };
+    }
+    left -= lengths[i];
+  }
+  return points[0];
+}
 
 // src/lib/arrays.js
 var TYPES = {
@@ -314,6 +382,7 @@ var LANE_LABELS = 26;
 var MARGIN = 12;
 var LANE_GAP = 10;
 var SWEEPS = 4;
+var BEND = 18;
 function layOut(nodes, edges, shown, room, mode) {
   const all = new Set(nodes.keys());
   const whole = arrange(nodes, edges, all, room, mode);
@@ -426,30 +495,22 @@ function bandsOf(nodes, rows, middle, nodeHeight) {
 }
 function edgePath({ places, nodeHeight }, { source, target }) {
   const [from, to] = [at(places, source), at(places, target)];
-  const [y0, y1] = [from.y - nodeHeight / 2, to.y + nodeHeight / 2];
-  const bend = Math.max(18, (y0 - y1) / 2);
-  return `M${round(from.x)},${round(y0)}C${round(from.x)},${round(y0 - bend)} ${round(to.x)},${round(y1 + bend)} ${round(to.x)},${round(y1)}`;
-}
-function moveNode({ places, rows }, from, key2) {
-  const start = places.get(from);
-  if (!start) return places.keys().next().value ?? from;
-  if (key2 === "ArrowLeft" || key2 === "ArrowRight") {
-    const row2 = rows[start.row];
-    return row2[row2.indexOf(from) + (key2 === "ArrowRight" ? 1 : -1)] ?? from;
-  }
-  const step = key2 === "ArrowUp" ? 1 : -1;
-  for (let row2 = start.row + step; row2 >= 0 && row2 < rows.length; row2 += step) {
-    if (rows[row2].length === 0) continue;
-    return rows[row2].reduce((a, b) => Math.abs(at(places, b).x - start.x) < Math.abs(at(places, a).x - start.x) ? b : a);
-  }
-  return from;
+  return upright({ x: from.x, y: from.y - nodeHeight / 2 }, { x: to.x, y: to.y + nodeHeight / 2 }, BEND).path;
 }
 var at = (map, key2) => (
   /** @type {V} */
   map.get(key2)
 );
-var round = (value) => value.toFixed(1);
 var clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// src/lib/fit_text.js
+function fitText(text2, width, measure) {
+  if (measure(text2) <= width) return text2;
+  const characters = Array.from(text2.slice(0, 200));
+  let count = characters.length;
+  while (count > 1 && measure(`${characters.slice(0, count).join("").trimEnd()}…`) > width) count -= 1;
+  return `${characters.slice(0, count).join("").trimEnd()}…`;
+}
 
 // src/lib/tokens.js
 var SIGNS = { " ": "·", "\n": "↵", "	": "⇥", "\r": "␍", " ": "⍽", "�": "�" };
@@ -470,11 +531,11 @@ function tokenParts(token) {
   characters.forEach((character, i) => {
     const inner = character === " " && first >= 0 && i > first && i < last;
     const shown = inner ? null : sign(character);
-    const text = shown ?? character;
+    const text2 = shown ?? character;
     const mark = shown !== null;
     const previous = parts.at(-1);
-    if (previous && previous.mark === mark) previous.text += text;
-    else parts.push({ text, mark });
+    if (previous && previous.mark === mark) previous.text += text2;
+    else parts.push({ text: text2, mark });
   });
   return parts;
 }
@@ -487,13 +548,13 @@ function formatNumber(value, digits) {
   if (Number.isNaN(value)) return "not a number";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
-  let text;
+  let text2;
   if (size >= 1e7 || size > 0 && size < 0.5 * 10 ** -digits) {
-    text = value.toExponential(1);
+    text2 = value.toExponential(1);
   } else {
-    text = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    text2 = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   }
-  return text.replace(/-/g, "−");
+  return text2.replace(/-/g, "−");
 }
 function formatRank(rank) {
   return rank.toLocaleString("en-US");
@@ -569,13 +630,6 @@ function nodeText(state, shown, index) {
   return parts.join("; ");
 }
 var scaleWords = (factor) => factor === 0 ? "switched off" : `activation ${scaleText(factor)}`;
-function fitText(text, width, measure) {
-  if (measure(text) <= width) return text;
-  const characters = Array.from(text.slice(0, 200));
-  let count = characters.length;
-  while (count > 1 && measure(`${characters.slice(0, count).join("").trimEnd()}…`) > width) count -= 1;
-  return `${characters.slice(0, count).join("").trimEnd()}…`;
-}
 
 // src/flow_graph/picture.js
 var WIDTH = { least: 1, most: 7 };
@@ -629,9 +683,9 @@ function picture(prefix) {
   function hold({ columns }, { scrollLeft: x, scrollTop: y, clientWidth }) {
     layers.setAttribute("transform", `translate(${x},0)`);
     lanes.setAttribute("transform", `translate(0,${y})`);
-    [...lanes.querySelectorAll("text")].forEach((text, i) => {
+    [...lanes.querySelectorAll("text")].forEach((text2, i) => {
       const [left, right] = [Math.max(columns[i].left, x + LAYER_STRIP), Math.min(columns[i].right, x + clientWidth)];
-      text.setAttribute("x", ((left < right ? left + right : columns[i].left + columns[i].right) / 2).toFixed(1));
+      text2.setAttribute("x", ((left < right ? left + right : columns[i].left + columns[i].right) / 2).toFixed(1));
     });
     layers.classList.toggle("is-held", x > 0);
     lanes.classList.toggle("is-held", y > 0);
@@ -681,9 +735,9 @@ function nodeElement({ state, layout, font }, index, id, pen, most) {
   const factor = state.scales[node.id] ?? 1;
   const room = nodeWidth - STRIPE - 2 * PADDING;
   const left = STRIPE + PADDING;
-  const fit = (text, size, weight, space) => {
+  const fit = (text2, size, weight, space) => {
     pen.font = `${weight} ${size}px ${font}`;
-    return fitText(text, space, (part) => pen.measureText(part).width);
+    return fitText(text2, space, (part) => pen.measureText(part).width);
   };
   const name = shortName(node.id);
   const label = visibleToken(node.label.trim() || name);
@@ -828,9 +882,9 @@ function revive(value) {
   if (Array.isArray(value)) return value.map(revive);
   if (value === null || typeof value !== "object") return value;
   if (typeof value.__bytes__ === "string") {
-    const text = atob(value.__bytes__);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+    const text2 = atob(value.__bytes__);
+    const bytes = new Uint8Array(text2.length);
+    for (let i = 0; i < text2.length; i += 1) bytes[i] = text2.charCodeAt(i);
     return new DataView(bytes.buffer);
   }
   return Object.fromEntries(Object.entries(value).map(([key2, item]) => [key2, revive(item)]));

@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: 425de791064e9cd604269c4127792a2f1b2a78a0ed1afaf18a7a4a358611413f
+ * sources-sha256: ac77be914f646c18f2486e9ee9be280d95fd4d9d898f599292ba69e899eb13ab
  * body-sha256: 4acbbd6c2d113b4208dbd863d4b5f1725e4086ff10117d61ef4d3163aeeeebbe
  */
 // src/lib/dom.js

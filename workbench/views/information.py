@@ -1,0 +1,52 @@
+"""What results about one forward pass give to their widgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..methods.information.information_flow import InformationFlow
+
+#: A graph of more nodes than this can neither be drawn quickly nor read.
+MOST_NODES = 600
+
+
+def information_data(result: InformationFlow) -> dict[str, Any]:
+    """The arguments of `TokenFlow`, and of its `update`.
+
+    Raises `TypeError` for a flow of more than 600 nodes.
+    """
+    graph = result.graph
+    if len(graph.ids) > MOST_NODES:
+        raise TypeError(
+            f"A TokenFlow shows at most {MOST_NODES} nodes; this flow has {len(graph.ids)}. Ask "
+            "for the flow with a smaller n_edges=, take a part with filtered(), draw it with "
+            "plot(), or use to_frame()."
+        )
+    compared = f" − {result.foil!r}" if result.foil else ""
+    return {
+        "tokens": graph.tokens,
+        "ids": graph.ids,
+        "columns": graph.positions,
+        "layers": graph.layers,
+        "kinds": graph.kinds,
+        "words": [words[:10] for words in result.words],
+        "edges": {
+            "source": graph.sources,
+            "target": graph.targets,
+            "weight": graph.weights,
+            "share": result.shares,
+            "channel": graph.channels,
+        },
+        "details": result.details,
+        "scores": result.contribution,
+        "relevance": graph.scores,
+        "rest": result.rest,
+        "unit": result.unit,
+        "roots": result.roots,
+        "title": f"{result.model}: information flow to {result.target!r}{compared}",
+    }
+
+
+def fits(result: InformationFlow) -> bool:
+    """Whether the flow is small enough for a `TokenFlow`."""
+    return len(result.graph.ids) <= MOST_NODES
