@@ -54,6 +54,12 @@ WRONG = {
     ("06_feature_flow", "exercise-2"): "percentage = 99.5",
     ("07_feature_circuits", "exercise-1"): "comes_from = 'L2.resid_post/0'",
     ("07_feature_circuits", "exercise-2"): "other_way = list(ticked[:8])",
+    ("08_weights_as_words", "exercise-1"): "switch = 'L0.mlp_post/307'",
+    ("08_weights_as_words", "exercise-2"): "one_back, copies = 'L0H3', 'L2H3'",
+    ("09_information_flow", "exercise-1"): "carrier = 'L2.resid_post@3 → L3H3.z@6 v'",
+    ("09_information_flow", "exercise-2"): "fall = -10.1",
+    ("10_concepts_in_parameters", "exercise-1"): "number_path = ('L0H2', 'L0.mlp_out')",
+    ("10_concepts_in_parameters", "exercise-2"): "changed_layer = 3",
 }
 
 
