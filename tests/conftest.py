@@ -71,7 +71,9 @@ class SkipRule:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.skipped.update(reason for name, reason in report.user_properties if name == SKIPPED)
+        for name, reason in report.user_properties:
+            if name == SKIPPED:
+                self.skipped[str(reason)] += 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         parts = [f"{n} {reason}" for reason, n in sorted(self.skipped.items())]
