@@ -169,8 +169,9 @@ def test_a_state_says_what_the_norm_behind_it_holds_back_and_brings_out(name: st
         centred = x - x.mean() if norm.centers else x
         unit = centred / np.sqrt((centred**2).mean() + norm.epsilon)
         bias = norm.bias.double().numpy()
-        before = softmax(unit @ W_U)
-        after = softmax((unit * norm.weight.double().numpy() + bias) @ W_U)
+        weighted = unit * norm.weight.double().numpy()
+        alike = unit * np.sqrt((weighted**2).sum() / (unit**2).sum())
+        before, after = softmax(alike @ W_U), softmax((weighted + bias) @ W_U)
         assert [caption for caption, _ in details] == [
             "the norm holds back", "the norm brings out"
         ]  # fmt: skip

@@ -132,8 +132,9 @@ class FlowWords:
     def _norm_effects(self, vectors: torch.Tensor, places: Sequence[Place]) -> list[Details]:
         """Whose probability the weight and bias of the norm lower and raise most.
 
-        Both sides are divided by the same size and read by the plain unembedding (Katz and
-        Belinkov 2023, section 4.1, where norms filter words).
+        Katz and Belinkov 2023, section 4.1, where norms filter words. Compared with the state at
+        the length that the weight gives it: weights that are all alike and large would bring out
+        whatever is first and hold back all else, and filter nothing.
         """
         import torch
 
@@ -142,7 +143,10 @@ class FlowWords:
         for i, (kind, layer, *_) in enumerate(places):
             if (norm := self._norm_after(kind, layer)) is not None:
                 x = vectors[i]
-                pairs.append(torch.stack([norm.center(x) / norm.scale(x), norm(x)]))
+                sized = norm.center(x) / norm.scale(x)
+                length = sized.norm()
+                alike = sized * ((sized * norm.weight).norm() / length.where(length > 0, 1))
+                pairs.append(torch.stack([alike, norm(x)]))
                 members.append(i)
         w_u = self._model.weight("W_U")[:, : n_words(self._model)]
         for at in self._blocks(2 * len(members)):
