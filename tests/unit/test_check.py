@@ -1,0 +1,186 @@
+"""Check: an argument is what its annotation says, or the call says what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.check import (
+    ArgumentError,
+    Count,
+    NotNegative,
+    Positive,
+    Seed,
+    check_fields,
+    checked,
+    given,
+    number,
+    one_of,
+    tensor,
+    whole,
+)
+
+
+@checked
+def call(
+    texts: Sequence[str] = (),
+    *,
+    n: Count = 1,
+    seed: Seed | None = None,
+    lr: Positive = 1.0,
+    l2: NotNegative = 0.0,
+    mode: Literal["add", "remove"] = "add",
+    progress: bool = True,
+    at: int | slice | Sequence[int] | Literal["last"] | None = None,
+    truth: Mapping[str, float] | None = None,
+    pairs: Sequence[tuple[int, str]] = (),
+    value: Any = None,
+) -> dict[str, Any]:
+    return dict(locals())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("n", np.int64(3), 3),
+        ("n", np.uint8(3), 3),
+        ("n", torch.tensor(3), 3),
+        ("n", np.array(3), 3),
+        ("lr", np.float32(0.5), 0.5),
+        ("lr", 2, 2.0),
+        ("l2", 0, 0.0),
+        ("seed", None, None),
+        ("mode", np.str_("remove"), "remove"),
+        ("progress", np.bool_(False), False),
+        ("at", np.int32(-1), -1),
+        ("at", [np.int64(0), 2], [0, 2]),
+        ("at", np.array([0, 2]), [0, 2]),
+        ("at", torch.tensor([0, 2]), [0, 2]),
+        ("at", range(3), range(3)),
+        ("at", slice(0, 2), slice(0, 2)),
+        ("at", "last", "last"),
+        ("truth", {"a": np.float64(0.5)}, {"a": 0.5}),
+        ("pairs", [(np.int8(1), "a")], [(1, "a")]),
+        ("value", object, object),
+    ],
+)
+def test_what_fits_comes_in_as_plain_python(name: str, value: Any, taken: Any) -> None:
+    out = call(**{name: value})[name]
+    assert out == taken and type(out) is type(taken)
+    if isinstance(out, list):
+        assert [type(item) for item in out] == [type(item) for item in taken]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n", 0, r"^n is a whole number from 1; got 0\. See help\(wb\.call\)\.$"),
+        ("n", True, "n is a whole number from 1; got True"),
+        ("n", np.True_, "n is a whole number from 1"),
+        ("n", torch.tensor(True), "n is a whole number from 1"),
+        ("n", 2.0, "n is a whole number from 1; got 2.0"),
+        ("n", np.float64(2), "n is a whole number from 1"),
+        ("n", "3", "n is a whole number from 1; got '3'"),
+        ("n", None, "n is a whole number from 1; got None"),
+        ("n", [3], r"n is a whole number from 1; got \[3\]"),
+        ("n", np.array([3]), r"got a ndarray of shape \(1,\) and type int64"),
+        ("n", 10**9, "n is a whole number from 1 to 10000000; got 1000000000"),
+        pytest.param("n", 10**400, r"from 1 to 10000000; got 1000+…\.", id="n-huge"),
+        ("seed", -1, "seed is a whole number from 0 or None; got -1"),
+        ("lr", 0, "lr is a finite number above 0; got 0"),
+        ("lr", float("nan"), "lr is a finite number above 0; got nan"),
+        ("lr", float("inf"), "lr is a finite number above 0; got inf"),
+        pytest.param("lr", 10**400, "lr is a finite number above 0; got 1000", id="lr-huge"),
+        ("lr", True, "lr is a finite number above 0; got True"),
+        ("lr", "1", "lr is a finite number above 0; got '1'"),
+        ("lr", 1j, "lr is a finite number above 0; got 1j"),
+        ("l2", -0.1, "l2 is a finite number from 0; got -0.1"),
+        ("mode", "mul", "mode is one of 'add', 'remove'; got 'mul'"),
+        ("mode", ["add"], r"mode is one of 'add', 'remove'; got \['add'\]"),
+        ("progress", 1, "progress is True or False; got 1"),
+        ("progress", "no", "progress is True or False; got 'no'"),
+        ("at", [0.9], r"at is a whole number, a slice, a list of whole numbers, 'last' or None"),
+        ("at", np.array([0.9]), "at is a whole number"),
+        ("at", "first", "at is a whole number"),
+        ("at", {0, 1}, "at is a whole number"),
+        ("texts", "one text", "texts is a list of texts; got 'one text'"),
+        ("texts", [[5, 6, 7]], r"texts is a list of texts; got \[\[5, 6, 7\]\]"),
+        ("texts", [b"x"], r"texts is a list of texts; got \[b'x'\]"),
+        ("texts", b"x", "texts is a list of texts; got b'x'"),
+        ("texts", {"a": 1}, "texts is a list of texts"),
+        ("texts", (t for t in ["a"]), "texts is a list of texts; got <generator"),
+        ("truth", {"a": "b"}, "truth is a mapping whose keys are each a text, whose values a fin"),
+        ("truth", {1: 0.5}, "truth is a mapping"),
+        ("pairs", [(1, "a", 2)], "each a list of 2: a whole number, a text"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message) as error:
+        call(**{name: value})
+    assert isinstance(error.value, TypeError) and isinstance(error.value, ValueError)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_default_is_taken_as_it_is_and_an_unknown_word_is_pythons() -> None:
+    assert call()["texts"] == ()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nn'"):
+        call(nn=1)  # pyright: ignore[reportCallIssue]
+
+
+def test_the_fields_of_a_dataclass_are_held_against_their_annotations() -> None:
+    @dataclass(frozen=True)
+    class Options:
+        n: Count
+        lr: Positive = 0.1
+
+        def __post_init__(self) -> None:
+            check_fields(self)
+
+    assert type(Options(n=np.int64(3)).n) is int  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ArgumentError, match="lr is a finite number above 0; got nan"):
+        Options(3, lr=float("nan"))
+
+
+def test_single_values_are_held_against_a_rule() -> None:
+    assert whole("k", np.int64(3), 1, 3) == 3 and number("p", 1, 0, 1) == 1.0
+    with pytest.raises(ArgumentError, match=r"^k is a whole number from 1 to 3; got 4. Ask less.$"):
+        whole("k", 4, 1, 3, "Ask less.")
+    with pytest.raises(ArgumentError, match="p is a finite number from 0 to 1; got 2"):
+        number("p", 2, 0, 1)
+    with pytest.raises(ArgumentError, match="by is one of 'a', 'b'; got 3"):
+        one_of("by", 3, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.0, float("nan")],
+        [1.0, float("inf")],
+        [[1.0, 2.0]],
+        [1.0],
+        "ab",
+        None,
+        ["a", "b"],
+        [[1], 2],
+    ],
+)
+def test_a_tensor_has_its_shape_and_finite_numbers(value: Any) -> None:
+    assert tensor("v", [1, 2], (2,)).dtype == torch.float32
+    with pytest.raises(ArgumentError, match=r"v is numbers of shape \(2,\), all finite; got"):
+        tensor("v", value, (2,))
+
+
+def test_what_was_given_is_shown_on_one_line_even_if_it_cannot_be_shown() -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    assert given(Broken()) == "a Broken that cannot be shown (RuntimeError)"
+    assert given("a" * 500) == "'" + "a" * 78 + "…"
+    assert given(np.zeros((2, 3))) == "a ndarray of shape (2, 3) and type float64"
+    assert "\n" not in given(torch.zeros(3, 3)) and "\n" not in given("a\nb")
