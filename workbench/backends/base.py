@@ -50,11 +50,15 @@ class Pass:
     resid: torch.Tensor | None = None
 
 
+#: Newest first: transformers 5.24 takes "cache", 5.23 "past_key_values".
+CACHE_NAMES = ("cache", "past_key_values")
+
+
 class TracedModel(ABC):
     """A Hugging Face causal language model behind the seam of `workbench.Model`."""
 
-    #: Whether an earlier run's keys and values may be used again; where they may not, the same
-    #: numbers come from a full pass.
+    #: Whether an earlier run's keys and values may be used again, as seen when the model was
+    #: loaded; where they may not, the same numbers come from a full pass.
     reuses_past = True
     #: Whether blocks return a tuple, which a skipped block then has to return too.
     tuple_blocks = False
@@ -72,6 +76,8 @@ class TracedModel(ABC):
         #: The Hugging Face modules by path, as they were before a backend wrapped them.
         self._modules = dict(hf_model.named_modules())
         self._takes = set(inspect.signature(hf_model.forward).parameters)
+        #: What the forward calls the keys and values of earlier positions; transformers renamed it.
+        self.cache_name = next((name for name in CACHE_NAMES if name in self._takes), "")
         self._readout_error = ""
         self.raw: Any = self._wrapped(hf_model)
 
@@ -131,12 +137,12 @@ class TracedModel(ABC):
         inputs: dict[str, Any] = {
             "input_ids": tokens.ids[:, start:],
             "attention_mask": tokens.mask.long(),
-            "use_cache": cache or past is not None,
+            "use_cache": self.reuses_past and (cache or past is not None),
         }
         if "position_ids" in self._takes:
             inputs["position_ids"] = tokens.position_ids[:, start:]
         if inputs["use_cache"]:
-            inputs["past_key_values"] = _hf_cache(past, start)
+            inputs[self.cache_name] = _hf_cache(past, start)
         return inputs
 
     # -- running ---------------------------------------------------------------------------------
@@ -203,7 +209,7 @@ class TracedModel(ABC):
             columns=column_index,
             last=last,
             grad_of=grad_of,
-            cache=cache,
+            cache=cache and self.reuses_past,
             grad_at=of,
             skip_to=skip_to,
             resid=resid,

@@ -89,6 +89,7 @@ class NnsightModel(TracedModel):
             resid=request.resid,
             tuple_blocks=self.tuple_blocks,
             unembed=architecture.path("unembed"),
+            cache_name=self.cache_name,
             request=request,
         )
 
@@ -112,6 +113,7 @@ class Walk:
     resid: torch.Tensor | None
     tuple_blocks: bool
     unembed: str
+    cache_name: str
     request: Pass
 
     @property
@@ -197,5 +199,5 @@ class Walk:
             unembed = resolve(raw, self.unembed)
             unembed.input = unembed.input[request.rows, request.columns]
         output = raw.output
-        past = as_past(output.past_key_values) if request.cache else None
+        past = as_past(output[self.cache_name]) if request.cache else None
         return self.recorder.result(output.logits, request.grad_of, past)

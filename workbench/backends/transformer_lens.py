@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from ..site import Site
@@ -17,6 +18,16 @@ from .base import Pass, TracedModel
 from .recorder import PassResult, Recorder, as_past
 
 Hook = tuple[str, Callable[..., torch.Tensor]]
+
+
+def _old_cache_name(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A call of an attention bridge with its cache named as the bridge names it."""
+    if kwargs.get("cache") is None:
+        return args, kwargs
+    return args, {
+        **{k: v for k, v in kwargs.items() if k != "cache"},
+        "past_key_values": kwargs["cache"],
+    }
 
 
 class _Stop(Exception):
@@ -91,6 +102,12 @@ class TransformerLensModel(TracedModel):
         # Its own copies of joint weights are made to be trained, and ours are not.
         for parameter in bridge.parameters():
             parameter.requires_grad_(False)
+        for component in bridge.modules():
+            # One that computes attention itself looks for the cache under its old names. One that
+            # hands everything on to the module it wraps has to pass it on as it came.
+            own = getattr(type(component), "forward", None)
+            if isinstance(component, AttentionBridge) and own is not AttentionBridge.forward:
+                component.register_forward_pre_hook(_old_cache_name, with_kwargs=True)
         return bridge
 
     @contextmanager
@@ -108,22 +125,19 @@ class TransformerLensModel(TracedModel):
         self._follow_weights()
         inputs = dict(request.inputs)
         ids = inputs.pop("input_ids")
-        keep = "logits_and_cache" if inputs["use_cache"] else "logits"
-        logits = cache = None
+        logits = None
         with (
             torch.set_grad_enabled(request.grad_of is not None),
             self._skipped(request),
             self.raw.hooks(fwd_hooks=list(self._hooks(recorder, request))),
         ):
             try:
-                logits = self.raw(ids, return_type=keep, **inputs)
+                logits = self.raw(ids, return_type="logits", **inputs)
             except _Stop:
                 return recorder.result(None, request.grad_of)
-            if inputs["use_cache"]:
-                logits, cache = logits
-            return recorder.result(
-                logits, request.grad_of, as_past(cache) if request.cache else None
-            )
+            # The cache that was given is filled in place.
+            past = as_past(inputs[self.cache_name]) if request.cache else None
+            return recorder.result(logits, request.grad_of, past)
 
     def _hooks(self, recorder: Recorder, request: Pass) -> Iterator[Hook]:
         """One hook a site, in the order of the pass."""
