@@ -105,6 +105,8 @@ def _in_memory(
 ) -> Model:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from .backends.survey import reference
+
     if not isinstance(hf_model, PreTrainedModel):
         raise TypeError(
             "A model is a name, a directory, or a Hugging Face model in memory (a "
@@ -127,8 +129,19 @@ def _in_memory(
     label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
     with _quiet():
         seen = _shared_copy(hf_model)
+        # Of the model as it was given: its own attention may be another than the one asked for.
+        given = reference(seen)
         seen.set_attn_implementation(attention)
-        return _wrap(seen, tokenizer, label, "", backend=backend, remote=False, revision=IN_MEMORY)
+        return _wrap(
+            seen,
+            tokenizer,
+            label,
+            "",
+            backend=backend,
+            remote=False,
+            revision=IN_MEMORY,
+            given=given,
+        )
 
 
 def _shared_copy(hf_model: Any) -> Any:
@@ -289,11 +302,13 @@ def _wrap(
     backend: str,
     remote: bool | str,
     revision: str | None,
+    given: torch.Tensor | None = None,
 ) -> Model:
     from .backends.architecture import Architecture
-    from .backends.survey import survey
+    from .backends.survey import reference, survey
 
     architecture = Architecture.of(hf_model, label)
+    given = reference(hf_model) if given is None else given
     spec = _spec(hf_model, architecture, label, backend, revision or _revision(hf_model))
     model: NnsightModel | TransformerLensModel
     if backend == "nnsight":
@@ -305,7 +320,7 @@ def _wrap(
 
         live = revision == IN_MEMORY
         model = TransformerLensModel(hf_model, architecture, tokenizer, spec, live=live)
-    survey(model)
+    survey(model, given)
     return model
 
 

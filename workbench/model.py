@@ -24,8 +24,15 @@ class ModelSpec:
 
     `n_kv_heads` is smaller than `n_heads` under grouped queries. What the unembedding gives is
     multiplied by `logit_scale` and, with a `soft_cap`, becomes cap · tanh(logit / cap). `streams`
-    are those that can be read; `read_only` those of them whose edits cannot reach the logits on
-    this backend. `joint_qk_norm`: a norm spans the queries of all heads, so that none stands alone.
+    are those that can be read; `layers_of` says on which layers, for a stream that is not on every
+    one (attention of a hybrid, neurons of a model whose other layers are mixtures of experts);
+    `read_only` those of them whose edits cannot reach the logits on this backend. `joint_qk_norm`:
+    a norm spans the queries of all heads, so that none stands alone. `undecomposed`: which sums do
+    not hold in this model and why: "stream" (what blocks add to the residual stream), "heads" (a
+    layer's attention output as a sum over its heads), "neurons" (an MLP's output as a sum over its
+    neurons), "readers" (queries, keys, values and the MLP's input as a norm and a projection of the
+    residual stream). `compared`: whether the logits were compared with plain Hugging Face's when
+    the model was loaded.
     """
 
     name: str
@@ -48,6 +55,9 @@ class ModelSpec:
     soft_cap: float | None = None
     streams: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
+    layers_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    undecomposed: Mapping[str, str] = field(default_factory=dict, hash=False)
+    compared: bool = True
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -59,9 +69,25 @@ class ModelSpec:
             Site(s, layer)
             for s in self.streams
             if s not in GLOBAL_STREAMS
-            for layer in range(self.n_layers)
+            for layer in self.layers(s)
         ]
         return tuple(sorted(once + each))
+
+    def layers(self, stream: str) -> tuple[int, ...]:
+        """The layers that a stream is on; none where the model does not have it."""
+        if stream not in self.streams:
+            return ()
+        return self.layers_of.get(stream, tuple(range(self.n_layers)))
+
+    def check_sums(self, *sums: str) -> None:
+        """See that the model is the sum that a decomposition by weights takes it for.
+
+        sums: of "stream", "heads", "neurons", "readers", as in `undecomposed`. Raises `ValueError`
+        that names the architecture and the reason.
+        """
+        for name in sums:
+            if name in self.undecomposed:
+                raise ValueError(self.undecomposed[name])
 
     def check(self, site: Site | str, *, edit: bool = False) -> Site:
         """The parsed site, if this model has it (and, with `edit`, can change it).
@@ -90,6 +116,12 @@ class ModelSpec:
                 f"{self.name} has layers 0 to {self.n_layers - 1}; got layer {site.layer}."
             )
         n_heads = self.n_kv_heads if site.stream in ("k", "v") else self.n_heads
+        here = self.layers_of.get(site.stream)
+        if here is not None and site.layer not in here:
+            raise ValueError(
+                f"{self.architecture} has {site.stream} on its layers {_ranges(here)} only, on the "
+                f"{self.backend} backend; got {site}."
+            )
         if site.head is not None and site.head >= n_heads:
             kind = "key/value heads" if n_heads != self.n_heads else "heads"
             raise ValueError(
@@ -107,6 +139,17 @@ class ModelSpec:
                     f"{site.unit}."
                 )
         return site
+
+
+def _ranges(layers: Sequence[int]) -> str:
+    """Numbers of layers in words: "0 to 3, 7"."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs)
 
 
 @dataclass(frozen=True)

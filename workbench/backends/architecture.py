@@ -8,16 +8,18 @@ from typing import Any
 
 from ..site import STREAMS
 
-#: Adapters name modules. How q, k and v share one projection, and where the softmax of attention
-#: runs, is inside functions, so these two are kept here, by Hugging Face model type.
+#: Adapters name modules. How q, k and v share one projection is inside functions, so it is kept
+#: here, by Hugging Face model type.
 #: "concatenated": all queries, then all keys, then all values; "by head": q, k, v head by head.
 FUSED_QKV = {"gpt2": "concatenated", "gpt_neox": "by head", "bloom": "by head"}
-#: The path of the softmax below the attention module, in nnsight's source addressing.
-SOFTMAX = {
-    "gptj": ("self__attn_0", "nn_functional_softmax_0"),
-    "bloom": ("F_softmax_0",),
-}
-SOFTMAX_OF_INTERFACE = ("attention_interface_1", "nn_functional_softmax_0")
+#: Where the softmax may be below the attention module, in nnsight's source addressing. Releases of
+#: transformers move an architecture from one to another, so a loaded model takes what works.
+SOFTMAXES = (
+    ("attention_interface_1", "nn_functional_softmax_0"),
+    ("attention_interface_1", "F_softmax_0"),
+    ("self__attn_0", "nn_functional_softmax_0"),
+    ("F_softmax_0",),
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Architecture:
     output_transform: Any = field(repr=False)
     joint_qk_norm: bool = False
     fused: str | None = None
-    softmax: tuple[str, ...] = ()
+    softmax: tuple[str, ...] = SOFTMAXES[0]
 
     @classmethod
     def of(cls, hf_model: Any, name: str) -> Architecture:
@@ -108,7 +110,6 @@ class Architecture:
             output_transform=adapter.apply_output_logits_transform,
             joint_qk_norm=_joint_qk_norm(hf_model, adapter.cfg, parts, block),
             fused=FUSED_QKV.get(config.model_type) if "qkv" in block else None,
-            softmax=SOFTMAX.get(config.model_type, SOFTMAX_OF_INTERFACE),
         )
 
     @property

@@ -1,65 +1,80 @@
-"""What a loaded model really has: sites that compute, edits that arrive, sums that hold.
+"""What a loaded model really has: its own logits, sites that compute, edits that arrive.
 
-An adapter may name modules of an architecture nobody has tried here. A few passes over three tokens
-tell which sites can be read, which edits move the logits, and whether the read-out and the sums
-that other sites are derived from are this model's own, so that nothing is silently wrong or
-silently without effect.
+An adapter may name modules of an architecture nobody has tried here, and a backend may compute
+another model than the one it was given. A few passes over three tokens tell whether the logits are
+the given model's, which sites can be read on which layers, and which edits move the logits, so that
+nothing is silently wrong or silently without effect. What the activations add up to is in sums.py.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from ..edits import Add
-from ..site import GLOBAL_STREAMS, Site
+from ..model import Resume, Run
+from ..site import GLOBAL_STREAMS, STREAMS, Site
 from ..tokens import Tokens
+from .architecture import SOFTMAXES
 from .base import TracedModel
+from .sums import close, undecomposed
 
-SUMS = ("attn_out", "resid_mid", "mlp_out")
+#: Sites that are worked out from what blocks add, and are wrong where that does not add up.
+ADDED = ("attn_out", "resid_mid", "mlp_out")
 
 
-def survey(model: TracedModel) -> None:
-    """Set the model's streams, read-only streams and read-out to what holds; warn of the rest."""
+def reference(hf_model: Any) -> torch.Tensor | None:
+    """(1, pos, d_vocab): the given model's logits of the probe, before anything wraps it.
+
+    None where its weights are only shapes.
+    """
+    if any(parameter.is_meta for parameter in hf_model.parameters()):
+        return None
+    embedding = hf_model.get_input_embeddings().weight
+    ids = _probe_ids(len(embedding), embedding.device)
+    with torch.no_grad():
+        out = hf_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    return out.logits
+
+
+def survey(model: TracedModel, given: torch.Tensor | None) -> None:
+    """Set the model's sites, sums and read-out to what holds; warn of the rest.
+
+    given: the model's logits of the probe before it was wrapped, None where there are none to
+    compare with. Raises `ValueError` where the backend cannot run the model, or computes another
+    one.
+    """
     if model.on_server:
+        model.spec = replace(model.spec, compared=False)
         model.tuple_blocks = _tuple_blocks(model, lambda: _shapes_only(model))
         return
     tokens = _probe_tokens(model)
-    try:
-        model.tuple_blocks = _tuple_blocks(
-            model, lambda: model.run(tokens, read="L0.resid_pre", logits_at="last")
-        )
-    except RuntimeError as error:
-        raise ValueError(
-            f"The {model.spec.backend} backend cannot run {model.spec.architecture} in "
-            f"{model.spec.dtype} on {model.spec.device}: {error}. Load it with the other backend, "
-            "or with dtype='float32'."
-        ) from error
-    streams = tuple(s for s in model.spec.streams if _reads(model, tokens, s))
-    if {"attn_scores", "pattern"} <= set(streams) and not _scores_give_pattern(model, tokens):
-        streams = tuple(s for s in streams if s != "attn_scores")
-    model.spec = replace(model.spec, streams=streams)
-    if broken := _broken_sums(model, tokens):
-        warnings.warn(
-            f"{model.spec.architecture} scales or adds to the residual stream outside its "
-            "attention and MLP "
-            f"outputs, so {', '.join(broken)} are not what is added to it and are left out of its "
-            "sites.",
-            stacklevel=4,
-        )
-        model.spec = replace(model.spec, streams=tuple(s for s in streams if s not in broken))
-    read_only = tuple(
-        s for s in ("attn_scores", "pattern") if s in streams and not _moves(model, tokens, s)
-    )
-    model.spec = replace(model.spec, read_only=read_only)
-    model.set_readout_error(_readout_error(model, tokens))
+    model.tuple_blocks = _tuple_blocks(model, lambda: _logits_are_the_given(model, tokens, given))
+    model.spec = replace(model.spec, compared=given is not None)
+    _find_softmax(model, tokens)
+    run = _read_everything(model, tokens)
+    reasons = undecomposed(model, run)
+    model.spec = replace(model.spec, undecomposed=reasons)
+    if "stream" in reasons:
+        _drop(model, ADDED)
+        warnings.warn(reasons["stream"], stacklevel=4)
+    read_only = {s.stream for s in model.spec.sites if not _moves(model, tokens, run, s)}
+    model.spec = replace(model.spec, read_only=tuple(s for s in STREAMS if s in read_only))
+    model.set_readout_error(_readout_error(model, run))
+    model.reuses_past = model.reuses_past and _reuses_past(model, tokens)
+
+
+def _probe_ids(d_vocab: int, device: Any) -> torch.Tensor:
+    # Spread over the vocabulary, whose first and last tokens are often special or never trained.
+    return torch.arange(1, 4, device=device)[None] * max(1, d_vocab // 4) % d_vocab
 
 
 def _probe_tokens(model: TracedModel) -> Tokens:
-    ids = torch.arange(1, 4, device=model.device)[None] % model.spec.d_vocab
+    ids = _probe_ids(model.spec.d_vocab, model.device)
     return Tokens(ids, torch.ones_like(ids, dtype=torch.bool), (("", "", ""),))
 
 
@@ -82,67 +97,185 @@ def _tuple_blocks(model: TracedModel, forward: Callable[[], object]) -> bool:
     return seen[0]
 
 
-def _site(stream: str, layer: int = 0) -> Site:
-    return Site(stream) if stream in GLOBAL_STREAMS else Site(stream, layer)
-
-
-def _reads(model: TracedModel, tokens: Tokens, stream: str) -> bool:
-    """Whether the stream can be read; attention's inside is found by name and may lack."""
-    if stream not in ("attn_scores", "pattern", "q", "k", "v"):
-        return True
+def _logits_are_the_given(model: TracedModel, tokens: Tokens, given: torch.Tensor | None) -> None:
+    spec = model.spec
     try:
-        model.run(tokens, read=_site(stream), logits_at="last")
+        logits = model.run(tokens).logits
+    except Exception as error:  # whatever a library raises for a model that it cannot run
+        raise ValueError(
+            f"The {spec.backend} backend cannot run {spec.architecture} in {spec.dtype} on "
+            f"{spec.device}: {str(error).splitlines()[0][:200] if str(error) else error!r}. Load "
+            "it with the other backend, or with dtype='float32'."
+        ) from error
+    assert logits is not None
+    if given is None:
+        return
+    given = given.to(logits.device)
+    # In half precision two right computations of the same model lie this far apart.
+    bound = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 0.1
+    if given.shape == logits.shape and close(logits, given, bound):
+        return
+    off = float((logits.float() - given.float()).abs().max()) if given.shape == logits.shape else 0
+    raise ValueError(
+        f"A traced model computes what the given one does; through the {spec.backend} backend the "
+        f"logits of {spec.name} ({spec.architecture}) are off by {off:.2g}, the largest being "
+        f"{float(given.float().abs().max()):.2g}: a setting, a hook or a module of it is not read "
+        "there. Load it with the other backend, or without that change."
+    )
+
+
+def _find_softmax(model: TracedModel, tokens: Tokens) -> None:
+    """Where attention's softmax is differs between architectures and releases: take what works."""
+    layers = model.spec.layers("pattern")
+    if model.spec.backend != "nnsight" or not layers:
+        return
+    site, own = Site("pattern", layers[0]), model.architecture.softmax
+    for path in dict.fromkeys((own, *SOFTMAXES)):
+        model.architecture = replace(model.architecture, softmax=path)
+        if _reads(model, tokens, [site]) is not None:
+            return
+    model.architecture = replace(model.architecture, softmax=own)
+
+
+def _metric(logits: torch.Tensor) -> torch.Tensor:
+    """A number that no norm, softmax or cap leaves the same whatever is changed."""
+    weights = torch.linspace(-1, 1, logits.shape[-1], device=logits.device).sin()
+    return (logits.float() * weights).sum((-1, -2))
+
+
+def _reads(
+    model: TracedModel, tokens: Tokens, sites: Sequence[Site], gradients: bool = False
+) -> Run | None:
+    try:
+        return model.run(tokens, read=sites, grad_of=_metric if gradients else None)
     except Exception:  # whatever a library raises for a place that its model does not have
-        return False
-    return True
+        return None
 
 
-def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    tolerance = 1e-4 if a.dtype in (torch.float32, torch.float64) else 3e-2
-    return bool((a - b).abs().max() <= tolerance * b.abs().max().clamp(min=1e-3))
+def _read_everything(model: TracedModel, tokens: Tokens) -> Run:
+    """A run that has read every site of the model, with gradients where it can have them.
+
+    Sites that could not be read, or that have other axes than the model's sizes say, are taken off
+    the model's list.
+    """
+    sites = list(model.spec.sites)
+    run = _reads(model, tokens, sites, gradients=True) or _reads(model, tokens, sites)
+    if run is None:
+        # One stream at a time, and of those that fail one layer at a time.
+        by_stream = {s.stream: [x for x in sites if x.stream == s.stream] for s in sites}
+        good = [
+            site
+            for group in by_stream.values()
+            for site in (
+                group
+                if _reads(model, tokens, group)
+                else [s for s in group if _reads(model, tokens, [s])]
+            )
+        ]
+        run = _reads(model, tokens, good, gradients=True) or model.run(tokens, read=good)
+    good = {s for s in run.activations if tuple(run[s].shape) == _shape(model, s)}
+    if {"attn_scores", "pattern"} <= {s.stream for s in good}:
+        good -= {s for s in good if s.stream == "attn_scores" and not _gives_pattern(run, s)}
+    _keep(model, good)
+    return run
 
 
-def _broken_sums(model: TracedModel, tokens: Tokens) -> tuple[str, ...]:
-    layer = model.spec.n_layers - 1
-    names = [
-        s for s in ("resid_pre", "attn_out", "mlp_out", "resid_post") if s in model.spec.streams
-    ]
-    run = model.run(tokens, read=[Site(s, layer) for s in names], logits_at="last")
-    total = sum(run[Site(s, layer)].float() for s in names[:-1])
-    if _close(
-        torch.as_tensor(total).to(run[Site("resid_post", layer)].dtype),
-        run[Site("resid_post", layer)],
-    ):
-        return ()
-    return tuple(s for s in SUMS if s in model.spec.streams)
+def _shape(model: TracedModel, site: Site) -> tuple[int, ...]:
+    spec = model.spec
+    sizes = {
+        "batch": 1,
+        "pos": 3,
+        "dst": 3,
+        "src": 3,
+        "head": spec.n_kv_heads if site.stream in ("k", "v") else spec.n_heads,
+        "d_model": spec.d_model,
+        "d_head": spec.d_head,
+        "d_mlp": spec.d_mlp,
+    }
+    return tuple(sizes[axis] for axis in site.axes)
 
 
-def _scores_give_pattern(model: TracedModel, tokens: Tokens) -> bool:
+def _gives_pattern(run: Run, scores: Site) -> bool:
     """Whether the scores are the softmax's input; some bridges show the pattern there."""
-    run = model.run(tokens, read=["L0.attn_scores", "L0.pattern"], logits_at="last")
-    return _close(run["L0.attn_scores"].float().softmax(-1), run["L0.pattern"].float())
+    pattern = run.activations.get(Site("pattern", scores.layer))
+    return pattern is not None and close(run[scores].float().softmax(-1), pattern.float())
 
 
-def _moves(model: TracedModel, tokens: Tokens, stream: str) -> bool:
-    """Whether an edit of the stream reaches the logits: uneven noise, which no softmax cancels."""
-    plain = model.run(tokens).logits
-    assert plain is not None
-    noise = torch.linspace(0.1, 0.9, 3, device=model.device)
+def _keep(model: TracedModel, good: set[Site]) -> None:
+    """Let these sites be the model's."""
+    layers = {
+        stream: tuple(sorted(s.layer for s in good if s.stream == stream and s.layer is not None))
+        for stream in model.spec.streams
+    }
+    everywhere = tuple(range(model.spec.n_layers))
+    model.spec = replace(
+        model.spec,
+        streams=tuple(
+            s for s in model.spec.streams if (Site(s) in good if s in GLOBAL_STREAMS else layers[s])
+        ),
+        layers_of={s: at for s, at in layers.items() if at and at != everywhere},
+    )
+
+
+def _drop(model: TracedModel, streams: Sequence[str]) -> None:
+    _keep(model, {site for site in model.spec.sites if site.stream not in streams})
+
+
+def _moves(model: TracedModel, tokens: Tokens, run: Run, site: Site) -> bool:
+    """Whether an edit of the site reaches the logits.
+
+    A gradient says so. Where there is none, uneven noise is added, which no softmax cancels.
+    """
+    if site in run.grads and bool((run.grad(site) != 0).any()):
+        return True
+    size = run[site].shape[-1]
+    noise = torch.linspace(0.1, 0.9, size, device=model.device)
     with warnings.catch_warnings():
         # TransformerLens says itself that an edit is dropped; what comes of it is measured here.
         warnings.simplefilter("ignore")
-        edited = model.run(tokens, edits=Add(_site(stream), noise)).logits
-    return not torch.equal(plain, torch.as_tensor(edited))
+        edited = model.run(tokens, edits=Add(site, noise)).logits
+    return not torch.equal(torch.as_tensor(run.logits), torch.as_tensor(edited))
 
 
-def _readout_error(model: TracedModel, tokens: Tokens) -> str:
+def _readout_error(model: TracedModel, run: Run) -> str:
     last = Site("resid_post", model.spec.n_layers - 1)
-    run = model.run(tokens, read=last)
     assert run.logits is not None
-    if _close(model.unembed(run[last]), run.logits):
+    if last in run.activations and close(model.unembed(run[last]), run.logits):
         return ""
     return (
         f"The final norm and unembedding of {model.spec.architecture} do not give its own logits: "
         "it changes the "
         "residual stream in between in a way that is not known here. Read its logits, not a lens."
     )
+
+
+def _reuses_past(model: TracedModel, tokens: Tokens) -> bool:
+    """Whether a step over cached keys and values gives what a pass over all tokens gives.
+
+    Tried as generation and patching do it: one row shorter than the other, padded on either side,
+    and from the residual stream that enters the first block.
+    """
+    rows = [[0, 1, 2, 2], [0, 1, 2]]
+    ids = [[int(tokens.ids[0, i]) for i in row] for row in rows]
+    try:
+        left = model.tokens(ids, padding_side="left")
+        _, past = model.step(_without_last(left), (), 0, None)
+        cached, _ = model.step(left, (), left.n_columns - 1, past)
+        whole, _ = model.step(left, (), 0, None)
+        if not close(cached, whole):
+            return False
+        right = model.tokens(ids)
+        plain = model.run(right, read="L0.resid_pre", cache=True, logits_at="last")
+        again = model.run(
+            right,
+            logits_at="last",
+            resume=Resume(0, plain["L0.resid_pre"][:, 2:], start=2, past=plain.past),
+        )
+        return close(torch.as_tensor(again.logits), torch.as_tensor(plain.logits))
+    except Exception:  # a cache of another kind (a hybrid's), which cannot be cut at a position
+        return False
+
+
+def _without_last(tokens: Tokens) -> Tokens:
+    strings = tuple(row[:-1] for row in tokens.strings)
+    return Tokens(tokens.ids[:, :-1], tokens.mask[:, :-1], strings, tokens.side)
