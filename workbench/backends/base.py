@@ -79,6 +79,8 @@ class TracedModel(ABC):
         #: What the forward calls the keys and values of earlier positions; transformers renamed it.
         self.cache_name = next((name for name in CACHE_NAMES if name in self._takes), "")
         self._readout_error = ""
+        #: Streams that the model writes into after they were read.
+        self._copied: frozenset[str] = frozenset()
         self.raw: Any = self._wrapped(hf_model)
 
     @abstractmethod
@@ -188,9 +190,19 @@ class TracedModel(ABC):
         if of is not None:
             stop_after, logits_at = of, ()
         last = checks.last_site(self, stop_after, sites, changes)
-        recorder = Recorder(
-            rows, sites, changes, gradients=grad_of is not None, grad_at=of, start=start
-        )
+
+        def recording() -> Recorder:
+            return Recorder(
+                rows,
+                sites,
+                changes,
+                gradients=grad_of is not None,
+                grad_at=of,
+                start=start,
+                copied=self._copied,
+            )
+
+        recorder = recording()
         checks.check_reachable(self, recorder, skip_to)
         logits = last is None and not checks.is_empty(logits_at)
         if not logits and last is None:
@@ -215,6 +227,10 @@ class TracedModel(ABC):
             resid=resid,
         )
         done = self._pass(recorder, request)
+        if done.overwritten:
+            # Seen once a model, when it is loaded.
+            self._copied |= done.overwritten
+            done = self._pass(recording(), request)
         self._check_reached(done, changes)
         by_resume = len(changes) - n_user
         unchanged = tuple(changes[i] for i in done.unchanged if i >= by_resume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class PassResult:
-    """What a pass brings home. missed and unchanged hold numbers of edits."""
+    """What a pass brings home. missed and unchanged hold numbers of edits.
+
+    overwritten: streams whose activation the model wrote into after it was read, so that what was
+    kept is not what was there.
+    """
 
     logits: torch.Tensor | None
     activations: dict[Site, torch.Tensor]
@@ -89,13 +93,16 @@ class PassResult:
     past: Past | None
     missed: tuple[int, ...]
     unchanged: tuple[int, ...]
+    overwritten: frozenset[str] = frozenset()
 
 
 class Recorder:
     """Applies the edits and keeps the reads of one pass; a backend calls `visit` at each site.
 
     With `gradients` every site read becomes part of the graph: `visit` returns a tensor that the
-    backend must put back, so that the metric's gradient at it is the real one.
+    backend must put back, so that the metric's gradient at it is the real one. Of the streams in
+    `copied` the pass goes on with a copy, since the model writes into them (Falcon adds the
+    attention output to its MLP's in place).
     """
 
     def __init__(
@@ -107,7 +114,10 @@ class Recorder:
         gradients: bool = False,
         grad_at: Site | None = None,
         start: int = 0,
+        copied: Set[str] = frozenset(),
     ) -> None:
+        self._copied = copied
+        self._versions: dict[Site, int] = {}
         self.read = tuple(dict.fromkeys(read))
         self.gradients, self._grad_at = gradients, grad_at
         self._edits: dict[Site, list[Edit]] = defaultdict(list)
@@ -146,8 +156,12 @@ class Recorder:
                 else:
                     activation = activation.detach().requires_grad_()
             self._kept[site] = activation
+            if not activation.is_inference():
+                self._versions[site] = activation._version
         if site in self._needed:
             self._current[site] = activation
+        if stream in self._copied and site in self._keep | self._needed:
+            return activation.clone()
         return activation
 
     def _apply(self, edit: Edit, activation: torch.Tensor) -> torch.Tensor:
@@ -196,6 +210,11 @@ class Recorder:
             past=past,
             missed=tuple(i for i, edit in enumerate(self.edits) if id(edit) not in self._applied),
             unchanged=tuple(i for i, edit in enumerate(self.edits) if id(edit) in unmoved),
+            overwritten=frozenset(
+                site.stream
+                for site, at in self._versions.items()
+                if self._kept[site]._version != at
+            ),
         )
 
     def differentiate(
