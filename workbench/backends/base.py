@@ -90,7 +90,8 @@ class TracedModel(ABC):
     def __repr__(self) -> str:
         s = self.spec
         sizes = f"{s.n_layers} layers, {s.n_heads} heads, d_model {s.d_model}"
-        return f"Model({s.name}, {s.backend}: {sizes})"
+        compared = "" if s.compared else ", not compared with Hugging Face: its weights are not here"
+        return f"Model({s.name}, {s.backend}: {sizes}{compared})"
 
     @property
     def device(self) -> torch.device:

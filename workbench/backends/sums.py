@@ -62,9 +62,11 @@ def _stream(model: TracedModel, run: Run) -> Iterator[str]:
 def _heads(model: TracedModel, run: Run) -> Iterator[str]:
     """Why the heads of a layer do not add up to attn_out."""
     spec = model.spec
-    for layer in range(spec.n_layers):
-        rest = f"Read or patch attn_out of {spec.name} in place of its heads."
-        if lacking := _missing(model, layer, "z", "attn_out"):
+    rest = f"Read or patch attn_out of {spec.name} in place of its heads."
+    if not spec.layers("z"):
+        yield f"{spec.architecture} has no z on the {spec.backend} backend. {rest}"
+    for layer in spec.layers("z"):
+        if lacking := _missing(model, layer, "attn_out"):
             yield (
                 f"The heads of {spec.architecture} are not told apart on the {spec.backend} "
                 f"backend: layer {layer} has no {lacking}. {rest}"
@@ -76,7 +78,10 @@ def _heads(model: TracedModel, run: Run) -> Iterator[str]:
             summed = torch.einsum("bphd,hdm->bpm", z, w_o) + model.weight("b_O", layer).float()
             norm = _norm(model, "ln1_post", layer)
         except (ValueError, RuntimeError) as error:
-            yield f"The heads of {spec.architecture} are not told apart: {error} {rest}"
+            yield (
+                f"The heads of {spec.architecture} are not told apart (layer {layer}): {error} "
+                f"{rest}"
+            )
             return
         if not close(summed if norm is None else norm(summed), out):
             yield (
@@ -88,9 +93,11 @@ def _heads(model: TracedModel, run: Run) -> Iterator[str]:
 def _neurons(model: TracedModel, run: Run) -> Iterator[str]:
     """Why the neurons of a layer do not add up to mlp_out."""
     spec = model.spec
-    for layer in range(spec.n_layers):
-        rest = f"Read or patch mlp_out of {spec.name} in place of its neurons."
-        if lacking := _missing(model, layer, "mlp_post", "mlp_out"):
+    rest = f"Read or patch mlp_out of {spec.name} in place of its neurons."
+    if not spec.layers("mlp_post"):
+        yield f"{spec.architecture} has no mlp_post on the {spec.backend} backend. {rest}"
+    for layer in spec.layers("mlp_post"):
+        if lacking := _missing(model, layer, "mlp_out"):
             yield (
                 f"The neurons of {spec.architecture} are not told apart on the {spec.backend} "
                 f"backend: layer {layer} has no {lacking}. {rest}"
@@ -102,7 +109,10 @@ def _neurons(model: TracedModel, run: Run) -> Iterator[str]:
             summed = summed + model.weight("b_out", layer).float()
             norm = _norm(model, "ln2_post", layer)
         except (ValueError, RuntimeError) as error:
-            yield f"The neurons of {spec.architecture} are not told apart: {error} {rest}"
+            yield (
+                f"The neurons of {spec.architecture} are not told apart (layer {layer}): {error} "
+                f"{rest}"
+            )
             return
         if not close(summed if norm is None else norm(summed), out):
             yield (
@@ -115,9 +125,11 @@ def _readers(model: TracedModel, run: Run) -> Iterator[str]:
     """Why q, k, v and mlp_in are not a norm and a projection of the residual stream."""
     spec = model.spec
     rest = f"Score, ablate or patch nodes of {spec.name} in place of edges."
-    for layer in range(spec.n_layers):
+    if not spec.layers("q"):
+        yield f"{spec.architecture} has no q on the {spec.backend} backend. {rest}"
+    for layer in spec.layers("q"):
         middle = "resid_pre" if spec.parallel else "resid_mid"
-        if lacking := _missing(model, layer, "q", "k", "v", "mlp_in", middle):
+        if lacking := _missing(model, layer, "k", "v", "mlp_in", middle):
             yield (
                 f"What a component of {spec.architecture} reads is not told apart on the "
                 f"{spec.backend} backend: layer {layer} has no {lacking}. {rest}"
@@ -128,7 +140,10 @@ def _readers(model: TracedModel, run: Run) -> Iterator[str]:
                 s for s in ("q", "k", "v", "mlp_in") if not _reads_stream(model, run, s, layer)
             ]
         except (ValueError, RuntimeError) as error:
-            yield f"What a component of {spec.architecture} reads is not told apart: {error} {rest}"
+            yield (
+                f"What a component of {spec.architecture} reads is not told apart (layer "
+                f"{layer}): {error} {rest}"
+            )
             return
         if wrong:
             yield (

@@ -180,6 +180,8 @@ def attention(
             f"attention reads {' and '.join(streams)}; {spec.architecture} has no {missing[0]} on "
             f"the {spec.backend} backend. Load the model with the other backend."
         )
+    if value_weighted:
+        spec.check_sums("heads")
     tokens = model.tokens(prompt, prepend_bos=prepend_bos)
     read = [Site(stream, layer) for layer in chosen for stream in streams]
     if value_weighted:
@@ -222,7 +224,7 @@ def attention(
 
 def _layers(spec: ModelSpec, layers: int | Sequence[int] | None) -> list[int]:
     if layers is None:
-        return list(range(spec.n_layers))
+        return list(spec.layers("pattern")) or [0]
     chosen = [layers] if isinstance(layers, int) else list(layers)
     if not chosen:
         raise ValueError(

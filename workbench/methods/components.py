@@ -36,18 +36,32 @@ class Components:
 
     @classmethod
     def of(cls, spec: ModelSpec) -> Components:
-        """The components of a model. Raises `ValueError` where a head's reader stands not alone."""
+        """The components of a model.
+
+        Raises `ValueError` where a head's reader stands not alone, and where the model is not the
+        sum of what its components add, or a reader no projection of it.
+        """
         if spec.joint_qk_norm:
             raise ValueError(
                 f"An edge ends at one head's q, k or v; {spec.architecture} norms the queries of "
                 "all heads together, so that a head has none of its own. Score, ablate or patch "
                 "nodes instead: over='nodes', wb.ablate, wb.patch."
             )
+        spec.check_sums("stream", "readers")
         return cls.nodes_of(spec)
 
     @classmethod
     def nodes_of(cls, spec: ModelSpec) -> Components:
-        """The components of a model of which only the nodes matter."""
+        """The components of a model of which only the nodes matter; `ValueError` as for `of`."""
+        spec.check_sums("stream", "heads")
+        for stream in ("z", "mlp_out"):
+            if len(spec.layers(stream)) < spec.n_layers:
+                raise ValueError(
+                    f"The components of a model are the heads and the MLP of every layer; "
+                    f"{spec.architecture} has {stream} on {len(spec.layers(stream))} of its "
+                    f"{spec.n_layers} layers. Patch its streams instead: wb.patch(…, "
+                    "over='attn_out')."
+                )
         return cls(spec.n_layers, spec.n_heads, spec.n_kv_heads, spec.parallel)
 
     @cached_property

@@ -164,6 +164,7 @@ class AttentionBias:
 
 def _parts(model: Model, heads: bool) -> list[Writer | AttentionBias]:
     """Everything that is added to the residual stream, in the order of a pass."""
+    model.spec.check_sums("stream")
     parts: list[Writer | AttentionBias] = [Writer("embed", Site("resid_pre", 0))]
     for layer in range(model.spec.n_layers):
         if heads:

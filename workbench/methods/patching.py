@@ -269,7 +269,7 @@ def patch(
         raise ValueError(
             f"max_rows is a number of rows, 1 or more, or None for what fits; got {max_rows!r}."
         )
-    chosen = _read_layers(model, layers)
+    chosen = _read_layers(model, over, layers)
     for layer in chosen:
         model.spec.check(Site(over, layer), edit=True)
     batch = as_batch(model, task, n)
@@ -317,10 +317,11 @@ def _read_by(over: str, by: str | None) -> tuple[str, ...]:
     return tuple(axis for axis in known if axis in chosen)
 
 
-def _read_layers(model: Model, layers: int | Sequence[int] | None) -> tuple[int, ...]:
+def _read_layers(model: Model, over: str, layers: int | Sequence[int] | None) -> tuple[int, ...]:
     n_layers = model.spec.n_layers
     if layers is None:
-        return tuple(range(n_layers))
+        # Of a stream that the model lacks, the check of its first layer says so.
+        return model.spec.layers(over) or (0,)
     given = [layers] if isinstance(layers, int) else list(layers)
     wrong = [
         each

@@ -44,11 +44,9 @@ def writers_of(model: Model, component: str) -> list[Writer]:
             f"A lens reads {', '.join(READABLE)}, or a site of one of them like 'L3H1.z'; got "
             f"{component!r}."
         )
-    sites = (
-        [Site(component, layer) for layer in range(spec.n_layers)]
-        if named
-        else [Site.parse(component)]
-    )
+    # Of a stream that the model lacks, the check below says so.
+    layers = spec.layers(component) or (0,)
+    sites = [Site(component, at) for at in layers] if named else [Site.parse(component)]
     for site in sites:
         if site.stream not in READABLE or site.unit is not None:
             raise ValueError(
@@ -59,6 +57,7 @@ def writers_of(model: Model, component: str) -> list[Writer]:
     if component == "resid_post":
         return [Writer("embed", Site("resid_pre", 0)), *(Writer(f"L{s.layer}", s) for s in sites)]
     if sites[0].stream == "z":
+        spec.check_sums("heads")
         return [
             Writer(f"L{s.layer}H{head}", Site("z", s.layer, head))
             for s in sites

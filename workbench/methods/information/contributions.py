@@ -105,12 +105,14 @@ class PassParts:
         self.model, self.tokens = model, tokens
         spec = model.spec
         needed = ("pattern", "q", "k", "v", "z", "mlp_post", "mlp_out", "resid_post", "resid_pre")
-        if missing := [name for name in needed if name not in spec.streams]:
+        spec.check_sums("stream")
+        if missing := [name for name in needed if len(spec.layers(name)) < spec.n_layers]:
             raise ValueError(
-                f"information_flow reads {', '.join(needed)}; {spec.architecture} has no "
-                f"{missing[0]} on the {spec.backend} backend. Load the model with the other one, "
+                f"information_flow reads {', '.join(needed)} of every layer; {spec.architecture} "
+                f"has no {missing[0]} there on the {spec.backend} backend. Load the model with the other one, "
                 "if that has it (model.spec.streams), or read states with wb.logit_lens."
             )
+        spec.check_sums("heads", "neurons", "readers")
         streams = [*needed[:-1], *([] if spec.parallel else ["resid_mid"])]
         read = [Site(s, layer) for s in streams for layer in range(spec.n_layers)]
         last = Site("resid_post", spec.n_layers - 1)

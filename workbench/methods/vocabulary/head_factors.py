@@ -190,8 +190,9 @@ def parse_heads(spec: ModelSpec, heads: str | Site | Sequence[str | Site] | None
     Raises `ValueError` for a name that is no head's, for a head that the model does not have, and
     for one given twice.
     """
+    spec.check_sums("heads")
     if heads is None:
-        return [(layer, head) for layer in range(spec.n_layers) for head in range(spec.n_heads)]
+        return [(layer, head) for layer in spec.layers("z") for head in range(spec.n_heads)]
     names = [heads] if isinstance(heads, (str, Site)) else list(heads)
     chosen = [_parse_head(spec, name) for name in names]
     if not chosen:

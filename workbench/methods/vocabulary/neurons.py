@@ -26,6 +26,7 @@ def check_neurons(model: Model) -> None:
             f"Neurons are the units between W_in and W_out of an MLP; {model.spec.name} "
             f"({model.spec.architecture}) has none. Read its heads: head_vocabulary."
         )
+    model.spec.check_sums("neurons")
 
 
 def is_gated(model: Model) -> bool:
