@@ -300,7 +300,12 @@ def test_layers_that_are_not_there_are_named_errors(options: Any, text: str) -> 
 
 def test_a_backend_without_patterns_says_to_take_the_other() -> None:
     spec = SimpleNamespace(
-        n_layers=2, streams=("v",), architecture="Strange", backend="nnsight", name="strange"
+        n_layers=2,
+        streams=("v",),
+        layers=lambda stream: (),
+        architecture="Strange",
+        backend="nnsight",
+        name="strange",
     )
     model: Any = SimpleNamespace(spec=spec)
     with pytest.raises(

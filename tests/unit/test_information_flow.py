@@ -258,7 +258,10 @@ def test_both_backends_give_one_flow_of_stories(asset: Any, by: Any) -> None:
 
 
 def check_same(one: Any, other: Any, prompt: str, by: Any) -> None:
-    flows = [information_flow(model, prompt, by=by, n_edges=120, k=3) for model in (one, other)]
+    # As many edges as leave out clearly weaker ones: at a tie either backend's choice is right.
+    strongest = -np.sort(-information_flow(one, prompt, by=by, n_edges=140, k=3).relevance)[100:140]
+    n_edges = 101 + int(np.argmax(strongest[:-1] - strongest[1:]))
+    flows = [information_flow(m, prompt, by=by, n_edges=n_edges, k=3) for m in (one, other)]
     first, second = ({name: e for e, name in enumerate(f.edge_names)} for f in flows)
     assert first.keys() == second.keys()
     order = [second[name] for name in first]
