@@ -126,6 +126,11 @@ def _in_memory(
             f"A model embeds every token of its tokenizer; this one embeds {n_rows} and the "
             f"tokenizer has {len(tokenizer)}. Give the model's own, or resize its embeddings."
         )
+    if any(parameter.is_meta for parameter in hf_model.parameters()):
+        raise ValueError(
+            "A model in memory has its weights there; some of this one are on the meta device or "
+            "offloaded, as shapes only. Load it whole, or give load() its name with device_map=."
+        )
     label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
     with _quiet():
         seen = _shared_copy(hf_model)

@@ -132,3 +132,28 @@ def test_what_is_on_a_server_says_that_it_was_not_compared(zoo_folder):
     model = load(zoo_folder("gpt2"), remote=True)
     assert not model.spec.compared
     assert "not compared" in repr(model)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_that_gives_nan_is_not_blamed_on_the_backend(backend):
+    model = gpt2()
+    model.transformer.h[1].mlp.c_fc.bias.data[3] = float("nan")
+    with pytest.raises(ValueError, match=r"logits of .* are NaN .* before anything traces it"):
+        load(model, tokenizer=zoo.tokenizer(), backend=backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tokens_that_a_model_rules_out_are_no_difference(backend):
+    from torch.nn import Linear
+
+    model = gpt2()
+    head = model.lm_head = Linear(zoo.WIDTH, zoo.N_WORDS)
+    head.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    head.bias.data.zero_()[7] = float("-inf")
+    traced = load(model, tokenizer=zoo.tokenizer(), backend=backend)
+    torch.testing.assert_close(traced.run(PROBE).logits, plain_logits(model), atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_in_memory_whose_weights_are_only_shapes_is_refused():
+    with pytest.raises(ValueError, match="has its weights there; some of this one are on the meta"):
+        load(gpt2().to("meta"), tokenizer=zoo.tokenizer())

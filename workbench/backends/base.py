@@ -90,7 +90,9 @@ class TracedModel(ABC):
     def __repr__(self) -> str:
         s = self.spec
         sizes = f"{s.n_layers} layers, {s.n_heads} heads, d_model {s.d_model}"
-        compared = "" if s.compared else ", not compared with Hugging Face: its weights are not here"
+        compared = (
+            "" if s.compared else ", not compared with Hugging Face: its weights are not here"
+        )
         return f"Model({s.name}, {s.backend}: {sizes}{compared})"
 
     @property

@@ -111,14 +111,26 @@ def _logits_are_the_given(model: TracedModel, tokens: Tokens, given: torch.Tenso
     if given is None:
         return
     given = given.to(logits.device)
+    if bool(given.isnan().any()):
+        raise ValueError(
+            f"A model gives numbers; the logits of {spec.name} ({spec.architecture}) are NaN for "
+            f"three tokens, in {spec.dtype} on {spec.device}, before anything traces it. Check its "
+            "weights, or load it with dtype='float32'."
+        )
     # In half precision two right computations of the same model lie this far apart.
     bound = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 0.1
-    if given.shape == logits.shape and close(logits, given, bound):
-        return
-    off = float((logits.float() - given.float()).abs().max()) if given.shape == logits.shape else 0
+    # A model may rule tokens out with logits of minus infinity.
+    finite = given.isfinite()
+    if logits.shape == given.shape and bool((logits.isfinite() == finite).all()):
+        logits, given = logits[finite], given[finite]
+        if close(logits, given, bound):
+            return
+    off = "of another shape"
+    if given.shape == logits.shape:
+        off = f"off by {float((logits.float() - given.float()).abs().max()):.2g}"
     raise ValueError(
         f"A traced model computes what the given one does; through the {spec.backend} backend the "
-        f"logits of {spec.name} ({spec.architecture}) are off by {off:.2g}, the largest being "
+        f"logits of {spec.name} ({spec.architecture}) are {off}, the largest being "
         f"{float(given.float().abs().max()):.2g}: a setting, a hook or a module of it is not read "
         "there. Load it with the other backend, or without that change."
     )
