@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Prompts = str | Sequence[str] | Sequence[Sequence[int]] | Tokens
+Messages = Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]]
 Metric = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -302,12 +303,29 @@ class Model(Protocol):
 
     def tokens(
         self,
-        prompts: Prompts,
+        prompts: Prompts | None = None,
         *,
+        messages: Messages | None = None,
         prepend_bos: bool | None = None,
         padding_side: Literal["right", "left"] = "right",
     ) -> Tokens:
-        """The prompts as `Tokens` on the model's device, checked against its context length."""
+        """The prompts, or a chat, as `Tokens` on the model's device.
+
+            model.tokens("The capital of France is")
+            model.tokens(messages=[{"role": "user", "content": "What is the capital of France?"}])
+
+        prompts: a text, several, or lists of token ids, which are taken as they are, like `Tokens`.
+        messages: a chat, or a list of chats, written by the tokenizer's chat template up to where
+        the answer begins; one that ends with the assistant's message is open behind its last word.
+        prepend_bos: None puts the start token before a text where the tokenizer does so by itself,
+        True always, False never. A text that begins with it gets no second one, and the chat
+        template alone decides about a chat, unless True is given. An end token that the tokenizer
+        would append is left out, so that "last" is the last token of the text.
+
+        Raises `TypeError` for what is neither text nor ids, or no message, and `ValueError` for
+        what is empty, longer than the model reads, or outside its vocabulary, for a text that the
+        tokenizer cannot read, and for messages where there is no chat template.
+        """
         ...
 
     def run(
@@ -349,7 +367,10 @@ class Model(Protocol):
     ) -> Generation:
         """The prompts continued by up to `n` tokens, greedily unless `temperature` is above 0.
 
-        Edits act while the prompt is read, on the new tokens, or on both.
+        A row ends with the first end token: the model's generation configuration names them (else
+        its configuration), and the tokenizer. A chat is continued with
+        `model.generate(model.tokens(messages=…), n)`. Edits act while the prompt is read, on the
+        new tokens, or on both.
         """
         ...
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from .encoding import text_ids
 from .tokens import token_strings
 
 if TYPE_CHECKING:
@@ -133,13 +134,18 @@ class PairSet:
     note: str = ""
 
     def check(
-        self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None = None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None = None,
+        prepend_bos: bool | None = None,
     ) -> SetCheck:
         """Which pairs this tokenizer can use, why the others fail, and the ids that may follow.
 
-        max_length: how many tokens the model reads, None for any number.
+        max_length: how many tokens the model reads, None for any number. prepend_bos: as in
+        `Model.tokens`.
         """
-        ids = _Encoder(tokenizer, self.pairs)
+        ids = _Encoder(tokenizer, self.pairs, prepend_bos)
         answers: list[tuple[int, ...]] = []
         foils: list[tuple[int, ...]] = []
         failures: dict[int, str] = {}
@@ -186,15 +192,22 @@ class _Fails(Exception):
 
 
 class _Encoder:
-    """The ids of every text of some pairs, made in one call, and the text of each id."""
+    """The ids of every text of some pairs, made in one call, and the text of each id.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> None:
+    lengths: of each prompt, a start token included.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], prepend_bos: bool | None
+    ) -> None:
         prompts = {prompt for pair in pairs for prompt in (pair.clean, pair.corrupt)}
         follow = {p.clean + word for p in pairs for word in (*p.answers, *p.foils)}
         follow |= {p.corrupt + word for p in pairs for word in (*p.answers, *p.foils)}
         texts = sorted(prompts | follow)
-        encoded = tokenizer(texts, return_attention_mask=False, verbose=False).input_ids
+        encoded = text_ids(tokenizer, texts, prepend_bos=False)
         self._ids = dict(zip(texts, map(tuple, encoded), strict=True))
+        started = text_ids(tokenizer, sorted(prompts), prepend_bos=prepend_bos)
+        self.lengths = dict(zip(sorted(prompts), map(len, started), strict=True))
         used = sorted({i for row in self._ids.values() for i in row})
         self.strings = dict(zip(used, token_strings(tokenizer, used), strict=True))
         self.unknown = tokenizer.unk_token_id
@@ -226,8 +239,8 @@ def _follow(
         raise _Fails(f"clean has {len(clean)} tokens and corrupt {len(corrupt)}")
     if clean == corrupt:
         raise _Fails("clean and corrupt are the same tokens")
-    if max_length is not None and len(clean) > max_length:
-        raise _Fails(f"it has {len(clean)} tokens and the model reads at most {max_length}")
+    if max_length is not None and (n := ids.lengths[pair.clean]) > max_length:
+        raise _Fails(f"it has {n} tokens and the model reads at most {max_length}")
     if whole_words:
         _check_whole(ids, pair)
     answers, lost_answers = _next_ids(ids, pair, pair.answers)

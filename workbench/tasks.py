@@ -10,10 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from .data import data_path
+from .encoding import encode
 from .evaluation import Evaluation
 from .metrics import TASK_METRICS, pad_ids
 from .pairs import Pair, PairSet, SetCheck, read_sets
-from .tokens import Tokens, encode
+from .tokens import Tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,8 +153,8 @@ class Task:
         run_by: Any = model
         spec = getattr(model, "spec", None)
         tokenizer = run_by if spec is None else run_by.tokenizer
-        n_ctx = None if spec is None else spec.n_ctx - bool(prepend_bos)
-        chosen, check = self._choose(tokenizer, set, n_ctx)
+        n_ctx = None if spec is None else spec.n_ctx
+        chosen, check = self._choose(tokenizer, set, n_ctx, prepend_bos)
         rows = self._draw(check, self.n if n is None else n)
         pairs = tuple(chosen.pairs[r] for r in rows)
 
@@ -174,7 +175,11 @@ class Task:
         )
 
     def _choose(
-        self, tokenizer: PreTrainedTokenizerBase, name: str | None, n_ctx: int | None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str | None,
+        n_ctx: int | None,
+        prepend_bos: bool | None,
     ) -> tuple[PairSet, SetCheck]:
         """The set to use and its check. Raises as `on` does."""
         wanted = [each for each in self.sets if name is None or each.name == name]
@@ -185,7 +190,7 @@ class Task:
             wanted.sort(key=lambda each: each.whole_words)
         failed = []
         for each in wanted:
-            check = each.check(tokenizer, max_length=n_ctx)
+            check = each.check(tokenizer, max_length=n_ctx, prepend_bos=prepend_bos)
             if check.fits:
                 return each, check
             failed.append(repr(check))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ class Tokens:
     ids: (batch, column) int64.  mask: (batch, column) bool, True on real tokens.
     strings: for each row its real tokens as text, without padding.
     side: where the padding lies.
+
+    `Model.tokens` makes them. Made by hand, from what a tokenizer returns for example, they are
+    checked: ids of any integer type and a mask of 0 and 1 are converted, arrays and lists too.
+
+        Tokens(batch.input_ids, batch.attention_mask, strings, side="left")
+
+    Raises `TypeError` for ids that are no integers, a mask that is not 0 and 1, and strings that
+    are no text; `ValueError` for shapes that differ, no row, a row without a real token or with
+    padding elsewhere than on `side`, and strings that are not as many as a row's real tokens.
     """
 
     ids: torch.Tensor
@@ -31,11 +41,24 @@ class Tokens:
     side: Literal["right", "left"] = "right"
 
     def __post_init__(self) -> None:
-        if self.ids.ndim != 2 or self.ids.shape != self.mask.shape:
+        ids, mask = _whole_numbers(self.ids), _real(self.mask)
+        if ids.ndim != 2 or ids.shape != mask.shape:
             raise ValueError(
-                f"Token ids and mask are both (batch, pos); got {tuple(self.ids.shape)} and "
-                f"{tuple(self.mask.shape)}."
+                f"Token ids and mask are both (batch, pos); got {tuple(ids.shape)} and "
+                f"{tuple(mask.shape)}."
             )
+        if 0 in ids.shape:
+            raise ValueError(
+                f"Tokens are at least one row of one token; got ids of shape {tuple(ids.shape)}."
+            )
+        if self.side not in ("right", "left"):
+            raise ValueError(f"Padding lies on the 'right' or the 'left'; got {self.side!r:.80}.")
+        # Frozen for whoever holds it; here it is still being made.
+        set_field = partial(object.__setattr__, self)
+        set_field("ids", ids)
+        set_field("mask", mask.to(ids.device))
+        _check_padding(self)
+        set_field("strings", _strings(self.strings, self.lengths))
 
     @property
     def n_rows(self) -> int:
@@ -60,6 +83,11 @@ class Tokens:
         """(batch, column) int64: each real token's position in its own row; 0 on padding."""
         return (self.mask.long().cumsum(-1) - 1).clamp(min=0)
 
+    @cached_property
+    def id_range(self) -> tuple[int, int]:
+        """The smallest and the largest id, padding included."""
+        return int(self.ids.min()), int(self.ids.max())
+
     def offset(self, row: int) -> int:
         """The column of a row's first real token."""
         return self.n_columns - self.lengths[row] if self.side == "left" else 0
@@ -72,18 +100,10 @@ class Tokens:
         n = self.lengths[row]
         if positions is None:
             chosen: Sequence[int] = range(n)
-        elif isinstance(positions, str):
-            if positions != "last":
-                raise ValueError(
-                    f"A position is a number, a slice, a list or 'last'; got {positions!r}."
-                )
+        elif isinstance(positions, str) and positions == "last":
             chosen = [-1]
-        elif isinstance(positions, slice):
-            chosen = range(n)[positions]
-        elif isinstance(positions, int):
-            chosen = [positions]
         else:
-            chosen = [int(p) for p in positions]
+            chosen = _positions(positions, n)
         for p in chosen:
             if not -n <= p < n:
                 raise IndexError(
@@ -133,11 +153,11 @@ def pad(
     import torch
 
     width = max(map(len, rows))
-    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.bool)
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long, device="cpu")
+    mask = torch.zeros((len(rows), width), dtype=torch.bool, device="cpu")
     for r, row in enumerate(rows):
         at = slice(width - len(row), width) if side == "left" else slice(0, len(row))
-        ids[r, at] = torch.tensor(row, dtype=torch.long)
+        ids[r, at] = torch.tensor(row, dtype=torch.long, device="cpu")
         mask[r, at] = True
     return Tokens(ids.to(device), mask.to(device), tuple(tuple(s) for s in strings), side)
 
@@ -161,84 +181,104 @@ def token_strings(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return out
 
 
-def encode(
-    tokenizer: Any,
-    prompts: str | Sequence[str] | Sequence[Sequence[int]],
-    *,
-    max_length: int,
-    prepend_bos: bool | None = None,
-    side: Literal["right", "left"] = "right",
-    device: Any = None,
-) -> Tokens:
-    """The prompts as `Tokens`: one text, a list of texts, or a list of lists of ids.
+def _positions(positions: Any, n: int) -> Sequence[int]:
+    try:
+        if isinstance(positions, slice):
+            return range(n)[positions]
+        if not hasattr(positions, "__index__") or getattr(positions, "ndim", 0):
+            return [_whole(p) for p in positions]
+        return [_whole(positions)]
+    except TypeError:
+        raise ValueError(
+            f"A position is a number, a slice, a list or 'last'; got {positions!r:.80}."
+        ) from None
 
-    `prepend_bos`: None keeps to what the tokenizer itself does; True and False see to it that each
-    text starts, or does not start, with the start token. Ids are taken as they are.
 
-    Raises `TypeError` for what is not text, `ValueError` for a prompt that is empty or longer than
-    `max_length` tokens.
-    """
-    batch = [prompts] if isinstance(prompts, str) else prompts
-    if not isinstance(batch, Sequence) or isinstance(batch, bytes) or len(batch) == 0:
+def _whole(position: Any) -> int:
+    """Raises `TypeError` for what is no whole number; True and False are none."""
+    position = position.tolist() if hasattr(position, "tolist") else position
+    if isinstance(position, bool):
+        raise TypeError
+    return index(position)
+
+
+def _tensor(given: Any, name: str) -> torch.Tensor:
+    import torch
+
+    try:
+        return torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise TypeError(
-            "A prompt is a text, a list of texts, or a list of lists of token ids; got "
-            f"{prompts!r}."
+            f"{name} are a tensor (batch, pos) of integers; got {given!r:.80}, whose rows may "
+            "differ in length. model.tokens takes lists of ids and pads them."
+        ) from None
+
+
+def _whole_numbers(given: Any) -> torch.Tensor:
+    ids = _tensor(given, "Token ids")
+    if ids.dtype.is_floating_point or ids.dtype.is_complex or str(ids.dtype) == "torch.bool":
+        raise TypeError(f"Token ids are integers; got {str(ids.dtype).removeprefix('torch.')}.")
+    return ids.long()
+
+
+def _real(given: Any) -> torch.Tensor:
+    mask = _tensor(given, "Masks")
+    kind = str(mask.dtype).removeprefix("torch.")
+    if kind == "bool":
+        return mask
+    if mask.dtype.is_floating_point or mask.dtype.is_complex:
+        raise TypeError(
+            f"A mask is 1 on real tokens and 0 on padding, of integers or bool; got {kind}."
         )
-    rows = [_row(tokenizer, r, prompt, prepend_bos) for r, prompt in enumerate(batch)]
-    for r, row in enumerate(rows):
-        if len(row) > max_length:
-            raise ValueError(
-                f"This model reads at most {max_length} tokens; prompt {r} has {len(row)}. "
-                "Shorten it, or cut it into several prompts."
-            )
-    pad_id = next(
-        (
-            i
-            for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
-            if i is not None
-        ),
-        0,
-    )
-    strings = [token_strings(tokenizer, row) for row in rows]
-    return pad(rows, strings, pad_id=pad_id, side=side, device=device)
+    if other := mask[(mask != 0) & (mask != 1)].tolist():
+        raise ValueError(f"A mask is 1 on real tokens and 0 on padding; got {other[0]}.")
+    return mask.bool()
 
 
-def _row(tokenizer: Any, r: int, prompt: Any, prepend_bos: bool | None) -> list[int]:
-    if isinstance(prompt, str):
-        if not prompt:
-            raise ValueError(
-                f"A prompt has at least one character; prompt {r} is empty. Write some text."
-            )
-        ids = list(tokenizer(prompt).input_ids)
-        bos = tokenizer.bos_token_id
-        if prepend_bos is not None:
-            if bos is None:
-                raise ValueError(
-                    "prepend_bos needs a tokenizer with a start token; this one has none. Leave it "
-                    "out."
-                )
-            if prepend_bos and ids[:1] != [bos]:
-                ids = [bos, *ids]
-            elif (
-                not prepend_bos and ids[:1] == [bos] and not prompt.startswith(tokenizer.bos_token)
-            ):
-                ids = ids[1:]
-        if not ids:
-            raise ValueError(
-                f"A prompt has at least one token; prompt {r}, {prompt!r}, has none. Write some "
-                "text."
-            )
-        return ids
-    if (
-        isinstance(prompt, Sequence)
-        and prompt
-        and all(isinstance(i, int) and not isinstance(i, bool) for i in prompt)
-    ):
-        size = len(tokenizer)
-        if bad := [i for i in prompt if not 0 <= i < size]:
-            raise ValueError(f"Token ids run from 0 to {size - 1}; prompt {r} has {bad[0]}.")
-        return list(prompt)
-    raise TypeError(
-        f"A prompt is a text, a list of texts, or a list of lists of token ids; prompt {r} is "
-        f"{prompt!r}."
+def _check_padding(tokens: Tokens) -> None:
+    """Raises where a row's real tokens are not together at the end that `side` leaves to them."""
+    import torch
+
+    # On the CPU, since every answer that is asked of a device waits for it.
+    mask = tokens.mask.cpu()
+    n, lengths = tokens.n_columns, torch.tensor(tokens.lengths, device="cpu")[:, None]
+    columns = torch.arange(n, device="cpu")
+    places = {"right": columns < lengths, "left": columns >= n - lengths}
+    wrong = ((mask != places[tokens.side]).any(1) | (lengths[:, 0] == 0)).nonzero()[:, 0].tolist()
+    if not wrong:
+        return
+    r = wrong[0]
+    if not tokens.lengths[r]:
+        raise ValueError(f"Row {r} has no real token: its mask is 0 everywhere. Leave it out.")
+    other = "left" if tokens.side == "right" else "right"
+    if bool((mask[r] == places[other][r]).all()):
+        raise ValueError(
+            f"side={tokens.side!r} says where the padding lies, and row {r} has it on the {other}. "
+            f"Give side={other!r}, with every row padded there."
+        )
+    there = mask[r].nonzero()[:, 0].tolist()
+    if there[-1] - there[0] + 1 == len(there):
+        raise ValueError(f"A row has its padding on one side; row {r} has it on both. Cut one off.")
+    hole = next(c for c in range(there[0], there[-1]) if c not in there)
+    raise ValueError(
+        f"A row's real tokens lie together; the mask of row {r} has a hole at column {hole}. Take "
+        "the token out, or ablate it: to mask it would move the positions behind it."
     )
+
+
+def _strings(given: Any, lengths: Sequence[int]) -> tuple[tuple[str, ...], ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(lengths):
+        got = f"{len(given)} rows" if isinstance(given, (tuple, list)) else f"{given!r:.80}"
+        raise ValueError(f"Strings are as many rows as the ids have, {len(lengths)}; got {got}.")
+    for r, (row, n) in enumerate(zip(given, lengths, strict=True)):
+        if isinstance(row, str) or not isinstance(row, Sequence) or set(map(type, row)) - {str}:
+            raise TypeError(
+                f"The strings of a row are its tokens as text, ('The', ' cat'); row {r} has "
+                f"{row!r:.80}."
+            )
+        if len(row) != n:
+            raise ValueError(
+                f"Each real token has its string; row {r} has {n} by its mask and {len(row)} "
+                "strings. Leave those of the padding out."
+            )
+    return tuple(map(tuple, given))

@@ -14,10 +14,10 @@ import torch
 
 from tests.unit.tokenizers import byte_level, whole_words, words_of
 from workbench import data
+from workbench.encoding import encode
 from workbench.model import Run
 from workbench.pairs import Pair, PairSet
 from workbench.tasks import Task, TaskDoesNotFit, task, tasks
-from workbench.tokens import encode
 
 CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "Peru": "Lima",

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.parity.zoo import tokenizer
-from workbench.tokens import Tokens, encode, pad, token_strings
+from workbench.encoding import encode
+from workbench.tokens import Tokens, pad, token_strings
 
 ROWS = st.lists(st.lists(st.integers(2, 59), min_size=1, max_size=8), min_size=1, max_size=5)
 

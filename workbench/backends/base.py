@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ..edits import Edit, Set, UnchangedEdit
-from ..model import Generation, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
+from ..encoding import encode
+from ..model import Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
 from ..site import Site
-from ..tokens import Positions, Tokens, encode
+from ..tokens import Positions, Tokens
 from . import checks, norms, weights
 from .architecture import Architecture
 from .generation import generate
 from .recorder import PassResult, Recorder
-from .sampling import Sampler
+from .sampling import Sampler, end_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -120,17 +121,18 @@ class TracedModel(ABC):
 
     def tokens(
         self,
-        prompts: Prompts,
+        prompts: Prompts | None = None,
         *,
+        messages: Messages | None = None,
         prepend_bos: bool | None = None,
         padding_side: Literal["right", "left"] = "right",
     ) -> Tokens:
-        if isinstance(prompts, Tokens):
-            return prompts.to(self.device)
         return encode(
             self.tokenizer,
             prompts,
+            messages=messages,
             max_length=self.spec.n_ctx,
+            n_ids=self.spec.d_vocab,
             prepend_bos=prepend_bos,
             side=padding_side,
             device=self.device,
@@ -285,7 +287,7 @@ class TracedModel(ABC):
     ) -> Generation:
         prompt = self.tokens(tokens)
         changes = [edits] if isinstance(edits, Edit) else list(edits)
-        end: Any = self.tokenizer.eos_token_id
+        end = end_ids(self.module(""), self.tokenizer)
         sampler = Sampler(end, prompt.n_rows, temperature, top_k, top_p, seed)
         return generate(self, prompt, n, changes, on, sampler)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..edits import Edit
+from ..encoding import pad_id
 from ..model import Generation
 from ..tokens import Tokens, pad, token_strings
 from .sampling import Sampler
@@ -42,8 +43,9 @@ def generate(
             "more are asked for. Ask for fewer, or shorten the prompt."
         )
     # Padding on the left keeps each row's tokens together while new ones are appended.
+    filler = pad_id(model.tokenizer, model.spec.d_vocab)
     lists = [ids[mask].tolist() for ids, mask in zip(prompt.ids, prompt.mask, strict=True)]
-    prompt = pad(lists, prompt.strings, pad_id=sampler.pad_id, side="left", device=model.device)
+    prompt = pad(lists, prompt.strings, pad_id=filler, side="left", device=model.device)
     new: list[list[int]] = [[] for _ in lists]
     rows, past = prompt, None
     for _ in range(n):
@@ -53,7 +55,7 @@ def generate(
             new[r].append(token)
         if sampler.finished:
             break
-        last = [more[-1] if r in sampler.open else sampler.pad_id for r, more in enumerate(new)]
+        last = [more[-1] if r in sampler.open else filler for r, more in enumerate(new)]
         rows = _append(rows, last)
     whole = [[*ids, *more] for ids, more in zip(lists, new, strict=True)]
     strings = [
@@ -61,7 +63,7 @@ def generate(
         for s, more in zip(prompt.strings, new, strict=True)
     ]
     texts = tuple(str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in whole)
-    tokens = pad(whole, strings, pad_id=sampler.pad_id, device=model.device)
+    tokens = pad(whole, strings, pad_id=filler, device=model.device)
     return Generation(tokens, tuple(map(tuple, new)), texts)
 
 

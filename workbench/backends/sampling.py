@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
 
 
+def end_ids(hf_model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends a text: the model's, as Hugging Face's `generate` takes them, from its
+    generation configuration and else from its configuration, and the tokenizer's own.
+    """
+    of_model = getattr(getattr(hf_model, "generation_config", None), "eos_token_id", None)
+    if of_model is None:
+        of_model = getattr(hf_model.config.get_text_config(), "eos_token_id", None)
+    given = [end for end in (of_model, tokenizer.eos_token_id) if end is not None]
+    return frozenset(int(i) for end in given for i in torch.as_tensor(end).flatten().tolist())
+
+
 class Sampler:
     """Picks one token a row and step until every row has ended.
+
+    end: the tokens of which each ends its row.
 
     Raises `ValueError` for sampling options out of range, or given without a temperature.
     """
 
     def __init__(
         self,
-        end_id: int | None,
+        end: Collection[int],
         n_rows: int,
         temperature: float,
         top_k: int | None,
@@ -39,9 +52,8 @@ class Sampler:
             if top_p is not None:
                 self._warpers.append(TopPLogitsWarper(top_p))
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
-        self._end_id = end_id
+        self._end = end
         self.open = set(range(n_rows))
-        self.pad_id = 0 if end_id is None else end_id
 
     @property
     def finished(self) -> bool:
@@ -57,6 +69,6 @@ class Sampler:
             chosen = torch.multinomial(scores.softmax(-1), 1, generator=self._generator)[:, 0]
         for row in sorted(self.open):
             token = int(chosen[row])
-            if token == self._end_id:
+            if token in self._end:
                 self.open.discard(row)
             yield row, token

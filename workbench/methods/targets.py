@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..encoding import text_ids
 from ..tokens import token_strings
 
 Target = str | int
@@ -36,9 +37,9 @@ def token_id(tokenizer: Any, target: Target, *, of: str = "A target") -> int:
     before = _ids(tokenizer, "a")
     after = _ids(tokenizer, "a" + target)
     if target[0].isspace() and after[:-1] == before:
-        return after[-1]
+        return _known(tokenizer, after[-1], target, of)
     if len(alone) == 1:
-        return alone[0]
+        return _known(tokenizer, alone[0], target, of)
     pieces = ", ".join(map(repr, token_strings(tokenizer, alone[:8]))) + ", …" * (len(alone) > 8)
     hint = "Give one of these, or a token id."
     if not target[0].isspace() and _ids(tokenizer, "a " + target)[:-1] == before:
@@ -92,5 +93,15 @@ def set_ids(
     return out
 
 
+def _known(tokenizer: Any, found: int, target: str, of: str) -> int:
+    """The token, unless it stands for whatever the vocabulary lacks."""
+    if found == tokenizer.unk_token_id and target.strip() != tokenizer.unk_token:
+        raise ValueError(
+            f"{of} is a token of the vocabulary; {target!r} is in none of this tokenizer's, which "
+            f"reads it as {tokenizer.unk_token!r}. Give another word, or a token id."
+        )
+    return found
+
+
 def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False).input_ids)
+    return text_ids(tokenizer, [text], prepend_bos=False)[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...data import data_path
+from ...encoding import text_ids
 from ...model import Model
 from ...tokens import Tokens
 
@@ -327,7 +328,7 @@ def token_of(model: Model, text: str) -> int | None:
     """
     before = FIRST if text.startswith(" ") else ""
     ids, start = (
-        model.tokenizer(part, add_special_tokens=False).input_ids if part else []
+        text_ids(model.tokenizer, [part], prepend_bos=False)[0] if part else []
         for part in (before + text, before)
     )
     if ids[: len(start)] != start or len(ids) != len(start) + 1:

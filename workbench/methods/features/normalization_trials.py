@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...dictionary.base import Dictionary
 from ...dictionary.normalization import Normalization
+from ...encoding import text_ids
 from ...model import Model
 from ...texts import texts as shipped_texts
 from .corpus import batches
@@ -37,8 +38,7 @@ def default_texts(model: Model) -> Sequence[Any]:
         return shipped_texts(model.spec.name, n=64)
     except ValueError:
         # In another language's tokens a sentence may be longer than a small model reads.
-        ids = (model.tokenizer(text).input_ids for text in SAMPLE)
-        return [list(row)[: model.spec.n_ctx] for row in ids]
+        return [row[: model.spec.n_ctx] for row in text_ids(model.tokenizer, SAMPLE)]
 
 
 def sample(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...encoding import id_rows, text_ids
 from ...model import Model
 from ...tokens import Tokens, pad, token_strings
 from .corpus import check_texts
@@ -49,12 +50,7 @@ class TokenRows:
                 f"has {lengths[number]}. Leave it out, or cut it into several."
             )
         ids = np.concatenate(parts)
-        found = np.unique(ids)
-        size = len(model.tokenizer)  # pyright: ignore[reportArgumentType]
-        if found[0] < 0 or found[-1] >= size:
-            bad = int(found[0]) if found[0] < 0 else int(found[-1])
-            raise ValueError(f"Token ids run from 0 to {size - 1}; the texts hold {bad}.")
-        known = found.tolist()
+        known = np.unique(ids).tolist()
         strings = dict(zip(known, token_strings(model.tokenizer, known), strict=True))
         return cls(ids, np.concatenate([[0], lengths.cumsum()]), strings)
 
@@ -88,15 +84,21 @@ def tokens_of(model: Model, rows: Sequence[Sequence[int]], strings: dict[int, st
 def _encoded(model: Model, texts: Any, start: int, stop: int) -> list[np.ndarray]:
     if isinstance(texts, Tokens):
         ids, mask = texts.ids[start:stop].cpu().numpy(), texts.mask[start:stop].cpu().numpy()
-        return [row[real].astype(np.int32) for row, real in zip(ids, mask, strict=True)]
-    part = list(texts[start:stop])
-    if all(isinstance(text, str) for text in part):
-        # One call for many texts: the tokenizer then works on all of them at once.
-        part = model.tokenizer(part).input_ids
-    for number, row in enumerate(part, start):
-        if isinstance(row, (str, bytes)) or not all(type(i) is int for i in row):
-            raise TypeError(
-                "Texts are all text or all lists of token ids; text "
-                f"{number} is {texts[number]!r:.80}."
-            )
-    return [np.array(row, np.int32) for row in part]
+        rows = [row[real] for row, real in zip(ids, mask, strict=True)]
+    else:
+        part = list(texts[start:stop])
+        for number, text in enumerate(part, start):
+            if isinstance(text, str) is not isinstance(part[0], str):
+                raise TypeError(
+                    f"Texts are all text or all lists of token ids; text {number} is {text!r:.80}."
+                )
+        if isinstance(part[0], str):
+            rows = text_ids(model.tokenizer, part)
+        else:
+            rows = id_rows(model.tokenizer, part, of="text", first=start)
+    size = min(len(model.tokenizer), model.spec.d_vocab)  # pyright: ignore[reportArgumentType]
+    for row in rows:
+        if len(row) and not 0 <= min(row) <= max(row) < size:
+            bad = min(row) if min(row) < 0 else max(row)
+            raise ValueError(f"Token ids run from 0 to {size - 1}; the texts hold {bad}.")
+    return [np.array(row, np.int32) for row in rows]

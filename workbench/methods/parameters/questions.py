@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from ...encoding import start_ids
 from ...metrics import pad_ids
 from ...model import Model
 from ...tasks import Task, TaskBatch
@@ -96,14 +98,15 @@ class Questions:
         Contexts go round where there are fewer of them, and are cut from their beginning to what
         the model can read.
         """
-        bos = model.tokenizer.bos_token_id
+        bos: Any = model.tokenizer.bos_token_id
+        starts = {*start_ids(model.tokenizer), bos}
         rows = []
         for r, length in enumerate(self.tokens.lengths):
             at = self.tokens.offset(r)
             own = [int(i) for i in self.tokens.ids[r, at : at + length]]
-            start = own[:1] if own[0] == bos else []
+            start = list(takewhile(starts.__contains__, own))
             room = max(0, model.spec.n_ctx - length)
-            before = [i for i in contexts[r % len(contexts)] if i != bos]
+            before = [i for i in contexts[r % len(contexts)] if i not in starts]
             rows.append([*start, *before[max(0, len(before) - room) :], *own[len(start) :]])
         return Questions(model.tokens(rows), self.answer_ids, self.answers)
 
