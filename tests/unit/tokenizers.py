@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import PreTrainedTokenizerFast
 
 WORD = r" ?\w+| ?[^\w\s]"
@@ -47,3 +55,42 @@ def whole_words(words: Iterable[str], *, n_other: int = 0) -> PreTrainedTokenize
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+
+
+#: The special tokens of `adding`, and two marks that a chat template writes.
+SPECIAL = ("<s>", "</s>", "<pad>", "<unk>", "<a>", "<b>", "<user>", "<assistant>")
+
+#: A chat template that writes the start token itself, as those of Llama and Gemma do.
+CHAT = (
+    "<s>{% for message in messages %}"
+    "{{ '<' + message.role + '> ' + message.content + ' </s>' }}"
+    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def adding(
+    before: tuple[str, ...] = (),
+    after: tuple[str, ...] = (),
+    *,
+    n_words: int = 60,
+    **special: str | None,
+) -> PreTrainedTokenizerFast:
+    """Whole words, "w8" to "w59", by a tokenizer that puts tokens around every text by itself.
+
+    special: bos_token, eos_token, pad_token, unk_token, where they are not <s>, </s>, <pad>, <unk>.
+    """
+    names = [*SPECIAL, *(f"w{i}" for i in range(len(SPECIAL), n_words))]
+    vocabulary = {name: i for i, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.add_special_tokens(list(SPECIAL))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=[*before, "$A", *after],
+        pair=[*before, "$A", *after, "$B:1"],
+        special_tokens=[(name, vocabulary[name]) for name in {*before, *after}],
+    )
+    usual = {f"{kind}_token": f"<{kind}>" for kind in ("pad", "unk")}
+    given = {"bos_token": "<s>", "eos_token": "</s>", **usual, **special}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **{name: token for name, token in given.items() if token}
+    )
