@@ -185,6 +185,8 @@ def _positions(positions: Any, n: int) -> Sequence[int]:
     try:
         if isinstance(positions, slice):
             return range(n)[positions]
+        if isinstance(positions, bytes):
+            raise TypeError
         if not hasattr(positions, "__index__") or getattr(positions, "ndim", 0):
             return [_whole(p) for p in positions]
         return [_whole(positions)]
