@@ -20,9 +20,9 @@ from .loading import load as load
 from .model import Generation as Generation
 from .model import Model as Model
 from .model import ModelSpec as ModelSpec
-from .model import Norm as Norm
 from .model import Resume as Resume
 from .model import Run as Run
+from .norm import Norm as Norm
 from .site import Site as Site
 
 # Not lazy: a submodule that was loaded later would take the place of the function of its name.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from .edits import Edit
+from .norm import Norm
 from .site import Site
 from .tokens import Positions, Tokens
 
@@ -151,43 +152,6 @@ def _ranges(layers: Sequence[int]) -> str:
         else:
             runs.append([layer])
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs)
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A layer or RMS norm as numbers: x / scale(x) · weight + bias, x less its mean if `centers`.
-
-    weight and bias are (d_model) and what multiplies and is added in the end, whatever the module
-    stores (Gemma stores weight − 1).
-    """
-
-    centers: bool
-    weight: torch.Tensor
-    bias: torch.Tensor
-    epsilon: float
-
-    def center(self, x: torch.Tensor) -> torch.Tensor:
-        """x, less its mean over the last axis where the norm takes it away."""
-        return x - x.mean(-1, keepdim=True) if self.centers else x
-
-    def scale(self, x: torch.Tensor) -> torch.Tensor:
-        """(…, 1): what the norm divides x by."""
-        return (self.center(x).pow(2).mean(-1, keepdim=True) + self.epsilon).sqrt()
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        shape = self.weight.shape
-        if self.centers:
-            return functional.layer_norm(x, shape, self.weight, self.bias, self.epsilon)
-        return functional.rms_norm(x, shape, self.weight, self.epsilon) + self.bias
-
-    def pull_back(self, x: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
-        """The gradient at x, given the gradient at norm(x); both broadcast."""
-        centred, scale = self.center(x) / self.scale(x), self.scale(x)
-        inner = grad * self.weight
-        along = (inner * centred).mean(-1, keepdim=True)
-        return self.center(inner - centred * along) / scale
 
 
 @dataclass(frozen=True)
