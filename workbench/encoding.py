@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import index
 from typing import Any, Literal
 
+from .check import given, refuse, whole
 from .tokens import Tokens, pad, token_strings
 
 #: Texts in which what a tokenizer adds by itself is looked for.
 PROBES = ("a", "0", ".")
+_RULE = "A prompt is a text, a list of texts, or a list of lists of token ids"
 
 
 def encode(
@@ -35,7 +36,7 @@ def encode(
             "'user', 'content': '…'}]."
         )
     if prepend_bos is not None and not isinstance(prepend_bos, bool):
-        raise TypeError(f"prepend_bos is True, False or None; got {prepend_bos!r:.80}.")
+        raise refuse("prepend_bos", "True, False or None", prepend_bos)
     if isinstance(prompts, Tokens):
         return _fitting(prompts.to(device), max_length, n_ids)
     if messages is None:
@@ -71,8 +72,8 @@ def id_rows(
     """
     rows: list[list[int]] = []
     texts: dict[int, str] = {}
-    for r, given in enumerate(_each(prompts), first):
-        prompt = _plain(given)
+    for r, each in enumerate(_each(prompts), first):
+        prompt = _plain(each)
         if isinstance(prompt, str):
             texts[r] = str(prompt)
             rows.append([])
@@ -92,7 +93,7 @@ def id_rows(
         for (r, text), row in zip(texts.items(), read, strict=True):
             if not row:
                 raise ValueError(
-                    f"A {of} has at least one token; {of} {r}, {text!r:.80}, has none. Write some "
+                    f"A {of} has at least one token; {of} {r}, {given(text)}, has none. Write some "
                     "text."
                 )
             rows[r - first] = row
@@ -229,7 +230,7 @@ def _own_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
             if any("\ud800" <= letter <= "\udfff" for letter in texts[0]):
                 why = "it has half a surrogate pair, as text has that was read in a wrong encoding"
             raise ValueError(
-                f"This tokenizer cannot read {texts[0]!r:.80}: {why:.200}. Leave it out, or write "
+                f"This tokenizer cannot read {given(texts[0])}: {why:.200}. Leave it out, or write "
                 "it otherwise."
             ) from error
     return [row for text in texts for row in _own_ids(tokenizer, [text])]
@@ -251,9 +252,9 @@ def _probes(tokenizer: Any) -> Iterator[str]:
     )
 
 
-def _plain(given: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Arrays and tensors as lists of numbers or texts."""
-    return given.tolist() if hasattr(given, "tolist") else given
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _each(prompts: Any) -> Iterable[Any]:
@@ -263,49 +264,38 @@ def _each(prompts: Any) -> Iterable[Any]:
     if isinstance(many, (str, bytes, bytearray, memoryview, Mapping, set, frozenset)) or not (
         isinstance(many, Iterable)
     ):
-        raise TypeError(_rule(f"got {prompts!r:.80}."))
+        raise TypeError(f"{_RULE}; got {given(prompts)}.")
     return many
 
 
 def _ids(prompt: Any, r: int, of: str) -> list[int]:
+    if isinstance(prompt, Mapping) and "role" in prompt:
+        raise TypeError(
+            f"{of} {r} is a chat message. Write model.tokens(messages=[…]), and give that."
+        )
     if isinstance(prompt, (bytes, bytearray, memoryview)) or not isinstance(prompt, Sequence):
-        if isinstance(prompt, Mapping) and "role" in prompt:
-            raise TypeError(
-                f"{of} {r} is a chat message. Write model.tokens(messages=[…]) and give what comes "
-                "back."
-            )
-        raise TypeError(_rule(f"{of} {r} is {prompt!r:.80}.", of, alone=_is_id(prompt)))
+        alone = hasattr(prompt, "__index__")
+        hint = " Put the ids of one into a list: [[5, 6, 7]]." if alone else ""
+        raise TypeError(f"{_RULE}; {of} {r} is {given(prompt)}.{hint}")
     if not prompt:
         raise ValueError(f"A {of} has at least one token; {of} {r} is an empty list.")
     if set(map(type, prompt)) == {int}:
         return list(prompt)
-    if not all(map(_is_id, prompt)):
-        raise TypeError(_rule(f"{of} {r} is {prompt!r:.80}.", of))
-    return [index(i) for i in prompt]
-
-
-def _is_id(value: Any) -> bool:
-    value = _plain(value)
-    return not isinstance(value, bool) and hasattr(value, "__index__")
-
-
-def _rule(got: str, of: str = "prompt", *, alone: bool = False) -> str:
-    hint = " Put the ids of one into a list: [[5, 6, 7]]." if alone else ""
-    return f"A {of} is a text, a list of texts, or a list of lists of token ids; {got}{hint}"
+    return [whole(f"A token id of {of} {r}", i) for i in prompt]
 
 
 def _chats(messages: Any) -> list[list[dict[str, Any]]]:
     """One chat, or a list of them, as lists of messages. Raises for what is neither."""
     example = "[{'role': 'user', 'content': '…'}]"
     if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
-        raise TypeError(f"Messages are a list like {example}; got {messages!r:.80}.")
-    given = list(messages)
-    chats = [given] if given and isinstance(given[0], Mapping) else given
+        raise TypeError(f"Messages are a list like {example}; got {given(messages)}.")
+    several = list(messages)
+    chats = [several] if several and isinstance(several[0], Mapping) else several
     if not chats:
         raise ValueError(f"A chat has at least one message; got none. Write {example}.")
     for number, chat in enumerate(chats):
         if isinstance(chat, (str, bytes, Mapping)) or not isinstance(chat, Sequence):
-            raise TypeError(f"Messages are a list like {example}; chat {number} is {chat!r:.80}.")
+            raise TypeError(f"Messages are a list like {example}; chat {number} is {given(chat)}.")
         if not chat:
             raise ValueError(f"A chat has at least one message; chat {number} has none.")
         for place, message in enumerate(chat):
@@ -313,7 +303,7 @@ def _chats(messages: Any) -> list[list[dict[str, Any]]]:
             if not all(isinstance(there.get(key), str) for key in ("role", "content")):
                 raise TypeError(
                     "A message has a role and a content, both text, as in "
-                    f"{example}; message {place} of chat {number} is {message!r:.80}."
+                    f"{example}; message {place} of chat {number} is {given(message)}."
                 )
             if not there["role"]:
                 raise ValueError(f"A role is 'user' or another; message {place} has an empty one.")

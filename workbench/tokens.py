@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from operator import index
 from typing import TYPE_CHECKING, Any, Literal
+
+from .check import given, one_of, refuse, whole
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +52,7 @@ class Tokens:
             raise ValueError(
                 f"Tokens are at least one row of one token; got ids of shape {tuple(ids.shape)}."
             )
-        if self.side not in ("right", "left"):
-            raise ValueError(f"Padding lies on the 'right' or the 'left'; got {self.side!r:.80}.")
+        one_of("The side of the padding", self.side, ("right", "left"))
         # Frozen for whoever holds it; here it is still being made.
         set_field = partial(object.__setattr__, self)
         set_field("ids", ids)
@@ -185,46 +185,35 @@ def _positions(positions: Any, n: int) -> Sequence[int]:
     try:
         if isinstance(positions, slice):
             return range(n)[positions]
-        if isinstance(positions, bytes):
-            raise TypeError
-        if not hasattr(positions, "__index__") or getattr(positions, "ndim", 0):
-            return [_whole(p) for p in positions]
-        return [_whole(positions)]
+        several = isinstance(positions, Sequence) or getattr(positions, "ndim", 0)
+        if several and not isinstance(positions, (str, bytes)):
+            return [whole("A position", p) for p in positions]
+        return [whole("A position", positions)]
     except TypeError:
-        raise ValueError(
-            f"A position is a number, a slice, a list or 'last'; got {positions!r:.80}."
-        ) from None
+        raise refuse("A position", "a number, a slice, a list or 'last'", positions) from None
 
 
-def _whole(position: Any) -> int:
-    """Raises `TypeError` for what is no whole number; True and False are none."""
-    position = position.tolist() if hasattr(position, "tolist") else position
-    if isinstance(position, bool):
-        raise TypeError
-    return index(position)
-
-
-def _tensor(given: Any, name: str) -> torch.Tensor:
+def _tensor(value: Any, name: str) -> torch.Tensor:
     import torch
 
     try:
-        return torch.as_tensor(given)
+        return torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise TypeError(
-            f"{name} are a tensor (batch, pos) of integers; got {given!r:.80}, whose rows may "
+            f"{name} are a tensor (batch, pos) of integers; got {given(value)}, whose rows may "
             "differ in length. model.tokens takes lists of ids and pads them."
         ) from None
 
 
-def _whole_numbers(given: Any) -> torch.Tensor:
-    ids = _tensor(given, "Token ids")
+def _whole_numbers(value: Any) -> torch.Tensor:
+    ids = _tensor(value, "Token ids")
     if ids.dtype.is_floating_point or ids.dtype.is_complex or str(ids.dtype) == "torch.bool":
         raise TypeError(f"Token ids are integers; got {str(ids.dtype).removeprefix('torch.')}.")
     return ids.long()
 
 
-def _real(given: Any) -> torch.Tensor:
-    mask = _tensor(given, "Masks")
+def _real(value: Any) -> torch.Tensor:
+    mask = _tensor(value, "Masks")
     kind = str(mask.dtype).removeprefix("torch.")
     if kind == "bool":
         return mask
@@ -268,19 +257,19 @@ def _check_padding(tokens: Tokens) -> None:
     )
 
 
-def _strings(given: Any, lengths: Sequence[int]) -> tuple[tuple[str, ...], ...]:
-    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(lengths):
-        got = f"{len(given)} rows" if isinstance(given, (tuple, list)) else f"{given!r:.80}"
+def _strings(value: Any, lengths: Sequence[int]) -> tuple[tuple[str, ...], ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != len(lengths):
+        got = f"{len(value)} rows" if isinstance(value, (tuple, list)) else given(value)
         raise ValueError(f"Strings are as many rows as the ids have, {len(lengths)}; got {got}.")
-    for r, (row, n) in enumerate(zip(given, lengths, strict=True)):
+    for r, (row, n) in enumerate(zip(value, lengths, strict=True)):
         if isinstance(row, str) or not isinstance(row, Sequence) or set(map(type, row)) - {str}:
             raise TypeError(
                 f"The strings of a row are its tokens as text, ('The', ' cat'); row {r} has "
-                f"{row!r:.80}."
+                f"{given(row)}."
             )
         if len(row) != n:
             raise ValueError(
                 f"Each real token has its string; row {r} has {n} by its mask and {len(row)} "
                 "strings. Leave those of the padding out."
             )
-    return tuple(map(tuple, given))
+    return tuple(map(tuple, value))

@@ -21,15 +21,17 @@ TABLE: dict[str, set[str]] = {
     "site": set(),
     "edits": {"site"},
     "tokens": set(),
+    "encoding": {"tokens"},
+    "norm": set(),
     "metrics": set(),
     "data": set(),
     "result": set(),
-    "model": {"site", "edits", "tokens"},
+    "model": {"site", "edits", "tokens", "norm"},
     "loading": {"model", "data"},
-    "backends": {"model", "site", "edits", "tokens"},
-    "pairs": {"tokens"},
+    "backends": {"model", "site", "edits", "tokens", "encoding"},
+    "pairs": {"tokens", "encoding"},
     "evaluation": set(),
-    "tasks": {"tokens", "metrics", "data", "pairs", "evaluation"},
+    "tasks": {"tokens", "encoding", "metrics", "data", "pairs", "evaluation"},
     "graph": {"result", "neuronpedia"},
     "neuronpedia": set(),
     "texts": {"data"},
@@ -40,6 +42,7 @@ TABLE: dict[str, set[str]] = {
         "site",
         "edits",
         "tokens",
+        "encoding",
         "tasks",
         "metrics",
         "evaluation",
@@ -59,7 +62,7 @@ TABLE: dict[str, set[str]] = {
     "live": {"methods", "views", "widgets", "dictionary", "tasks", "model", "tokens"},
     "widgets": set(),
     # Light modules only; what brings torch, numpy or widgets is looked up when its name is used.
-    "__init__": {"data", "edits", "loading", "model", "site", "tasks", "texts", "tokens"},
+    "__init__": {"data", "edits", "loading", "model", "norm", "site", "tasks", "texts", "tokens"},
 }
 #: What every module may import: the checks of arguments.
 ANYWHERE = {"check"}

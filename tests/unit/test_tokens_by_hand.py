@@ -88,8 +88,8 @@ def test_arrays_and_lists_are_tensors(convert):
     ({"mask": torch.tensor([[1, 1, 1], [0, 0, 1]])}, ValueError, r"side='right' .* row 1 has it on "
      r"the left. Give side='left'"),
     ({"side": "left"}, ValueError, r"side='left' .* row 1 has it on the right. Give side='right'"),
-    ({"side": "middle"}, ValueError, r"on the 'right' or the 'left'; got 'middle'"),
-    ({"side": None}, ValueError, r"on the 'right' or the 'left'; got None"),
+    ({"side": "middle"}, ValueError, r"padding is one of 'right', 'left'; got 'middle'"),
+    ({"side": None}, ValueError, r"is one of 'right', 'left'; got None"),
     ({"strings": STRINGS[:1]}, ValueError, r"as many rows as the ids have, 2; got 1 rows"),
     ({"strings": "w5 w6"}, ValueError, r"as many rows as the ids have, 2; got 'w5 w6'"),
     ({"strings": None}, ValueError, r"as many rows as the ids have, 2; got None"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..check import whole
 from ..edits import Edit
 from ..encoding import pad_id
 from ..model import Generation
@@ -29,7 +30,7 @@ def generate(
     """The loop behind `Model.generate`. Raises `ValueError` for options out of range."""
     if on not in ("prompt", "new", "both"):
         raise ValueError(f"Edits act on 'prompt', 'new' or 'both'; got {on!r}.")
-    if n < 1:
+    if (n := whole("n", n)) < 1:
         raise ValueError(f"A generation has at least one new token; got n={n}.")
     for edit in edits:
         if on != "prompt" and edit.positions is not None:
@@ -57,13 +58,13 @@ def generate(
             break
         last = [more[-1] if r in sampler.open else filler for r, more in enumerate(new)]
         rows = _append(rows, last)
-    whole = [[*ids, *more] for ids, more in zip(lists, new, strict=True)]
+    rows_of_ids = [[*ids, *more] for ids, more in zip(lists, new, strict=True)]
     strings = [
         [*s, *token_strings(model.tokenizer, more)]
         for s, more in zip(prompt.strings, new, strict=True)
     ]
-    texts = tuple(str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in whole)
-    tokens = pad(whole, strings, pad_id=filler, device=model.device)
+    texts = tuple(str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in rows_of_ids)
+    tokens = pad(rows_of_ids, strings, pad_id=filler, device=model.device)
     return Generation(tokens, tuple(map(tuple, new)), texts)
 
 

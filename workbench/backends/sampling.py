@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from ..check import number, whole
+
 
 def end_ids(hf_model: Any, tokenizer: Any) -> frozenset[int]:
     """Every token that ends a text: the model's, as Hugging Face's `generate` takes them, from its
@@ -38,7 +40,7 @@ class Sampler:
     ) -> None:
         from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-        if temperature < 0:
+        if (temperature := number("temperature", temperature)) < 0:
             raise ValueError(f"A temperature is 0 (greedy) or above; got {temperature}.")
         if temperature == 0 and (top_k is not None or top_p is not None):
             raise ValueError(
@@ -46,12 +48,16 @@ class Sampler:
             )
         self._warpers: list[Any] = []
         if temperature > 0:
-            self._warpers.append(TemperatureLogitsWarper(float(temperature)))
+            self._warpers.append(TemperatureLogitsWarper(temperature))
             if top_k is not None:
-                self._warpers.append(TopKLogitsWarper(top_k))
+                self._warpers.append(TopKLogitsWarper(whole("top_k", top_k, 1)))
             if top_p is not None:
-                self._warpers.append(TopPLogitsWarper(top_p))
-        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+                self._warpers.append(TopPLogitsWarper(number("top_p", top_p, 0, 1)))
+        self._generator = (
+            None
+            if seed is None
+            else torch.Generator("cpu").manual_seed(whole("seed", seed, 0, 2**63 - 1))
+        )
         self._end = end
         self.open = set(range(n_rows))
 
