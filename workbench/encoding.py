@@ -114,15 +114,11 @@ def text_ids(
     Raises `ValueError` for `prepend_bos=True` with a tokenizer that has no start token, and for a
     text that the tokenizer cannot read.
     """
-    start = [] if prepend_bos is False else start_ids(tokenizer)
-    if prepend_bos:
-        bos = tokenizer.bos_token_id
-        if bos is None and not start:
-            raise ValueError(
-                "prepend_bos needs a tokenizer with a start token; this one has none. Leave it out."
-            )
-        if bos is not None and bos not in start:
-            start = [bos, *start]
+    start = [] if prepend_bos is False else (starts if prepend_bos else start_ids)(tokenizer)
+    if prepend_bos and not start:
+        raise ValueError(
+            "prepend_bos needs a tokenizer with a start token; this one has none. Leave it out."
+        )
     rows = _own_ids(tokenizer, texts)
     if not start:
         return rows
@@ -151,6 +147,15 @@ def start_ids(tokenizer: Any) -> list[int]:
         if own and len(at) == 1:
             return whole[: at[0]]
     return []
+
+
+def starts(tokenizer: Any) -> list[int]:
+    """The tokens that may start a text without being its own: those of `start_ids`, and the start
+    token.
+    """
+    bos = tokenizer.bos_token_id
+    found = start_ids(tokenizer)
+    return found if bos is None or bos in found else [bos, *found]
 
 
 def chat_texts(tokenizer: Any, messages: Any) -> list[str]:

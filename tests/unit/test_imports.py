@@ -59,7 +59,16 @@ TABLE: dict[str, set[str]] = {
     "pictures": {"methods", "plots"},
     # A result that no widget shows is drawn as its picture.
     "views": {"methods", "result", "widgets", "plots"},
-    "live": {"methods", "views", "widgets", "dictionary", "tasks", "model", "tokens"},
+    "live": {
+        "methods",
+        "views",
+        "widgets",
+        "dictionary",
+        "tasks",
+        "model",
+        "tokens",
+        "encoding",
+    },
     "widgets": set(),
     # Light modules only; what brings torch, numpy or widgets is looked up when its name is used.
     "__init__": {"data", "edits", "loading", "model", "norm", "site", "tasks", "texts", "tokens"},

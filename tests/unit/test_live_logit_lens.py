@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+import workbench as wb
+from tests.parity import zoo
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
+from tests.unit.tokenizers import adding
 from workbench import live
 from workbench.live import logit_lens as module
 from workbench.live.logit_lens import read, written
@@ -183,3 +186,16 @@ def test_a_tokenizer_without_a_start_token_has_no_such_option() -> None:
         assert explorer.message == ""
     finally:
         model.tokenizer.bos_token = token
+
+
+def test_what_a_tokenizer_puts_first_by_itself_stays_when_a_control_changes() -> None:
+    model = wb.load(zoo.hf_model("gpt2"), tokenizer=adding(("<a>", "<b>")))
+    explorer = live.logit_lens(model, "w9 w10", k=2)
+    assert explorer._start.value and not explorer._start.disabled
+    assert explorer.result.tokens == (("<a>", "<b>", "w9", "w10"),)
+    explorer._k.value = 3
+    explorer.prompt = "w9 w11"
+    assert not explorer.message
+    assert explorer.result.tokens == (("<a>", "<b>", "w9", "w11"),)
+    explorer._start.value = False
+    assert explorer.result.tokens == (("w9", "w11"),)

@@ -10,11 +10,13 @@ from typing import Any
 
 import ipywidgets
 
+from ..encoding import start_ids, starts
 from ..methods.lens_panel import Translator
 from ..methods.logit_lens import LogitLens
 from ..methods.logit_lens import logit_lens as compute
 from ..methods.targets import Target, Targets, token_id
 from ..model import Model
+from ..tokens import token_strings
 from ..views import grid_data
 from ..widgets import TokenGrid
 from .explorer import Explorer
@@ -55,7 +57,7 @@ class LiveLogitLens(Explorer):
             model, prompt, k=k, targets=targets, foils=foils, prepend_bos=prepend_bos, **options
         )
         self.grid = TokenGrid(**grid_data(self.result))
-        bos = model.tokenizer.bos_token
+        begins = token_strings(model.tokenizer, starts(model.tokenizer))
         wide = ipywidgets.Layout(width="auto", flex="1 1 12em")
         narrow = ipywidgets.Layout(width="9em")
         described = {"description_width": "initial"}
@@ -88,9 +90,9 @@ class LiveLogitLens(Explorer):
             style=described,
         )
         self._start = ipywidgets.Checkbox(
-            bos is not None and self.result.tokens[0][:1] == (bos,),
+            self.result.tokens[0][0] in begins,
             description="start token",
-            disabled=bos is None,
+            disabled=not begins,
             indent=False,
             layout=narrow,
         )
@@ -119,7 +121,9 @@ class LiveLogitLens(Explorer):
         return f"LiveLogitLens({self.result!r})"
 
     def _compute(self) -> None:
-        start = None if self._start.disabled else self._start.value
+        # Ticked is as the tokenizer begins a text, where it does so by itself.
+        by_itself = start_ids(self.model.tokenizer)
+        start = (None if by_itself else True) if self._start.value else False
         result = compute(
             self.model,
             self._prompt.value,

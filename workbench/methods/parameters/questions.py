@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from ...encoding import start_ids
+from ...encoding import starts
 from ...metrics import pad_ids
 from ...model import Model
 from ...tasks import Task, TaskBatch
@@ -98,15 +98,14 @@ class Questions:
         Contexts go round where there are fewer of them, and are cut from their beginning to what
         the model can read.
         """
-        bos: Any = model.tokenizer.bos_token_id
-        starts = {*start_ids(model.tokenizer), bos}
+        added = starts(model.tokenizer)
         rows = []
         for r, length in enumerate(self.tokens.lengths):
             at = self.tokens.offset(r)
             own = [int(i) for i in self.tokens.ids[r, at : at + length]]
-            start = list(takewhile(starts.__contains__, own))
+            start = list(takewhile(added.__contains__, own))
             room = max(0, model.spec.n_ctx - length)
-            before = [i for i in contexts[r % len(contexts)] if i not in starts]
+            before = [i for i in contexts[r % len(contexts)] if i not in added]
             rows.append([*start, *before[max(0, len(before) - room) :], *own[len(start) :]])
         return Questions(model.tokens(rows), self.answer_ids, self.answers)
 
