@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +255,7 @@ def _from_pretrained(
     **options: Any,
 ) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     version = {} if revision is None else {"revision": revision}
     try:
@@ -263,9 +263,11 @@ def _from_pretrained(
         if meta:
             config = AutoConfig.from_pretrained(source, **version)
             with torch.device("meta"):
-                return AutoModelForCausalLM.from_config(
-                    config, attn_implementation=attention
-                ), tokenizer
+                hf_model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+            # It names the end tokens, and is a file of its own that a model need not have.
+            with suppress(OSError):
+                hf_model.generation_config = GenerationConfig.from_pretrained(source, **version)
+            return hf_model, tokenizer
         hf_model = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=dtype,

@@ -113,8 +113,12 @@ class Tokens:
         return [self.offset(row) + p % n for p in chosen]
 
     def take(self, rows: Sequence[int]) -> Tokens:
-        """The given rows, in that order, repeats allowed."""
-        index = list(rows)
+        """The given rows, in that order, repeats allowed; those below 0 count from the end."""
+        try:
+            index = [range(self.n_rows)[whole("A row", r)] for r in rows]
+        except (TypeError, IndexError):
+            rule = f"a list of numbers from 0 to {self.n_rows - 1}, at least one"
+            raise refuse("The choice of rows", rule, rows) from None
         return Tokens(
             self.ids[index], self.mask[index], tuple(self.strings[r] for r in index), self.side
         )
@@ -228,21 +232,23 @@ def _real(value: Any) -> torch.Tensor:
 
 def _check_padding(tokens: Tokens) -> None:
     """Raises where a row's real tokens are not together at the end that `side` leaves to them."""
-    import torch
+
+    def together(mask: torch.Tensor, side: str) -> torch.Tensor:
+        """(…) whether no real token follows padding, as seen from the end without padding."""
+        left, right = mask[..., :-1], mask[..., 1:]
+        ordered = (left <= right) if side == "left" else (right <= left)
+        return ordered.all(-1) & mask[..., -1 if side == "left" else 0]
 
     # On the CPU, since every answer that is asked of a device waits for it.
     mask = tokens.mask.cpu()
-    n, lengths = tokens.n_columns, torch.tensor(tokens.lengths, device="cpu")[:, None]
-    columns = torch.arange(n, device="cpu")
-    places = {"right": columns < lengths, "left": columns >= n - lengths}
-    wrong = ((mask != places[tokens.side]).any(1) | (lengths[:, 0] == 0)).nonzero()[:, 0].tolist()
-    if not wrong:
+    fits = together(mask, tokens.side)
+    if bool(fits.all()):
         return
-    r = wrong[0]
+    r = int((~fits).nonzero()[0])
     if not tokens.lengths[r]:
         raise ValueError(f"Row {r} has no real token: its mask is 0 everywhere. Leave it out.")
     other = "left" if tokens.side == "right" else "right"
-    if bool((mask[r] == places[other][r]).all()):
+    if bool(together(mask[r], other)):
         raise ValueError(
             f"side={tokens.side!r} says where the padding lies, and row {r} has it on the {other}. "
             f"Give side={other!r}, with every row padded there."

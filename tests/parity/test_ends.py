@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.backends.sampling import end_ids
 
 from . import zoo
 from .conftest import BACKENDS
@@ -94,6 +95,18 @@ def test_a_saved_generation_configuration_ends_texts(backend, free, tmp_path):
     zoo.tokenizer().save_pretrained(tmp_path)
     model: Any = wb.load(tmp_path, backend=backend, device="cpu")
     assert model.generate(ROWS, N_NEW).new == ended(free, *ends, 0)
+
+
+def test_a_model_whose_weights_are_elsewhere_has_its_generation_configuration(tmp_path):
+    hf_model = zoo.hf_model("llama")
+    hf_model.generation_config.eos_token_id = [7, 9]
+    hf_model.save_pretrained(tmp_path)
+    zoo.tokenizer().save_pretrained(tmp_path)
+    model: Any = wb.load(tmp_path, remote=True)
+    assert end_ids(model.module(""), model.tokenizer) == {0, 7, 9}
+    (tmp_path / "generation_config.json").unlink()
+    model = wb.load(tmp_path, remote=True)
+    assert end_ids(model.module(""), model.tokenizer) == {0}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

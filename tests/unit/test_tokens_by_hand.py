@@ -158,6 +158,13 @@ def test_what_a_tokenizer_returns_is_no_prompt_but_its_parts_make_tokens(model):
     assert torch.equal(model.run(tokens).logits, model.run(["w5 w6", "w7 w8"]).logits)
 
 
+@pytest.mark.parametrize("rows", [5, [2], [-3], [0.5], [True], ["0"], "0", [], None, [[0]]])
+def test_rows_that_are_not_there_are_not_taken(rows):
+    with pytest.raises(ValueError, match=r"(choice of rows|Tokens) (is|are) .*at least one"):
+        made().take(rows)
+    assert made().take([np.int64(-1), 0]).lengths == (1, 3)
+
+
 @pytest.mark.parametrize("positions", [
     np.int64(1), torch.tensor(1), [np.int32(1)], np.array([1]), torch.tensor([1]), range(1, 2),
     slice(1, 2), (-2,), slice(np.int64(1), 2),
