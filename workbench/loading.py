@@ -257,7 +257,7 @@ def _from_pretrained(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    version = {} if revision is None else {"revision": revision}
+    version: dict[str, Any] = {} if revision is None else {"revision": revision}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **version)
         if meta:

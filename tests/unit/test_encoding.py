@@ -12,11 +12,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizer
 
 import workbench as wb
 from tests.parity import zoo
-from tests.unit.tokenizers import CHAT, SPECIAL, adding
+from tests.unit.tokenizers import CHAT, SPECIAL, Letters, adding
 from workbench.methods.features.token_rows import TokenRows
 from workbench.methods.parameters.questions import Questions
 
@@ -357,35 +356,6 @@ def test_every_text_is_read_in_one_place():
         in ("tokenizer", "encode_plus", "batch_encode")
     ]
     assert set(calls) == {"encoding.py"}
-
-
-class Letters(PreTrainedTokenizer):
-    """A tokenizer written in Python: one letter, one token, with a start and an end."""
-
-    def __init__(self) -> None:
-        self.ids = {letter: i for i, letter in enumerate(["<s>", "</s>", "<unk>", *"abc 0."])}
-        super().__init__(bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self.ids)
-
-    def get_vocab(self) -> dict[str, int]:
-        return dict(self.ids)
-
-    def _tokenize(self, text: str, **_: Any) -> list[str]:
-        return list(text)
-
-    def _convert_token_to_id(self, token: str) -> int:
-        return self.ids.get(token, 2)
-
-    def _convert_id_to_token(self, index: int) -> str:
-        return list(self.ids)[index]
-
-    def build_inputs_with_special_tokens(
-        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
-    ) -> list[int]:
-        return [0, *token_ids_0, 1]
 
 
 def test_a_tokenizer_written_in_python_follows_the_same_rule(reading):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.parity import zoo
 
+#: `wb.Tokens`, whatever it is given.
+by_hand: Any = wb.Tokens
 IDS = [[5, 6, 7], [8, 1, 1]]
 MASK = [[1, 1, 1], [1, 0, 0]]
 STRINGS = (("w5", "w6", "w7"), ("w8",))
@@ -24,7 +26,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 
 def made(ids: Any = None, mask: Any = None, strings: Any = STRINGS, side: Any = "right"):
-    return wb.Tokens(
+    return by_hand(
         torch.tensor(IDS) if ids is None else ids,
         torch.tensor(MASK) if mask is None else mask,
         strings,
@@ -39,7 +41,7 @@ def test_a_mask_of_hugging_face_is_the_mask_that_is_meant(kind, side, model):
     prompts = ["w5 w6 w7", "w8", "w9 w10"]
     batch = tokenizer(prompts, padding=True, padding_side=side, return_tensors="pt")
     strings = [tokenizer.tokenize(prompt) for prompt in prompts]
-    tokens = wb.Tokens(batch.input_ids.int(), batch.attention_mask.to(kind), strings, side)
+    tokens = by_hand(batch.input_ids.int(), batch.attention_mask.to(kind), strings, side)
     assert (tokens.ids.dtype, tokens.mask.dtype) == (torch.int64, torch.bool)
     own = model.tokens(prompts, padding_side=side)
     assert tokens.lengths == own.lengths and tokens.strings == own.strings
@@ -113,13 +115,13 @@ def test_masks_are_taken_exactly_where_padding_lies_on_the_side(rows, side):
     ordered = mask.flip(1) if side == "left" else mask
     fits = all(row.any() and (row.int().diff() <= 0).all() for row in ordered)
     if fits:
-        tokens = wb.Tokens(torch.full(mask.shape, 5), mask.long(), strings, side)
+        tokens = by_hand(torch.full(mask.shape, 5), mask.long(), strings, side)
         assert [tokens.columns(r) for r in range(len(rows))] == [
             row.nonzero()[:, 0].tolist() for row in mask
         ]
     else:
         with pytest.raises(ValueError, match=r"side|hole|no real token"):
-            wb.Tokens(torch.full(mask.shape, 5), mask.long(), strings, side)
+            by_hand(torch.full(mask.shape, 5), mask.long(), strings, side)
 
 
 def test_ids_are_checked_against_the_model_that_reads_them(model):
@@ -139,12 +141,12 @@ def test_a_row_is_as_long_as_the_model_reads_and_padding_does_not_count(model):
     ids = torch.randint(2, 60, (1, n + 1))
     strings = [["w"] * (n + 1)]
     with pytest.raises(ValueError, match=rf"reads at most {n} tokens; row 0 has {n + 1}"):
-        model.run(wb.Tokens(ids, torch.ones_like(ids), strings))
+        model.run(by_hand(ids, torch.ones_like(ids), strings))
     mask = torch.ones_like(ids)
     for side, padding in (("right", -1), ("left", 0)):
         mask = torch.ones_like(ids)
         mask[0, padding] = 0
-        tokens = wb.Tokens(ids, mask, [strings[0][1:]], side)
+        tokens = by_hand(ids, mask, [strings[0][1:]], side)
         plain = model.run([ids[0, mask[0].bool()].tolist()], logits_at="last").logits
         torch.testing.assert_close(model.run(tokens, logits_at="last").logits, plain)
 
@@ -154,7 +156,7 @@ def test_what_a_tokenizer_returns_is_no_prompt_but_its_parts_make_tokens(model):
     with pytest.raises(TypeError, match="A prompt is a text"):
         model.run(batch)
     strings = [["w5", "w6"], ["w7", "w8"]]
-    tokens = wb.Tokens(batch.input_ids, batch.attention_mask, strings)
+    tokens = by_hand(batch.input_ids, batch.attention_mask, strings)
     assert torch.equal(model.run(tokens).logits, model.run(["w5 w6", "w7 w8"]).logits)
 
 
@@ -162,7 +164,8 @@ def test_what_a_tokenizer_returns_is_no_prompt_but_its_parts_make_tokens(model):
 def test_rows_that_are_not_there_are_not_taken(rows):
     with pytest.raises(ValueError, match=r"(choice of rows|Tokens) (is|are) .*at least one"):
         made().take(rows)
-    assert made().take([np.int64(-1), 0]).lengths == (1, 3)
+    some: Any = [np.int64(-1), 0]
+    assert made().take(some).lengths == (1, 3)
 
 
 @pytest.mark.parametrize("positions", [

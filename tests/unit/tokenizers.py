@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from tokenizers import (
     Regex,
@@ -14,7 +15,7 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizer, PreTrainedTokenizerFast
 
 WORD = r" ?\w+| ?[^\w\s]"
 
@@ -94,3 +95,32 @@ def adding(
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, **{name: token for name, token in given.items() if token}
     )
+
+
+class Letters(PreTrainedTokenizer):
+    """A tokenizer written in Python: one letter, one token, with a start and an end."""
+
+    def __init__(self) -> None:
+        self.ids = {letter: i for i, letter in enumerate(["<s>", "</s>", "<unk>", *"abc 0."])}
+        super().__init__(bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.ids)
+
+    def get_vocab(self) -> dict[str, int]:
+        return dict(self.ids)
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return list(text)
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self.ids.get(token, 2)
+
+    def _convert_id_to_token(self, index: int) -> str:
+        return list(self.ids)[index]
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        return [0, *token_ids_0, 1]
