@@ -78,11 +78,15 @@ def png(result: Any, **options: Any) -> bytes:
     """The picture as the bytes of a PNG file; the figure is closed again."""
     import matplotlib.pyplot as plt
 
-    figure: Any = plot(result, **options).figure
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    return out.getvalue()
+    before = set(plt.get_fignums())
+    try:
+        figure: Any = plot(result, **options).figure
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
+        return out.getvalue()
+    finally:
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)
 
 
 def shown_token(token: str, longest: int = 10) -> str:

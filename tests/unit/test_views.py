@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests.unit.lens_models import PROMPT, logit_lens, words_model
+from workbench.methods.attention import attention
 from workbench.methods.direct_logit_attribution import direct_logit_attribution
 from workbench.views import grid_data
-from workbench.widgets import TokenGrid
+from workbench.widgets import TokenGrid, page
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,36 @@ def test_the_page_of_a_picture_holds_it_and_its_table(tmp_path: Path) -> None:
 def test_markup_in_a_token_stays_text_in_a_table() -> None:
     split = direct_logit_attribution(words_model(), "store <img src=x>", " Mary")
     assert "<img src=x" not in split.to_html()
+
+
+def test_a_page_leaves_no_widget_and_no_figure_behind(
+    lens: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ipywidgets keeps every widget, and its layout, until it is closed."""
+    import matplotlib.pyplot as plt
+    from ipywidgets.widgets.widget import _instances as kept
+
+    shown = lens.widget()
+    before, figures = set(kept), plt.get_fignums()
+    seen = attention(words_model(), PROMPT)
+    split = direct_logit_attribution(words_model(), PROMPT, " Mary")
+    for result in (lens, seen, split):
+        result.to_html()
+        assert set(kept) == before and plt.get_fignums() == figures
+    # A widget of one's own stays open, also where its page is made.
+    assert shown.model_id in kept and page(shown, "mine") and shown.model_id in kept
+
+    def no_page(*arguments: Any) -> None:
+        raise RuntimeError("no page")
+
+    def half_drawn(*arguments: Any) -> None:
+        plt.figure()
+        no_page()
+
+    monkeypatch.setattr("workbench.widgets.page", no_page)
+    monkeypatch.setattr("workbench.plots.plot", half_drawn)
+    for result in (lens, seen, split):
+        with pytest.raises(RuntimeError, match="no page"):
+            result.to_html()
+        assert set(kept) == before and plt.get_fignums() == figures
+    shown.close()

@@ -161,9 +161,18 @@ def widget_bundle(result: Result) -> dict[str, Any]:
 def page(result: Result, title: str) -> str:
     """One self-contained HTML page: the widget, or where there is none the picture and table."""
     if has_widget(result):
+        from ipywidgets import Widget
+
         from ..widgets import page as widget_page
 
-        return widget_page(widget(result), title)
+        drawn = widget(result)
+        try:
+            return widget_page(drawn, title)
+        finally:
+            # Its layout is a widget too, and every widget is kept until it is closed.
+            for part in (*drawn.trait_values().values(), drawn):
+                if isinstance(part, Widget):
+                    part.close()
     picture = base64.b64encode(result.png()).decode("ascii")
     table = result.to_frame().to_html(index=False, border=0, float_format="{:.4g}".format)
     return PAGE.format(title=html.escape(title, quote=True), picture=picture, table=table)
