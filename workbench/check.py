@@ -18,6 +18,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from .annotations import NO, Within, as_real, as_whole, fits, resolved, says
+from .ordinary import ordinary_torch
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +149,7 @@ def _held(name: str, hint: Any, value: Any, call: str) -> Any:
 
 
 def checked(call: Checked) -> Checked:
-    """The call, with every argument held against its annotation before it runs."""
+    """The call, in ordinary torch, with every argument held against its annotation before."""
 
     @wraps(call)
     def held(*args: Any, **options: Any) -> Any:
@@ -162,7 +163,8 @@ def checked(call: Checked) -> Checked:
 
         first = [one(name, value) for name, value in zip(names, args, strict=False)]
         rest = {name: one(name, value) for name, value in options.items()}
-        return call(*first, *args[len(first) :], **rest)
+        with ordinary_torch():
+            return call(*first, *args[len(first) :], **rest)
 
     return held  # pyright: ignore[reportReturnType]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .model import Model, ModelSpec
+from .ordinary import ordinary_torch
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ BACKENDS = ("nnsight", "transformer_lens")
 IN_MEMORY = "in memory"
 
 
+@ordinary_torch()
 def load(
     source: str | Path | PreTrainedModel,
     /,
@@ -156,13 +158,20 @@ def _shared_copy(hf_model: Any) -> Any:
     """
     import torch
 
-    memo: dict[int, Any] = {id(buffer): buffer for buffer in hf_model.buffers()}
+    memo: dict[int, Any] = {id(buffer): _usable(buffer) for buffer in hf_model.buffers()}
     for parameter in hf_model.parameters():
         plain = type(parameter) is torch.nn.Parameter
-        memo[id(parameter)] = (
-            torch.nn.Parameter(parameter.detach(), requires_grad=False) if plain else parameter
-        )
+        own = _usable(parameter.detach())
+        memo[id(parameter)] = torch.nn.Parameter(own, requires_grad=False) if plain else parameter
     return copy.deepcopy(hf_model, memo).eval()
+
+
+def _usable(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor; of one made in inference mode another over its numbers, which graphs take."""
+    if not tensor.is_inference():
+        return tensor
+    where = tensor.storage_offset(), tensor.shape, tensor.stride()
+    return tensor.new_empty(0).set_(tensor.untyped_storage(), *where)
 
 
 def _source(name: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from .edits import Edit
 from .norm import Norm
 from .site import Site
 from .tokens import Positions, Tokens
+from .turns import Turn
 
 if TYPE_CHECKING:
     import torch
@@ -258,12 +259,14 @@ class Model(Protocol):
     """A traced language model: the one interface between methods and backends.
 
     `raw` is nnsight's `TransformersModel` or TransformerLens's `TransformerBridge`, for a trace of
-    your own.
+    your own. Runs of several threads take turns (`turn`), a block of edited weights included. What
+    is read is the reader's own: writing into it changes no model.
     """
 
     spec: ModelSpec
     tokenizer: PreTrainedTokenizerBase
     raw: Any
+    turn: Turn
 
     def tokens(
         self,
@@ -353,8 +356,13 @@ class Model(Protocol):
         """
         ...
 
-    def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
-        """A weight by TransformerLens's name (W_E, W_U, W_Q, W_in, b_out, …), in its layout."""
+    def weight(
+        self, name: str, layer: int | None = None, head: int | None = None, *, copy: bool = True
+    ) -> torch.Tensor:
+        """A weight by TransformerLens's name (W_E, W_U, W_Q, W_in, b_out, …), in its layout.
+
+        What is done to it leaves the model as it is. copy: False spares memory; write nothing then.
+        """
         ...
 
     def live_weight(

@@ -82,7 +82,8 @@ class WeightEdit:
         import torch
 
         kind = next(k for k in ("value", "factor", "add") if getattr(self, k) is not None)
-        given = torch.as_tensor(getattr(self, kind)).detach().to(before)
+        given = torch.as_tensor(getattr(self, kind), dtype=before.dtype, device=before.device)
+        given = given.detach()
         try:
             given = given.expand(before.shape)
         except RuntimeError:
@@ -117,35 +118,38 @@ def edited_weights(
 
     Edits apply in the order given, in place: to every run of this model, on either backend, and to
     whatever else shares its memory. They are undone however the block ends, also when an edit of
-    the list fails. Blocks can be nested. tied: accept weights that are one parameter under several
-    names (W_E and W_U of tied embeddings); without it an edit of one is refused.
+    the list fails. Blocks can be nested. Until the block ends, runs of the model in other threads
+    wait for it. tied: accept weights that are one parameter under several names (W_E and W_U of
+    tied embeddings); without it an edit of one is refused.
 
     Raises `ValueError` for a weight or unit the model does not have, for tied weights, and where
-    weights cannot be written: on a server, quantised or offloaded.
+    weights cannot be written: on a server, quantised or offloaded. A run of another thread that has
+    waited for the block for half a minute raises `RuntimeError`.
     """
     changes = [edits] if isinstance(edits, WeightEdit) else list(edits)
     if wrong := [each for each in changes if not isinstance(each, WeightEdit)]:
         raise TypeError(f"Weights are changed by WeightEdits; got {wrong[0]!r}.")
-    written: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
-    try:
-        for edit in changes:
-            kind, axis = _UNITS[edit.name]
-            live = model.live_weight(edit.name, edit.layer, tied=tied).movedim(axis, 0)
-            units = edit.units
-            if bad := [i for i in units or () if not 0 <= i < len(live)]:
-                raise ValueError(
-                    f"{edit.name} of {model.spec.name} has {kind} 0 to {len(live) - 1}; got "
-                    f"{bad[0]}."
-                )
-            at: Any = slice(None) if units is None else units
-            before = live[at].clone()
-            after = edit.changed(before)
-            # Kept first, so that no interrupt finds a weight changed and forgotten.
-            written.append((live, at, before))
-            live[at] = after
-        yield model
-    finally:
-        _put_back(written)
+    with model.turn.taken(edits=True):
+        written: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
+        try:
+            for edit in changes:
+                kind, axis = _UNITS[edit.name]
+                live = model.live_weight(edit.name, edit.layer, tied=tied).movedim(axis, 0)
+                units = edit.units
+                if bad := [i for i in units or () if not 0 <= i < len(live)]:
+                    raise ValueError(
+                        f"{edit.name} of {model.spec.name} has {kind} 0 to {len(live) - 1}; got "
+                        f"{bad[0]}."
+                    )
+                at: Any = slice(None) if units is None else units
+                before = live[at].clone()
+                after = edit.changed(before)
+                # Kept first, so that no interrupt finds a weight changed and forgotten.
+                written.append((live, at, before))
+                live[at] = after
+            yield model
+        finally:
+            _put_back(written)
 
 
 def _put_back(written: list[tuple[torch.Tensor, Any, torch.Tensor]]) -> None:

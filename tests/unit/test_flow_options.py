@@ -51,8 +51,8 @@ class Altered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def weight(self, name: str, *place: Any) -> torch.Tensor:
-        found = self._model.weight(name, *place)
+    def weight(self, name: str, *place: Any, **options: Any) -> torch.Tensor:
+        found = self._model.weight(name, *place, **options)
         return 2 * found if name == self._weight else found
 
 

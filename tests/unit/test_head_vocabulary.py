@@ -308,6 +308,6 @@ def test_bad_input_is_a_named_error(arguments: dict[str, Any], text: str) -> Non
 def test_an_embedding_of_another_width_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = zoo_model("gpt2")
     narrow = model.weight("W_E")[:, :16]
-    monkeypatch.setattr(model, "weight", lambda name, *_: narrow)
+    monkeypatch.setattr(model, "weight", lambda name, *_, **__: narrow)
     with pytest.raises(ValueError, match="embeds tokens in 16 and computes in 32"):
         word_vectors(model, "folded")

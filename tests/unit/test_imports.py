@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "workbench"
 #: What each module or folder of the package may import of the package.
 TABLE: dict[str, set[str]] = {
     "annotations": set(),
-    "check": {"annotations"},
+    "check": {"annotations", "ordinary"},
     "site": set(),
     "edits": {"site"},
     "tokens": set(),
@@ -26,9 +26,11 @@ TABLE: dict[str, set[str]] = {
     "metrics": set(),
     "data": set(),
     "result": set(),
-    "model": {"site", "edits", "tokens", "norm"},
-    "loading": {"model", "data"},
-    "backends": {"model", "site", "edits", "tokens", "encoding"},
+    "ordinary": set(),
+    "turns": {"ordinary"},
+    "model": {"site", "edits", "tokens", "norm", "turns"},
+    "loading": {"model", "data", "ordinary"},
+    "backends": {"model", "ordinary", "site", "edits", "tokens", "encoding", "turns"},
     "pairs": {"tokens", "encoding"},
     "evaluation": set(),
     "tasks": {"tokens", "encoding", "metrics", "data", "pairs", "evaluation"},
@@ -36,7 +38,7 @@ TABLE: dict[str, set[str]] = {
     "neuronpedia": set(),
     "texts": {"data"},
     "weight_edits": {"model"},
-    "dictionary": {"site", "edits", "data", "model"},
+    "dictionary": {"site", "edits", "data", "model", "ordinary"},
     "methods": {
         "model",
         "site",
@@ -51,6 +53,7 @@ TABLE: dict[str, set[str]] = {
         "dictionary",
         "texts",
         "data",
+        "ordinary",
         "weight_edits",
         # A model that a method has trained is loaded like any other.
         "loading",
@@ -71,7 +74,10 @@ TABLE: dict[str, set[str]] = {
     },
     "widgets": set(),
     # Light modules only; what brings torch, numpy or widgets is looked up when its name is used.
-    "__init__": {"data", "edits", "loading", "model", "norm", "site", "tasks", "texts", "tokens"},
+    "__init__": {
+        *("data", "edits", "loading", "model", "norm", "ordinary", "site", "tasks", "texts"),
+        "tokens",
+    },
 }
 #: What every module may import: the checks of arguments.
 ANYWHERE = {"check"}

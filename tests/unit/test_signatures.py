@@ -125,7 +125,7 @@ def test_signs_turn_only_what_may_turn_together() -> None:
 def test_what_says_the_same_of_every_token_is_similar_to_nothing() -> None:
     a, b = model("gpt2", 0), model("gpt2", 1)
     signatures, spaces = made(NeuronSignatures, a, b, ("out",))
-    weight = a.weight("W_out", 0)
+    weight = a.live_weight("W_out", 0)
     kept = weight[3].clone()
     try:
         weight[3] = 0

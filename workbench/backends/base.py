@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import warnings
 from abc import ABC, abstractmethod
@@ -16,8 +15,10 @@ import torch
 from ..edits import Edit, Set, UnchangedEdit
 from ..encoding import encode
 from ..model import Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
+from ..ordinary import ordinary_torch
 from ..site import Site
 from ..tokens import Positions, Tokens
+from ..turns import alone, turn_of
 from . import checks, norms, weights
 from .architecture import Architecture
 from .generation import generate
@@ -82,6 +83,7 @@ class TracedModel(ABC):
         self._readout_error = ""
         #: Streams that the model writes into after they were read.
         self._copied: frozenset[str] = frozenset()
+        self.turn = turn_of(next(hf_model.parameters()).data_ptr())
         self.raw: Any = self._wrapped(hf_model)
 
     @abstractmethod
@@ -119,6 +121,7 @@ class TracedModel(ABC):
 
     # -- prompts ---------------------------------------------------------------------------------
 
+    @alone
     def tokens(
         self,
         prompts: Prompts | None = None,
@@ -154,6 +157,7 @@ class TracedModel(ABC):
 
     # -- running ---------------------------------------------------------------------------------
 
+    @alone
     def run(
         self,
         tokens: Prompts,
@@ -176,6 +180,9 @@ class TracedModel(ABC):
         start, past, skip_to, resid = 0, None, None, None
         if resume is not None:
             rows, resid = checks.resumed_rows(self, rows, resume)
+            if Site("resid_pre", resume.layer) in (site.whole for site in sites):
+                # What is read is not the memory of what was given.
+                resid = resid.clone()
             start, skip_to = resume.start, resume.layer
             past = (
                 resume.past
@@ -217,7 +224,7 @@ class TracedModel(ABC):
                 )
             last = max(recorder.sites)
         row_index, column_index = (
-            self._logit_index(rows, logits_at, start) if logits else (None, None)
+            checks.logit_index(self, rows, logits_at, start) if logits else (None, None)
         )
         request = Pass(
             inputs=self._inputs(rows, start, past, cache),
@@ -245,7 +252,7 @@ class TracedModel(ABC):
                 "as it was. "
                 "Check its value, or the site and positions it names.",
                 UnchangedEdit,
-                stacklevel=2,
+                stacklevel=3,
             )
         return Run(
             rows, done.logits, done.activations, done.grads, done.value, unchanged, done.past
@@ -259,20 +266,7 @@ class TracedModel(ABC):
                 f"{self.spec.architecture} does not compute that site here; edit another."
             )
 
-    def _logit_index(self, tokens: Tokens, at: Positions, start: int) -> tuple[Any, Any]:
-        if at is None:
-            return None, None
-        columns = [[c - start for c in tokens.columns(r, at)] for r in range(tokens.n_rows)]
-        if len({len(c) for c in columns}) != 1:
-            raise ValueError(
-                f"logits_at names as many positions in every row; {at!r} does not, with rows of "
-                f"{', '.join(map(str, tokens.lengths))} tokens. Give positions, or leave it out."
-            )
-        if min(map(min, columns)) < 0:
-            raise IndexError(f"logits_at names a position before {start}, where this run resumes.")
-        index = torch.tensor(columns, device=self.device)
-        return torch.arange(tokens.n_rows, device=self.device)[:, None].expand_as(index), index
-
+    @ordinary_torch()
     def generate(
         self,
         tokens: Prompts,
@@ -291,6 +285,7 @@ class TracedModel(ABC):
         sampler = Sampler(end, prompt.n_rows, temperature, top_k, top_p, seed)
         return generate(self, prompt, n, changes, on, sampler)
 
+    @alone
     def step(
         self, rows: Tokens, edits: Sequence[Edit], start: int, past: Past | None
     ) -> tuple[torch.Tensor, Past | None]:
@@ -298,7 +293,7 @@ class TracedModel(ABC):
         for edit in edits:
             checks.check_edit(self, edit)
         recorder = Recorder(rows, (), edits, start=start)
-        row_index, column_index = self._logit_index(rows, "last", start)
+        row_index, column_index = checks.logit_index(self, rows, "last", start)
         request = Pass(
             inputs=self._inputs(rows, start, past, cache=self.reuses_past),
             logits=True,
@@ -326,9 +321,14 @@ class TracedModel(ABC):
         """The Hugging Face module at a dotted path."""
         return self._modules[path]
 
-    def weight(self, name: str, layer: int | None = None, head: int | None = None) -> torch.Tensor:
+    @alone
+    def weight(
+        self, name: str, layer: int | None = None, head: int | None = None, *, copy: bool = True
+    ) -> torch.Tensor:
         self._check_weights_here()
-        return weights.weight(self.architecture, self._modules, self.spec, name, layer, head)
+        found = weights.weight(self.architecture, self._modules, self.spec, name, layer, head)
+        stacked = layer is None and name in weights.LAYERED
+        return found.clone() if copy and not stacked else found
 
     def live_weight(
         self, name: str, layer: int | None = None, *, tied: bool = False
@@ -339,26 +339,11 @@ class TracedModel(ABC):
                 f"A weight is written one layer at a time; got {name} of all layers. Give its "
                 "layer."
             )
-        view = self.weight(name, layer)
-        shared = [
-            f"{path}.{own}".lstrip(".")
-            for path, module in self._modules.items()
-            for own, parameter in module.named_parameters(recurse=False)
-            if 0 <= view.data_ptr() - parameter.data_ptr() < parameter.nbytes
-        ]
-        if not shared:
-            raise ValueError(
-                f"A weight that is written is one the model has; {self.spec.name} has no {name}, "
-                "which reads as zeros. Edit another, or add to the activation instead (wb.Add)."
-            )
-        if len(shared) > 1 and not tied:
-            raise ValueError(
-                f"{name} of {self.spec.name} is one parameter under several names "
-                f"({', '.join(shared)}): an edit of one is an edit of all. Give tied=True to edit "
-                "them together."
-            )
+        view = self.weight(name, layer, copy=False)
+        weights.check_written(view, self._modules, self.spec, name, tied=tied)
         return view
 
+    @alone
     def to_hugging_face(self) -> PreTrainedModel:
         self._check_weights_here()
         hf_model: Any = self.module("")
@@ -367,23 +352,14 @@ class TracedModel(ABC):
                 f"A copy to be trained has floating-point weights; those of {self.spec.name} are "
                 "quantised. Load it without quantisation."
             )
-        copied = type(hf_model)(copy.deepcopy(hf_model.config)).to(self.device)
-        # By module and name, since a backend may have put its own modules in between. A parameter
-        # with two names (tied embeddings) stays one.
-        modules: dict[str, Any] = dict(copied.named_modules())
-        twins: dict[int, torch.nn.Parameter] = {}
-        for path, module in self._modules.items():
-            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-                twin = torch.nn.Parameter(parameter.detach().clone())
-                modules[path]._parameters[name] = twins.setdefault(id(parameter), twin)
-            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
-                modules[path]._buffers[name] = buffer.detach().clone()
-        return copied.eval()
+        return weights.copied(hf_model, self._modules).to(self.device).eval()
 
+    @alone
     def norm(self, name: str, layer: int | None = None) -> Norm | None:
         self._check_weights_here()
         return norms.norm(self.architecture, self._modules, self.spec, name, layer)
 
+    @alone
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
         if resid.shape[-1] != self.spec.d_model:
             raise ValueError(

@@ -34,10 +34,6 @@ def check_gradients(
     stop_after: Any,
 ) -> Site | None:
     """The site whose activation the metric is of, None for the logits."""
-    if not sites:
-        raise ValueError(
-            "grad_of gives the gradient at the sites that are read; name some in read=."
-        )
     if grad_at is not None:
         return _metric_site(model, sites, grad_of, grad_at, logits_at, stop_after)
     if stop_after is not None or is_empty(logits_at):
@@ -137,7 +133,27 @@ def resumed_rows(model: TracedModel, tokens: Tokens, resume: Resume) -> tuple[To
                 "pass the `past` of a run of the same prompts made with cache=True."
             )
     resid = resume.resid.to(model.device)
+    if resid.is_inference():
+        resid = resid.clone()
     return (tokens.take(rows) if resume.rows is not None else tokens), resid
+
+
+def logit_index(model: TracedModel, tokens: Tokens, at: Positions, start: int) -> tuple[Any, Any]:
+    """The rows and columns, each (batch, n), of the positions to unembed; None for all."""
+    import torch
+
+    if at is None:
+        return None, None
+    columns = [[c - start for c in tokens.columns(r, at)] for r in range(tokens.n_rows)]
+    if len({len(c) for c in columns}) != 1:
+        raise ValueError(
+            f"logits_at names as many positions in every row; {at!r} does not, with rows of "
+            f"{', '.join(map(str, tokens.lengths))} tokens. Give positions, or leave it out."
+        )
+    if min(map(min, columns)) < 0:
+        raise IndexError(f"logits_at names a position before {start}, where this run resumes.")
+    index = torch.tensor(columns, device=model.device)
+    return torch.arange(tokens.n_rows, device=model.device)[:, None].expand_as(index), index
 
 
 def is_empty(positions: Positions) -> bool:

@@ -60,5 +60,6 @@ def _as_numbers(module: Any, label: str) -> Norm:
     precision = max(torch.finfo(weight.dtype).eps, torch.finfo(torch.float32).eps)
     if errors[best] <= 64 * precision * float(expected.abs().max()):
         centers, plus = forms[best]
-        return Norm(centers, weight + plus if plus else weight, bias, epsilon)
+        # Of its own: a norm is read, and not the module's to be written into.
+        return Norm(centers, weight + plus, bias.clone(), epsilon)
     raise ValueError(f"{label} is neither a layer norm nor an RMS norm, so it is not taken apart.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,6 +121,53 @@ def _headed(
         return split.transpose(0, 1) if name.startswith("W") else split[0]
     heads = read(letter).unflatten(-1, (-1, spec.d_head))
     return heads.transpose(0, 1) if name.startswith("W") else heads
+
+
+def check_written(
+    view: torch.Tensor,
+    modules: Mapping[str, torch.nn.Module],
+    spec: ModelSpec,
+    name: str,
+    *,
+    tied: bool,
+) -> None:
+    """Raises `ValueError` for a weight that is no parameter, or one with several names."""
+    shared = [
+        f"{path}.{own}".lstrip(".")
+        for path, module in modules.items()
+        for own, parameter in module.named_parameters(recurse=False)
+        if 0 <= view.data_ptr() - parameter.data_ptr() < parameter.nbytes
+    ]
+    if not shared:
+        raise ValueError(
+            f"A weight that is written is one the model has; {spec.name} has no {name}, which "
+            "reads as zeros. Edit another, or add to the activation instead (wb.Add)."
+        )
+    if len(shared) > 1 and not tied:
+        raise ValueError(
+            f"{name} of {spec.name} is one parameter under several names ({', '.join(shared)}): "
+            "an edit of one is an edit of all. Give tied=True to edit them together."
+        )
+
+
+def copied(hf_model: Any, modules: Mapping[str, torch.nn.Module]) -> Any:
+    """The Hugging Face model over a copy of the numbers in these modules.
+
+    By module and name, since a backend may have put its own modules in between. A parameter with
+    two names (tied embeddings) stays one.
+    """
+    # What it is filled with at first is random, and nobody else's numbers are to follow from that.
+    with torch.random.fork_rng(devices=[]):
+        out = type(hf_model)(copy.deepcopy(hf_model.config))
+    into: dict[str, Any] = dict(out.named_modules())
+    twins: dict[int, torch.nn.Parameter] = {}
+    for path, module in modules.items():
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            twin = torch.nn.Parameter(parameter.detach().clone())
+            into[path]._parameters[name] = twins.setdefault(id(parameter), twin)
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+            into[path]._buffers[name] = buffer.detach().clone()
+    return out
 
 
 def split_qkv(joint: torch.Tensor, form: str, spec: ModelSpec) -> dict[str, torch.Tensor]:

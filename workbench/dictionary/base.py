@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ..ordinary import ordinary_torch
 from ..site import Site
 from .encoders import Encoder
 from .normalization import Normalization
@@ -172,15 +173,17 @@ class Dictionary:
 
         Raises `ValueError` for another width.
         """
-        inner, _, _ = self.normalization.split(self._read(x))
-        return self.encoder(inner)
+        with ordinary_torch():
+            inner, _, _ = self.normalization.split(self._read(x))
+            return self.encoder(inner)
 
     def encode_some(self, x: torch.Tensor, features: Any) -> torch.Tensor:
         """(…, n) the codes of some features, without the others where the kind allows it."""
         import torch
 
-        inner, _, _ = self.normalization.split(self._read(x))
-        return self.encoder.some(inner, torch.as_tensor(features, device=self.device))
+        with ordinary_torch():
+            inner, _, _ = self.normalization.split(self._read(x))
+            return self.encoder.some(inner, torch.as_tensor(features, device=self.device))
 
     def decode(self, codes: torch.Tensor, x: torch.Tensor | None = None) -> torch.Tensor:
         """(…, feature) → (…, d_out), what the codes stand for at `out_site`.
@@ -188,22 +191,23 @@ class Dictionary:
         x: the activation that was encoded; it is needed where the normalisation depends on it and
         where a transcoder has a skip. Raises `ValueError` where it is missing.
         """
-        out = codes @ self.W_dec + self.b_dec
-        if x is None:
-            if self.decodes_with_x:
-                raise ValueError(
-                    f"{self!r} decodes with the activation itself: its normalisation or its skip "
-                    "depends on it. Give decode(codes, x)."
-                )
-            factor = 1.0 if self.is_transcoder else 1 / self.normalization.factor
-            return out if factor == 1 else out * factor
-        x = self._read(x)
-        if self.W_skip is not None:
-            out = out + x @ self.W_skip
-        if self.is_transcoder:
-            return out
-        _, shift, size = self.normalization.split(x)
-        return out * size + shift
+        with ordinary_torch():
+            out = codes @ self.W_dec + self.b_dec
+            if x is None:
+                if self.decodes_with_x:
+                    raise ValueError(
+                        f"{self!r} decodes with the activation itself: its normalisation or its "
+                        "skip depends on it. Give decode(codes, x)."
+                    )
+                factor = 1.0 if self.is_transcoder else 1 / self.normalization.factor
+                return out if factor == 1 else out * factor
+            x = self._read(x)
+            if self.W_skip is not None:
+                out = out + x @ self.W_skip
+            if self.is_transcoder:
+                return out
+            _, shift, size = self.normalization.split(x)
+            return out * size + shift
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
         """(…, d_in) → (…, d_out): decode(encode(x))."""
@@ -216,11 +220,12 @@ class Dictionary:
 
         features: which features the changes are of, all by default. x: the activation encoded.
         """
-        out = change @ self.W_dec[features]
-        if self.is_transcoder:
-            return out
-        _, _, size = self.normalization.split(self._read(x))
-        return out * size
+        with ordinary_torch():
+            out = change @ self.W_dec[features]
+            if self.is_transcoder:
+                return out
+            _, _, size = self.normalization.split(self._read(x))
+            return out * size
 
     def pull_back(
         self, grad: torch.Tensor, x: torch.Tensor, features: Any = slice(None)
@@ -229,11 +234,12 @@ class Dictionary:
 
         features: all by default. x: the activation encoded.
         """
-        grad = grad.to(self.W_dec)
-        if not self.is_transcoder:
-            _, _, size = self.normalization.split(self._read(x))
-            grad = grad * size
-        return grad @ self.W_dec[features].T
+        with ordinary_torch():
+            grad = grad.to(self.W_dec)
+            if not self.is_transcoder:
+                _, _, size = self.normalization.split(self._read(x))
+                grad = grad * size
+            return grad @ self.W_dec[features].T
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[-1] != self.d_in:

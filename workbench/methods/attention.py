@@ -248,7 +248,7 @@ def _moved(model: Model, run: Run, layer: int) -> torch.Tensor:
     """
     import torch
 
-    w_o = model.weight("W_O", layer).float()
+    w_o = model.weight("W_O", layer, copy=False).float()
     norm = model.norm("ln1_post", layer)
     scale = None
     if norm is not None:

@@ -202,7 +202,7 @@ class _Split:
         self._scale, self._bias = model.spec.logit_scale, norm.bias.double().cpu()
         self._normed = run["ln_final"][places.rows, places.columns].double().cpu()
         # What a unit of the normed stream adds to each target (minus its foil): (d_model, target).
-        self._unembed = _difference(model.weight("W_U"), targets, foils)
+        self._unembed = _difference(model.weight("W_U", copy=False), targets, foils)
         self._unembed_bias = _difference(model.weight("b_U"), targets, foils)
         last = Site("resid_post", model.spec.n_layers - 1)
         resid = run[last][places.rows, places.columns].double().cpu()
@@ -241,7 +241,7 @@ def _difference(weights: torch.Tensor, targets: list[int], foils: list[int]) -> 
 
 def _check(model: Model, error: torch.Tensor, logits: torch.Tensor) -> None:
     worst, largest = float(error.abs().max()), float(logits.abs().max())
-    if worst > 16 * tolerance(model.weight("W_U").dtype) * max(largest, 1.0):
+    if worst > 16 * tolerance(model.weight("W_U", copy=False).dtype) * max(largest, 1.0):
         raise ValueError(
             f"The components of {model.spec.name} do not add up to its logits: off by {worst:.2g}. "
             "Its residual stream is no plain sum; read single components with logit_lens."

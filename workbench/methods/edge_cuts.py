@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def head_outputs(model: Model, layer: int, z: torch.Tensor) -> torch.Tensor:
     """
     import torch
 
-    w_o = model.weight("W_O", layer)
+    w_o = model.weight("W_O", layer, copy=False)
     return torch.einsum("rphd,hdm->rphm", z, w_o) * head_gain(model, layer, z)[..., None, :]
 
 
@@ -65,8 +65,8 @@ class ReaderInput:
         letter = stream.upper()
         return cls(
             model.norm("ln1", layer),
-            model.weight(f"W_{letter}", layer),
-            model.weight(f"b_{letter}", layer),
+            model.weight(f"W_{letter}", layer, copy=False),
+            model.weight(f"b_{letter}", layer, copy=False),
         )
 
     def __call__(self, resid: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ class ShiftReaders(Edit):
 class Differences:
     """What the writers of one pass should add less what they add, filled as the pass comes by.
 
-    values: (row, writer, pos, d_model), 0 for a writer that no edit needs. The edits of a pass
+    values: (row, writer, pos, d_model), 0 for a writer that no edit needs. The edits of one pass
     share it, so that each writer is read once, however many readers miss it.
     """
 
@@ -153,17 +153,26 @@ class CutEdges(Edit):
     and computes the reader from it: its norm, and for q, k and v its projection. Readers of which
     no edge is cut keep their numbers to the bit.
 
-    cut: (row, reader, writer), 1 where the edge is cut. sources: where the first sites needed are
-    written. compute: the readers from their residual streams, the last site needed; None where the
-    stream is read as it is.
+    cut: (row, reader, writer), 1 where the edge is cut. reference: (row, pos, writer, d_model).
+    sources: where the first sites needed are written. compute: the readers from their residual
+    streams, the last site needed; None where the stream is read as it is. differences: of the pass
+    under way, None before it.
     """
 
     cut: torch.Tensor
-    differences: Differences
+    reference: torch.Tensor
     sources: tuple[Source, ...]
     compute: ReaderInput | None = None
+    differences: Differences | None = None
+
+    def for_pass(self, shared: dict[Any, Any]) -> Edit:
+        key = id(self.reference)
+        if key not in shared:
+            shared[key] = Differences(self.reference)
+        return replace(self, differences=shared[key])
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        assert self.differences is not None
         for source, written in zip(self.sources, needed, strict=False):
             self.differences.fill(source, written)
         values = self.differences.values[:, : self.cut.shape[-1]]
@@ -199,7 +208,6 @@ def cut_edits(
     """
     import torch
 
-    differences = Differences(reference)
     edits: list[Edit] = []
     for stream, layer in parts.reader_streams:
         inside = cut[:, : parts.writers_before(stream, layer), parts.readers_of(stream, layer)]
@@ -219,7 +227,7 @@ def cut_edits(
             CutEdges(
                 resid if at_logits else Site(stream, layer),
                 mask,
-                differences,
+                reference,
                 tuple(sources),
                 None if at_logits else ReaderInput.of(model, stream, layer),
                 needs=tuple(sites) if at_logits else (*sites, resid),

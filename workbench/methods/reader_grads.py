@@ -48,7 +48,7 @@ def reader_grads(
         if stream == "mlp_in":
             norm, grad = mlp_norm(model, layer), grad[:, :, None]
         else:
-            weight = model.weight(f"W_{stream.upper()}", layer)
+            weight = model.weight(f"W_{stream.upper()}", layer, copy=False)
             norm, grad = model.norm("ln1", layer), torch.einsum("rphd,hmd->rphm", grad, weight)
         if norm is not None:
             grad = norm.pull_back(run[site][:, :, None], grad)

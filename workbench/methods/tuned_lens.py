@@ -142,7 +142,7 @@ def tuned_lens(
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"{name} is at least 1; got {value}.")
-    writers, weight = _translated(model), model.weight("W_U")
+    writers, weight = _translated(model), model.weight("W_U", copy=False)
     d, device = model.spec.d_model, weight.device
     delta = torch.zeros(len(writers), d, d, device=device, requires_grad=True)
     bias = torch.zeros(len(writers), d, device=device, requires_grad=True)
@@ -220,7 +220,7 @@ def _backward(
     """The loss of each row, its gradient left at the translators; one row's logits at a time."""
     import torch
 
-    dtype = model.weight("W_U").dtype
+    dtype = model.weight("W_U", copy=False).dtype
     with torch.no_grad():
         reference = model.unembed(final.to(dtype)).float().log_softmax(-1)
     out = []

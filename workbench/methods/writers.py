@@ -114,7 +114,7 @@ class Writers:
 
     def _w_o(self, layer: int) -> torch.Tensor:
         if layer not in self._weights:
-            self._weights[layer] = self._model.weight("W_O", layer)
+            self._weights[layer] = self._model.weight("W_O", layer, copy=False)
         return self._weights[layer]
 
 
@@ -132,7 +132,7 @@ def head_gain(
     norm = model.norm("ln1_post", layer)
     if norm is None and out is None:
         return torch.ones(1, dtype=z.dtype, device=z.device)
-    w_o = model.weight("W_O", layer)
+    w_o = model.weight("W_O", layer, copy=False)
     summed = torch.einsum("...hd,hdm->...m", z.double(), w_o.double())
     summed = summed + model.weight("b_O", layer).double()
     gain = torch.ones_like(summed) if norm is None else norm.weight.double() / norm.scale(summed)

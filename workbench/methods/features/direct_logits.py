@@ -22,9 +22,9 @@ def direct_logits(model: Model, site: Site, direction: torch.Tensor) -> torch.Te
     (mlp_post) are first written by W_out, and a norm behind the MLP gives its weight. None for a
     site whose vectors are not added to the residual stream.
     """
-    x = direction.to(model.weight("W_U"))
+    x = direction.to(model.weight("W_U", copy=False))
     if site.stream == "mlp_post":
-        x = x @ model.weight("W_out", site.layer)
+        x = x @ model.weight("W_out", site.layer, copy=False)
         behind = model.norm("ln2_post", site.layer)
         x = x if behind is None else behind.center(x) * behind.weight
     elif site.stream not in (*RESIDUAL, "ln_final"):
@@ -32,7 +32,7 @@ def direct_logits(model: Model, site: Site, direction: torch.Tensor) -> torch.Te
     norm = model.norm("ln_final")
     if norm is not None and site.stream != "ln_final":
         x = norm.center(x) * norm.weight
-    logits = (x @ model.weight("W_U")).float() * model.spec.logit_scale
+    logits = (x @ model.weight("W_U", copy=False)).float() * model.spec.logit_scale
     return logits - logits.mean()
 
 

@@ -75,7 +75,7 @@ class Answer:
     def __call__(self, resid: torch.Tensor) -> torch.Tensor:
         """(batch,) from (batch, pos, d_model), in logits before any soft-cap."""
         x = full(resid[:, self.column])
-        norm, w_u = self.model.norm("ln_final"), self.model.weight("W_U")
+        norm, w_u = self.model.norm("ln_final"), self.model.weight("W_U", copy=False)
         chosen = w_u[:, self.chosen(resid[0, self.column])]
         # The mean is taken without a copy of the matrix in another precision.
         away = w_u.mean(1, dtype=x.dtype) if self.foil is None else w_u[:, self.foil]
@@ -153,7 +153,7 @@ class PassParts:
         import torch
 
         z = full(self.run[Site("z", layer)][0])
-        w_o = full(self.model.weight("W_O", layer))
+        w_o = full(self.model.weight("W_O", layer, copy=False))
         gain = full(head_gain(self.model, layer, self.run[Site("z", layer)][0]))
         gain = gain.expand(1, w_o.shape[-1]) if gain.ndim == 1 else gain
         return torch.einsum("phd,hdm->phm", z, w_o) * gain[:, None], gain
@@ -225,7 +225,7 @@ class PassParts:
         """What each source brings into each head: by its value and, for an answer, by its key."""
         import torch
 
-        w_o = full(self.model.weight("W_O", layer))
+        w_o = full(self.model.weight("W_O", layer, copy=False))
         v = self.source_values(layer)
         # Some models compute their softmax in another precision than the rest.
         pattern = self.run[Site("pattern", layer)][0].to(v.dtype).transpose(0, 1)
@@ -281,7 +281,7 @@ class PassParts:
                 )
 
     def _w_out(self, layer: int) -> torch.Tensor:
-        return full(self.model.weight("W_out", layer))
+        return full(self.model.weight("W_out", layer, copy=False))
 
     def _neurons(
         self, layer: int, at_end: torch.Tensor, n: int

@@ -256,7 +256,9 @@ def _answer(model: Model, flow: InformationFlow, run: Run, at: int) -> torch.Ten
     logits = logits[:, 0]
     if model.spec.soft_cap is not None:
         normed = run[Site("ln_final")][:, at]
-        logits = (normed @ model.weight("W_U") + model.weight("b_U")) * model.spec.logit_scale
+        logits = (
+            normed @ model.weight("W_U", copy=False) + model.weight("b_U")
+        ) * model.spec.logit_scale
     logits = full(logits)
     away = logits.mean(-1) if flow.foil_id is None else logits[:, flow.foil_id]
     return logits[:, flow.target_id] - away

@@ -90,7 +90,7 @@ class CutOthers(Edit):
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         kept, layer = list(self.kept), self.site.layer
-        w_out = self.model.weight("W_out", layer)
+        w_out = self.model.weight("W_out", layer, copy=False)
         theirs = needed[0][..., kept] @ w_out[kept]
         if (norm := self.model.norm("ln2_post", layer)) is not None:
             summed = needed[0] @ w_out + self.model.weight("b_out", layer)

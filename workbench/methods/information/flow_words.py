@@ -148,7 +148,7 @@ class FlowWords:
                 alike = sized * ((sized * norm.weight).norm() / length.where(length > 0, 1))
                 pairs.append(torch.stack([alike, norm(x)]))
                 members.append(i)
-        w_u = self._model.weight("W_U")[:, : n_words(self._model)]
+        w_u = self._model.weight("W_U", copy=False)[:, : n_words(self._model)]
         for at in self._blocks(2 * len(members)):
             logits = torch.stack(pairs[at.start // 2 : at.stop // 2]).to(w_u.dtype) @ w_u
             before, after = logits.float().softmax(-1).unbind(1)
@@ -207,7 +207,7 @@ class FlowWords:
     def _memory(self, layer: int, head: int, source: int) -> torch.Tensor:
         """(d_model,) what the value at a source writes for an attention of 1."""
         value = self._parts.source_values(layer)[source, head]
-        written = value @ full(self._model.weight("W_O", layer, head))
+        written = value @ full(self._model.weight("W_O", layer, head, copy=False))
         norm = self._model.norm("ln1_post", layer)
         return written if norm is None else norm.center(written) * full(norm.weight)
 
@@ -266,7 +266,7 @@ class FlowWords:
             self._gains[layer] = self._parts.neuron_gain(layer)
         gain = self._gains[layer]
         active = full(self._parts.run[Site("mlp_post", layer)][0, position])[list(neurons)]
-        summed = active @ full(self._model.weight("W_out", layer)[list(neurons)])
+        summed = active @ full(self._model.weight("W_out", layer, copy=False)[list(neurons)])
         return summed * gain[position if len(gain) > 1 else 0]
 
     # -- words -----------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class FlowWords:
     ) -> list[Words]:
         import torch
 
-        dtype = self._model.weight("W_U").dtype
+        dtype = self._model.weight("W_U", copy=False).dtype
         out: list[Words] = []
         with torch.no_grad():
             for at in self._blocks(len(vectors)):

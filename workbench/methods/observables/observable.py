@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...model import Model, Prompts
+from ...ordinary import ordinary_torch
 from ...tokens import token_strings
 from ..targets import Targets, token_ids
 from ..writers import tolerance
@@ -40,11 +41,12 @@ class Observable:
     foils: tuple[int, ...] = ()
 
     @property
+    @ordinary_torch()
     def direction(self) -> torch.Tensor:
         """(d_model,) float32: the observable in the normed stream that the unembedding reads."""
         import torch
 
-        w_u = self.model.weight("W_U")
+        w_u = self.model.weight("W_U", copy=False)
         ids = np.flatnonzero(self.weights)
         chosen = w_u[:, ids.tolist()] if len(ids) < len(self.weights) else w_u
         weights = torch.as_tensor(self.weights[ids], device=w_u.device)
@@ -197,7 +199,7 @@ def _check_read_out(model: Model) -> None:
     import torch
 
     norm = model.norm("ln_final")
-    w_u = model.weight("W_U")
+    w_u = model.weight("W_U", copy=False)
     generator = torch.Generator().manual_seed(0)
     probe = torch.randn(1, model.spec.d_model, generator=generator).to(w_u)
     with torch.no_grad():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...model import Model
+from ...ordinary import ordinary_torch
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import Tokens
@@ -91,6 +92,7 @@ class ObservableAttribution(Result):
         )
 
 
+@ordinary_torch()
 def attribute(
     obs: Observable, tokens: Tokens, path: Sequence[Step], position: Position
 ) -> ObservableAttribution:
@@ -184,7 +186,7 @@ def _contributions(
             assert layer is not None and head is not None
             if layer not in gains:
                 gains[layer] = gained(model, found.run, layer, found.grad)
-            in_z = gains[layer] @ model.weight("W_O", layer, head).float().T
+            in_z = gains[layer] @ model.weight("W_O", layer, head, copy=False).float().T
             value = found.run[Site("v", layer)][:, :, head // group].float()
             if value.shape[1] == 1:
                 out.append((value * in_z).sum(-1))
@@ -205,6 +207,6 @@ def _written(model: Model, step: Step, found: PathGradient) -> np.ndarray:
         values = (run[Site("mlp_out", layer)].float() * found.written).sum((1, 2))
     else:
         in_z = gained(model, run, layer, found.written)
-        in_z = in_z @ model.weight("W_O", layer, step.head).float().T
+        in_z = in_z @ model.weight("W_O", layer, step.head, copy=False).float().T
         values = (run[Site("z", layer)][:, :, step.head].float() * in_z).sum((1, 2))
     return values.detach().double().cpu().numpy()

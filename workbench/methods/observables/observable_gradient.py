@@ -120,8 +120,8 @@ def head_directions(
     import torch
 
     spec = model.spec
-    w_o = model.weight("W_O", layer)[heads].float()
-    w_v = model.weight("W_V", layer).float()
+    w_o = model.weight("W_O", layer, copy=False)[heads].float()
+    w_v = model.weight("W_V", layer, copy=False).float()
     of = torch.arange(spec.n_heads, device=w_v.device)[heads] // (spec.n_heads // spec.n_kv_heads)
     read = torch.einsum("hmd,hde,e->hm", w_v[of], w_o, grad)
     norm = model.norm("ln1", layer)
@@ -163,8 +163,10 @@ def _through_head(
 
     spec, layer = model.spec, step.layer
     assert step.head is not None
-    w_o = model.weight("W_O", layer, step.head).float()
-    w_v = model.weight("W_V", layer, step.head // (spec.n_heads // spec.n_kv_heads)).float()
+    w_o = model.weight("W_O", layer, step.head, copy=False).float()
+    w_v = model.weight(
+        "W_V", layer, step.head // (spec.n_heads // spec.n_kv_heads), copy=False
+    ).float()
     in_z = gained(model, run, layer, grad) @ w_o.T
     in_stream = torch.einsum("rds,rde->rse", pattern, in_z) @ w_v.T
     norm = model.norm("ln1", layer)

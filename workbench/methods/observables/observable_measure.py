@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...edits import Edit
+from ...ordinary import ordinary_torch
 from ...tokens import Tokens
 from .observable_gradient import Position, end_columns, portions
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .observable import Observable
 
 
+@ordinary_torch()
 def measured(obs: Observable, tokens: Tokens, *, position: Position = "last") -> np.ndarray:
     """(batch,) the observable at a position of each row, in logits, before any soft-cap."""
     return np.concatenate([measured_with(obs, part, (), position) for part in portions(tokens)])

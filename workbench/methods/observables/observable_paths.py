@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...model import Prompts
+from ...ordinary import ordinary_torch
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import Tokens, token_strings
@@ -67,6 +68,7 @@ class ObservablePaths(Result):
         return f"{self.observable}, {len(self.paths)} paths by spread: {each}"
 
 
+@ordinary_torch()
 def ranked_paths(
     obs: Observable,
     *,

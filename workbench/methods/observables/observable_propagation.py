@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...model import Prompts
+from ...ordinary import ordinary_torch
 from ...result import provenance
 from ...tokens import token_strings
 from .observable_gradient import Position, path_gradient, points, portions
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .observable import Observable
 
 
+@ordinary_torch()
 def propagate(
     obs: Observable,
     path: Sequence[Step],

@@ -269,7 +269,7 @@ def audit_unlearning(
     _check_shapes(before, after, "after")
     check_found_in(vectors, before)
     check_counts(n_others=n_others, batch_size=batch_size)
-    check_k(k, before.weight("W_U").shape[1])
+    check_k(k, before.weight("W_U", copy=False).shape[1])
     texts = texts_elsewhere(before, elsewhere, prepend_bos=prepend_bos)
 
     def read(asked: Asked, name: str) -> Questions:

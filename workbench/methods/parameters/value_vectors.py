@@ -40,7 +40,7 @@ def by_layer(places: Sequence[Place]) -> dict[int, list[int]]:
 
 def rows_of(model: Model, places: Sequence[Place]) -> np.ndarray:
     """(vector, d_model) float32: the value vectors as they are stored."""
-    layers = {layer: model.weight("W_out", layer) for layer, _ in places}
+    layers = {layer: model.weight("W_out", layer, copy=False) for layer, _ in places}
     return np.stack([layers[layer][unit].float().cpu().numpy() for layer, unit in places])
 
 
@@ -57,7 +57,7 @@ def ablations(
         if how == "zero":
             edits.append(WeightEdit("W_out", layer, units, value=0.0))
             continue
-        stored = model.weight("W_out", layer)
+        stored = model.weight("W_out", layer, copy=False)
         if how == "mean":
             mean = stored.float().mean(0)
             edits.append(WeightEdit("W_out", layer, units, value=mean))
@@ -81,7 +81,8 @@ def random_places(
     """
     layers = by_layer(places)
     sizes = {
-        layer: model.weight("W_out", layer).float().norm(dim=-1).cpu().numpy() for layer in layers
+        layer: model.weight("W_out", layer, copy=False).float().norm(dim=-1).cpu().numpy()
+        for layer in layers
     }
     for layer, units in layers.items():
         n_others = len(sizes[layer]) - len(units)

@@ -225,7 +225,7 @@ def _rows(model: Model, directions: Any) -> torch.Tensor:
     """(n, d_model) on the model's device and in its precision."""
     import torch
 
-    like = model.weight("W_U")
+    like = model.weight("W_U", copy=False)
     rows = torch.atleast_2d(torch.as_tensor(directions)).detach().to(like)
     d_model = model.spec.d_model
     if rows.ndim != 2 or rows.shape[1] != d_model or not len(rows):

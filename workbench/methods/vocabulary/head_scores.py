@@ -179,7 +179,7 @@ def previous_token(model: Model, heads: list[Head], seed: int) -> PreviousToken:
     import torch
 
     try:
-        table = model.weight("W_pos")
+        table = model.weight("W_pos", copy=False)
     except ValueError:
         return _measured(model, heads, seed)
     if not {"q", "k", "attn_scores"} <= set(model.spec.streams):
@@ -204,7 +204,7 @@ def table_stream(model: Model, positions: torch.Tensor, layer: int) -> torch.Ten
     it gives a word there: the root of the mean square over words. What earlier layers add is left
     out.
     """
-    embedding = model.weight("W_E")[: n_words(model)]
+    embedding = model.weight("W_E", copy=False)[: n_words(model)]
     norm, mean = model.norm("ln1", layer), embedding.float().mean(0)
     stream = mean + positions.float()
     if norm is None:
@@ -226,7 +226,7 @@ def table_pattern(
     spec = model.spec
     group = head // (spec.n_heads // spec.n_kv_heads)
     q, k = (
-        stream @ model.weight(f"W_{name}", layer, at).float()
+        stream @ model.weight(f"W_{name}", layer, at, copy=False).float()
         + model.weight(f"b_{name}", layer, at).float()
         for name, at in (("Q", head), ("K", group))
     )

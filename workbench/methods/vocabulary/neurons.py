@@ -32,7 +32,7 @@ def check_neurons(model: Model) -> None:
 def is_gated(model: Model) -> bool:
     """Whether a neuron has a gate besides what it reads."""
     try:
-        model.weight("W_gate", 0)
+        model.weight("W_gate", 0, copy=False)
     except ValueError:
         return False
     return True
@@ -91,7 +91,9 @@ def biases_of(
     before = mlp_norm(model, layer)
     if norm == "none" or before is None:
         return bias
-    return bias + before.bias @ model.weight("W_in" if side == "in" else "W_gate", layer)
+    return bias + before.bias @ model.weight(
+        "W_in" if side == "in" else "W_gate", layer, copy=False
+    )
 
 
 def projection_of(model: Model, side: Side, norm: NormChoice) -> Projection:

@@ -68,7 +68,9 @@ def writing_projection(model: Model, norm: NormChoice = "folded") -> Projection:
     """
     check_norm(norm)
     folded = model.norm("ln_final") if norm == "folded" else None
-    return Projection(model.weight("W_U")[:, : n_words(model)], folded, model.spec.logit_scale)
+    return Projection(
+        model.weight("W_U", copy=False)[:, : n_words(model)], folded, model.spec.logit_scale
+    )
 
 
 def reading_projection(model: Model, norm: NormChoice = "folded") -> Projection:
@@ -117,7 +119,7 @@ def token_embeddings(model: Model) -> torch.Tensor:
 
     Raises `ValueError` where embeddings have another width than the residual stream.
     """
-    embedding = model.weight("W_E")
+    embedding = model.weight("W_E", copy=False)
     if embedding.shape[1] != model.spec.d_model:
         raise ValueError(
             f"Weights are read in the embedding where it has the residual stream's width; "

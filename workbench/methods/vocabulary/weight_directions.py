@@ -17,7 +17,7 @@ def neuron_writing(model: Model, layer: int, norm: NormChoice = "folded") -> tor
 
     "folded": where a norm follows the MLP (Gemma 2, OLMo 2), through its centring and weight.
     """
-    written = model.weight("W_out", layer)
+    written = model.weight("W_out", layer, copy=False)
     return _through(model.norm("ln2_post", layer), written) if norm == "folded" else written
 
 
@@ -31,7 +31,7 @@ def neuron_reading(
 
     "folded": times the weight of the norm before the MLP, and centred where it centres.
     """
-    read = model.weight(name, layer).T
+    read = model.weight(name, layer, copy=False).T
     return _before(mlp_norm(model, layer), read) if norm == "folded" else read
 
 
@@ -45,13 +45,13 @@ def head_reading(
     """
     spec = model.spec
     at = head if name == "Q" else head // (spec.n_heads // spec.n_kv_heads)
-    read = model.weight(f"W_{name}", layer, at).T
+    read = model.weight(f"W_{name}", layer, at, copy=False).T
     return _before(model.norm("ln1", layer), read) if norm == "folded" else read
 
 
 def head_writing(model: Model, layer: int, head: int, norm: NormChoice = "folded") -> torch.Tensor:
     """(d_head, d_model): what each dimension of a head's z adds; post-norm as `neuron_writing`."""
-    written = model.weight("W_O", layer, head)
+    written = model.weight("W_O", layer, head, copy=False)
     return _through(model.norm("ln1_post", layer), written) if norm == "folded" else written
 
 
