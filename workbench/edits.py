@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .site import Site
 
@@ -30,8 +30,15 @@ class Edit:
     A subclass says what happens in `apply(activation, *needed)`: a pure function from the selected
     part of the activation to its replacement of the same shape. The shape is (row, pos, …) with the
     site's further axes; (row, head, pos, src) for pattern and attn_scores, where positions are
-    those of the destination. Rows with unequal numbers of positions arrive as one row.
+    those of the destination. A row with fewer positions than the longest arrives filled up with its
+    last one; what is given back for these is dropped.
+
+    What attention may not look at, no edit shows it: masked entries of attn_scores stay masked, and
+    the weights of later and of padding positions in pattern stay 0.
     """
+
+    #: Whether every number given back depends on all of the last axis.
+    mixes: ClassVar[bool] = False
 
     # Given as names or sites, rows as one or several; held as a Site, tuples of ints and of Sites.
     site: Any
@@ -69,6 +76,14 @@ class Edit:
             f"{type(self).__name__} has no apply(activation, *needed); define it in the subclass."
         )
 
+    def for_pass(self, shared: dict[Any, Any]) -> Edit:
+        """The edit as one pass applies it; `shared` is what the edits of that pass have in common.
+
+        An edit that keeps something while the pass goes by gives a copy that holds it, and is
+        itself as good as new for the next pass.
+        """
+        return self
+
     def __repr__(self) -> str:
         where = "" if self.rows is None else f", rows={self.rows}"
         where += "" if self.positions is None else f", positions={self.positions!r}"
@@ -78,7 +93,9 @@ class Edit:
 def _like(value: Any, activation: torch.Tensor) -> torch.Tensor:
     import torch
 
-    return torch.as_tensor(value, dtype=activation.dtype, device=activation.device)
+    out = torch.as_tensor(value, dtype=activation.dtype, device=activation.device)
+    # What was made in inference mode is no part of a graph, but its copy can be.
+    return out.clone() if out.is_inference() else out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,6 +138,7 @@ class ProjectOut(Edit):
     """
 
     directions: Any
+    mixes = True
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         import torch
@@ -148,6 +166,7 @@ class Affine(Edit):
 
     matrix: Any
     offset: Any = 0.0
+    mixes = True
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         return activation @ _like(self.matrix, activation).T + _like(self.offset, activation)

@@ -162,11 +162,6 @@ BAD_CALLS = {
         ValueError,
         r"A run reads a site, keeps logits, or both; this one does neither",
     ),
-    "gradients of nothing": (
-        {"grad_of": lambda logits: logits[:, -1, 0]},
-        ValueError,
-        r"grad_of gives the gradient at the sites that are read; name some in read=",
-    ),
     "gradients without logits": (
         {"read": "L0.z", "grad_of": lambda logits: logits[:, -1, 0], "stop_after": 1},
         ValueError,

@@ -151,6 +151,27 @@ def test_it_is_reached_with_nothing_after_it_computed(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_with_nothing_read_there_is_the_value_and_no_gradient(
+    backend: str, zoo_model: Callable[..., Any], prompts: list[list[int]]
+) -> None:
+    model = zoo_model("gpt2", backend)
+    alone = model.run(prompts, grad_of=metric)
+    read = model.run(prompts, read="L0.mlp_out", grad_of=metric)
+    assert torch.equal(alone.value, read.value) and torch.equal(alone.logits, read.logits)
+    assert not alone.grads and not alone.value.requires_grad
+    at = model.run(prompts, grad_of=metric, grad_at="L1.attn_out", edits=Add("L0.mlp_out", 1.0))
+    wanted = model.run(prompts, read="L1.attn_out", edits=Add("L0.mlp_out", 1.0))["L1.attn_out"]
+    torch.testing.assert_close(at.value, metric(wanted), **CLOSE)
+    # What has no gradient has a value all the same.
+    rank = model.run(prompts, grad_of=lambda x: x[:, -1].argmax(-1).float()).value
+    assert torch.equal(rank, alone.logits[:, -1].argmax(-1).float())
+    with pytest.raises(
+        ValueError, match=r"one number an example from logits \(2, 9, 60\); it gave"
+    ):
+        model.run(prompts, grad_of=lambda x: x[:, -1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
@@ -160,7 +181,6 @@ def test_it_is_reached_with_nothing_after_it_computed(
         ({"logits_at": "last"}, "with no logits; drop stop_after and logits_at"),
         ({"logits_at": ()}, "with no logits; drop stop_after and logits_at"),
         ({"read": "L1.mlp_in"}, "A metric of L1.attn_out has no gradient at L1.mlp_in, which is"),
-        ({"read": ()}, "grad_of gives the gradient at the sites that are read; name some"),
         ({"grad_at": "L5.mlp_in"}, "layers 0 to 1; got layer 5"),
         ({"grad_of": lambda x: x.sum(-1)}, r"one number an example from L1.attn_out \(2, 9, 32\)"),
         ({"grad_of": lambda x: 3.0}, "it gave float"),
