@@ -20,6 +20,10 @@ CASES: dict[str, dict[str, Any]] = {
         "read": ["L0.resid_post", "L1.pattern", "L1H1.q", "L1.resid_mid"],
         "edits": [Add("L0.resid_pre", torch.ones(32)), Scale("L1H0.pattern", 0.0)],
     },
+    "masked attention": {
+        "read": ["L1.pattern"],
+        "edits": [Scale("L0.attn_scores", 0.0), Add("L1.pattern", 0.1, positions=slice(2, None))],
+    },
     "gradients": {"read": ["L0.z", "L0.q"], "grad_of": lambda logits: logits[:, -1, 3]},
     "an early stop": {"read": ["L0.resid_post"], "stop_after": 0},
     "chosen logits": {"logits_at": "last"},

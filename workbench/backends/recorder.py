@@ -131,7 +131,7 @@ class Recorder:
         for number, edit in enumerate(self.edits):
             self._edits[edit.site.whole].append(number)
         self._selections = [Selection.of(edit, tokens, start) for edit in edits]
-        self._tokens, self._start = tokens, start
+        self._mask, self._start = tokens.mask, start
         self._keep = {site.whole for site in self.read} | ({grad_at} if grad_at else set())
         self._needed = {site.whole for edit in edits for site in edit.needs}
         self._kept: dict[Site, torch.Tensor] = {}
@@ -217,11 +217,11 @@ class Recorder:
             infinite = now == -torch.inf
             least = now.masked_fill(infinite, 0).amin()
             return infinite | ((now <= least / 2) & (least < MASKED))
-        columns = torch.arange(self._tokens.n_columns, device=now.device)
+        columns = torch.arange(self._mask.shape[1], device=now.device)
         if now.shape[-1] < len(columns):
             return None
         later = columns[None, :] > columns[self._start :, None]
-        unseen = later[None, None] | ~self._tokens.mask.to(now.device)[:, None, None]
+        unseen = later[None, None] | ~self._mask.to(now.device)[:, None, None]
         more = now.shape[-1] - len(columns)
         return (now == 0) & torch.nn.functional.pad(unseen, (0, more))
 
