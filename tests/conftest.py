@@ -1,16 +1,20 @@
-"""What every test shares: the assets, what may be skipped, and one line that says what was.
+"""What every test shares: the assets, what may be skipped, and what a run says at its end.
 
 A test may be skipped for four reasons only, each a word at the start of the reason: `GPU`,
 `network`, `assets` and `browser`. Any other skip is a failure. WORKBENCH_TEST_REQUIRE names reasons
-(separated by commas) that are failures too, as a continuous-integration run wants it.
+(separated by commas) that are failures too, as a continuous-integration run wants it. A cell of a
+notebook that writes to stderr, as a warning does, fails. The last lines say what was skipped and
+how long each folder took.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -80,14 +84,61 @@ class SkipRule:
         terminalreporter.write_line(f"skipped: {'; '.join(parts) or 'nothing'}")
 
 
+class StderrRule:
+    """Fails a notebook's cell that writes to stderr, even where the stored one did so as well.
+
+    nbval by itself lets that pass, and any cell whose output it does not compare.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: Any) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:
+            # "Unexpected output fields" is what nbval says of it; this is what was written.
+            failure: Any = error
+            if (text := _stderr(item)) and hasattr(failure, "inner_traceback"):
+                failure.inner_traceback = f"{failure.inner_traceback or ''}\nTo stderr:\n{text}"
+            raise
+        if text := _stderr(item):
+            item.raise_cell_error("The cell wrote to stderr", text)
+
+
+class Seconds:
+    """Says how long the tests of each folder took, and the run as a whole."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.folders: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        folder = report.nodeid.split("::")[0].rpartition("/")[0]
+        self.folders[folder] += report.duration  # pyright: ignore[reportArgumentType]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        parts = [f"{name} {seconds:.0f}" for name, seconds in self.folders.most_common()]
+        whole = time.perf_counter() - self.start
+        terminalreporter.write_line(
+            f"seconds over all processes: {'; '.join(parts) or 'none'}; by the clock {whole:.0f}"
+        )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SkipRule(), "workbench-skip-rule")
+    config.pluginmanager.register(StderrRule(), "workbench-stderr-rule")
+    config.pluginmanager.register(Seconds(), "workbench-seconds")
 
 
 def _cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _stderr(item: Any) -> str:
+    """What a notebook's cell wrote to stderr; empty for other tests."""
+    outputs = getattr(item, "test_outputs", None) or ()
+    return "".join(o.text for o in outputs if o.get("name") == "stderr")
 
 
 def _reason(item: pytest.Item, report: pytest.TestReport) -> str:

@@ -12,7 +12,10 @@ import ast
 import contextlib
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -247,3 +250,50 @@ def test_every_notebook_of_a_method_has_two_exercises_that_are_tested() -> None:
     }
     assert found == WRONG.keys()
     assert found == {(path.stem, f"exercise-{n}") for path in METHODS for n in (1, 2)}
+
+
+WARNS = "import warnings\nwarnings.warn('renamed', FutureWarning)"
+PRINTS = "import sys\nprint('half done', file=sys.stderr)"
+LOGS = "import logging\nlogging.getLogger('a').warning('careful')"
+
+
+def cell(source: str, *written: tuple[str, str], run: bool = True, tags: tuple[str, ...] = ()):
+    """A code cell stored with what it wrote: ("stderr", "half done") and the like."""
+    new = nbformat.v4
+    outputs = [new.new_output("stream", name=n, text=text + "\n") for n, text in written]
+    made = new.new_code_cell(source, execution_count=1 if run else None, outputs=outputs)
+    made.metadata["tags"] = list(tags)
+    return made
+
+
+def nbval_says(folder: Path, *code: Any) -> str:
+    """What pytest with nbval and this suite's conftest says of a notebook of these cells."""
+    nbformat.write(nbformat.v4.new_notebook(cells=list(code)), folder / "made.ipynb")
+    (folder / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "-p", "no:cacheprovider"]
+        + ["--nbval", "--nbval-current-env", "--color=no", "-rA", "made.ipynb"],
+        cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_cell_that_writes_to_stderr_fails_however_it_is_stored(tmp_path: Path) -> None:
+    said = nbval_says(
+        tmp_path,
+        cell("print('seen')", ("stdout", "seen")),
+        cell(WARNS),
+        cell(PRINTS, ("stderr", "half done")),
+        cell(f"{PRINTS}\nprint('seen')", ("stdout", "seen"), ("stderr", "half done")),
+        cell(LOGS, ("stderr", "careful")),
+        cell(PRINTS, tags=("nbval-ignore-output",)),
+        cell(PRINTS, run=False),
+        cell("print('seen')", ("stdout", "seen")),
+    )
+    assert "6 failed, 2 passed" in said, said
+    assert re.findall(r"Cell (\d): The cell wrote to stderr", said) == ["2", "3", "4", "5", "6"]
+    for written in ("FutureWarning: renamed", "half done", "careful"):
+        assert written in said

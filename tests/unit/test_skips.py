@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,20 @@ def test_named_reasons_are_counted_in_one_line_and_any_other_skip_fails(cases: P
     assert "The reason given: felt like it" in output
     assert "a test is skipped for GPU, network, assets, browser only" in output
     assert "2 failed, 2 skipped" in output
+
+
+def test_the_run_says_how_long_each_folder_took(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "conftest.py").write_text((repository / "tests" / "conftest.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    for folder, seconds in (("short", 0.0), ("long", 1.2)):
+        (tmp_path / folder).mkdir()
+        text = f"import time\n\ndef test_{folder}():\n    time.sleep({seconds})\n"
+        (tmp_path / folder / f"test_{folder}.py").write_text(text)
+    output = run(tmp_path, require="")
+    line = re.search(r"seconds over all processes: (.*); by the clock (\d+)\n", output)
+    assert line is not None, output
+    assert line[1] == "long 1; short 0"
+    assert 1 <= int(line[2]) < 60
 
 
 def test_a_required_reason_fails(cases: Path) -> None:
