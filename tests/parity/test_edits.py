@@ -148,6 +148,30 @@ def test_an_edit_receives_the_sites_it_needs_as_they_are_now(name, backend, zoo_
     assert not torch.allclose(got.logits, run.logits, atol=1e-3)
 
 
+@dataclass(frozen=True)
+class Laid(Edit):
+    """Twice the value, laid out in memory as the last two axes turned, or as one row repeated."""
+
+    repeated: bool = False
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        if self.repeated:
+            return (2 * activation[:1]).expand_as(activation)
+        return (2 * activation).mT.contiguous().mT
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_an_edit_gives_may_lie_in_memory_in_any_way(name, backend, zoo_model, prompts):
+    model = zoo_model(name, backend)
+    rows = [prompts[0], prompts[0]]
+    for site in [site_of(s, 1) for s in model.spec.streams if s not in model.spec.read_only]:
+        wanted = model.run(rows, edits=Scale(site, 2.0)).logits
+        for repeated in (False, True):
+            got = model.run(rows, edits=Laid(site, repeated=repeated)).logits
+            torch.testing.assert_close(got, wanted, atol=2e-5, rtol=2e-5, msg=f"{site} {repeated}")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_edits_of_one_site_apply_in_the_order_given(backend, zoo_model, prompts):
     model = zoo_model("llama", backend)

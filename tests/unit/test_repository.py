@@ -6,7 +6,10 @@ import ast
 import json
 import re
 import subprocess
+import sys
+import tomllib
 from fnmatch import fnmatch
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,3 +159,45 @@ def test_a_cell_that_did_not_run_or_failed_or_is_not_compared_is_found() -> None
     assert not_as_run({**cell, "source": ["# NBVAL_IGNORE_OUTPUT"]}) == [
         "its output is not compared"
     ]
+
+
+#: What workbench reaches into; a new minor release of these has broken it without a word.
+TRACED = ("transformers", "transformer-lens", "nnsight")
+
+
+def ranges() -> dict[str, tuple[str, str]]:
+    """Dependency → the first release that it may be, and the one before which it ends."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    both = re.compile(r"([\w.-]+)>=([\d.]+),<([\d.]+)")
+    found = [both.fullmatch(line) for line in project["dependencies"]]
+    assert all(found), "a dependency has a first and a last release: name>=1.2,<1.3"
+    return {match[1]: (match[2], match[3]) for match in found if match}
+
+
+def minor(release: str) -> tuple[int, int]:
+    major, second = release.split(".")[:2]
+    return int(major), int(second)
+
+
+def test_what_is_traced_may_be_no_newer_than_the_minor_release_that_ran() -> None:
+    for name in TRACED:
+        lower, upper = ranges()[name]
+        (major, last), here = minor(upper), minor(version(name))
+        # The environment of the lower ends, which .ci/run makes, holds an older one.
+        assert here in (minor(lower), (major, last - 1)), (
+            f"{name} {version(name)} runs here and {name}>={lower},<{upper} is allowed: run the "
+            "tests with both ends, and let the range end before the next minor release"
+        )
+
+
+def test_the_oldest_environment_is_made_of_the_lower_ends_of_every_range() -> None:
+    define = 'eval "$(sed -n "/^lower_ends()/,/^}/p" .ci/run)"'
+    done = subprocess.run(
+        ["bash", "-euc", f"python=$0; {define}; lower_ends", sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pinned = dict(line.split("==") for line in done.stdout.split())
+    assert pinned == {name: low for name, (low, _) in ranges().items() if name != "torch"}

@@ -203,7 +203,10 @@ class Recorder:
         self._same[number] = (new == part).all()
         if new is part:
             return activation
-        return _scatter(activation, edit.site, selection, new)
+        out = _scatter(activation, edit.site, selection, new)
+        # What comes next may take a view of it (BLOOM does of its pattern), which an expanded or
+        # transposed tensor does not allow.
+        return out.contiguous() if activation.is_contiguous() else out
 
     def _hidden(self, stream: str, activation: torch.Tensor) -> torch.Tensor | None:
         """Where attention may not look, shaped to spread over scores or pattern; None elsewhere."""
