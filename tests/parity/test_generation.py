@@ -23,6 +23,7 @@ from .zoo import CONFIGS, LAYERS, WIDTH
 ROWS = [[5, 9, 13, 20, 31, 44, 2], [7, 3, 50], [12, 28, 6, 41, 11]]
 N_NEW = 5
 END = 0
+CLOSE: dict[str, Any] = {"atol": 2e-5, "rtol": 2e-5}
 #: What an edit acts on → its stream in layer 0 or 1, and what is added there.
 EDITS = {"prompt": ("resid_pre", 1, 4.0), "new": ("mlp_out", 0, 6.0), "both": ("z", 1, 6.0)}
 
@@ -90,8 +91,7 @@ def test_a_step_over_a_cached_prompt_is_a_step_of_the_whole(name, backend, zoo_m
         step = step[:, -resid.shape[1] :]
         for r, row in enumerate(pair):
             logits, _, _ = plain_model(name).run(torch.tensor([row]))
-            close = {"atol": 2e-5, "rtol": 2e-5}
-            torch.testing.assert_close(step[r, : len(row) - start], logits[0, start:], **close)
+            torch.testing.assert_close(step[r, : len(row) - start], logits[0, start:], **CLOSE)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -20,7 +20,7 @@ from .zoo import CONFIGS, LAYERS
 #: Clean and corrupt prompts; the first pair differs late, so that its runs go on from a cache.
 PAIRS = [([2, 3, 4, 8, 9], [2, 3, 7, 8, 10]), ([20, 21, 22], [30, 31, 32])]
 ANSWER, FOIL = 5, 6
-SWEEPS = [
+SWEEPS: list[tuple[str, str, Any]] = [
     ("resid_pre", "pos", "denoise"),
     ("resid_post", "layer", "noise"),
     ("mlp_out", "pos", "noise"),

@@ -61,6 +61,30 @@ def test_a_pass_resumes_at_a_position_over_cached_keys_and_values(name, backend,
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+@pytest.mark.parametrize("layer", [0, 1, LAYERS])
+def test_without_a_cache_rows_of_unequal_length_resume_at_a_position_all_the_same(
+    name, backend, layer, zoo_model, monkeypatch
+):
+    # As it is with a hybrid, whose cache cannot be cut at a position, and on a server.
+    model = zoo_model(name, backend)
+    site = Site("resid_pre", layer) if layer < LAYERS else Site("resid_post", LAYERS - 1)
+    plain = model.run(UNEQUAL, read=site)
+    monkeypatch.setattr(model, "reuses_past", False)
+    rows = [1, 0, 1, 0]
+    resid = plain[site][rows, 3:].clone()
+    run = model.run(UNEQUAL, resume=Resume(layer, resid, rows, start=3))
+    mask = run.tokens.mask
+    torch.testing.assert_close(run.logits[mask], plain.logits[rows][mask], **CLOSE)
+    resid[0, 1] += torch.linspace(-1, 1, model.spec.d_model)
+    changed = model.run(UNEQUAL, resume=Resume(layer, resid, rows, start=3)).logits
+    edit = Add(site, torch.linspace(-1, 1, model.spec.d_model), positions=4)
+    expected = model.run([UNEQUAL[1]], edits=edit).logits
+    torch.testing.assert_close(changed[0, : len(UNEQUAL[1])], expected[0], **CLOSE)
+    torch.testing.assert_close(changed[1:], run.logits[1:], **CLOSE)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["gpt2", "gemma2", "bloom", "gptj"])
 def test_edits_and_gradients_work_in_a_resumed_pass(name, backend, zoo_model, prompts):
     model = zoo_model(name, backend)

@@ -192,9 +192,19 @@ class TracedModel(ABC):
             if not self.reuses_past and start:
                 # Exact without the cache: causal attention leaves the positions before `start` as
                 # they were, so the pass computes them again and is given the rest.
-                changes.insert(
-                    0, Set(Site("resid_pre", skip_to), resid, positions=slice(start, None))
-                )
+                # An edit for each length, as a row has no activations where its padding is.
+                lengths, end = rows.lengths, skip_to == self.spec.n_layers
+                entered = Site("resid_post", skip_to - 1) if end else Site("resid_pre", skip_to)
+                changes[:0] = [
+                    Set(
+                        entered,
+                        resid[same, : n - start],
+                        rows=same,
+                        positions=slice(start, None),
+                    )
+                    for n in sorted(set(lengths))
+                    for same in [[r for r, length in enumerate(lengths) if length == n]]
+                ]
                 start, past, skip_to, resid = 0, None, None, None
         of = None
         if grad_of is not None or grad_at is not None:
