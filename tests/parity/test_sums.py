@@ -1,4 +1,4 @@
-"""Sums that decompositions rest on: held on every layer, or refused with architecture and reason."""
+"""Sums that decompositions rest on: held on every layer, or refused with the reason."""
 
 from __future__ import annotations
 
