@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -55,7 +56,7 @@ class Graph(Arrays):
                 f"each of its {n_edges} edges; got {counts} and {len(self.channels)}."
             )
         if len(set(self.ids)) != n:
-            twice = next(x for x in self.ids if self.ids.count(x) > 1)
+            twice = Counter(self.ids).most_common(1)[0][0]
             raise ValueError(f"The nodes of a graph have different ids; {twice!r} stands twice.")
         if unknown := set(self.kinds) - set(KINDS):
             raise ValueError(f"A node is one of {', '.join(KINDS)}; got {sorted(unknown)[0]!r}.")
@@ -111,8 +112,10 @@ class Graph(Arrays):
     def from_neuronpedia(cls, source: str | Path | dict[str, Any]) -> Self:
         """The graph of an attribution-graph file, or of its contents.
 
-        What `to_neuronpedia` wrote is read back equal. Raises `ValueError` for what is no such
-        file, for a link that names no node, and for ids that stand twice.
+        What `to_neuronpedia` wrote is read back equal; its file holds a checksum of the graph.
+        Raises `FileNotFoundError` where there is no file, `ValueError` for what is no such file or
+        was changed after it was written, for a link that names no node, and for ids that stand
+        twice.
         """
         from .neuronpedia import read
 

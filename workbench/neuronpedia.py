@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .files import SUM, check_seal, put_text, seal
+from .reading import PLAIN, check_file, parse_json
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -24,6 +28,12 @@ TYPES = {
     "error": "mlp reconstruction error",
     "logits": "logit",
 }
+#: Entries of our own in the metadata of a file: that we wrote it, and the checksum of the graph.
+MARK, CHECKSUM = "workbench_format", "workbench_sha256"
+_AGAIN = (
+    "Write it again with to_neuronpedia, or get it again; where it was changed on purpose, take "
+    f"{MARK} and {CHECKSUM} out of its metadata."
+)
 _KINDS = {feature_type: kind for kind, feature_type in TYPES.items()}
 
 
@@ -58,7 +68,8 @@ def write(graph: Graph, path: str | Path | None, slug: str) -> dict[str, Any]:
         "links": links,
     }
     if path is not None:
-        Path(path).write_text(json.dumps(out, ensure_ascii=False, indent=1), encoding="utf-8")
+        out["metadata"] |= {MARK: 1, CHECKSUM: seal(_own(out))}
+        put_text(path, json.dumps(out, ensure_ascii=False, indent=1))
     return out
 
 
@@ -87,55 +98,88 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, Mapping):
         data, name = source, "the graph"
     else:
-        name = Path(source).name
-        try:
-            data = json.loads(Path(source).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{name} is not a JSON file ({error}).") from None
+        data, name = _parsed(Path(source)), Path(source).name
     try:
-        nodes, links, metadata = data["nodes"], data["links"], data["metadata"]
-        numbers = {node["node_id"]: i for i, node in enumerate(nodes)}
-        if len(numbers) != len(nodes):
-            ids = [node["node_id"] for node in nodes]
-            twice = next(i for i in ids if ids.count(i) > 1)
-            raise ValueError(
-                f"The nodes of an attribution graph have different ids; {twice!r} stands twice in "
-                f"{name}. Error nodes written '0_layer_pos' collide with features of layer 0; "
-                "give them ids of their own."
-            )
-        for link in links:
-            for end in ("source", "target"):
-                if link[end] not in numbers:
-                    raise ValueError(
-                        f"A link joins two nodes of its graph; in {name} a {end} is "
-                        f"{link[end]!r}, which is none."
-                    )
-        return {
-            "model": str(metadata["scan"]),
-            "prompt": str(metadata["prompt"]),
-            "tokens": tuple(map(str, metadata["prompt_tokens"])),
-            "ids": tuple(str(node["node_id"]) for node in nodes),
-            "labels": tuple(str(node["clerp"]) for node in nodes),
-            "kinds": tuple(_kind(node) for node in nodes),
-            "channels": tuple(str(link.get("channel", "")) for link in links),
-            "layers": np.array([_layer(node["layer"]) for node in nodes], np.int32),
-            "positions": np.array([_number(n.get("position", n["ctx_idx"])) for n in nodes]),
-            "features": np.array([_number(node["feature"]) for node in nodes], np.int64),
-            "scores": np.array([_score(node) for node in nodes], np.float32),
-            "sources": np.array([numbers[link["source"]] for link in links], np.int32),
-            "targets": np.array([numbers[link["target"]] for link in links], np.int32),
-            "weights": np.array([link["weight"] for link in links], np.float32),
-        }
-    except (KeyError, TypeError, AttributeError) as error:
+        return _fields(data, name)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
             "An attribution graph has metadata (scan, prompt, prompt_tokens), nodes and links, as "
-            f"Neuronpedia's schema says; {name} has not ({error!r})."
+            f"Neuronpedia's schema says; {name} has not ({str(repr(error))[:200]})."
         ) from None
+
+
+def _parsed(path: Path) -> Any:
+    check_file(path, PLAIN)
+    try:
+        data = parse_json(path)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a JSON file ({error}).") from None
+    metadata = data.get("metadata") if isinstance(data, dict) else None
+    # One of the two is enough: a changed byte may have taken the other's name from it.
+    if isinstance(metadata, dict) and (MARK in metadata or CHECKSUM in metadata):
+        if metadata.get(MARK) != 1 or not {"nodes", "links"} <= set(data):
+            raise ValueError(f"{path.name} was changed after it was written. {_AGAIN}")
+        check_seal({**_own(data), SUM: metadata.get(CHECKSUM)}, path.name, _AGAIN)
+    return data
+
+
+def _own(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a graph is read from, of which the checksum is: another tool may add to the rest."""
+    metadata = {key: data["metadata"].get(key) for key in ("scan", "prompt", "prompt_tokens")}
+    return {"metadata": metadata, "nodes": data["nodes"], "links": data["links"]}
+
+
+def _fields(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    nodes, links, metadata = data["nodes"], data["links"], data["metadata"]
+    for group in (nodes, links, metadata["prompt_tokens"]):
+        if not isinstance(group, (list, tuple)):
+            raise TypeError(f"a list is needed, not {str(group)[:40]!r}")
+    ids = [_text(node["node_id"]) for node in nodes]
+    numbers = {node: i for i, node in enumerate(ids)}
+    if len(numbers) != len(nodes):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise ValueError(
+            f"The nodes of an attribution graph have different ids; {twice!r} stands twice in "
+            f"{name}. Error nodes written '0_layer_pos' collide with features of layer 0; "
+            "give them ids of their own."
+        )
+    for link in links:
+        for end in ("source", "target"):
+            if link[end] not in numbers:
+                raise ValueError(
+                    f"A link joins two nodes of its graph; in {name} a {end} is "
+                    f"{str(link[end])[:80]!r}, which is none."
+                )
+    return {
+        "model": _text(metadata["scan"]),
+        "prompt": _text(metadata["prompt"]),
+        "tokens": tuple(map(_text, metadata["prompt_tokens"])),
+        "ids": tuple(ids),
+        "labels": tuple(_text(node["clerp"]) for node in nodes),
+        "kinds": tuple(_kind(node) for node in nodes),
+        "channels": tuple(_text(link.get("channel", "")) for link in links),
+        "layers": np.array([_layer(node["layer"]) for node in nodes], np.int32),
+        "positions": np.array(
+            [_number(n.get("position", n["ctx_idx"]), 2**31) for n in nodes], np.int32
+        ),
+        "features": np.array([_number(node["feature"], 2**63) for node in nodes], np.int64),
+        "scores": np.array([_score(node) for node in nodes], np.float32),
+        "sources": np.array([numbers[link["source"]] for link in links], np.int32),
+        "targets": np.array([numbers[link["target"]] for link in links], np.int32),
+        "weights": np.array([_real(link["weight"]) for link in links], np.float32),
+    }
+
+
+def _text(value: Any) -> str:
+    """Text, and what other tools write in its place: a number, or null for none."""
+    if value is None or isinstance(value, (str, int)):
+        return "" if value is None else str(value)
+    raise TypeError(f"a text is needed, not {str(value)[:40]!r}")
 
 
 def _kind(node: Mapping[str, Any]) -> str:
     if "kind" in node:
-        return str(node["kind"])
+        return _text(node["kind"])
     return _KINDS.get(node["feature_type"], "feature")
 
 
@@ -143,15 +187,34 @@ def _layer(layer: str | int) -> int:
     if str(layer) == "E":
         return -1
     try:
-        return int(layer)
+        return _number(int(layer) if isinstance(layer, str) else layer, 2**31)
     except ValueError:
-        raise ValueError(f"The layer of a node is 'E' or a number; got {layer!r}.") from None
+        shown = str(layer)[:40]
+        raise ValueError(f"The layer of a node is 'E' or a number; got {shown!r}.") from None
 
 
-def _number(value: int | None) -> int:
-    return -1 if value is None else int(value)
+def _number(value: Any, most: int) -> int:
+    """A whole number below `most`, or -1 for null."""
+    if value is None:
+        return -1
+    whole = type(value) is int or (type(value) is float and value.is_integer())
+    if not whole or not -1 <= value < most:
+        raise ValueError(
+            f"The layer, position and feature of a node are whole numbers; got {str(value)[:40]!r}."
+        )
+    return int(value)
 
 
 def _score(node: Mapping[str, Any]) -> float:
     value = node.get("score", node.get("influence"))
-    return float("nan") if value is None else float(value)
+    return math.nan if value is None or value != value else _real(value)
+
+
+def _real(value: Any) -> float:
+    """A number that is finite in float32."""
+    if type(value) not in (int, float) or not abs(value) < 3.4e38:
+        raise ValueError(
+            "The weights and scores of an attribution graph are finite numbers; got "
+            f"{str(value)[:40]!r}."
+        )
+    return float(value)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
-import types
-import typing
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -16,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .files import put_text
+
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Written into every file; a file with a larger number was made by a newer workbench.
-FORMAT = 1
 
 
 def axes(names: str, dtype: Any = np.float32, *, optional: bool = False) -> Any:
@@ -108,60 +103,30 @@ class Result(Arrays):
 
         page = views.page(self, title or repr(self))
         if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
+            put_text(path, page)
         return page
 
     def save(self, path: str | Path) -> Path:
         """Write `path`.json (everything but the arrays) and `path`.safetensors (the arrays).
 
-        Returns the path of the JSON file. A suffix .json or .safetensors of `path` is dropped.
+        Returns the path of the JSON file. A suffix .json or .safetensors of `path` is dropped. A
+        save that breaks off leaves the result that was there, or this one, whole.
         """
-        from safetensors.numpy import save_file
+        from . import result_files
 
-        stem = _stem(path)
-        arrays: dict[str, np.ndarray] = {}
-        body = _pack(self, "", arrays)
-        text = {"workbench": FORMAT, "class": type(self).__name__, "result": body}
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, f"{stem}.safetensors")
-        out = Path(f"{stem}.json")
-        out.write_text(json.dumps(text, ensure_ascii=False, indent=1), encoding="utf-8")
-        return out
+        return result_files.save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """The result that `save(path)` wrote.
 
         Raises `FileNotFoundError` where either file is missing, `ValueError` for a file that is not
-        a result, is a result of another class, or was written in a newer format.
+        a result, was changed after it was written, is a result of another class, or was written in
+        a newer format.
         """
-        from safetensors.numpy import load_file
+        from . import result_files
 
-        stem = _stem(path)
-        for suffix in ("json", "safetensors"):
-            if not Path(f"{stem}.{suffix}").is_file():
-                raise FileNotFoundError(
-                    f"A saved {cls.__name__} is two files, {stem.name}.json and "
-                    f"{stem.name}.safetensors; "
-                    f"{stem}.{suffix} is missing. Give load() the path that was given to save()."
-                )
-        try:
-            text = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
-            version, name, body = text["workbench"], text["class"], text["result"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{stem}.json is not a result that save() wrote ({error!r})."
-            ) from None
-        if not isinstance(version, int) or version > FORMAT:
-            raise ValueError(
-                f"{stem}.json has format {version}; this workbench reads formats up to {FORMAT}. "
-                "Update workbench."
-            )
-        if name != cls.__name__:
-            raise ValueError(
-                f"{stem}.json holds a {name}, not a {cls.__name__}; read it with {name}.load()."
-            )
-        return _unpack(cls, body, load_file(f"{stem}.safetensors"))
+        return result_files.load(cls, path)
 
     def _facts(self) -> str:
         """What `repr` says after the model's name."""
@@ -203,49 +168,3 @@ def _version() -> str:
         return metadata.version("interp-workbench")
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _stem(path: str | Path) -> Path:
-    path = Path(path)
-    return path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
-
-
-def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The value as JSON; arrays move to `arrays` and leave their key behind."""
-    if isinstance(value, np.ndarray):
-        arrays[key] = np.ascontiguousarray(value)
-        return {"array": key}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            f.name: _pack(getattr(value, f.name), f"{key}/{f.name}".lstrip("/"), arrays)
-            for f in dataclasses.fields(value)
-        }
-    if isinstance(value, Mapping):
-        return {str(name): _pack(item, f"{key}/{name}", arrays) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    raise TypeError(
-        f"A result holds numpy arrays, text, numbers and groups of them; {key} is {value!r}."
-    )
-
-
-def _unpack(kind: Any, value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The value of the annotated type `kind` from what `_pack` made of it."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        return _unpack(next(a for a in arguments if a is not type(None)), value, arrays)
-    if kind is np.ndarray or origin is np.ndarray:
-        return arrays[value["array"]]
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: _unpack(hints[name], item, arrays) for name, item in value.items()})  # type: ignore[operator]
-    if origin is dict:
-        return {name: _unpack(arguments[1], item, arrays) for name, item in value.items()}
-    if origin is tuple and isinstance(value, Sequence):
-        inner = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_unpack(a, item, arrays) for a, item in zip(inner, value, strict=True))
-    return value

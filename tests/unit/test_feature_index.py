@@ -248,7 +248,7 @@ def test_a_truncated_index_is_said_when_it_is_opened(tmp_path: Path) -> None:
     made(path)
     whole = (path / "index.safetensors").read_bytes()
     (path / "index.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="index in .* is damaged .SafetensorError"):
+    with pytest.raises(ValueError, match="index in .* is damaged .ValueError: .*safetensors"):
         made(path)
 
 

@@ -21,7 +21,7 @@ from tests.unit.indexed import (
     other,
     rows,
 )
-from workbench.methods.features import labels as module
+from workbench import files
 from workbench.methods.features.feature_index import FeatureIndex
 from workbench.methods.features.labels import Label, Labels, make_labels, written
 
@@ -168,7 +168,7 @@ def test_a_read_only_folder_keeps_them_elsewhere_until_it_can_be_written(
     kept = replace(dictionary(), path=folder)
     labels = Labels.from_index(index, folder)
     labels[2] = "first"
-    make = module.tempfile.mkstemp
+    make = files.tempfile.mkdtemp
 
     def refuse(*args: object, **options: object) -> object:
         if options["dir"] == folder:
@@ -176,7 +176,7 @@ def test_a_read_only_folder_keeps_them_elsewhere_until_it_can_be_written(
         return make(*args, **options)  # type: ignore[call-overload]
 
     with monkeypatch.context() as patched:
-        patched.setattr(module.tempfile, "mkstemp", refuse)
+        patched.setattr(files.tempfile, "mkdtemp", refuse)
         path = labels.save()
         assert path.is_relative_to(tmp_path / "cache") and list(folder.iterdir()) == []
         assert Labels.of(kept)[2].text == "first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_an_interrupt_within_a_step_or_a_write_loses_nothing(
         (torch.optim.Adam, "step"),
         (losses, "topk_loss"),
         (safetensors.torch, "save_file"),
-        (training_state.os, "replace"),
+        (os, "replace"),
     ]
     for number, (owner, name) in enumerate(places):
         for at in (2, 3):

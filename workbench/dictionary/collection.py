@@ -118,7 +118,7 @@ def dictionaries(name: str | Path) -> Dictionaries:
                 f"given; got {str(name)!r}. wb.load_dictionary reads a single one."
             )
         folder = shipped / str(name)
-    parts = sorted(path for path in folder.iterdir() if path.is_dir())
+    parts = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not parts:
         raise ValueError(
             f"{folder} holds no folder, so no dictionary. Give its parent, or another."

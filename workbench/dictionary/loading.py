@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ..reading import check_file
 from . import hub
 from .base import Dictionary
 from .formats import circuit_tracer, dictionary_learning, gemma_scope, sae_lens
@@ -58,7 +60,9 @@ def load_dictionary(
     if format is not None and format not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}; got {format!r}.")
     path = Path(source).expanduser()
-    if path.exists():
+    if os.path.lexists(path):
+        if not path.is_dir():
+            check_file(path)
         place, where = _local(path, sae_id), str((path / (sae_id or "")).absolute())
         name, repository = place.name, where
     else:
@@ -66,7 +70,15 @@ def load_dictionary(
             raise FileNotFoundError(f"There is no {path}. Give a folder or a file that exists.")
         place, where, repository = hub.fetch(source, sae_id, revision)
         name = where
-    parts = _read(place, where, format)
+    try:
+        parts = _read(place, where, format)
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+        # Settings or weights of another kind than their form has: a list for a number, a matrix
+        # for a vector, a name that is missing.
+        raise ValueError(
+            f"{place} is not as its form is: {type(error).__name__}, {str(error)[:200]}. It is "
+            "damaged or of another form: get it again, or name its form, format=."
+        ) from None
     if parts.center is None:
         parts = replace(parts, center=_centred(repository))
     given = Given(site, out_site, model, center, factor, norm, device, dtype)
@@ -85,7 +97,7 @@ def _local(path: Path, sae_id: str | None) -> Path:
     if sae_id is None:
         return path
     for below in (path / sae_id, path / f"{sae_id}.safetensors"):
-        if below.exists():
+        if os.path.lexists(below):
             return below
     raise FileNotFoundError(f"{path} has no {sae_id!r}; it has {_content(path)}.")
 
@@ -118,7 +130,7 @@ def _weights(place: Path, format: Format | None) -> tuple[Path, Format]:
     }
     known |= {place / name: "gemma_scope" for name in gemma_scope.WEIGHTS}
     for path, form in known.items():
-        if path.exists() and format in (None, form):
+        if os.path.lexists(path) and format in (None, form):
             return path, form
     layers = [path for path in place.iterdir() if circuit_tracer.LAYER.fullmatch(path.name)]
     if len(layers) == 1 and format in (None, "circuit_tracer"):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import SUM, aside, seal, sum_of
 from .base import Dictionary
 from .encoders import BatchTopK, Factors, Gated, JumpReLU, Linear, MatchingPursuit, TopK
 from .formats.sae_lens import CONFIG, OWN, SCALINGS, WEIGHTS
@@ -49,8 +48,9 @@ def save_dictionary(
     with an architecture of our own, which `load_dictionary` reads and sae-lens refuses.
 
     dtype: of the matrices on disk, the dictionary's own by default; torch.float16 halves the file.
-    Vectors (biases, thresholds) stay in float32. A folder that exists keeps its other files. Each
-    file is written aside and put in place whole; an interrupt between the two is told on reading.
+    Vectors (biases, thresholds) stay in float32. A folder that exists keeps its other files. The
+    two files are put in place whole and hold checksums: a save that breaks off leaves the
+    dictionary before or this one, and reading tells a byte that was changed.
 
     Raises `ValueError` for weights that are no finite numbers in `dtype`, and for an `info` that is
     not plain data.
@@ -71,22 +71,19 @@ def save_dictionary(
             )
     cfg = _settings(dictionary, architecture, own_form)
     try:
-        text = json.dumps(cfg, indent=1, ensure_ascii=False, allow_nan=False)
+        json.dumps(cfg, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
             "The info of a dictionary is plain data: text, numbers, lists and mappings; "
             f"{error}. Give dataclasses.replace(dictionary, info=…)."
         ) from None
     out = Path(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    stamp = {"fingerprint": cfg["metadata"]["workbench"]["fingerprint"]}
-    with tempfile.TemporaryDirectory(dir=out, prefix=".writing-") as aside:
-        save_file(kept, Path(aside) / WEIGHTS, metadata=stamp)
-        (Path(aside) / CONFIG).write_text(text, encoding="utf-8")
-        # safetensors leaves its file to its owner alone.
-        (Path(aside) / WEIGHTS).chmod((Path(aside) / CONFIG).stat().st_mode)
-        for name in (WEIGHTS, CONFIG):
-            os.replace(Path(aside) / name, out / name)
+    own = cfg["metadata"]["workbench"]
+    with aside(out / CONFIG, out / WEIGHTS) as (settings, tensors_file):
+        save_file(kept, tensors_file, metadata={"fingerprint": own["fingerprint"]})
+        own["weights"] = sum_of(tensors_file)
+        own[SUM] = seal(cfg)
+        settings.write_text(json.dumps(cfg, indent=1, ensure_ascii=False), encoding="utf-8")
     return out
 
 

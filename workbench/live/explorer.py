@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets
 
+from ..files import put_text
 from ..widgets import page
 
 #: Seconds to wait for the next change before the model runs.
@@ -90,5 +91,5 @@ class Explorer(ipywidgets.VBox):
     def _page(self, path: str | Path | None, title: str) -> str:
         text = page(self._view, title)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            put_text(path, text)
         return text

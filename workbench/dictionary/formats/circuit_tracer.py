@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
-from .files import read_safetensors, read_yaml
-from .parts import Parts
+from ...reading import read_safetensors, read_yaml
+from .parts import Parts, word
 
 CONFIG = "config.yaml"
 LAYER = re.compile(r"layer_(\d+)\.safetensors")
@@ -25,7 +26,7 @@ def read_circuit_tracer(path: Path) -> Parts:
     """
     tensors = read_safetensors(path)
     config = path.with_name(CONFIG)
-    cfg: dict[str, Any] = read_yaml(config) if config.is_file() else {}
+    cfg: dict[str, Any] = read_yaml(config) if os.path.lexists(config) else {}
     across = any(value.ndim > 2 for value in tensors.values())
     if cfg.get("model_kind", "transcoder_set") != "transcoder_set" or across:
         raise ValueError(
@@ -66,7 +67,7 @@ def read_circuit_tracer(path: Path) -> Parts:
         hook_out=""
         if block is None
         else block + str(cfg.get("feature_output_hook", "hook_mlp_out")),
-        model=str(cfg.get("model_name") or ""),
+        model=word(config, cfg, "model_name"),
         k=cfg.get("k"),
         info={"format": "circuit_tracer"} | cfg,
     )

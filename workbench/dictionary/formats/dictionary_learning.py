@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import read_json, read_torch
-from .parts import Parts
+from ...reading import read_json, read_torch
+from .parts import Parts, word
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,7 @@ def read_dictionary_learning(path: Path) -> Parts:
     """
     state = read_torch(path)
     config = path.with_name(CONFIG)
-    cfg: dict[str, Any] = read_json(config) if config.is_file() else {}
+    cfg: dict[str, Any] = read_json(config) if os.path.lexists(config) else {}
     trainer: dict[str, Any] = cfg.get("trainer") or {}
     name = str(trainer.get("dict_class") or _class(state))
     if name not in CLASSES:
@@ -68,7 +69,7 @@ def read_dictionary_learning(path: Path) -> Parts:
         kind=kind,
         tensors=tensors,
         hook=_hook(trainer),
-        model=str(trainer.get("lm_name") or ""),
+        model=word(config, trainer, "lm_name"),
         k=int(k if k is not None else said or 0) or None,
         subtract_b_dec=subtract,
         by_norm=name == "AutoEncoder",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
-from .files import read_json, read_npz, read_safetensors
-from .parts import Parts
+from ...reading import read_json, read_npz, read_safetensors
+from .parts import Parts, word
 
 WEIGHTS = ("params.npz", "params.safetensors")
 _NAMES = {"w_enc": "W_enc", "w_dec": "W_dec", "affine_skip_connection": "W_skip"}
@@ -36,7 +37,7 @@ def read_gemma_scope(path: Path, where: str) -> Parts:
             "to one site. Take the transcoder of a layer."
         )
     config = path.with_name("config.json")
-    cfg: dict[str, Any] = read_json(config) if config.is_file() else {}
+    cfg: dict[str, Any] = read_json(config) if os.path.lexists(config) else {}
     if cfg.get("architecture", "jump_relu") != "jump_relu":
         raise ValueError(f"{config}: Gemma Scope's are jump_relu; got {cfg['architecture']!r}.")
     if "hf_hook_point_in" in cfg:
@@ -56,7 +57,7 @@ def read_gemma_scope(path: Path, where: str) -> Parts:
         tensors=tensors,
         hook=hook,
         hook_out="" if hook_out == hook else hook_out,
-        model=str(cfg.get("model_name") or _model(where)),
+        model=word(config, cfg, "model_name") or _model(where),
         info={"format": "gemma_scope"} | cfg,
     )
 

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 #: Encoders that begin with x · W_enc + b_enc.
 LINEAR_KINDS = ("relu", "linear", "jumprelu", "batchtopk", "topk")
 KINDS = (*LINEAR_KINDS, "gated", "matching_pursuit", "snmf")
+#: Every name of a weight in `Parts`.
+KNOWN = {
+    "W_enc", "b_enc", "W_dec", "b_dec", "threshold", "b_gate", "b_mag", "r_mag", "W_skip",
+    "directions", "b_pre",
+}  # fmt: skip
 _NORMED = re.compile(r"blocks\.(\d+)\.ln2\.hook_normalized")
 
 
@@ -120,6 +125,22 @@ def assemble(parts: Parts, given: Given) -> Dictionary:
     return dictionary.to(given.device, dtype)
 
 
+def word(path: Path, cfg: Mapping[str, Any], name: str) -> str:
+    """A setting that is text, "" where it is left out. Raises `ValueError` for another kind."""
+    value = cfg.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{path}: {name} is a text; got {str(value)[:40]!r}.")
+    return value or ""
+
+
+def flag(path: Path, cfg: Mapping[str, Any], name: str, default: bool) -> bool:
+    """A setting that is true or false. Raises `ValueError` for another kind."""
+    value = cfg.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{path}: {name} is true or false; got {str(value)[:40]!r}.")
+    return default if value is None else value
+
+
 def _float(parts: Parts, name: str, value: torch.Tensor) -> torch.Tensor:
     import torch
 
@@ -153,12 +174,17 @@ def _check_shapes(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> None:
             f"{parts.where} has no {', '.join(missing)}, which a {parts.kind} dictionary needs; it "
             f"has {', '.join(sorted(tensors)) or 'nothing'}."
         )
+    if strange := sorted(set(tensors) - KNOWN):
+        raise ValueError(
+            f"{parts.where} has {strange[0][:40]!r}, which no dictionary here computes with; the "
+            f"names read are {', '.join(sorted(KNOWN))}. Rename it, or leave it out."
+        )
     sizes: dict[str, tuple[int, str]] = {}
     for name, axes in needed.items():
         shape = tuple(tensors[name].shape)
         fits = len(shape) == len(axes)
         for axis, n in zip(axes, shape, strict=False):
-            fits &= sizes.setdefault(axis, (n, name))[0] == n
+            fits &= sizes.setdefault(axis, (n, name))[0] == n and n > 0
         if not fits:
             known = ", ".join(f"{axis} = {n} by {of}" for axis, (n, of) in sizes.items())
             raise ValueError(
@@ -250,8 +276,12 @@ def _encoder(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> Encoder:
         return Factors(get("W_dec") if directions is None else directions)
     if kind == "gated":
         return Gated(get("W_enc"), get("b_gate"), get("b_mag"), get("r_mag"))
-    if kind in ("topk", "batchtopk", "matching_pursuit") and (parts.k is None or parts.k < 1):
-        raise ValueError(f"a {kind} dictionary has a k of at least 1; got {parts.k!r}.")
+    if kind in ("topk", "batchtopk", "matching_pursuit"):
+        k: Any = parts.k
+        if type(k) not in (int, float) or k % 1 or k < 1:
+            raise ValueError(f"a {kind} dictionary has a k of at least 1; got {str(k)[:40]}.")
+        if kind == "topk" and k > (n := len(get("b_enc"))):
+            raise ValueError(f"a topk dictionary of {n} features has a k of at most {n}; got {k}.")
     if kind == "matching_pursuit":
         directions, shift = tensors.get("directions"), tensors.get("b_pre")
         return MatchingPursuit(

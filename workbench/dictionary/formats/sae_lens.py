@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...files import SUM, check_seal, whole
+from ...reading import read_json, read_safetensors, safetensors_header
 from ..normalization import Scaling
-from .files import read_json, read_safetensors, read_safetensors_header
-from .parts import KINDS, Parts
+from .parts import KINDS, Parts, flag, word
 
 if TYPE_CHECKING:
     import torch
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+#: What stands in the settings of a dictionary that was saved here: the last two are the checksum
+#: of the weights' file and that of the settings.
+OWN_ENTRIES = {"kind", "name", "fingerprint", "info", "factor", "k", "weights", SUM}
 #: Architectures of our own in the same two files; sae-lens does not know them.
 OWN = "workbench_"
 ARCHITECTURES = {
@@ -51,7 +55,8 @@ def read_sae_lens(folder: Path) -> Parts:
     settings and weights that are not of one dictionary. Checked against sae-lens 6.54.
     """
     path = folder / CONFIG
-    cfg = _settings(read_json(path))
+    given = read_json(path)
+    cfg = _settings(given)
     own: Mapping[str, Any] = cfg.get("workbench") or {}
     architecture = str(cfg.get("architecture") or "standard")
     activation = cfg.get("activation_fn") or "relu"
@@ -70,9 +75,11 @@ def read_sae_lens(folder: Path) -> Parts:
     kind = str(own.get("kind") or ARCHITECTURES[architecture])
     if kind not in KINDS:
         raise ValueError(f"{path}: the kinds are {', '.join(KINDS)}; got {kind!r}.")
-    tensors = _weights(folder, cfg, own)
+    tensors = _weights(_written(folder, given, own), cfg)
+    if "skip" in architecture and "W_skip" not in tensors:
+        raise ValueError(f"{folder / WEIGHTS} has no W_skip, which a {architecture} needs.")
     transcoder = "transcoder" in architecture
-    takes_b_dec = bool(cfg.get("apply_b_dec_to_input", True)) and not transcoder
+    takes_b_dec = flag(path, cfg, "apply_b_dec_to_input", True) and not transcoder
     if kind == "matching_pursuit":
         k = int(own.get("k") or cfg.get("max_iterations") or cfg.get("d_in") or 0)
         if not architecture.startswith(OWN) and not takes_b_dec and "b_dec" in tensors:
@@ -83,30 +90,30 @@ def read_sae_lens(folder: Path) -> Parts:
         where=folder / WEIGHTS,
         kind=kind,
         tensors=tensors,
-        hook=str(cfg.get("hook_name") or ""),
-        hook_out=str(cfg.get("hook_name_out") or ""),
-        model=str(cfg.get("model_name") or ""),
+        hook=word(path, cfg, "hook_name"),
+        hook_out=word(path, cfg, "hook_name_out"),
+        model=word(path, cfg, "model_name"),
         k=own.get("k", k),
         subtract_b_dec=takes_b_dec and kind not in ("matching_pursuit", "snmf"),
-        by_norm=bool(cfg.get("rescale_acts_by_decoder_norm", False)),
-        center=expects_centred(cfg),
+        by_norm=flag(path, cfg, "rescale_acts_by_decoder_norm", False),
+        center=expects_centred(path, cfg),
         scale=scale,
         factor=own.get("factor") if scale == "factor" else 1.0,
-        pursuit=_pursuit(cfg) if kind == "matching_pursuit" else {},
-        name=str(own.get("name") or ""),
+        pursuit=_pursuit(path, cfg) if kind == "matching_pursuit" else {},
+        name=word(path, own, "name"),
         info=dict(own["info"]) if "info" in own else _info(cfg, architecture),
     )
 
 
-def expects_centred(cfg: Mapping[str, Any]) -> bool | None:
+def expects_centred(path: Path, cfg: Mapping[str, Any]) -> bool | None:
     """Whether the residual stream of its training had its mean taken away, None if left open.
 
     TransformerLens does so to a model whose writing weights it centres. The settings say it; in the
     oldest form (with `hook_point`) models were always loaded that way, which changes GPT-2.
     """
-    said = (cfg.get("model_from_pretrained_kwargs") or {}).get("center_writing_weights")
-    if said is not None or "workbench" in cfg:
-        return bool(said)
+    options = cfg.get("model_from_pretrained_kwargs") or {}
+    if options.get("center_writing_weights") is not None or "workbench" in cfg:
+        return flag(path, options, "center_writing_weights", False)
     oldest = bool(cfg.get("oldest")) and str(cfg.get("model_name")).startswith("gpt2")
     return True if oldest else None
 
@@ -143,20 +150,43 @@ def _refuse(path: Path, cfg: Mapping[str, Any]) -> None:
         )
 
 
-def _weights(
-    folder: Path, cfg: Mapping[str, Any], own: Mapping[str, Any]
-) -> dict[str, torch.Tensor]:
-    import torch
+def _written(folder: Path, given: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
+    """The file of the weights that go with these settings, which a save may have left aside.
 
+    Raises `ValueError` where either is not as it was saved here.
+    """
     path = folder / WEIGHTS
-    tensors = read_safetensors(path)
-    stamp = read_safetensors_header(path).get("fingerprint")
+    if strange := sorted(set(own) - OWN_ENTRIES):
+        raise ValueError(
+            f"{folder / CONFIG} has {strange[0][:40]!r} among what was saved here, which is none "
+            "of its entries: it is damaged, or of a newer workbench. Get it again."
+        )
+    wanted = own.get("weights")
+    if isinstance(wanted, str) and (found := whole(path, wanted)) is not None:
+        metadata = {**given["metadata"], "workbench": {k: own[k] for k in own if k != SUM}}
+        settings = {**given, "metadata": metadata, SUM: own.get(SUM)}
+        check_seal(settings, str(folder / CONFIG), "Save the dictionary again, or get it again.")
+        return found
+    notes = safetensors_header(path).notes
+    stamp = notes.get("fingerprint")
     # None where sae-lens wrote them, perhaps again: it keeps our settings and drops the head.
     if stamp is not None and own.get("fingerprint") != stamp:
         raise ValueError(
             f"{path} and {CONFIG} are of two dictionaries (fingerprints {stamp} and "
             f"{own.get('fingerprint')}): one of them was replaced. Save the dictionary again."
         )
+    if (SUM in own or "weights" in own) and set(notes) - {"format"}:
+        raise ValueError(
+            f"{path} was changed after it was written: its checksum is not the one in {CONFIG}. "
+            "Save the dictionary again, or get it again."
+        )
+    return path
+
+
+def _weights(path: Path, cfg: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    import torch
+
+    tensors = read_safetensors(path)
     for axis, name in (("d_in", 0), ("d_sae", 1)):
         if "W_enc" in tensors and tensors["W_enc"].ndim == 2 and cfg.get(axis) is not None:
             n = tensors["W_enc"].shape[name]
@@ -182,10 +212,10 @@ def _weights(
     return tensors
 
 
-def _pursuit(cfg: Mapping[str, Any]) -> dict[str, Any]:
+def _pursuit(path: Path, cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "residual_threshold": float(cfg.get("residual_threshold", 1e-2)),
-        "stop_on_repeat": bool(cfg.get("stop_on_duplicate_support", True)),
+        "stop_on_repeat": flag(path, cfg, "stop_on_duplicate_support", True),
     }
 
 

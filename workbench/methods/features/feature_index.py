@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from ...dictionary.base import Dictionary
 from ...model import Model
 from .index_entries import Place, Together, TokenPairs, TokenUse
-from .index_files import ARRAYS, cache_folder, check_same, damaged, read_facts, write
+from .index_files import ARRAYS, cache_folder, check_same, read_facts, write
 from .index_tally import Tally, active_codes, bin_edges
 from .token_rows import TokenRows
 
@@ -37,22 +38,18 @@ class FeatureIndex:
     def open(cls, folder: str | Path) -> FeatureIndex:
         """The index in a folder.
 
-        Raises `FileNotFoundError` where there is none, `ValueError` for one that is damaged or was
-        written in another format.
+        Raises `FileNotFoundError` where there is none, `ValueError` for one that is damaged, was
+        changed after it was written, or was written in another format. Its files are read once
+        from end to end for that.
         """
         folder = Path(folder)
-        index = cls(folder, read_facts(folder))
-        index._file  # noqa: B018  a damaged file is said now, not when a page is asked for
-        return index
+        return cls(folder, read_facts(folder))
 
     @cached_property
     def _file(self) -> Any:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
-        try:
-            return safe_open(str(self.folder / ARRAYS), framework="numpy")
-        except SafetensorError as error:
-            raise ValueError(damaged(self.folder, error)) from None
+        return safe_open(str(self.folder / ARRAYS), framework="numpy")
 
     def _whole(self, name: str) -> np.ndarray:
         return self._file.get_tensor(name)
@@ -330,7 +327,7 @@ def index_features(
         "options": [n_contexts, n_sampled, held_out],
     }
     folder = cache_folder() / _key(facts) if path is None else Path(path)
-    if folder.exists():
+    if os.path.lexists(folder):
         index = FeatureIndex.open(folder)
         check_same(folder, index.facts, facts)
         return index

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...dictionary.base import Dictionary
+from ...files import SUM, aside, check_seal, seal
 from ...model import Model
+from ...reading import check_file, parse_json
 from ...site import Site
 from .feature_index import FeatureIndex, index_features
 from .index_files import cache_folder
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 FILE = "labels.json"
 FORMAT = 1
+#: What a file has, besides the checksum of all of it.
+ENTRIES = {"format", "fingerprint", "site", "n_features", "labels"}
+_AGAIN = "Delete it, and make the labels again with Labels.from_index."
 #: A label by tokens has at most so many, of which so many are written out.
 MOST_TOKENS, WRITTEN_TOKENS = 16, 4
 #: And only those with this share of the feature's activity, where there are any.
@@ -92,7 +97,7 @@ class Labels:
         labels = cls.empty(dictionary)
         places = [_elsewhere(dictionary.fingerprint)]
         places += [dictionary.path / FILE] if dictionary.path is not None else []
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if os.path.lexists(place)), None)
         if found is not None:
             labels._labels = _read(found, dictionary)
         return labels
@@ -204,7 +209,7 @@ class Labels:
         if target is None:
             return self._write(elsewhere)
         existing = target / FILE
-        if existing.is_file() and _fingerprint(existing) != self.fingerprint:
+        if os.path.lexists(existing) and _body(existing)["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"{existing} has the labels of another dictionary; these are of {self.site}. Save "
                 "them in another folder."
@@ -221,27 +226,19 @@ class Labels:
         return path
 
     def _write(self, path: Path) -> Path:
-        lines = [json.dumps(_row(i, self._labels[i]), ensure_ascii=False) for i in self]
+        rows = [_row(i, self._labels[i]) for i in self]
         head = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "site": self.site,
             "n_features": self.n_features,
         }
-        # One line a feature, so that a change of one label is a change of one line.
-        body = json.dumps(head)[:-1] + ', "labels": [\n' + ",\n".join(lines) + "\n]}\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            # A temporary file is its owner's alone; labels are as readable as what lies beside.
-            os.chmod(part, 0o644)
-            os.replace(part, path)
-        finally:
-            Path(part).unlink(missing_ok=True)
+        head[SUM] = seal({**head, "labels": rows})
+        # One line a feature, so that a change of one label is a change of one line and the first.
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        with aside(path) as (part,):
+            body = json.dumps(head)[:-1] + ', "labels": [\n' + lines + "\n]}\n"
+            part.write_text(body, encoding="utf-8")
         return path
 
     def __repr__(self) -> str:
@@ -333,23 +330,26 @@ def _row(number: int, label: Label) -> list[Any]:
     return [number, text, list(label.tokens), *rounded]
 
 
-def _fingerprint(path: Path) -> str:
-    return _body(path)["fingerprint"]
-
-
 def _body(path: Path) -> dict[str, Any]:
+    """What a file of labels holds. Raises `ValueError` for one that is damaged or newer."""
+    check_file(path)
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = parse_json(path)
         version, _ = body["format"], (body["fingerprint"], body["labels"])
+        if version == FORMAT and set(body) not in (ENTRIES, ENTRIES | {SUM}):
+            strange = sorted(set(body) ^ (ENTRIES | {SUM}))[0]
+            raise ValueError(f"{strange[:40]!r} is no entry of it, or is missing")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} is not a file of labels ({type(error).__name__}: {error}). Delete it, and "
-            "make the labels again with Labels.from_index."
+            f"{path} is not a file of labels ({type(error).__name__}: {error}). {_AGAIN}"
         ) from None
-    if version != FORMAT:
+    if version != FORMAT or type(version) is not int:
         raise ValueError(
-            f"{path} has format {version}; this workbench reads format {FORMAT}. Update workbench."
+            f"{path} has format {str(version)[:40]}; this workbench reads format {FORMAT}. Update "
+            "workbench."
         )
+    if SUM in body:
+        check_seal(body, str(path), _AGAIN)
     return body
 
 
@@ -361,8 +361,22 @@ def _read(path: Path, dictionary: Dictionary) -> dict[int, Label]:
             f"than {dictionary!r} ({dictionary.fingerprint}). Delete the file, or move it to its "
             "own dictionary."
         )
-    out = {}
-    for number, text, tokens, f1, precision, recall in body["labels"]:
-        by = "person" if text else "tokens"
-        out[int(number)] = Label(text or written(tokens), tuple(tokens), f1, precision, recall, by)
+    out: dict[int, Label] = {}
+    try:
+        for number, text, tokens, *scores in body["labels"]:
+            words = [text, *tokens] if isinstance(tokens, list) else [None]
+            known = type(number) is int and 0 <= number < dictionary.n_features
+            if not known or number in out or not all(isinstance(word, str) for word in words):
+                raise ValueError(f"{str([number, text, tokens])[:80]} is no feature's label")
+            if len(scores) != 3 or not all(map(_is_share, scores)):
+                raise ValueError(f"the scores of feature {number} are {str(scores)[:80]}")
+            by = "person" if text else "tokens"
+            out[number] = Label(text or written(tokens), tuple(tokens), *scores[:3], by=by)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a file of labels ({error}). {_AGAIN}") from None
     return out
+
+
+def _is_share(score: Any) -> bool:
+    """Whether this is an F1, a precision or a recall, or none was measured."""
+    return score is None or (type(score) in (int, float) and 0 <= score <= 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,7 +68,7 @@ class TrainingRun:
         """The dictionaries after all steps, or after an interrupt, with a warning."""
         from tqdm.auto import tqdm
 
-        begun = self.checkpoint is not None and self.checkpoint.exists()
+        begun = self.checkpoint is not None and os.path.lexists(self.checkpoint)
         if begun:
             self._restore()
         steps = self.options.steps
@@ -166,10 +167,17 @@ class TrainingRun:
         assert self.checkpoint is not None
         tensors, facts = read_state(self.checkpoint)
         own = self._identity
+        position = self.buffer.position()
+        try:
+            before = {key: facts["identity"].get(key) for key in own}
+            if set(facts["buffer"]) != set(position):
+                raise TypeError("its place in the texts is none")
+            n_steps, curves, last = facts["n_steps"], facts["curves"], facts["last"]
+            learners = [facts["learners"][i] for i in range(len(self.learners))]
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise self._damaged(error) from None
         differ = [
-            f"{key} was {facts['identity'].get(key)!r}, now {own[key]!r}"
-            for key in own
-            if facts["identity"].get(key) != own[key]
+            f"{key} was {before[key]!r}, now {own[key]!r}" for key in own if before[key] != own[key]
         ]
         if differ:
             raise ValueError(
@@ -184,6 +192,15 @@ class TrainingRun:
                 for key, value in tensors.items()
                 if key.startswith(f"{i}.")
             }
-            learner.restore(part, facts["learners"][i], device)
-        self.n_steps = facts["n_steps"]
-        self.curves, self.last = facts["curves"], facts["last"]
+            try:
+                learner.restore(part, learners[i], device)
+            except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+                raise self._damaged(error) from None
+        self.n_steps, self.curves, self.last = n_steps, curves, last
+
+    def _damaged(self, error: Exception) -> ValueError:
+        return ValueError(
+            f"{self.checkpoint} is damaged: it does not hold the state of this training "
+            f"({type(error).__name__}: {str(error)[:200]}). Delete it to begin anew, or give "
+            "another file."
+        )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ...files import SUM, aside, seal
+from ...reading import safetensors_header
 
 if TYPE_CHECKING:
     import torch
@@ -15,21 +17,16 @@ _KEY = "workbench_training"
 
 
 def write_state(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors and plain data to one file, in place of the one before.
+    """Write tensors and plain data to one file with a checksum, in place of the one before.
 
-    The file is written under another name first, so that an interrupt or a full disk leaves the one
-    before as it was.
+    It is put in place whole, so that an interrupt or a full disk leaves the one before as it was.
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     given = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    try:
-        save_file(given, part, metadata={_KEY: json.dumps({"format": FORMAT, **facts})})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    notes = {_KEY: json.dumps({"format": FORMAT, **facts})}
+    with aside(path) as (part,):
+        save_file(given, part, metadata={**notes, SUM: seal(notes, given)})
 
 
 def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -40,17 +37,23 @@ def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        notes = safetensors_header(path).notes
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[_KEY])
             # A copy each: matrix products may round otherwise where memory is not aligned as torch
             # itself allocates it, and a resumed training would drift away.
             tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if set(notes) not in ({_KEY}, {_KEY, SUM}):
+            raise ValueError("its head is not one that a training writes")
+        if SUM in notes and notes[SUM] != seal(notes, tensors):
+            raise ValueError("it was changed after it was written: its checksum is another")
+        facts = json.loads(notes[_KEY])
+        newer = facts["format"] > FORMAT
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a checkpoint of a training, or is damaged ({error}). Delete it to "
             "begin anew, or give another file."
         ) from None
-    if facts["format"] > FORMAT:
+    if newer:
         raise ValueError(f"{path} was written by a newer workbench; update this one.")
     return tensors, facts
 

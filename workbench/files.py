@@ -1,0 +1,197 @@
+"""Files: how they are put in place whole, and how a changed one is told by its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except (
+    ImportError
+):  # Windows has no locks on folders; two writers of one file are then on their own
+    fcntl = None
+
+#: The entry that holds the checksum of everything beside it.
+SUM = "sha256"
+_ASIDE = ".saving-"
+
+
+@contextmanager
+def aside(*places: Path) -> Iterator[tuple[Path, ...]]:
+    """Paths to write to, in the same folder; at the end of the block they are put in place whole.
+
+    places: of one thing, in one folder: files that may be there already, or a folder that is not.
+    Whatever breaks off (an error, an interrupt, a full disk, the end of the process), either what
+    was there before or what was written is there, whole: the first place is taken first, and says
+    by `sum_of` what the others hold; what it names and is not in place yet is found by `whole`.
+    Nothing is left of what failed.
+    """
+    places = _followed(places)
+    folder, names = places[0].parent, [place.name for place in places]
+    key = _ASIDE + hashlib.sha256(names[0].encode(errors="surrogatepass")).hexdigest()[:8] + "-"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder) as alone:
+        part = Path(tempfile.mkdtemp(prefix=key, dir=folder))
+        parts = tuple(part / name for name in names)
+        complete = False
+        try:
+            mode = _new_mode(part)
+            yield parts
+            for own, place in zip(parts, places, strict=True):
+                _finish(own, place, mode)
+            complete = True
+            for own, place in zip(parts, places, strict=True):
+                os.replace(own, place)
+            _sync(folder)
+        finally:
+            if not complete or parts[0].exists() or _followers_placed(parts, places):
+                shutil.rmtree(part, ignore_errors=True)
+        for left in folder.glob(f"{key}*") if alone else ():
+            # Of a process that ended while it was writing: no other one is in here now.
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def put_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all; what is no plain file (a pipe) is written to."""
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text, encoding="utf-8")
+        return
+    with aside(path) as (part,):
+        part.write_text(text, encoding="utf-8")
+
+
+def sum_of(path: Path) -> str:
+    """The checksum of a file, read once from one end to the other."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def whole(place: Path, wanted: str) -> Path | None:
+    """The file with a checksum: that in place, or that which a save left aside when it broke off.
+
+    None where there is none.
+    """
+    for _ in range(2):  # another process may be putting it in place between the two looks
+        for path in (place, *(left / place.name for left in place.parent.glob(f"{_ASIDE}*"))):
+            try:
+                if path.is_file() and sum_of(path) == wanted:
+                    return path
+            except FileNotFoundError:
+                continue
+    return None
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data with the checksum of all of it, as its second entry."""
+    (first, value), *rest = content.items()
+    return {first: value, SUM: seal(content), **dict(rest)}
+
+
+def seal(content: Mapping[str, Any], tensors: Mapping[str, Any] | None = None) -> str:
+    """The checksum of plain data, and of tensors by name; `SUM` itself is not counted.
+
+    It is of the content and not of the text: another spacing or order of keys is the same content.
+    """
+    kept = {key: value for key, value in content.items() if key != SUM}
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode("ascii"))
+    for name, tensor in sorted((tensors or {}).items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def check_seal(content: Mapping[str, Any], place: str, again: str) -> None:
+    """Raise `ValueError` where content is not what its checksum says; `again` is what to do."""
+    if content.get(SUM) != seal(content):
+        raise ValueError(
+            f"{place} was changed after it was written: its checksum is "
+            f"{str(content.get(SUM))[:12]!r}…, and its content has {seal(content)[:12]!r}…. {again}"
+        )
+
+
+def _bytes(tensor: Any) -> memoryview:
+    """The bytes of a torch tensor on the CPU, of any type."""
+    import torch
+
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _followed(places: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Where links lead, so that a link stays one, if all lead to one folder."""
+    real = tuple(Path(os.path.realpath(place)) for place in places)
+    if len({place.parent for place in real}) > 1 or len({p.name for p in real}) < len(real):
+        return tuple(Path(place).absolute() for place in places)
+    return real
+
+
+def _new_mode(part: Path) -> int:
+    """The permissions that a new file has here, which only making one tells."""
+    new = part / "new"
+    new.touch()
+    mode = stat.S_IMODE(new.stat().st_mode)
+    new.unlink()
+    return mode
+
+
+def _finish(part: Path, place: Path, mode: int) -> None:
+    """See to it that what was written aside is on the disk, and as readable as what it replaces."""
+    if part.is_file() and place.is_dir():
+        raise IsADirectoryError(f"{place} is a folder. Give the name of a file in it.")
+    for file in [part] if part.is_file() else sorted(part.iterdir()):
+        # Some libraries leave their files to their owner alone.
+        file.chmod(stat.S_IMODE(place.stat().st_mode) if place.is_file() else mode)
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
+    if part.is_dir():
+        part.chmod(mode | (mode & 0o444) >> 2)
+
+
+def _followers_placed(parts: tuple[Path, ...], places: tuple[Path, ...]) -> bool:
+    """Whether all behind the first are in place, tried once more where they are not yet."""
+    for own, place in zip(parts[1:], places[1:], strict=True):
+        if own.exists():
+            try:
+                os.replace(own, place)
+            except OSError:
+                return False  # it stays aside, where `whole` finds it
+    return True
+
+
+def _sync(folder: Path) -> None:
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            # Some file systems cannot; what was put in place is there in any case.
+            with suppress(OSError):
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Hold a folder against other writers; False where that cannot be had there."""
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
+    finally:
+        os.close(handle)
