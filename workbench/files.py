@@ -71,20 +71,25 @@ def put_text(path: str | Path, text: str) -> None:
 
 
 def sum_of(path: Path) -> str:
-    """The checksum of a file, read once from one end to the other."""
+    """The bytes of a file and its checksum, for which it is read from one end to the other."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{path.stat().st_size}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def is_sum_of(wanted: str, path: Path) -> bool:
+    """Whether `sum_of` a file is this; one of another size is not read for that."""
+    return wanted.startswith(f"{path.stat().st_size}:") and sum_of(path) == wanted
 
 
 def whole(place: Path, wanted: str) -> Path | None:
-    """The file with a checksum: that in place, or that which a save left aside when it broke off.
+    """The file with a checksum: in place, or left aside by a save that broke off.
 
     None where there is none.
     """
     for _ in range(2):  # another process may be putting it in place between the two looks
         for path in (place, *(left / place.name for left in place.parent.glob(f"{_ASIDE}*"))):
             try:
-                if path.is_file() and sum_of(path) == wanted:
+                if path.is_file() and is_sum_of(wanted, path):
                     return path
             except FileNotFoundError:
                 continue

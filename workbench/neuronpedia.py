@@ -171,16 +171,16 @@ def _fields(data: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """Text, and what other tools write in its place: a number, or null for none."""
-    if value is None or isinstance(value, (str, int)):
-        return "" if value is None else str(value)
+    """Text, where other tools write null for none."""
+    if value is None or isinstance(value, str):
+        return value or ""
     raise TypeError(f"a text is needed, not {str(value)[:40]!r}")
 
 
 def _kind(node: Mapping[str, Any]) -> str:
     if "kind" in node:
         return _text(node["kind"])
-    return _KINDS.get(node["feature_type"], "feature")
+    return _KINDS.get(_text(node["feature_type"]), "feature")
 
 
 def _layer(layer: str | int) -> int:

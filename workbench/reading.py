@@ -139,10 +139,11 @@ def _mapping(path: Path, value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Header:
-    """The head of a safetensors file: its notes, and the type and shape of each tensor."""
+    """The head of a safetensors file: notes, type and shape of each tensor, bytes of them all."""
 
     notes: dict[str, str]
     tensors: dict[str, tuple[str, tuple[int, ...]]]
+    n_bytes: int
 
 
 def safetensors_header(path: Path) -> Header:
@@ -186,7 +187,7 @@ def _header(entries: dict[str, Any], size: int) -> Header:
         at = end
     if at != size:
         raise ValueError(f"its tensors have {at} bytes, where the file has {size}")
-    return Header(notes, tensors)
+    return Header(notes, tensors, size)
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -92,7 +92,8 @@ def _read(path: Path) -> dict[str, Any]:
             raise TypeError("its class is no name")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} is not a result that save() wrote ({error!r}). {_AGAIN}"
+            f"{path} is not a result that save() wrote ({type(error).__name__}: "
+            f"{str(error)[:200]}). {_AGAIN}"
         ) from None
     if type(version) is not int or not 1 <= version <= FORMAT:
         raise ValueError(

@@ -11,6 +11,11 @@ from ...reading import read_safetensors, read_yaml
 from .parts import Parts, word
 
 CONFIG = "config.yaml"
+#: What it may say, of which it says something.
+SETTINGS = {
+    "model_name", "model_kind", "feature_input_hook", "feature_output_hook", "activation", "k",
+    "scan", "transcoders", "repo_id",
+}  # fmt: skip
 LAYER = re.compile(r"layer_(\d+)\.safetensors")
 
 
@@ -27,6 +32,11 @@ def read_circuit_tracer(path: Path) -> Parts:
     tensors = read_safetensors(path)
     config = path.with_name(CONFIG)
     cfg: dict[str, Any] = read_yaml(config) if os.path.lexists(config) else {}
+    if cfg and SETTINGS.isdisjoint(cfg):
+        raise ValueError(
+            f"{config} is not that of a set of transcoders: of {', '.join(sorted(SETTINGS))} it "
+            f"has none; got {', '.join(map(str, cfg))[:80]}. Get it again."
+        )
     across = any(value.ndim > 2 for value in tensors.values())
     if cfg.get("model_kind", "transcoder_set") != "transcoder_set" or across:
         raise ValueError(
@@ -36,7 +46,7 @@ def read_circuit_tracer(path: Path) -> Parts:
     if missing := [name for name in ("W_enc", "W_dec", "b_enc", "b_dec") if name not in tensors]:
         raise ValueError(
             f"{path} has no {', '.join(missing)}, which a transcoder needs; it has "
-            f"{', '.join(sorted(tensors)) or 'nothing'}."
+            f"{', '.join(sorted(tensors))[:300] or 'nothing'}."
         )
     if "log_thresholds" in tensors:
         raise ValueError(
@@ -44,7 +54,7 @@ def read_circuit_tracer(path: Path) -> Parts:
             "activation_function.threshold, their exponential, in their place."
         )
     threshold = tensors.pop("activation_function.threshold", None)
-    activation = cfg.get("activation") or ("relu" if threshold is None else "jumprelu")
+    activation = word(config, cfg, "activation") or ("relu" if threshold is None else "jumprelu")
     if activation not in ("relu", "jumprelu", "topk"):
         raise ValueError(
             f"{config}: the activations read are relu, jumprelu and topk; got {activation!r}."

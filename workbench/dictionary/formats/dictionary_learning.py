@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...reading import read_json, read_torch
-from .parts import Parts, word
+from .parts import Parts, group, word
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +47,8 @@ def read_dictionary_learning(path: Path) -> Parts:
     state = read_torch(path)
     config = path.with_name(CONFIG)
     cfg: dict[str, Any] = read_json(config) if os.path.lexists(config) else {}
-    trainer: dict[str, Any] = cfg.get("trainer") or {}
-    name = str(trainer.get("dict_class") or _class(state))
+    trainer = group(config, cfg, "trainer")
+    name = word(config, trainer, "dict_class") or _class(state)
     if name not in CLASSES:
         raise ValueError(f"{config}: the classes read are {', '.join(CLASSES)}; got {name!r}.")
     kind, subtract = CLASSES[name]
@@ -94,7 +95,7 @@ def _class(state: dict[str, torch.Tensor]) -> str:
     return "AutoEncoder" if "bias" in names else "AutoEncoderNew"
 
 
-def _hook(trainer: dict[str, Any]) -> str:
+def _hook(trainer: Mapping[str, Any]) -> str:
     """The activation that the trainer read: "resid_post_layer_8", else the layer's output."""
     named = re.fullmatch(r"([a-z_]+)_layer_(\d+)", str(trainer.get("submodule_name") or ""))
     if named is not None:

@@ -93,8 +93,9 @@ def assemble(parts: Parts, given: Given) -> Dictionary:
     """
     import torch
 
-    tensors = {name: _float(parts, name, value) for name, value in parts.tensors.items()}
-    _check_shapes(parts, tensors)
+    _check_shapes(parts, parts.tensors)
+    # Folding is done in float32, whatever is kept in the end.
+    tensors = {n: value.to(torch.float32).contiguous() for n, value in parts.tensors.items()}
     site, out_site, normed = _sites(parts, given)
     if parts.by_norm:
         fold_lengths(tensors)
@@ -141,13 +142,12 @@ def flag(path: Path, cfg: Mapping[str, Any], name: str, default: bool) -> bool:
     return default if value is None else value
 
 
-def _float(parts: Parts, name: str, value: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    if not value.is_floating_point():
-        raise ValueError(f"{parts.where}: {name} holds real numbers; got {value.dtype}.")
-    # Folding is done in float32, whatever is kept in the end.
-    return value.to(torch.float32).contiguous()
+def group(path: Path, cfg: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Settings within a setting, none where it is left out. Raises `ValueError` for another kind"""
+    value = cfg.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{path}: {name} holds settings by name; got {str(value)[:40]!r}.")
+    return value or {}
 
 
 def _needed(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[str, ...]]:
@@ -172,13 +172,16 @@ def _check_shapes(parts: Parts, tensors: Mapping[str, torch.Tensor]) -> None:
     if missing := [name for name in needed if name not in tensors]:
         raise ValueError(
             f"{parts.where} has no {', '.join(missing)}, which a {parts.kind} dictionary needs; it "
-            f"has {', '.join(sorted(tensors)) or 'nothing'}."
+            f"has {', '.join(sorted(tensors))[:300] or 'nothing'}."
         )
     if strange := sorted(set(tensors) - KNOWN):
         raise ValueError(
             f"{parts.where} has {strange[0][:40]!r}, which no dictionary here computes with; the "
             f"names read are {', '.join(sorted(KNOWN))}. Rename it, or leave it out."
         )
+    for name, value in tensors.items():
+        if not value.is_floating_point():
+            raise ValueError(f"{parts.where}: {name} holds real numbers; got {value.dtype}.")
     sizes: dict[str, tuple[int, str]] = {}
     for name, axes in needed.items():
         shape = tuple(tensors[name].shape)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...files import SUM, check_seal, whole
 from ...reading import read_json, read_safetensors, safetensors_header
 from ..normalization import Scaling
-from .parts import KINDS, Parts, flag, word
+from .parts import KINDS, Parts, flag, group, word
 
 if TYPE_CHECKING:
     import torch
@@ -56,13 +56,13 @@ def read_sae_lens(folder: Path) -> Parts:
     """
     path = folder / CONFIG
     given = read_json(path)
-    cfg = _settings(given)
-    own: Mapping[str, Any] = cfg.get("workbench") or {}
-    architecture = str(cfg.get("architecture") or "standard")
-    activation = cfg.get("activation_fn") or "relu"
+    cfg = _settings(path, given)
+    own = group(path, cfg, "workbench")
+    architecture = word(path, cfg, "architecture") or "standard"
+    activation = word(path, cfg, "activation_fn") or "relu"
     k = cfg.get("k")
     if activation == "topk":
-        architecture, k = "topk", (cfg.get("activation_fn_kwargs") or {}).get("k", k)
+        architecture, k = "topk", group(path, cfg, "activation_fn_kwargs").get("k", k)
     elif activation != "relu":
         raise ValueError(
             f"{path}: the activation functions read are relu and topk; got {activation!r}."
@@ -72,7 +72,7 @@ def read_sae_lens(folder: Path) -> Parts:
             f"{path}: the architectures read are {', '.join(ARCHITECTURES)}; got {architecture!r}."
         )
     _refuse(path, cfg)
-    kind = str(own.get("kind") or ARCHITECTURES[architecture])
+    kind = word(path, own, "kind") or ARCHITECTURES[architecture]
     if kind not in KINDS:
         raise ValueError(f"{path}: the kinds are {', '.join(KINDS)}; got {kind!r}.")
     tensors = _weights(_written(folder, given, own), cfg)
@@ -111,26 +111,27 @@ def expects_centred(path: Path, cfg: Mapping[str, Any]) -> bool | None:
     TransformerLens does so to a model whose writing weights it centres. The settings say it; in the
     oldest form (with `hook_point`) models were always loaded that way, which changes GPT-2.
     """
-    options = cfg.get("model_from_pretrained_kwargs") or {}
+    options = group(path, cfg, "model_from_pretrained_kwargs")
     if options.get("center_writing_weights") is not None or "workbench" in cfg:
         return flag(path, options, "center_writing_weights", False)
     oldest = bool(cfg.get("oldest")) and str(cfg.get("model_name")).startswith("gpt2")
     return True if oldest else None
 
 
-def _settings(cfg: dict[str, Any]) -> dict[str, Any]:
+def _settings(path: Path, cfg: dict[str, Any]) -> dict[str, Any]:
     """The settings of every version under today's names, metadata among them."""
     oldest = "hook_point" in cfg and "sae_lens_training_version" not in cfg
     out = {OLD_NAMES.get(name, name): value for name, value in cfg.items() if name != "metadata"}
-    out |= {k: v for k, v in (cfg.get("metadata") or {}).items() if k not in out or out[k] is None}
+    out |= {k: v for k, v in group(path, cfg, "metadata").items() if k not in out or out[k] is None}
     norm = out.get("normalize_activations")
     if isinstance(norm, bool):
         norm = "expected_average_only_in" if norm else "none"
+    norm = word(path, {"normalize_activations": norm}, "normalize_activations")
     return out | {"normalize_activations": norm or "none", "oldest": oldest}
 
 
 def _refuse(path: Path, cfg: Mapping[str, Any]) -> None:
-    reshape = cfg.get("reshape_activations") or "none"
+    reshape = word(path, cfg, "reshape_activations") or "none"
     hook = str(cfg.get("hook_name") or "")
     if reshape != "none" or "hook_z" in hook:
         raise ValueError(

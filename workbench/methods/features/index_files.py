@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files import SUM, aside, check_seal, sealed, sum_of
+from ...files import SUM, aside, check_seal, is_sum_of, sealed, sum_of
 from ...reading import Header, check_counts, check_file, parse_json, safetensors_header
 
 #: A folder with a larger number was made by a newer workbench.
@@ -122,7 +122,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         _check_arrays(facts, safetensors_header(folder / ARRAYS))
         if SUM in facts:
             check_seal(facts, FACTS, "")
-            if sum_of(folder / ARRAYS) != facts["arrays"]:
+            if not is_sum_of(facts["arrays"], folder / ARRAYS):
                 raise ValueError(f"{ARRAYS} was changed after it was written")
         _check_starts(folder / ARRAYS)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

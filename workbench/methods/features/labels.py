@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,9 +98,10 @@ class Labels:
         labels = cls.empty(dictionary)
         places = [_elsewhere(dictionary.fingerprint)]
         places += [dictionary.path / FILE] if dictionary.path is not None else []
-        found = next((place for place in places if os.path.lexists(place)), None)
-        if found is not None:
-            labels._labels = _read(found, dictionary)
+        for place in places:
+            with suppress(FileNotFoundError):
+                labels._labels = _read(place, dictionary)
+                break
         return labels
 
     @classmethod

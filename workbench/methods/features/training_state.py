@@ -26,7 +26,12 @@ def write_state(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, A
     given = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     notes = {_KEY: json.dumps({"format": FORMAT, **facts})}
     with aside(path) as (part,):
-        save_file(given, part, metadata={**notes, SUM: seal(notes, given)})
+        save_file(given, part, metadata={**notes, SUM: _sum(notes, given)})
+
+
+def _sum(notes: dict[str, str], tensors: dict[str, torch.Tensor]) -> str:
+    """The bytes of all tensors, and the checksum of them and the notes."""
+    return f"{sum(tensor.nbytes for tensor in tensors.values())}:{seal(notes, tensors)}"
 
 
 def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -37,14 +42,17 @@ def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        notes = safetensors_header(path).notes
+        head = safetensors_header(path)
+        notes = head.notes
+        if set(notes) not in ({_KEY}, {_KEY, SUM}):
+            raise ValueError("its head is not one that a training writes")
+        if SUM in notes and not notes[SUM].startswith(f"{head.n_bytes}:"):
+            raise ValueError("it was changed after it was written: it has another size")
         with safe_open(path, framework="pt") as file:
             # A copy each: matrix products may round otherwise where memory is not aligned as torch
             # itself allocates it, and a resumed training would drift away.
             tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-        if set(notes) not in ({_KEY}, {_KEY, SUM}):
-            raise ValueError("its head is not one that a training writes")
-        if SUM in notes and notes[SUM] != seal(notes, tensors):
+        if SUM in notes and notes[SUM] != _sum(notes, tensors):
             raise ValueError("it was changed after it was written: its checksum is another")
         facts = json.loads(notes[_KEY])
         newer = facts["format"] > FORMAT
