@@ -39,7 +39,7 @@ def aside(*places: Path) -> Iterator[tuple[Path, ...]]:
     folder, names = places[0].parent, [place.name for place in places]
     key = _ASIDE + hashlib.sha256(names[0].encode(errors="surrogatepass")).hexdigest()[:8] + "-"
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder) as alone:
+    with locked(folder) as alone:
         part = Path(tempfile.mkdtemp(prefix=key, dir=folder))
         parts = tuple(part / name for name in names)
         complete = False
@@ -86,14 +86,9 @@ def whole(place: Path, wanted: str) -> Path | None:
 
     None where there is none.
     """
-    for _ in range(2):  # another process may be putting it in place between the two looks
-        for path in (place, *(left / place.name for left in place.parent.glob(f"{_ASIDE}*"))):
-            try:
-                if path.is_file() and is_sum_of(wanted, path):
-                    return path
-            except FileNotFoundError:
-                continue
-    return None
+    aside = (left / place.name for left in place.parent.glob(f"{_ASIDE}*"))
+    found = (path for path in (place, *aside) if path.is_file() and is_sum_of(wanted, path))
+    return next(found, None)
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,18 +180,19 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """Hold a folder against other writers; False where that cannot be had there."""
-    if fcntl is None:
-        yield False
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def locked(folder: Path, *, to_read: bool = False) -> Iterator[bool]:
+    """Hold a folder against writers, and a writer also against readers, who may be several.
+
+    False where that cannot be had. Two files that are read are then of one save.
+    """
+    handle, alone = None, False
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            alone = True
-        except OSError:
-            alone = False
+        if fcntl is not None:
+            with suppress(OSError):
+                handle = os.open(folder, os.O_RDONLY)
+                fcntl.flock(handle, fcntl.LOCK_SH if to_read else fcntl.LOCK_EX)
+                alone = True
         yield alone
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)

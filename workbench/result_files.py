@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import SUM, aside, check_seal, sealed, sum_of, whole
+from .files import SUM, aside, check_seal, locked, sealed, sum_of, whole
 from .reading import check_file, parse_json, read_arrays, safetensors_header
 
 #: Written into every file; a file with a larger number was made by a newer workbench.
@@ -47,6 +47,11 @@ def save(result: Any, path: str | Path) -> Path:
 def load(kind: type, path: str | Path) -> Any:
     """See `Result.load`."""
     stem = _stem(path)
+    with locked(stem.parent, to_read=True):
+        return _load(kind, stem)
+
+
+def _load(kind: type, stem: Path) -> Any:
     json_file, arrays_file = Path(f"{stem}.json"), Path(f"{stem}.safetensors")
     try:
         check_file(json_file)

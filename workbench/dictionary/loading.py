@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ..files import locked
 from ..reading import check_file
 from . import hub
 from .base import Dictionary
@@ -71,7 +72,8 @@ def load_dictionary(
         place, where, repository = hub.fetch(source, sae_id, revision)
         name = where
     try:
-        parts = _read(place, where, format)
+        with locked(place if place.is_dir() else place.parent, to_read=True):
+            parts = _read(place, where, format)
     except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
         # Settings or weights of another kind than their form has: a list for a number, a matrix
         # for a vector, a name that is missing.
