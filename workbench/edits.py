@@ -143,15 +143,20 @@ class ProjectOut(Edit):
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         import torch
 
-        basis = torch.atleast_2d(torch.as_tensor(self.directions, dtype=torch.float64)).to(
-            activation.device
+        given = torch.as_tensor(
+            self.directions, dtype=None if hasattr(self.directions, "dtype") else torch.float64
         )
+        basis = torch.atleast_2d(given).to(activation.device, torch.float64)
         if basis.shape[-1] != activation.shape[-1]:
             raise ValueError(
                 f"Directions have the activation's width {activation.shape[-1]}; got "
                 f"{basis.shape[-1]}."
             )
-        if int(torch.linalg.matrix_rank(basis)) < basis.shape[0]:
+        basis = torch.nn.functional.normalize(basis, dim=-1, eps=0.0).nan_to_num()
+        # Multiples of one direction differ by the rounding of the type that they were given in.
+        rounding = torch.finfo(given.dtype if given.is_floating_point() else torch.float64).eps
+        independent = torch.linalg.matrix_rank(basis, atol=4 * len(basis) * rounding)
+        if int(independent) < len(basis):
             raise ValueError(
                 f"Directions are linearly independent and not zero; the {basis.shape[0]} given are "
                 "not."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -30,6 +32,40 @@ def test_project_out_leaves_nothing_along_directions_that_are_not_orthogonal(n: 
     )
 
 
+V, W = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+DEPENDENT = {
+    "the same twice": [V, V],
+    "a multiple": [V, 3 * V],
+    "a small negative multiple": [V, -1e-6 * V],
+    "a sum of the others": [V, W, V + W],
+    "a difference of the others": [V, W, 0.1 * V - 0.7 * W],
+    "one of zeros": [V, 0 * V],
+    "more than the width": [torch.cos(V * i) for i in range(17)],
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", DEPENDENT)
+def test_directions_of_which_one_follows_from_the_others_are_refused(kind: str, dtype: torch.dtype):
+    given: Any = torch.stack(DEPENDENT[kind]).to(dtype)
+    several = [given, given.tolist(), given.numpy()] if dtype == torch.float64 else [given]
+    for directions in several:
+        with pytest.raises(ValueError, match=f"and not zero; the {len(given)} given are not"):
+            ProjectOut("L0.resid_post", directions).apply(torch.ones(1, 2, 16))
+
+
+@pytest.mark.parametrize("apart", [1e-2, 1e-4, 1e-9])
+def test_directions_that_differ_by_little_or_in_length_are_two(apart: float):
+    v, w = V, W - (W @ V) / (V @ V) * V
+    x = torch.randn(2, 3, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    out = ProjectOut("L0.resid_post", torch.stack([1e-15 * v, v + apart * w])).apply(x)
+    for direction in (v, w):
+        assert float((out @ direction).abs().max()) < 1e-5
+    kept = x - out
+    plane = torch.linalg.qr(torch.stack([v, w]).T).Q
+    torch.testing.assert_close(kept, kept @ plane @ plane.T, atol=1e-5, rtol=0)
+
+
 def test_the_kinds_do_what_they_say():
     x = torch.arange(12.0).reshape(1, 3, 4)
     v = torch.tensor([1.0, 0, 2, 0])
@@ -39,6 +75,10 @@ def test_the_kinds_do_what_they_say():
     m = torch.arange(16.0).reshape(4, 4)
     expected = torch.stack([m @ row + v for row in x[0]])[None]
     torch.testing.assert_close(Affine("L0.z", m, v).apply(x), expected)
+    # What is not said: added once, and without an offset.
+    assert torch.equal(Add("L0.z", v).apply(x), x + v)
+    torch.testing.assert_close(Affine("L0.z", m).apply(x), x @ m.T)
+    assert Scale("L0.z", 0).rows is Scale("L0.z", 0).positions is None
 
 
 @pytest.mark.parametrize(
@@ -50,6 +90,11 @@ def test_the_kinds_do_what_they_say():
             lambda: Scale("L0.z", 0, needs="L1.z"),
             ValueError,
             r"can need only what is computed before it; L1.z comes after L0.z",
+        ),
+        (
+            lambda: Scale("L1.z", 0, needs="L1.z"),
+            ValueError,
+            r"can need only what is computed before it; L1.z comes after L1.z",
         ),
         (
             lambda: Edit("L0.z").apply(torch.zeros(1)),

@@ -84,8 +84,11 @@ class SteeringComparison(Result):
         return self.loss.astype(np.float64) - self.plain_loss.astype(np.float64)
 
     def matched_damage(self, damage: str = "kl") -> float:
-        """The largest mean damage that every way but "random" reaches, so that all compare."""
-        means = self.harm(damage).mean(-1).max(-1)
+        """The largest mean damage that every way but "random" reaches, so that all compare.
+
+        0, that of no push, where a way does no damage (the loss falls at every strength).
+        """
+        means = self.harm(damage).mean(-1).max(-1, initial=0.0)
         return float(min(means[i] for i, way in enumerate(self.ways) if way != RANDOM))
 
     def effect_at(

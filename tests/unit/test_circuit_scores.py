@@ -1,0 +1,146 @@
+"""Scores of circuits by hand: below 0, above 1, at a tie, at the ends of what can be measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from tests.unit.made_results import draws, made, two_sided
+
+KIND = "counterfactual"
+
+
+def evaluated(
+    inside: Any,
+    *,
+    empty: Any = (-1.0, 1.0),
+    whole: Any = (1.0, 3.0),
+    gap: float = 2.0,
+    random: Any = ((0.0, 0.0),),
+    fractions: Any = (0.5, 1.0),
+    at: Any = None,
+    seed: int | None = 0,
+) -> Any:
+    """One ablation. Without more, 0 is the metric 0 and 1 the metric 2."""
+    each = {"inside": inside, "outside": inside, "empty": empty, "whole": whole, "random": random}
+    each["at_fraction"] = [inside] * len(fractions) if at is None else at
+    each["without"] = [inside]
+    return made(
+        wb.CircuitEvaluation,
+        seed,
+        task="t",
+        metric_name="logit_difference",
+        circuit="by hand",
+        n_edges=1,
+        n_model_edges=10,
+        gap=gap,
+        ablations=(KIND,),
+        nodes=("embed",),
+        fractions=np.array(fractions),
+        n_edges_at=np.ones(len(fractions)),
+        **{name: np.array([values], np.float32) for name, values in each.items()},
+    )
+
+
+def score(result: Any) -> float:
+    return result.score("faithfulness", KIND)[0]
+
+
+@pytest.mark.parametrize(("inside", "wanted"), [(-4, -2), (-1, -0.5), (0, 0), (3, 1.5), (20, 10)])
+def test_faithfulness_keeps_its_sign_and_size_below_zero_and_above_one(
+    inside: float, wanted: float
+) -> None:
+    assert score(evaluated((inside, inside))) == pytest.approx(wanted)
+    assert evaluated((inside, inside)).curve(KIND).tolist() == pytest.approx([wanted] * 2)
+    # Where the whole model has less of the answer than nothing of it, 1 is still the whole model.
+    turned = evaluated((-inside, -inside), whole=(-1.0, -3.0), empty=(1.0, -1.0), gap=-2.0)
+    assert score(turned) == pytest.approx(wanted)
+    line = turned.to_frame().loc[KIND]
+    assert (line["faithfulness"], line["completeness"]) == pytest.approx((wanted, wanted))
+
+
+@pytest.mark.parametrize("gap", [20.0, -20.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_from_a_twentieth_of_the_gap_on_an_ablation_measures_something(
+    gap: float, sign: int
+) -> None:
+    at_the_end = evaluated((0.5, 0.5), empty=(0.0, 0.0), whole=(sign, sign), gap=gap)
+    assert score(at_the_end) == pytest.approx(0.5 * sign)
+    below = evaluated((0.5, 0.5), empty=(0.0, 0.0), whole=(0.99 * sign,) * 2, gap=gap)
+    assert np.isnan(below.score("faithfulness", KIND)).all()
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_interval_is_that_of_a_ratio_of_means_over_the_same_draws(
+    level: float, seed: int
+) -> None:
+    rng = np.random.default_rng(5)
+    inside, empty = rng.normal(1, 1, 9), rng.normal(0, 0.1, 9)
+    whole = empty + rng.uniform(1, 3, 9)
+    result = evaluated(inside, empty=empty, whole=whole, random=[inside], seed=seed)
+    inside, empty, whole = (
+        getattr(result, name)[0].astype(float) for name in ("inside", "empty", "whole")
+    )
+    ratios = [
+        (inside[rows].mean() - empty[rows].mean()) / (whole[rows].mean() - empty[rows].mean())
+        for rows in draws(9, 2000, seed)
+    ]
+    found = result.score("faithfulness", KIND, level)
+    assert found[1:] == pytest.approx(two_sided(ratios, level), abs=1e-6)
+
+
+def test_areas_count_what_lies_below_zero_and_above_one_in_any_order_of_sizes() -> None:
+    curve = {0.1: -0.5, 0.2: 0.4, 0.6: 1.8, 1.0: 1.0}
+    fractions = [0.6, 0.1, 1.0, 0.2]
+    result = evaluated((1, 1), fractions=fractions, at=[(2 * curve[f],) * 2 for f in fractions])
+    ends = sorted(curve)
+    widths = [(a, b, b - a) for a, b in zip(ends, ends[1:], strict=False)]
+    cpr = sum(w * (curve[a] + curve[b]) / 2 for a, b, w in widths)
+    cmd = sum(w * (abs(1 - curve[a]) + abs(1 - curve[b])) / 2 for a, b, w in widths)
+    assert (result.cpr(KIND), result.cmd(KIND)) == pytest.approx((cpr, cmd), abs=1e-6)
+    # 0.8 too much costs as much as 0.8 too little.
+    over, under = (evaluated((1, 1), at=[(2 * x, 2 * x)] * 2) for x in (1.8, 0.2))
+    assert over.cmd(KIND) == pytest.approx(under.cmd(KIND)) == pytest.approx(0.4)
+    assert over.cpr(KIND) == pytest.approx(0.9)
+    assert np.isnan(evaluated((1, 1), fractions=(0.5,)).cpr(KIND))
+
+
+def test_a_random_circuit_as_far_from_one_is_no_worse() -> None:
+    # Faithfulness 0.75; the same, as far above 1, nearer on either side, farther on either side.
+    random = [(x, x) for x in (1.5, 2.5, 1.75, 2.25, 1.0, 3.0, -9.0)]
+    result = evaluated((1.5, 1.5), random=random)
+    assert result.random_scores(KIND).tolist() == [0.75, 1.25, 0.875, 1.125, 0.5, 1.5, -4.5]
+    assert result.better_than_chance(KIND) == pytest.approx(3 / 7)
+    # One that overshoots is compared by its distance too, and one that is the whole model beats
+    # all but its equals.
+    assert evaluated((2.5, 2.5), random=random).better_than_chance(KIND) == pytest.approx(3 / 7)
+    assert evaluated((2, 2), random=[(2, 2), (0, 0)]).better_than_chance(KIND) == 0.5
+
+
+def test_ablations_disagree_by_the_largest_less_the_smallest() -> None:
+    one = evaluated((1.0, 1.0))
+    inside = np.array([[0.4, 0.4], [1.8, 1.8], [0.8, 0.8]])
+    fields = {
+        name: np.repeat(getattr(one, name), 3, 0)
+        for name in ("empty", "whole", "outside", "random", "without", "at_fraction")
+    }
+    kinds = (KIND, "resample", "mean-position")
+    whole = {name: getattr(one, name) for name in ("task", "metric_name", "circuit", "n_edges")}
+    result = made(
+        wb.CircuitEvaluation,
+        **whole,
+        n_model_edges=10,
+        gap=2.0,
+        ablations=kinds,
+        nodes=one.nodes,
+        fractions=one.fractions,
+        n_edges_at=one.n_edges_at,
+        inside=inside,
+        **fields,
+    )
+    assert result.disagreement == pytest.approx(0.7)
+    assert [result.score("faithfulness", k)[0] for k in kinds] == pytest.approx([0.2, 0.9, 0.4])
