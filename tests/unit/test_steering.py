@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,47 @@ def test_a_push_of_nothing_warns_and_changes_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         steered(strength=1.0)
+
+
+def test_a_push_of_which_a_part_changes_something_is_no_push_of_nothing() -> None:
+    living, last = (planted()[f"L{layer}.resid_post"] for layer in (0, 3))
+    encoder: Any = last.encoder
+    silenced = encoder.b_enc.clone()
+    silenced[2] = -1e4
+    dead = replace(last, encoder=replace(encoder, b_enc=silenced))
+    some: dict[str, Any] = {"dicts": Dictionaries([living, dead]), "mode": "remove"}
+    names = [PATH[0], "L3.resid_post/2"]
+    with pytest.warns(UnchangedEdit, match=r"changes nothing .*L3\.resid_post/2 is not active"):
+        nothing = steered(names[1:], **some)
+    assert not nothing.kl.any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnchangedEdit)
+        both = steered(names, **some)
+    np.testing.assert_allclose(both.kl, steered(names[:1], **some).kl, rtol=1e-5)
+    assert both.kl.max() > 1e-3
+
+
+@pytest.mark.parametrize("seed", [3, 9])
+def test_the_text_is_sampled_with_every_option_that_is_given(seed: int) -> None:
+    options: dict[str, Any] = {"temperature": 4.0, "top_k": 6, "top_p": 0.7, "seed": seed}
+    texts = []
+    for left_out in (None, "top_k", "top_p", "temperature"):
+        some = options if left_out is None else options | {left_out: None}
+        some = some | {"temperature": 2.0} if left_out == "temperature" else some
+        plain = tinyworld().generate(PROMPTS, 6, **some).texts
+        result = steered(n=6, strength=0.0, on="new", **some)
+        assert result.plain_texts == result.steered_texts == plain
+        texts.append(plain)
+    assert texts[0] not in texts[1:]  # every option matters here
+
+
+def test_the_divergence_is_that_of_the_steered_from_the_plain_and_not_the_other_way() -> None:
+    result = steered(strength=6.0)
+    plain, after = log_probs({}), log_probs({PATH[1]: 6 * UNIT})
+    forward = (plain.exp() * (plain - after)).sum(-1)
+    backward = (after.exp() * (after - plain)).sum(-1)
+    assert ((forward - backward).abs() > 0.1 * forward).all()
+    np.testing.assert_allclose(result.kl, forward, rtol=1e-2)
 
 
 def test_the_picture_shows_both_probabilities_of_each_token() -> None:

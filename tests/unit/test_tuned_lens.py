@@ -96,6 +96,66 @@ def test_the_loss_it_trains_on_is_the_kl_to_the_final_distribution() -> None:
     assert slope == pytest.approx(float(grad[0, 3, 5]), rel=0.05, abs=1e-3)
 
 
+def by_adam(lr: float, steps: int, texts: list[str], row: str) -> tuple[np.ndarray, np.ndarray]:
+    """The matrix and bias of one translator after so many steps of Adam on all texts, by hand."""
+    model = words_model()
+    x, final = (
+        torch.cat([model.run(text, read=site)[site][0] for text in texts])
+        for site in (f"{row}.resid_post", "L2.resid_post")
+    )
+    p = model.unembed(final).log_softmax(-1)
+    values = [torch.zeros(32, 32), torch.zeros(32)]
+    first, second = ([torch.zeros_like(v) for v in values] for _ in range(2))
+    for step in range(steps):
+        delta, bias = (value.requires_grad_() for value in values)
+        with torch.enable_grad():
+            q = model.unembed(x + x @ delta.T + bias).log_softmax(-1)
+            grads = torch.autograd.grad((p.exp() * (p - q)).sum(-1).mean(), (delta, bias))
+        rate = lr * (steps - step) / steps
+        for i, grad in enumerate(grads):
+            first[i] = 0.9 * first[i] + 0.1 * grad
+            second[i] = 0.999 * second[i] + 0.001 * grad**2
+            size = (second[i] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+            values[i] = values[i].detach() - rate * first[i] / (1 - 0.9 ** (step + 1)) / size
+    return (torch.eye(32) + values[0]).numpy(), values[1].numpy()
+
+
+@pytest.mark.parametrize("lr", [None, 4e-3])
+def test_every_step_is_one_of_adam_at_a_rate_that_falls_to_nothing(lr: float | None) -> None:
+    options = {} if lr is None else {"lr": lr}
+    lens = tuned_lens(words_model(), TEXTS, steps=4, progress=False, **options)
+    row = lens.rows.index("L1")
+    matrix, bias = by_adam(lr or 1e-3, 4, TEXTS, "L1")
+    np.testing.assert_allclose(lens.matrix[row], matrix, atol=2e-5)
+    np.testing.assert_allclose(lens.bias[row], bias, atol=2e-5)
+    assert np.abs(matrix - np.eye(32)).max() > 2e-3
+
+
+def test_a_step_reads_as_many_texts_as_asked_and_256_positions_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    real = module._backward
+
+    def counted(model: Any, resid: torch.Tensor, *rest: Any) -> list[float]:
+        seen.append(resid.shape[1])
+        return real(model, resid, *rest)
+
+    monkeypatch.setattr(module, "_backward", counted)
+    model = words_model()
+    lengths = [len(model.tokens(text).strings[0]) for text in TEXTS]
+    for size in (1, 2, 3, 9):
+        tuned_lens(model, TEXTS, steps=1, batch_size=size, progress=False)
+    assert seen[0] in lengths and seen[1] in [sum(lengths) - n for n in lengths]
+    assert seen[2:] == [sum(lengths)] * 2
+    rows = [[5 + i] * 40 for i in range(7)]
+    texts = [model.tokenizer.decode(row) for row in rows]
+    total = sum(len(model.tokens(text).strings[0]) for text in texts)
+    assert total > 256
+    tuned_lens(model, texts, steps=1, batch_size=7, progress=False)
+    assert seen[-1] == 256
+
+
 def test_the_seed_decides_the_training() -> None:
     model = words_model()
     one, same, other = (
