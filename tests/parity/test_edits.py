@@ -200,6 +200,25 @@ def test_an_edit_that_changes_nothing_is_recorded_and_warns_when_it_is_the_only_
     assert model.run(prompts, edits=[same, other]).unchanged == (same,)
 
 
+@pytest.mark.filterwarnings("error::workbench.edits.UnchangedEdit")
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("moved", [(0, 0, 0), (1, -1, 3), (2, 1, -1)])
+def test_an_edit_that_moves_one_number_of_many_is_a_change(backend, moved, zoo_model):
+    model, rows = zoo_model("llama", backend), [[5, 9, 4, 30, 7]] * 3
+    plain = model.run(rows, read="L0.resid_post")
+    factor = torch.ones_like(plain["L0.resid_post"])
+    factor[moved] = 1.5
+    run = model.run(rows, read="L0.resid_post", edits=Scale("L0.resid_post", factor))
+    assert run.unchanged == ()
+    assert torch.equal(run["L0.resid_post"], plain["L0.resid_post"] * factor)
+    row, pos, _ = moved
+    changed = (run.logits - plain.logits).abs().amax(-1) > 1e-6
+    assert changed[row, pos:].any() and not changed[[r for r in range(3) if r != row]].any()
+    # Among others, and where the rest of its rows stays as it was.
+    same, some = Scale("L0.z", 1.0), Scale("L0.resid_post", 2.0, rows=[0], positions=[1])
+    assert model.run(rows, edits=[same, some]).unchanged == (same,)
+
+
 @pytest.mark.parametrize("stream", STREAMS)
 def test_every_edit_reaches_every_row_it_names(stream, zoo_model, prompts):
     """Block outputs are tensors in transformers 5: taken for tuples, only row 0 is edited."""

@@ -8,6 +8,7 @@ from statistics import NormalDist, mean, quantiles
 import numpy as np
 import pytest
 
+from tests.unit.made_results import draws, two_sided
 from workbench.evaluation import Evaluation
 
 
@@ -64,6 +65,52 @@ def test_the_frame_has_a_row_for_each_template_and_one_for_all() -> None:
     assert frame["corrupt"].tolist() == pytest.approx([0.0, -4.0, -4 / 3])
     low, mean_, high = (frame[name].to_numpy() for name in ("clean_low", "clean", "clean_high"))
     assert np.all(low <= mean_) and np.all(mean_ <= high) and np.any(low < high)
+
+
+def wilson(right: int, n: int, level: float) -> tuple[float, float]:
+    """The ends of the shares p with |right / n − p| ≤ z √(p (1 − p) / n), by their equation."""
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    a, b, c = 1 + z**2 / n, -(2 * right / n + z**2 / n), (right / n) ** 2
+    root = (b**2 - 4 * a * c) ** 0.5
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.99])
+def test_intervals_have_the_level_that_is_asked_for_and_ties_are_not_right(level: float) -> None:
+    # Two of five stand above the foil, one as high as it.
+    values = [1.5, 0.25, 0.0, -0.5, -4.0]
+    found = evaluation(values, "x" * 5)
+    assert found.accuracy == 0.4
+    assert found.accuracy_interval(level) == pytest.approx(wilson(2, 5, level))
+    for n_resamples in (50, 700):
+        means = np.array(values)[draws(5, n_resamples, 0)].mean(-1)
+        own = found.interval(level, n_resamples=n_resamples)
+        assert own == pytest.approx(two_sided(means, level))
+    means = np.array(values)[draws(5, 2000, 0)].mean(-1)
+    assert found.interval(level) == pytest.approx(two_sided(means, level))
+
+
+@pytest.mark.parametrize("right", [0, 3, 6])
+def test_an_interval_of_an_accuracy_stays_between_0_and_1(right: int) -> None:
+    found = evaluation([1.0] * right + [-1.0] * (6 - right), "x" * 6)
+    low, high = found.accuracy_interval()
+    wanted = wilson(right, 6, 0.95)
+    assert (low, high) == pytest.approx(wanted, abs=1e-12) and 0 <= low < high <= 1
+    assert (low == 0) == (right == 0) and (high == 1) == (right == 6)
+
+
+def test_each_line_of_the_frame_has_the_intervals_of_its_own_examples() -> None:
+    frame = evaluation([3.0, 0.0, -2.0, 1.0, 5.0], "aabbb").to_frame()
+    own = {"a": [3.0, 0.0], "b": [-2.0, 1.0, 5.0], "all": [3.0, 0.0, -2.0, 1.0, 5.0]}
+    for name, values in own.items():
+        line, n = frame.loc[name], len(values)
+        right = sum(v > 0 for v in values)
+        assert line["accuracy"] == pytest.approx(right / n)
+        assert (line["accuracy_low"], line["accuracy_high"]) == pytest.approx(
+            wilson(right, n, 0.95)
+        )
+        means = np.array(values)[draws(n, 2000, 0)].mean(-1)
+        assert (line["clean_low"], line["clean_high"]) == pytest.approx(two_sided(means, 0.95))
 
 
 def test_the_repr_is_one_line_with_the_numbers() -> None:

@@ -108,6 +108,34 @@ def test_half_precision_is_read_in_float32() -> None:
     torch.testing.assert_close(metrics.entropy(logits), metrics.entropy(logits.float()))
 
 
+def test_half_precision_differences_are_those_of_float32_too() -> None:
+    logits, reference = torch.randn(2, 2, 1, 400, generator=torch.Generator().manual_seed(3))
+    logits, reference = 8 * logits.half(), 8 * reference.half()
+    torch.testing.assert_close(
+        metrics.kl(logits, reference), metrics.kl(logits.float(), reference.float())
+    )
+    assert metrics.kl(logits, reference).dtype == torch.float32
+    found = metrics.logit_difference(logits, [1, 2], [3, 4])
+    assert torch.equal(found, metrics.logit_difference(logits.float(), [1, 2], [3, 4]))
+
+
+def test_equal_logits_stand_before_nobody_and_the_best_answer_counts_wherever_it_stands() -> None:
+    logits = torch.tensor([[2.0, 5.0, 5.0, 5.0, 1.0, 5.0, 9.0]])
+    assert metrics.rank(logits, [[1]]).tolist() == [1] == metrics.rank(logits, [[5]]).tolist()
+    for answers in ([4, 0, 2], [2, 4, 0], [0, 4, 3]):
+        assert metrics.rank(logits, [answers]).tolist() == [1]
+    assert metrics.rank(logits, torch.tensor([[-1, 4, -1, 0]])).tolist() == [5]
+    assert metrics.rank(logits, torch.tensor([[6]], dtype=torch.int32)).tolist() == [0]
+    # The last id of the vocabulary is one of it.
+    assert metrics.probability(torch.zeros(1, 7), [[6]]).item() == pytest.approx(1 / 7)
+
+
+def test_padded_answers_and_foils_are_means_over_the_real_ones() -> None:
+    logits = torch.arange(7.0).repeat(2, 1)
+    answers, foils = torch.tensor([[6, 5], [4, -1]]), torch.tensor([[0, 1, -1], [2, 3, 4]])
+    assert metrics.logit_difference(logits, answers, foils).tolist() == [5.0, 1.0]
+
+
 def test_ids_are_padded_with_minus_one() -> None:
     assert metrics.pad_ids([[1], [2, 3], []]).tolist() == [[1, -1], [2, 3], [-1, -1]]
 
