@@ -34,22 +34,28 @@ class AttributionCheck(Result):
 
     @property
     def pearson(self) -> float:
-        """Linear correlation of the two scores, from −1 to 1."""
-        return float(np.corrcoef(self.approximate, self.exact)[0, 1])
+        """Linear correlation of the two scores, from −1 to 1; NaN where one does not vary."""
+        return _correlation(self.approximate, self.exact)
 
     @property
     def spearman(self) -> float:
-        """Rank correlation of the two scores' absolute values, from −1 to 1."""
+        """Rank correlation of the two scores' absolute values, from −1 to 1; NaN as `pearson`."""
         import pandas as pd
 
         # The rank correlation is the correlation of the ranks.
         guess, exact = (
             pd.Series(np.abs(x)).rank().to_numpy() for x in (self.approximate, self.exact)
         )
-        return float(np.corrcoef(guess, exact)[0, 1])
+        return _correlation(guess, exact)
 
     def overlap(self, k: int) -> float:
-        """The share of the k items with the largest exact scores among the method's first k."""
+        """The share of the k items with the largest exact scores among the method's first k.
+
+        Raises `ValueError` for a k that is not a number of items.
+        """
+        n = len(self.names)
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= n:
+            raise ValueError(f"The first k items are k from 1 to {n}, the items; got k={k!r}.")
         first, truth = (
             set(np.argsort(-np.abs(x), kind="stable")[:k].tolist())
             for x in (self.approximate, self.exact)
@@ -76,6 +82,11 @@ class AttributionCheck(Result):
             f"{self.method} against exact patching of {len(self.names)} {self.over} on "
             f"{self.task}: correlation {self.pearson:.3f}"
         )
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    # numpy would warn of the division by 0.
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
 
 
 def check_attribution(

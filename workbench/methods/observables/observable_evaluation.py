@@ -82,8 +82,8 @@ class ObservableEvaluation(Result):
         together, with those that the vector predicts.
 
         The value is the mean over draws; the interval is a bootstrap over draws and prompts or
-        texts, for "truth" over draws alone (one number for a vector). Raises `ValueError` for
-        another measure or direction.
+        texts, for "truth" over draws alone (one number for a vector). NaN where what it is over
+        does not vary. Raises `ValueError` for another measure or direction.
         """
         direction = self.directions[0] if direction is None else direction
         if direction not in self.directions:
@@ -104,6 +104,8 @@ class ObservableEvaluation(Result):
         # A vector is the same in every draw.
         draws = range(1 if d < self.n_vectors else self.ablated.shape[1])
         value = np.mean([self._of(measure, d, i, np.arange(n)) for i in draws])
+        if not np.isfinite(value):
+            return float("nan"), float("nan"), float("nan")
         each = np.stack([self._of(measure, d, i, chosen) for i in draws])
         drawn = each[rng.integers(len(each), size=(len(each), N_RESAMPLES)), np.arange(N_RESAMPLES)]
         low, high = np.nanquantile(drawn.mean(0), [(1 - level) / 2, (1 + level) / 2])
@@ -145,7 +147,7 @@ class ObservableEvaluation(Result):
         ranks = np.stack([rankdata(scores) for scores in self.word_scores[d, :draws]])
         known = rankdata(self.truth)
         x, y = _centred(known), _centred(ranks)
-        return (x * y).sum(-1) / np.sqrt((x @ x) * (y * y).sum(-1))
+        return _ratio((x * y).sum(-1), np.sqrt((x @ x) * (y * y).sum(-1)))
 
     def to_frame(self) -> pd.DataFrame:
         """One line a direction: each measure with its 95 % interval in _low and _high."""
