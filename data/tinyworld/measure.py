@@ -3,10 +3,15 @@
     python -m data.tinyworld.measure data/models/tinyworld data/models/tinyworld-seed1
 
 prints one row a measure: alone, after unrelated sentences, and each with the start token.
+
+    python -m data.tinyworld.measure --condition start --questions 120 \\
+        data/models/tinyworld-checkpoints/*
+
+prints one table with a column a model, in one condition.
 """
 
+import argparse
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -240,16 +245,38 @@ def measure(
     return {name: found[name] for name in TARGETS}
 
 
-def main(folders: list[str]) -> None:
-    """Print the table of every measure for each folder."""
+def print_conditions(folders: list[Path], n: int) -> None:
+    """The table of every measure in every condition, for each folder."""
     for folder in folders:
         reader = Reader.load(folder)
-        table = {name: measure(reader, condition=name) for name in CONDITIONS}
-        print(f"\n{Path(folder).name:24}target  " + "  ".join(f"{c:>11}" for c in CONDITIONS))
+        table = {name: measure(reader, n, condition=name) for name in CONDITIONS}
+        print(f"\n{folder.name:24}target  " + "  ".join(f"{c:>11}" for c in CONDITIONS))
         for name, target in TARGETS.items():
             values = "  ".join(f"{table[c][name]:11.3f}" for c in CONDITIONS)
             print(f"{name:24}{target:6.2f}  {values}")
 
 
+def print_models(folders: list[Path], n: int, condition: str) -> None:
+    """One table of every measure of every folder, in one condition."""
+    found = [measure(Reader.load(folder), n, condition) for folder in folders]
+    print("| measure | " + " | ".join(folder.name for folder in folders) + " |")
+    print("|---" * (1 + len(folders)) + "|")
+    for name in TARGETS:
+        print(f"| {name} | " + " | ".join(f"{each[name]:.2f}" for each in found) + " |")
+
+
+def main() -> None:
+    """Read the command line and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--questions", type=int, default=256, help="of each measure")
+    parser.add_argument("--condition", choices=tuple(CONDITIONS), help="one table of all models")
+    arguments = parser.parse_args()
+    if arguments.condition:
+        print_models(arguments.folders, arguments.questions, arguments.condition)
+    else:
+        print_conditions(arguments.folders, arguments.questions)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,0 +1,72 @@
+"""Prints how good the shipped dictionaries are, as the tables of data/README.md.
+
+    python -m data.tinyworld.evaluate
+
+from the root of the checkout: what each dictionary keeps of the held-out texts, and how well single
+features of the residual stream stand for the concepts, beside directions that were told them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+import workbench as wb
+
+#: What supervised directions are fitted on, and what everything is measured on.
+FITTED, HELD_OUT = slice(0, 1000), slice(1500, None)
+MEASURES = ("f1", "absorption", "hedging", "success", "kept", "causal", "damage")
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def number(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def print_kept(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:
+    """Explained variance, loss recovered and divergence, a line a dictionary."""
+    frame = wb.evaluate_dictionary(model, dicts, texts).to_frame()
+    print(row("site", "explained variance", "loss recovered", "KL", "dead", "dense"))
+    print("|---" * 6 + "|")
+    for name, line in frame.iterrows():
+        ends = (number(line[f"loss_recovered{end}"], 3) for end in ("", "_low", "_high"))
+        recovered = "{} [{}, {}]".format(*ends)
+        shared = number(line["explained_variance"], 3), recovered, number(line["kl"], 3)
+        each = ("", "") if str(name) == "all" else (line["dead"], line["dense"])
+        print(row("all at once" if str(name) == "all" else name, *shared, *each))
+
+
+def print_concepts(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:
+    """Each measure of `evaluate_concepts`, a line a dictionary, and what whole activations do."""
+    concepts, sites = wb.concepts("tinyworld"), [site for site in dicts if "resid" in str(site)]
+    named: dict[str, Any] = {}
+    for site in sites:
+        made = concepts, texts[FITTED]
+        named[f"{site} | shipped"] = dicts[site]
+        named[f"{site} | supervised"] = wb.supervised_dictionary(model, site, *made)
+        named[f"{site} | difference in means"] = wb.difference_in_means(model, site, *made)
+        named[f"{site} | random directions"] = wb.random_dictionary(
+            model, site, dicts[site].n_features, texts=texts[FITTED]
+        )
+    frame = wb.evaluate_concepts(model, named, concepts, texts[HELD_OUT]).to_frame()
+    print(row("site", "dictionary", "F1", *MEASURES[1:]))
+    print("|---" * 9 + "|")
+    for name, line in frame.iterrows():
+        print(row(name, *(number(line[m], 3 if m == "damage" else 2) for m in MEASURES)))
+    print("whole:", *sorted({number(value, 2) for value in frame["whole"]}))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    model, texts = wb.load("tinyworld", device="cpu"), wb.texts("tinyworld")
+    dicts = wb.dictionaries("tinyworld")
+    print_kept(model, dicts, texts[HELD_OUT])
+    print_concepts(model, dicts, texts)
+
+
+if __name__ == "__main__":
+    main()

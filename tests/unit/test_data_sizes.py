@@ -1,0 +1,47 @@
+"""The figures of data/README.md are those that its commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.tinyworld import measure, sizes
+
+README = (Path(__file__).resolve().parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+CHECKPOINTS = Path(sizes.DATA) / "models" / "tinyworld-checkpoints"
+
+
+@pytest.mark.parametrize("line", sizes.lines())
+def test_every_size_stands_in_the_readme(line: str) -> None:
+    assert line in " ".join(README.split())
+
+
+def test_what_is_listed_more_than_once_is_the_same_everywhere() -> None:
+    lines = sizes.lines()
+    assert len(set(lines)) == len(lines) > 30
+    assert sum(line.startswith("|") for line in lines) == 12
+
+
+def test_a_table_of_several_models_has_a_column_of_each_in_one_condition(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(reader: str, n: int, condition: str) -> dict[str, float]:
+        first = int(reader.removeprefix("step-")) / 1e4
+        return {name: first + i / 100 for i, name in enumerate(measure.TARGETS)}
+
+    folders = sorted(str(path) for path in CHECKPOINTS.iterdir())
+    monkeypatch.setattr(measure.Reader, "load", lambda folder: folder.name)
+    monkeypatch.setattr(measure, "measure", measured)
+    command = ["measure", "--condition", "start", "--questions", "120", *folders]
+    monkeypatch.setattr("sys.argv", command)
+    measure.main()
+    head, rule, *rows = capsys.readouterr().out.splitlines()
+    names = [Path(folder).name for folder in folders]
+    each = [measured(name, 120, "start") for name in names]
+    for row, name in zip(rows, measure.TARGETS, strict=True):
+        assert row == f"| {name} | " + " | ".join(f"{values[name]:.2f}" for values in each) + " |"
+    # The README's table is this one, with the models' numbers.
+    table = README[README.index(head) :].split("\n\n")[0].splitlines()
+    assert rule == table[1] and len(names) == 5
+    assert [row.split(" | ")[0] for row in table[2:]] == [row.split(" | ")[0] for row in rows]
