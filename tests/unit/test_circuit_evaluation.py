@@ -174,6 +174,37 @@ def test_both_backends_give_the_same_scores(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("seed", [1, 4])
+def test_noise_and_random_circuits_are_drawn_by_the_seed(seed: int) -> None:
+    model: Any = lens_models.zoo_model("gpt2")
+    circuit = find_circuit(model, WORDS, n_edges=12, method="eap")
+    result = evaluate_circuit(
+        model, WORDS, circuit, ablations="noise", fractions=(0.5,), n_random=2, seed=seed, n=2
+    )
+    options: dict[str, Any] = {"kind": "noise", "seed": seed, "n": 2}
+    assert result.seed == seed and result.whole.shape == (1, 2) and len(result.tokens) == 2
+
+    def alone(kept: Circuit, **more: Any) -> np.ndarray:
+        return ablate(model, WORDS, kept.complement(), **(options | more)).ablated
+
+    np.testing.assert_allclose(result.inside[0], alone(circuit), **CLOSE)
+    for i in range(2):
+        np.testing.assert_allclose(result.random[0, i], alone(circuit.random(seed + i)), **CLOSE)
+    assert np.abs(alone(circuit, seed=0) - result.inside[0]).max() > 1e-3
+    other = alone(circuit.random(0))
+    assert np.abs(other - result.random[0]).max(-1).min() > 1e-3
+
+
+def test_a_circuit_that_chance_draws_too_is_no_better_than_chance() -> None:
+    model: Any = lens_models.zoo_model("gpt2")
+    drawn = find_circuit(model, WORDS, n_edges=12, method="eap").random(3)
+    for kept in (drawn, replace(drawn, kept=drawn.parts.edges)):
+        same = evaluate_circuit(model, WORDS, kept, fractions=(0.5, 1), n_random=1, seed=3)
+        for kind in ABLATIONS:
+            assert same.random_scores(kind)[0] == same.score("faithfulness", kind)[0]
+            assert same.better_than_chance(kind) == 0
+
+
 def test_the_table_and_the_text_give_the_scores(tmp_path: Any) -> None:
     result = evaluated()
     frame = result.to_frame()

@@ -99,6 +99,12 @@ def test_an_interval_of_an_accuracy_stays_between_0_and_1(right: int) -> None:
     assert (low == 0) == (right == 0) and (high == 1) == (right == 6)
 
 
+def test_no_rounding_takes_an_interval_beyond_0_or_1() -> None:
+    for n in range(1, 200):
+        assert evaluation([1.0] * n, "x" * n).accuracy_interval()[1] <= 1.0
+        assert evaluation([-1.0] * n, "x" * n).accuracy_interval()[0] >= 0.0
+
+
 def test_each_line_of_the_frame_has_the_intervals_of_its_own_examples() -> None:
     frame = evaluation([3.0, 0.0, -2.0, 1.0, 5.0], "aabbb").to_frame()
     own = {"a": [3.0, 0.0], "b": [-2.0, 1.0, 5.0], "all": [3.0, 0.0, -2.0, 1.0, 5.0]}

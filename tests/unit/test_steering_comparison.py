@@ -216,6 +216,7 @@ def test_the_picture_has_a_line_for_each_way() -> None:
     [
         ({"strengths": ()}, r"Strengths are numbers above 0, ascending; got \(\)"),
         ({"strengths": (2, 1)}, r"ascending; got \(2, 1\)"),
+        ({"strengths": (1, 2, 2)}, r"above 0, ascending; got \(1, 2, 2\)"),
         ({"strengths": (0, 1)}, r"above 0, ascending; got \(0, 1\)"),
         ({"n_random": 0}, "n_random is a number of random draws, 1 or more; got 0"),
         ({"unit": -1.0}, "unit is a finite number above 0; got -1.0"),
