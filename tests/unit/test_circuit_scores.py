@@ -157,3 +157,70 @@ def test_ablations_disagree_by_the_largest_less_the_smallest() -> None:
     )
     assert result.disagreement == pytest.approx(0.7)
     assert [result.score("faithfulness", k)[0] for k in kinds] == pytest.approx([0.2, 0.4, 0.9])
+
+
+def feature_circuit(seed: int | None = 0, **given: Any) -> Any:
+    """One reference, of which each kind of node has its own nothing; two sizes, two pairs."""
+    fields: dict[str, Any] = {
+        "empty": [-1.0, 1.0],
+        "inside": [-2.0, -2.0],
+        "outside": [3.0, 3.0],
+        "no_errors": [1.0, 1.0],
+        "only_errors": [2.0, 0.0],
+        "no_dictionary_errors": [2.5, 2.5],
+        "random": [[0.0, 0.0], [5.0, 5.0]],
+        "at_size": [[-1.0, -1.0], [4.0, 4.0]],
+        "coordinates": [[0.0, 2.0], [1.0, 1.0]],
+        "coordinates_empty": [1.0, 1.0],
+        "parts": [[2.0, 2.0], [-2.0, -2.0]],
+        "parts_empty": [-2.0, -2.0],
+    } | given
+    return made(
+        wb.FeatureCircuitEvaluation,
+        seed,
+        task="t",
+        metric_name="logit_difference",
+        circuit="ig",
+        n_features=1,
+        n_errors=1,
+        gap=2.0,
+        references=("mean",),
+        sizes=np.array([1, 2]),
+        whole=np.array([1.0, 3.0]),
+        **{name: np.array([values]) for name, values in fields.items()},
+    )
+
+
+def test_scores_of_feature_circuits_keep_their_sign_and_each_curve_its_own_nothing() -> None:
+    result = feature_circuit()
+    wanted = {
+        "faithfulness": -1.0,
+        "completeness": 1.5,
+        "no_errors": 0.5,
+        "only_errors": 0.5,
+        "no_dictionary_errors": 1.25,
+    }
+    for name, value in wanted.items():
+        assert result.score(name, "mean")[0] == pytest.approx(value)
+        assert result.to_frame().loc["mean", name] == pytest.approx(value)
+    assert result.random_scores("mean").tolist() == [0.0, 2.5]
+    assert result.to_frame().loc["mean", "random_faithfulness"] == pytest.approx(1.25)
+    assert result.curve("mean").tolist() == [-0.5, 2.0]
+    assert result.curve("mean", "coordinates").tolist() == [0.0, 0.0]
+    assert result.curve("mean", "parts").tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_scores_of_feature_circuits_have_the_interval_of_their_seed(
+    level: float, seed: int
+) -> None:
+    result = feature_circuit(seed, inside=[0.5, 4.0])
+    ratios = []
+    for rows in draws(2, 2000, seed):
+        inside, empty, whole = (
+            np.array(x)[rows].mean() for x in ([0.5, 4.0], [-1.0, 1.0], [1.0, 3.0])
+        )
+        ratios.append((inside - empty) / (whole - empty))
+    found = result.score("faithfulness", "mean", level)
+    assert found[1:] == pytest.approx(two_sided(ratios, level), abs=1e-6)
