@@ -23,7 +23,7 @@ def row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def number(value: float, digits: int) -> str:
+def number(value: Any, digits: int) -> str:
     return "" if math.isnan(value) else f"{value:.{digits}f}"
 
 

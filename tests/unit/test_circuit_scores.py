@@ -137,12 +137,14 @@ def test_a_random_circuit_as_far_from_one_is_no_worse() -> None:
 def test_ablations_disagree_by_the_largest_less_the_smallest() -> None:
     one = evaluated((1.0, 1.0))
     inside = np.array([[0.4, 0.4], [0.8, 0.8], [1.8, 1.8]])
-    fields = {
+    fields: dict[str, Any] = {
         name: np.repeat(getattr(one, name), 3, 0)
         for name in ("empty", "whole", "outside", "random", "without", "at_fraction")
     }
     kinds = (KIND, "resample", "mean-position")
-    whole = {name: getattr(one, name) for name in ("task", "metric_name", "circuit", "n_edges")}
+    whole: dict[str, Any] = {
+        name: getattr(one, name) for name in ("task", "metric_name", "circuit", "n_edges")
+    }
     result = made(
         wb.CircuitEvaluation,
         **whole,

@@ -162,7 +162,7 @@ def validated(seed: int | None = 0, **given: Any) -> Any:
 def test_a_target_that_rises_has_a_drop_below_nothing() -> None:
     result = validated()
     np.testing.assert_allclose(result.drop, [[4 / 6, -1.5, NONE], [0.5 / 6, 0.0, NONE]], rtol=1e-6)
-    assert result.n_silent == 1
+    assert result.n_silent == validated(text=[[0, -1], [1, 2], [-1, -1]]).n_silent == 1
     assert result.score("flow")[0] == pytest.approx((4 / 6 - 1.5) / 2)
     assert result.score("flow", of="fallen")[0] == pytest.approx((3 / 4 + 0) / 2)
     assert result.score("random", of="loss")[0] == pytest.approx((0.05 + 0.55) / 2)

@@ -231,7 +231,7 @@ def test_the_text_is_sampled_with_every_option_that_is_given(seed: int) -> None:
     options: dict[str, Any] = {"temperature": 4.0, "top_k": 6, "top_p": 0.7, "seed": seed}
     texts = []
     for left_out in (None, "top_k", "top_p", "temperature"):
-        some = options if left_out is None else options | {left_out: None}
+        some: dict[str, Any] = options if left_out is None else options | {left_out: None}
         some = some | {"temperature": 2.0} if left_out == "temperature" else some
         plain = tinyworld().generate(PROMPTS, 6, **some).texts
         result = steered(n=6, strength=0.0, on="new", **some)

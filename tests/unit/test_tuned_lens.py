@@ -122,7 +122,7 @@ def by_adam(lr: float, steps: int, texts: list[str], row: str) -> tuple[np.ndarr
 
 @pytest.mark.parametrize("lr", [None, 4e-3])
 def test_every_step_is_one_of_adam_at_a_rate_that_falls_to_nothing(lr: float | None) -> None:
-    options = {} if lr is None else {"lr": lr}
+    options: dict[str, Any] = {} if lr is None else {"lr": lr}
     lens = tuned_lens(words_model(), TEXTS, steps=4, progress=False, **options)
     row = lens.rows.index("L1")
     matrix, bias = by_adam(lr or 1e-3, 4, TEXTS, "L1")
