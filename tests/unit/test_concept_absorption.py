@@ -98,14 +98,14 @@ def test_absorption_is_counted_position_by_position(seed: int, scale: Any) -> No
 
 
 def coded(codes: list[float], W_dec: torch.Tensor, mains: list[int]) -> Any:
-    """Absorption of the first concept, whose two words lie at 2 along the first axis from its
+    """Absorption of the first concept, whose two words lie at 2.5 along the first axis from its
     rival, and where the features have these codes.
     """
     x = torch.zeros(5, WIDTH)
-    x[:2, 0] = 2.0
+    x[:2, 0] = 2.5
     found = vectors(x, [0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     W_enc = torch.zeros(WIDTH, len(codes))
-    W_enc[0] = torch.tensor(codes) / 2
+    W_enc[0] = torch.tensor(codes) / 2.5
     given = Dictionary(SITE, ReLU(W_enc, torch.zeros(len(codes))), W_dec, torch.zeros(WIDTH))
     means = WordMeans.of(found, SITE, MEMBER, ["f", "f"])
     return absorption(given, candidates([mains, [0]]), found, means)
@@ -118,13 +118,13 @@ def row(along: float, aside: float) -> list[float]:
 @pytest.mark.parametrize(
     ("codes", "rows", "absorbed"),
     [
-        ([0.0, 0.8], [row(1, 0), row(1, 0)], 2),  # 0.4 of 2, by one feature
-        ([0.0, 0.79], [row(1, 0), row(1, 0)], 0),
-        ([0.0, 0.5, 0.5], [row(1, 0), row(1, 0), row(1, 0)], 0),  # by two together it is not
+        ([0.0, 1.0], [row(1, 0), row(1, 0)], 2),  # 0.4 of 2.5, by one feature
+        ([0.0, 0.99], [row(1, 0), row(1, 0)], 0),
+        ([0.0, 0.6, 0.6], [row(1, 0), row(1, 0), row(1, 0)], 0),  # by two together it is not
         ([0.1, 2.0], [row(1, 0), row(1, 0)], 0),  # a main feature fires
-        ([0.0, 8.0], [row(1, 0), row(0.1, (1 - 0.01) ** 0.5)], 2),  # a cosine of 0.1
-        ([0.0, 9.0], [row(1, 0), row(0.09, (1 - 0.09**2) ** 0.5)], 0),
-        ([0.0, 0.4], [row(1, 0), row(2, 0)], 2),  # what is written counts, not the code
+        ([0.0, 11.0], [row(1, 0), row(0.1, (1 - 0.01) ** 0.5)], 2),  # a cosine of 0.1
+        ([0.0, 12.0], [row(1, 0), row(0.09, (1 - 0.09**2) ** 0.5)], 0),
+        ([0.0, 0.5], [row(1, 0), row(2, 0)], 2),  # what is written counts, not the code
     ],
 )
 def test_one_other_feature_carries_four_tenths_or_it_is_no_absorption(

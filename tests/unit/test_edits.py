@@ -58,7 +58,9 @@ def test_directions_of_which_one_follows_from_the_others_are_refused(kind: str, 
 def test_directions_that_differ_by_little_or_in_length_are_two(apart: float):
     v, w = V, W - (W @ V) / (V @ V) * V
     x = torch.randn(2, 3, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    out = ProjectOut("L0.resid_post", torch.stack([1e-15 * v, v + apart * w])).apply(x)
+    given = torch.stack([1e-15 * v, v + apart * w])
+    out = ProjectOut("L0.resid_post", given).apply(x)
+    assert torch.equal(ProjectOut("L0.resid_post", given.tolist()).apply(x), out)
     for direction in (v, w):
         assert float((out @ direction).abs().max()) < 1e-5
     kept = x - out

@@ -72,6 +72,43 @@ def test_a_loss_and_its_gradients_are_those_of_the_definition(kind: str) -> None
         )
 
 
+@pytest.mark.parametrize(("p", "next_p"), [(1.0, 0.5), (0.5, 0.5), (0.5, 0.2)])
+@pytest.mark.parametrize("strength", [0.0, 0.3, 2.0])
+def test_the_sparsity_loss_has_its_own_power_and_says_that_of_the_next_step(
+    p: float, next_p: float, strength: float
+) -> None:
+    x, y = vectors(7, 6) - 5, vectors(7, 5, 3)
+    w, plain = weights(d_out=5), weights(d_out=5)
+    outcome = losses.relu_loss(w, x, y, strength, p, next_p)
+    codes = by_hand("relu", plain, x, 0)
+    s = losses.SMALL_CODE
+
+    def penalty(power: float) -> torch.Tensor:
+        each = codes if power == 1 else (codes + s) ** power - s**power
+        return each.sum() / 7
+
+    error = y - codes @ plain.W_dec - plain.b_dec
+    loss = error.pow(2).sum() / 35 + strength * penalty(p) / 5
+    assert outcome.loss.item() == pytest.approx(loss.item(), rel=1e-5)
+    # What a step lost by sparsity, and would lose at the next power, without their weight.
+    said = [float(penalty(power).detach()) for power in (p, next_p)]
+    assert outcome.penalties == pytest.approx(said, rel=1e-5)
+    outcome.loss.backward()
+    loss.backward()
+    torch.testing.assert_close(gradient(w.W_enc), gradient(plain.W_enc), rtol=1e-4, atol=1e-5)
+
+
+def test_a_pursuit_takes_nothing_where_every_feature_points_away() -> None:
+    w = weights()
+    with torch.no_grad():
+        w.W_dec[:] = torch.nn.functional.normalize(w.W_dec.abs(), dim=-1)
+    x = w.b_dec.detach() - torch.tensor([[1.0] * 6, [2.0] * 6])
+    outcome = losses.pursuit_loss(w, x, x, 3)
+    assert outcome.l0 == 0 and not outcome.fired.any() and outcome.smallest is None
+    torch.testing.assert_close(outcome.error, -torch.tensor([[1.0] * 6, [2.0] * 6]))
+    assert outcome.loss.item() == pytest.approx((6 + 24) / 12)
+
+
 def test_a_pursuit_takes_the_best_feature_of_what_is_left() -> None:
     x, w, plain = vectors(5, 6), weights(), weights()
     outcome = losses.pursuit_loss(w, x, x, 3)

@@ -123,7 +123,7 @@ def pursuit_loss(weights: Weights, x: torch.Tensor, y: torch.Tensor, k: int) -> 
         error=rest.detach(),
         fired=on.any(0),
         l0=float(on.sum()) / len(x),
-        smallest=smallest,
+        smallest=smallest if bool(on.any()) else None,
     )
 
 
