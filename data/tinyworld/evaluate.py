@@ -20,7 +20,7 @@ MEASURES = ("f1", "absorption", "hedging", "success", "kept", "causal", "damage"
 
 
 def row(*cells: object) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return "|" + "|".join(f" {cell} " if str(cell) else " " for cell in cells) + "|"
 
 
 def number(value: Any, digits: int) -> str:

@@ -68,6 +68,23 @@ def test_the_fit_is_the_best_one_of_the_penalised_logistic_loss(pool: str) -> No
     assert own.n_texts == n and own.l2 == 0.05
 
 
+def test_the_penalty_is_a_hundredth_where_none_is_said_and_may_be_nothing() -> None:
+    plain, said, free = (
+        train_classifier(model(), SITE, TEXTS, LABELS, **options)
+        for options in ({}, {"l2": 0.01}, {"l2": 0.0})
+    )
+    assert (plain.l2, free.l2) == (0.01, 0.0)
+    np.testing.assert_array_equal(plain.weight, said.weight)
+    # Without a penalty classes that can be told apart push the weights ever further.
+    assert np.linalg.norm(free.weight) > 2 * np.linalg.norm(plain.weight)
+    small, large = (train_classifier(model(), SITE, TEXTS, LABELS, l2=l2) for l2 in (0.02, 1.0))
+    assert np.linalg.norm(large.weight) < np.linalg.norm(small.weight)
+    # The penalty is on the weights alone: the bias still says how rare a class is.
+    rare = [0] * 20 + [1] * 4
+    strong = train_classifier(model(), SITE, TEXTS, rare, l2=1e4)
+    assert strong.logits(model(), TEXTS) == pytest.approx(np.log(4 / 20), abs=1e-2)
+
+
 def test_both_backends_train_the_same_classifier() -> None:
     one, other = (trained("mean", backend) for backend in BACKENDS)
     logits = [each.logits(model(), TEXTS) for each in (one, other)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from data.tinyworld import measure, sizes
+from data.tinyworld import evaluate, measure, sizes
 
 README = (Path(__file__).resolve().parents[2] / "data" / "README.md").read_text(encoding="utf-8")
 CHECKPOINTS = Path(sizes.DATA) / "models" / "tinyworld-checkpoints"
@@ -45,3 +47,32 @@ def test_a_table_of_several_models_has_a_column_of_each_in_one_condition(
     table = README[README.index(head) :].split("\n\n")[0].splitlines()
     assert rule == table[1] and len(names) == 5
     assert [row.split(" | ")[0] for row in table[2:]] == [row.split(" | ")[0] for row in rows]
+
+
+def test_the_tables_of_dictionaries_have_the_readmes_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The numbers of the README put in again, since measuring takes minutes."""
+    import pandas as pd
+
+    lines = README[README.index("| site | explained variance") :].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    rows = {}
+    for name, explained, recovered, kl, dead, dense in cells:
+        value, low, high = re.findall(r"[0-9.]+", recovered)
+        rows["all" if name == "all at once" else name] = {
+            "explained_variance": float(explained or "nan"),
+            "loss_recovered": float(value),
+            "loss_recovered_low": float(low),
+            "loss_recovered_high": float(high),
+            "kl": float(kl),
+            "dead": int(dead or 0),
+            "dense": int(dense or 0),
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index").astype({"dead": object, "dense": object})
+    asked = SimpleNamespace(to_frame=lambda: frame)
+    monkeypatch.setattr(evaluate.wb, "evaluate_dictionary", lambda *_: asked, raising=False)
+    evaluate.print_kept(None, {}, ())
+    assert capsys.readouterr().out.splitlines()[0] == lines[0]
+    evaluate.print_kept(None, {}, ())
+    assert capsys.readouterr().out.splitlines()[2:] == lines[2:]

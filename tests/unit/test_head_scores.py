@@ -59,6 +59,22 @@ def test_a_word_is_copied_where_it_is_among_the_largest(
     assert copied.any()
 
 
+@pytest.mark.parametrize("top", [1, 2, 3])
+def test_the_last_of_the_largest_is_one_of_them_and_an_equal_one_counts_as_before(
+    top: int,
+) -> None:
+    right = torch.tensor([9.0, 7.0, 5.0, 5.0, 3.0, 1.0, -2.0])[:, None]
+    own = torch.arange(7)
+    copied, suppressed = own_word_extremes(torch.ones(7, 1), right, own, top)
+    numbers = right[:, 0].tolist()
+    for word, number in enumerate(numbers):
+        before = sum(n >= number for n in numbers) - 1
+        behind = sum(n <= number for n in numbers) - 1
+        assert bool(copied[word]) == (before < top)
+        assert bool(suppressed[word]) == (behind < top)
+    assert int(copied.sum()) == min(top, 2) and int(suppressed.sum()) == top
+
+
 def test_a_head_that_writes_nothing_neither_copies_nor_suppresses() -> None:
     nothing = own_word_extremes(torch.zeros(4, 2), randn(9, 2), torch.arange(4), 3)
     assert not nothing[0].any() and not nothing[1].any()
@@ -68,6 +84,8 @@ def test_small_vocabularies_are_read_whole_and_large_ones_sampled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = zoo_model("gpt2")
+    assert sampled_words(model, None, 0).tolist() == list(range(60))
+    monkeypatch.setattr(head_scores, "ALL_UP_TO", 60)
     assert sampled_words(model, None, 0).tolist() == list(range(60))
     monkeypatch.setattr(head_scores, "ALL_UP_TO", 59)
     monkeypatch.setattr(head_scores, "SAMPLE", 20)
