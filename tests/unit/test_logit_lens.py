@@ -335,3 +335,29 @@ def test_no_more_than_one_chunk_of_logits_is_ever_held(sets: Any) -> None:
     assert len(alive) == 3 and not any(ref() is not None for ref in alive)
     assert reading.top_ids.shape == (12, 3, 2)
     assert len(reading.track_ids) == len(reading.track_ranks) == reading.track_counts.sum()
+
+
+def test_every_token_of_the_vocabulary_may_be_kept_and_a_target_is_followed_wherever_it_ranks() -> (
+    None
+):
+    model = words_model()
+    lowest = int(model.run(PROMPT, logits_at="last").logits[0, 0].argmin())
+    lens = logit_lens(model, PROMPT, k=model.spec.d_vocab, targets=[lowest], positions=[-1])
+    panel = lens.panel()
+    assert panel.top_ids.shape[-1] == model.spec.d_vocab
+    assert sorted(panel.top_ids[0, -1, 0].tolist()) == list(range(model.spec.d_vocab))
+    np.testing.assert_allclose(np.exp(panel.top_logprobs).sum(-1), 1, atol=1e-4)
+    assert panel.target_ranks[0, -1, 0, 0] == model.spec.d_vocab - 1
+    # It is never the top one, and its way through the layers is there all the same.
+    assert lowest not in panel.top_ids[0, :, 0, 0] and lowest in panel.track_ids
+    frame = lens.to_frame()
+    assert frame.groupby("row")["probability"].sum().to_numpy() == pytest.approx(1, abs=1e-4)
+
+
+def test_the_start_token_is_put_in_front_where_it_is_asked_for() -> None:
+    model = words_model()
+    with_start = logit_lens(model, PROMPT, prepend_bos=True)
+    without = logit_lens(model, PROMPT, prepend_bos=False)
+    assert with_start.tokens[0] == (model.tokenizer.bos_token, *without.tokens[0])
+    run = model.run(model.tokens(PROMPT, prepend_bos=True), logits_at="last").logits[0, 0]
+    assert with_start.panel().top_ids[0, -1, -1, 0] == int(run.argmax())
