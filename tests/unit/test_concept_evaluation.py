@@ -13,7 +13,9 @@ from tests.unit.circuit_models import BACKENDS
 from tests.unit.concept_models import (
     ALL,
     KINDS,
+    LARGE,
     WORDS,
+    directions,
     perfect,
     planted,
     planted_model,
@@ -167,6 +169,46 @@ def test_swaps_are_what_separate_runs_give() -> None:
     assert checked == len(result.swap_prompts) >= 4
     assert result.stay_after.shape == (5, len(result.stay_prompts))
     assert all(prompt.startswith("w51") for prompt in result.stay_prompts)
+
+
+@pytest.mark.parametrize("strength", [0.25, 1.0, 3.0])
+def test_a_swap_is_as_long_as_the_strength_says(strength: float) -> None:
+    model, dictionary = planted_model(), perfect()
+    result = evaluate_concepts(
+        model, dictionary, planted(), planted_texts(), n_prompts=3, strength=strength,
+        progress=False, seed=1,
+    )  # fmt: skip
+    assert result.strength == strength and 1 <= len(result.swap_prompts) <= 3
+    assert len(result.stay_prompts) <= 3
+    kinds, own = directions()
+    fitted = {
+        kind: torch.stack([LARGE * (kinds[i] + own[ALL.index(w)]) for w in words[::2]]).mean(0)
+        for i, (kind, words) in enumerate(WORDS.items())
+    }
+    options = [int(name[2:]) for name in KINDS.values()]
+    for s, prompt in enumerate(result.swap_prompts):
+        word, goal = prompt.split()[-1], list(WORDS).index(result.targets[s])
+        source = next(i for i, words in enumerate(WORDS.values()) if word in words)
+        length = (fitted[result.targets[s]] - fitted[list(WORDS)[source]]).norm()
+        change = (kinds[goal] - kinds[source]) / 2**0.5 * length * strength
+        edit = Add(SITE, change, positions=[-1])
+        logits = model.run([prompt], edits=[edit]).logits[0, -1, options]
+        assert result.after[0, s] == pytest.approx(float(logits.softmax(-1)[goal]), abs=1e-4)
+
+
+def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up() -> None:
+    def evaluated(**options: Any) -> ConceptEvaluation:
+        given = planted_model(), perfect(), planted(), planted_texts()
+        return evaluate_concepts(*given, n_prompts=3, progress=False, **options)
+
+    first, again, other = (evaluated(seed=seed) for seed in (0, 0, 3))
+    assert first.swap_prompts == again.swap_prompts != other.swap_prompts
+    assert other.seed == 3
+    plain, strict = first, evaluated(split_gain=0.5)
+    at = plain.concepts.index("any")
+    # Three features tell "any" better than one: by how much more than a third they must gain.
+    assert (plain.n_split[0, at], strict.n_split[0, at]) == (3, 1)
+    assert strict.split_gain == 0.5
 
 
 # -- vectors made by hand -----------------------------------------------------------------------

@@ -361,3 +361,16 @@ def test_the_start_token_is_put_in_front_where_it_is_asked_for() -> None:
     assert with_start.tokens[0] == (model.tokenizer.bos_token, *without.tokens[0])
     run = model.run(model.tokens(PROMPT, prepend_bos=True), logits_at="last").logits[0, 0]
     assert with_start.panel().top_ids[0, -1, -1, 0] == int(run.argmax())
+
+
+@pytest.mark.parametrize("component", ["resid_post", "attn_out", "L1H2.z"])
+def test_a_measure_is_the_same_whatever_else_is_measured(component: str) -> None:
+    every = logit_lens(words_model(), PROMPT, component=component).panel()
+    for some in (["kl"], ["entropy"], ["tracks"], ["kl", "tracks"], []):
+        panel = logit_lens(words_model(), PROMPT, component=component, measures=some).panel()
+        for name in ("kl", "entropy"):
+            found = getattr(panel, name)
+            assert (found is not None) == (name in some)
+            if found is not None:
+                np.testing.assert_allclose(found, getattr(every, name), atol=1e-6)
+        assert (panel.track_ids is not None) == ("tracks" in some)

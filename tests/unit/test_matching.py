@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.flow_models import TEXTS, before, codes, cosine, dictionaries, made, model
+from tests.unit.flow_models import (
+    SIZES,
+    TEXTS,
+    before,
+    codes,
+    cosine,
+    dictionaries,
+    made,
+    model,
+)
 from workbench.dictionary.collection import Dictionaries
 from workbench.methods.features import correlation, similarity
 from workbench.methods.features.assignment import assign, check_assignable
@@ -43,6 +52,35 @@ def part(found: FeatureMatches, site: str) -> slice:
 
 
 # -- matches ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["cosine", "permutation"])
+def test_the_best_match_of_what_is_turned_away_from_all_is_below_zero(by: Any) -> None:
+    first = made("L0.resid_post", 4, 1)
+    turned = made("L1.resid_post", 4, 2)
+    away = first.W_dec.sum(0).expand(4, -1) * torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    near = torch.nn.functional.normalize(first.W_dec, dim=-1).sum(0)
+    one = replace(first, W_dec=near + 0.1 * first.W_dec)
+    dicts = Dictionaries([one, replace(turned, W_dec=-away)])
+    found = match_features(dicts, by=by, progress=False)
+    best = found.similarity[0, 4:, 0]
+    assert (best < -0.5).all() and (found.similarity[3, :4, 0] < -0.5).all()
+    every = one.W_dec.double().numpy() @ -away.double().numpy().T
+    lengths = np.outer(*(np.linalg.norm(w.double(), axis=1) for w in (one.W_dec, away)))
+    if by == "cosine":
+        np.testing.assert_allclose(best, (every / lengths).max(0), atol=1e-6)
+
+
+def test_every_feature_of_the_smallest_dictionary_may_be_a_match_and_chance_has_its_seed() -> None:
+    least = min(SIZES.values())
+    every = match_features(dictionaries(), k=least, progress=False)
+    assert every.k == least and (every.index[1, part(every, "L1.resid_post")] >= 0).all()
+    with pytest.raises(ValueError, match=f"1 to {least}, the features of the smallest"):
+        match_features(dictionaries(), k=least + 1, progress=False)
+    one, other = (match_features(dictionaries(), seed=seed, progress=False) for seed in (0, 4))
+    there = one.leads >= 0
+    assert (one.chance[there] != other.chance[there]).all() and other.seed == 4
+    np.testing.assert_array_equal(one.similarity, other.similarity)
 
 
 @pytest.mark.parametrize("k", [1, 3])

@@ -69,6 +69,9 @@ def test_chance_is_the_99_percent_quantile_of_random_directions() -> None:
     assert found == pytest.approx(np.quantile(best, 0.99), abs=1e-6)
     assert chance_cosine(dictionary, seed=5, n=200) == found
     assert chance_cosine(dictionary, seed=6, n=200) != found
+    # What is kept of one seed is not another's.
+    first = chance_cosine(replace(dictionary, name="again"), seed=0, n=200)
+    assert chance_cosine(dictionary, seed=0, n=200) == first != found
     # A dictionary that was itself drawn at random from this seed is no exception.
     drawn = torch.randn(40, 32, generator=torch.Generator().manual_seed(5))
     assert chance_cosine(replace(dictionary, W_dec=drawn), seed=5) < 0.8

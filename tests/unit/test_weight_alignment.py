@@ -71,6 +71,31 @@ def test_pairs_are_one_to_one_with_the_largest_sum() -> None:
             assert mutual == (best and values[:, b].argmax() == a)
 
 
+@pytest.mark.parametrize("norm", ["folded", "none"])
+def test_a_signature_is_of_the_weights_with_or_without_the_norms_beside_them(norm: str) -> None:
+    found = aligned(norm=norm, n_permutations=1)
+    assert found.norm == norm
+    at = found.layers_a == 1
+    pairs = found.units_a[at], found.units_b[at]
+    for i, side in enumerate(found.sides):
+        values = correlations(
+            *(neuron_signatures(model("llama", s), 1, f"W_{side}", norm) for s in (0, 1))
+        )
+        np.testing.assert_allclose(found.by_side[at, i], values[pairs], atol=1e-5)
+    other = aligned(norm="none" if norm == "folded" else "folded", n_permutations=1)
+    assert np.abs(np.sort(other.similarity) - np.sort(found.similarity)).max() > 1e-3
+
+
+def test_every_draw_of_chance_follows_the_seed() -> None:
+    one, same, other = (
+        aligned(of="heads", n_permutations=2, seed=seed, within="all") for seed in (0, 0, 5)
+    )
+    np.testing.assert_array_equal(one.chance, same.chance)
+    np.testing.assert_array_equal(one.similarity, other.similarity)
+    assert (np.abs(one.chance - other.chance).max((1, 2)) > 1e-3).all()
+    assert np.abs(one.mean_chance - other.mean_chance).max() > 1e-3
+
+
 def test_over_all_layers_any_unit_may_be_the_partner() -> None:
     found = aligned(within="all")
     every = np.block([[similarities(a, b)[1] for b in range(2)] for a in range(2)])
