@@ -339,6 +339,23 @@ def test_a_check_sets_the_approximate_beside_the_exact_scores(tmp_path: Any) -> 
     assert (star.exact >= 0).all()
 
 
+def test_a_check_takes_as_many_steps_and_pairs_as_are_asked_for() -> None:
+    model = lens_models.zoo_model("gpt2")
+    for steps in (1, 4):
+        found = check_attribution(model, WORDS, method="eap-ig", steps=steps, n=2, over="nodes")
+        options: dict[str, Any] = {"over": "nodes", "n": 2}
+        wanted = attribute(model, WORDS, method="eap-ig", steps=steps, **options)
+        np.testing.assert_array_equal(found.approximate, wanted.scores)
+        exact = attribute(model, WORDS, method="exact", **options)
+        np.testing.assert_array_equal(found.exact, exact.scores)
+        assert len(found.tokens) == 2
+    # Without a sign both sides are sizes, here too where exact scores have one.
+    star = check_attribution(model, WORDS, method="atp*")
+    exact = attribute(model, WORDS, method="exact", over="nodes")
+    assert exact.scores.min() < 0
+    np.testing.assert_allclose(star.exact, np.abs(exact.scores), atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -222,6 +222,25 @@ def test_prompts_without_labels_are_compared_with_random_directions() -> None:
         result.score("truth")
 
 
+@pytest.mark.parametrize("push", [-1.5, 0.5])
+def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None:
+    model = tinyworld()
+    prompts = ["When the nurse came home,", "When the pilot came home,"]
+    one, own = (
+        evaluate_observable(
+            model, vector(), prompts, positions=[2], n_draws=2, push=size, progress=False
+        )
+        for size in (1.0, push)
+    )
+    assert own.push == pytest.approx(push * one.push)
+    unit = torch.tensor(vector().vector / np.linalg.norm(vector().vector))
+    for i, prompt in enumerate(prompts):
+        edit = Add("L0.resid_pre", own.push * unit.float(), positions=2)
+        assert own.pushed[0, 0, i] == pytest.approx(he_minus_she(prompt, edit), abs=1e-3)
+    np.testing.assert_allclose(own.predicted_pushed, push * one.predicted_pushed, rtol=1e-4)
+    np.testing.assert_array_equal(own.ablated, one.ablated)
+
+
 def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> None:
     model = tinyworld()
     other = observable(model, " he", " she").propagate("L0H3")

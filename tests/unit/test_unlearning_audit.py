@@ -145,6 +145,53 @@ def test_relearning_is_plain_training_from_each_model(case: Any) -> None:
     assert table["probability"][1] == pytest.approx(float(audit.relearned[0, 1].mean()), abs=1e-6)
 
 
+def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> None:
+    before, after, vectors, _ = case
+    audits = [
+        audit_unlearning(
+            before, after, vectors, PROMPTS, elsewhere=TEXTS, n_others=7, seed=seed,
+            relearn=PROMPTS[:2], relearn_at=[0, 1], learning_rate=1e-3, batch_size=1,
+        )
+        for seed in (0, 0, 4)
+    ]  # fmt: skip
+    one, same, other = (audit.other_cosine for audit in audits)
+    assert len(one) == 7 and np.array_equal(one, same) and not np.array_equal(one, other)
+    # One lesson a step: after the first the model has seen one of the two.
+    possible = []
+    for prompt, answer in PROMPTS[:2]:
+        plain = after.to_hugging_face()
+        optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0.0)
+        logits = plain(torch.tensor([ids_of(prompt)])).logits[0, -1]
+        (-logits.log_softmax(-1)[ids_of(answer)[0]]).backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimizer.step()
+        possible.append(log_probabilities(plain, PROMPTS).exp().detach().numpy())
+    found = audits[0].relearned[0, 1]
+    assert min(np.abs(found - each).max() for each in possible) < 1e-4
+    for steps in ([0, 2, 2], [3, 1], [0], []):
+        with pytest.raises(ValueError, match="relearn_at is numbers of steps from 0, rising"):
+            audit_unlearning(
+                before, after, vectors, PROMPTS, elsewhere=TEXTS, relearn=PROMPTS[:2],
+                relearn_at=steps,
+            )  # fmt: skip
+
+
+def test_a_vector_that_was_turned_round_is_the_opposite_of_what_it_was() -> None:
+    before = model_of("gpt2")
+    vectors = concept_vectors(before, WORDS, n=4)
+    turned = before.to_hugging_face()
+    with torch.no_grad():
+        for layer, unit in vectors.places[:2]:
+            value_row(turned, layer, unit).mul_(-3)
+    after = wb.load(turned, tokenizer=before.tokenizer, name="turned")
+    audit = audit_unlearning(before, after, vectors, PROMPTS, elsewhere=TEXTS, n_others=5)
+    np.testing.assert_allclose(audit.cosine, [-1, -1, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(audit.change, [4, 4, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(audit.other_cosine, 1, atol=1e-6)
+    assert (audit.kept[2:] == 1).all() and (audit.kept[:2] < 0.5).all()
+    np.testing.assert_allclose(audit.after_scores[:2], -audit.before_scores[:2], atol=1e-4)
+
+
 def test_a_copy_that_was_not_trained_keeps_everything() -> None:
     before = model_of("gpt2")
     same = wb.load(before.to_hugging_face(), tokenizer=before.tokenizer, name="a copy")
