@@ -105,6 +105,34 @@ def test_a_threshold_keeps_what_is_above_it_and_connected() -> None:
     assert 0 < circuit.n_edges <= above.sum() and circuit.threshold == 0.02
 
 
+def test_an_edge_at_the_threshold_is_left_out_and_one_against_the_answer_counts_by_its_size() -> (
+    None
+):
+    model: Any = lens_models.zoo_model("gpt2")
+    scores = attribute(model, WORDS, method="eap", over="edges")
+    names = {"embed → L1.mlp_in": -0.5, "L1.mlp_out → logits": 0.75, "embed → logits": 0.25}
+    values = np.array([names.get(name, 0.0) for name in scores.names])
+    assert (values != 0).sum() == 3
+    made = replace(scores, scores=values)
+
+    def edges(threshold: float) -> tuple[str, ...]:
+        return find_circuit(model, WORDS, threshold=threshold, attribution=made).edges
+
+    order = tuple(sorted(names, key=lambda name: -abs(names[name])))
+    assert edges(0.2) == order
+    assert edges(0.25) == order[:2] == edges(0.49)
+    with pytest.raises(ValueError, match="The largest absolute score is 0.75; lower the threshold"):
+        edges(0.5)  # of the path only its end is left
+
+
+def test_a_circuit_is_searched_with_as_many_steps_and_pairs_as_are_asked_for() -> None:
+    model: Any = lens_models.zoo_model("gpt2")
+    for options in ({"steps": 1, "n": 2}, {"steps": 3}):
+        circuit = find_circuit(model, WORDS, n_edges=9, **options)
+        wanted = attribute(model, WORDS, over="edges", **options).edge_matrix()
+        np.testing.assert_array_equal(circuit.scores, wanted)
+
+
 @pytest.mark.parametrize(("name", "threshold"), [("tinyworld", 0.5), ("tinyworld-llama", 0.3)])
 def test_acdc_cuts_the_edges_that_a_loop_one_by_one_cuts(name: str, threshold: float) -> None:
     model, parts = plain(name), Components.of(tinyworld(name).spec)

@@ -127,6 +127,26 @@ def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
     assert set(CURVES) == {"features", "coordinates", "parts"}
 
 
+def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() -> None:
+    plain = feature_circuit(
+        model(), batch(), dicts(), n_nodes=25, layers=(0, 1), method="attribution"
+    )
+    options: dict[str, Any] = {"references": "mean", "sizes": (3,), "n_random": 1}
+    result = evaluate_feature_circuit(model(), batch(), plain, dicts(), n=2, **options)
+    assert result.whole.shape == (2,) == result.inside[0].shape and len(result.tokens) == 2
+    examples = Examples.of(model(), batch(), n=2)
+    bases = [FeatureBasis(one) for one in dicts().values() if one.site.layer in (0, 1)]
+    effects = node_effects(
+        model(), examples, bases, method="attribution", reference=plain.reference, steps=1
+    )
+    every = [(site, i, abs(v)) for site, e in effects.items() for i, v in enumerate(e)]
+    masks = {site: np.zeros(len(e), bool) for site, e in effects.items()}
+    for site, i, _ in sorted(every, key=lambda row: -row[2])[:3]:
+        masks[site][i] = True
+    wanted = kept_metric(model(), examples, bases, [masks], "mean")[0]
+    np.testing.assert_allclose(result.at_size[0, 0], wanted, **CLOSE)
+
+
 def test_without_any_coordinate_of_every_stream_the_prompt_is_the_corrupt_one() -> None:
     result = evaluated()
     corrupt = []
