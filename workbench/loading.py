@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .checkpoint import check_embedded, check_vocabulary, line, read_checkpoint, reading
 from .model import Model, ModelSpec
 from .ordinary import ordinary_torch
 
@@ -66,6 +69,7 @@ def load(
             f"Only the nnsight backend runs remotely; got backend={backend!r}. Leave one of them "
             "out."
         )
+    _check_attention(attention)
     if not isinstance(source, (str, Path)):
         if device != "auto" or dtype is not None or revision is not None or remote or options:
             raise ValueError(
@@ -78,10 +82,25 @@ def load(
             "tokenizer and name go with a Hugging Face model in memory; "
             f"{str(source)!r} is loaded with its own. Leave them out."
         )
+    if not isinstance(revision, str | None) or revision == "":
+        raise ValueError(
+            "A revision is the name of a branch, a tag or a commit; got "
+            f"revision={revision!r}. Leave it out for the newest."
+        )
     place_of_weights, label = _source(str(source))
+    if revision is not None and os.path.isdir(place_of_weights):
+        raise ValueError(
+            f"A revision is one of a Hugging Face id; {label!r} is a directory, which has only "
+            f"what it holds. Leave revision={revision!r} out."
+        )
+    if device != "auto" and options.get("device_map") is not None:
+        raise ValueError(
+            "device= puts the whole model in one place, device_map= its parts; got both. Leave one "
+            "of them out."
+        )
     place = _device(device)
-    with _quiet():
-        hf_model, own_tokenizer = _from_pretrained(
+    with _quiet(label):
+        hf_model, own_tokenizer = read_checkpoint(
             place_of_weights,
             label,
             device=place,
@@ -121,24 +140,20 @@ def _in_memory(
             f"A model in memory is loaded with its tokenizer; got {got}. Give "
             "tokenizer=AutoTokenizer.from_pretrained(…), or another model's .tokenizer."
         )
-    embeddings: Any = hf_model.get_input_embeddings()
-    n_rows = len(embeddings.weight)
-    if len(tokenizer) > n_rows:
-        raise ValueError(
-            f"A model embeds every token of its tokenizer; this one embeds {n_rows} and the "
-            f"tokenizer has {len(tokenizer)}. Give the model's own, or resize its embeddings."
-        )
     if any(parameter.is_meta for parameter in hf_model.parameters()):
         raise ValueError(
             "A model in memory has its weights there; some of this one are on the meta device or "
             "offloaded, as shapes only. Load it whole, or give load() its name with device_map=."
         )
     label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
-    with _quiet():
+    check_vocabulary(tokenizer, label)
+    check_embedded(tokenizer, hf_model, "this one")
+    with _quiet(label):
         seen = _shared_copy(hf_model)
         # Of the model as it was given: its own attention may be another than the one asked for.
         given = reference(seen)
-        seen.set_attn_implementation(attention)
+        with reading(label, f"attention={attention!r}"):
+            seen.set_attn_implementation(attention)
         return _wrap(
             seen,
             tokenizer,
@@ -185,10 +200,14 @@ def _source(name: str) -> tuple[str, str]:
         )
     if name.split("/")[0].startswith("tinyworld") and not Path(name).is_dir():
         return str(data_path("models", *name.split("/"))), name
-    path = Path(name).expanduser()
-    if path.is_dir():
-        _check_directory(path)
-        return str(path), path.name
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):
+        return str(path), os.path.basename(os.path.abspath(path))
+    if os.path.isfile(path):
+        raise OSError(
+            f"A model is a directory with its configuration, weights and tokenizer; {name!r} is "
+            "one file. Give the directory it is in."
+        )
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise OSError(
             f"There is no directory {name!r}. Check the path, or give a Hugging Face id such as "
@@ -197,34 +216,24 @@ def _source(name: str) -> tuple[str, str]:
     return name, name
 
 
-def _check_directory(path: Path) -> None:
-    if not (path / "config.json").is_file():
-        raise OSError(
-            f"A model directory holds a config.json; {path.name!r} has none. Save one with "
-            "save_pretrained."
+def _check_attention(name: str) -> None:
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    known = ["eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()]
+    # With a slash it is a kernel of the Hub.
+    if not isinstance(name, str) or (name not in known and "/" not in name):
+        raise ValueError(
+            "attention is 'eager' or another implementation that transformers knows ("
+            f"{', '.join(known)}); got {name!r}."
         )
-    if not any(path.glob("*.safetensors")):
-        pickles = sorted(
-            p.name for p in [*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.pth")]
-        )
-        if pickles:
-            raise ValueError(
-                "Weights are read from safetensors only, because unpickling runs the code that a "
-                "file holds; "
-                f"{path.name!r} has {pickles[0]}. Convert it where you trust it: "
-                "AutoModelForCausalLM.from_pretrained(...).save_pretrained(..., "
-                "safe_serialization=True)."
-            )
-        raise OSError(f"A model directory holds *.safetensors weights; {path.name!r} has none.")
 
 
 def _device(device: str | torch.device) -> torch.device:
     import torch
 
     if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        # On Apple's MPS some operations give other numbers in silence: only where it is asked for.
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
     except (RuntimeError, TypeError):
@@ -236,6 +245,26 @@ def _device(device: str | torch.device) -> torch.device:
             f"device={str(device)!r} needs a CUDA GPU and torch sees none here. "
             "Use device='auto' or 'cpu', or install a CUDA build of torch."
         )
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={str(device)!r} is not on this machine; torch sees "
+            f"{torch.cuda.device_count()} CUDA GPUs, counted from cuda:0. Use one of them, or "
+            "device='auto'."
+        )
+    try:
+        # Some devices exist by name only, and meta holds no numbers: one comes back, or none does.
+        torch.ones(1, device=place).cpu()
+    except Exception as error:
+        raise ValueError(
+            f"device={str(device)!r} holds no numbers on this machine ({line(error)}). Use "
+            "device='auto' or 'cpu'."
+        ) from error
+    if place.type == "mps":
+        warnings.warn(
+            "On Apple's MPS some operations give other numbers than on a CPU. Compare with "
+            "device='cpu' what matters.",
+            stacklevel=3,
+        )
     return place
 
 
@@ -245,68 +274,12 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     if dtype is None:
         return torch.float32 if device.type == "cpu" else "auto"
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    known = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+    if found not in known:
         raise ValueError(
             f"A dtype is 'float32', 'bfloat16', 'float16' or 'float64'; got {dtype!r}."
         )
     return found
-
-
-def _from_pretrained(
-    source: str,
-    label: str,
-    *,
-    device: torch.device,
-    dtype: torch.dtype | str,
-    revision: str | None,
-    attention: str,
-    meta: bool,
-    **options: Any,
-) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-
-    version: dict[str, Any] = {} if revision is None else {"revision": revision}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **version)
-        if meta:
-            config = AutoConfig.from_pretrained(source, **version)
-            with torch.device("meta"):
-                hf_model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
-            # It names the end tokens, and is a file of its own that a model need not have.
-            with suppress(OSError):
-                hf_model.generation_config = GenerationConfig.from_pretrained(source, **version)
-            return hf_model, tokenizer
-        hf_model = AutoModelForCausalLM.from_pretrained(
-            source,
-            dtype=dtype,
-            attn_implementation=attention,
-            use_safetensors=True,
-            **version,
-            **options,
-        )
-    except OSError as error:
-        if "safetensors" in str(error):
-            raise ValueError(
-                "Weights are read from safetensors only, because unpickling runs the code that a "
-                "file holds; "
-                f"{label!r} offers none. Ask for a revision that does (often 'refs/pr/1'), or "
-                "convert it."
-            ) from error
-        raise OSError(
-            f"{label!r} is no embedded model (tinyworld, …) and no local directory, and the "
-            "Hugging Face Hub could "
-            "not give it: it is not there, needs a login, or there is no network. Check the name, "
-            "log in, or use "
-            "wb.load('tinyworld'), which needs no network."
-        ) from error
-    if "device_map" not in options:
-        hf_model = torch.nn.Module.to(hf_model, device)
-    hf_model.eval()
-    # Gradients are taken at activations; without these the graph keeps no weights' inputs.
-    for parameter in hf_model.parameters():
-        parameter.requires_grad_(False)
-    return hf_model, tokenizer
 
 
 def _wrap(
@@ -345,9 +318,11 @@ def _spec(
 ) -> ModelSpec:
     config, sizes = hf_model.config, architecture.sizes
     parameter = next(hf_model.parameters())
+    # Of a model that also sees or hears, the part that reads text.
+    text = config.get_text_config(decoder=True)
     lengths = (
-        getattr(config, key, None)
-        for key in ("max_position_embeddings", "n_positions", "seq_length")
+        getattr(text, key, None)
+        for key in ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
     )
     return ModelSpec(
         name=label,
@@ -379,22 +354,39 @@ def _revision(hf_model: Any) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No library's dumps or progress bars while a model loads; log levels are put back."""
+def _quiet(label: str) -> Iterator[None]:
+    """No library's dumps or progress bars while a model loads; what matters is said at the end."""
     from transformers.utils import logging as hf_logging
 
-    loggers = {
-        logger: logger.level
-        for logger in (hf_logging.get_logger("transformers"), logging.getLogger())
-    }
+    own, root = hf_logging.get_logger("transformers"), logging.getLogger()
+    levels, handlers = (own.level, root.level), own.handlers
     bars = hf_logging.is_progress_bar_enabled()
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    heard = _Heard()
+    own.handlers = [heard]
+    own.setLevel(logging.WARNING)
+    root.setLevel(logging.ERROR)
     hf_logging.disable_progress_bar()
     try:
         yield
     finally:
-        for logger, level in loggers.items():
-            logger.setLevel(level)
+        own.handlers = handlers
+        own.setLevel(levels[0])
+        root.setLevel(levels[1])
         if bars:
             hf_logging.enable_progress_bar()
+    for text in heard.texts:
+        warnings.warn(f"transformers, of {label!r}: {text}", stacklevel=4)
+
+
+class _Heard(logging.Handler):
+    """The first lines of what is logged, each once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = line(record.getMessage())
+        # What was missing or left over is said with its names.
+        if "LOAD REPORT" not in text and text not in self.texts:
+            self.texts.append(text)
