@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import nnsight
 import torch
+from nnsight._c import mount, unmount
+from nnsight.tracing.tracer import Tracer
 
 from ..model import ModelSpec, Resume
 from ..site import STREAMS, Site
@@ -17,6 +22,46 @@ from .weights import join_qkv, split_qkv
 
 # A server has no workbench: what a trace uses of it travels by value.
 nnsight.register("workbench")
+
+
+def _save_in_traces_only() -> None:
+    """Take `.save` off every object but while a trace runs; a pass of workbench has no need of it.
+
+    nnsight puts `save` on `object` when it is imported. What looks at all that a class has takes
+    it for its own: anyio could not be imported any more, nor used what stands on it.
+    """
+    lock, running = threading.Lock(), 0
+    leave, package = Tracer.__exit__, f"{__name__.partition('.')[0]}."
+
+    @contextmanager
+    def mounted() -> Iterator[None]:
+        # Traces hold others, and threads trace at the same time.
+        nonlocal running
+        with lock:
+            running += 1
+            if running == 1:
+                mount(nnsight.save, "save")
+        try:
+            yield
+        finally:
+            with lock:
+                running -= 1
+                if not running:
+                    unmount("save")
+
+    def exit_(tracer: Tracer, *exception: Any) -> bool:
+        frame = tracer.info.frame if tracer.info is not None else None
+        ours = frame is not None and str(frame.f_globals.get("__name__")).startswith(package)
+        with nullcontext() if ours else mounted():
+            return leave(tracer, *exception)
+
+    unmount("save")
+    Tracer.__exit__ = exit_  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# Absent where nnsight was built without its extension, or told not to mount (its option PYMOUNT).
+if unmount is not None and "save" in vars(object):
+    _save_in_traces_only()
 
 
 class NnsightModel(TracedModel):
