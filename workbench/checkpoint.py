@@ -313,7 +313,7 @@ def check_embedded(tokenizer: Any, hf_model: Any, label: str) -> None:
     beyond = {i: token for token, i in tokenizer.get_vocab().items() if i >= n_rows}
     if not beyond:
         return
-    needed = {getattr(tokenizer, f"{part}_token_id") for part in ("bos", "eos", "pad", "unk")}
+    needed = {getattr(tokenizer, f"{part}_token_id") for part in ("bos", "eos", "pad")}
     added = tokenizer.added_tokens_decoder
     example = repr(beyond[min(beyond)])
     if any(i in needed or i not in added or not added[i].special for i in beyond):

@@ -11,7 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .checkpoint import check_embedded, check_vocabulary, line, read_checkpoint, reading
+from .checkpoint import (
+    check_embedded,
+    check_layers,
+    check_vocabulary,
+    line,
+    read_checkpoint,
+    reading,
+)
 from .model import Model, ModelSpec
 from .ordinary import ordinary_torch
 
@@ -49,16 +56,21 @@ def load(
     perhaps a `name`. It keeps its device and dtype and stays as it is: training can go on with it,
     and runs see its weights as they are at that moment, as long as they are written in place.
 
-    backend: "nnsight" or "transformer_lens". device: "auto" takes a GPU where there is one. dtype:
-    None keeps float32 on a CPU and the checkpoint's own on a GPU. attention: "eager" is needed to
-    read pattern and attn_scores. remote: True runs traces on NDIF, "local" sends them through the
-    same serialisation on this machine (nnsight only). Further options go to transformers'
-    `from_pretrained` (`device_map`, `quantization_config`, …).
+    backend: "nnsight" or "transformer_lens". device: "auto" takes a CUDA GPU where there is one and
+    else the CPU; on Apple's MPS, taken when it is named, some numbers differ. dtype: None keeps
+    float32 on a CPU and the checkpoint's own on a GPU. revision: of a Hugging Face id. attention:
+    "eager" is needed to read pattern and attn_scores. remote: True runs traces on NDIF, "local"
+    sends them through the same serialisation on this machine (nnsight only). Further options go to
+    transformers' `from_pretrained` (`device_map`, `quantization_config`, …).
 
     Weights are read from safetensors only: unpickling a checkpoint runs whatever code it holds.
+    Warns of weights in it that the model has no place for, and of what transformers says of it.
 
-    Raises `ValueError` for an unknown backend, device or dtype, for a model in memory without its
-    tokenizer, and `OSError` for a model that is not there, each with the next step.
+    Raises `OSError` for a model, a file or a tokenizer that is not there, `ImportError` for a
+    library that it needs, and `ValueError` for the rest: an unknown backend, device or dtype, a
+    model in memory without its tokenizer, weights that are missing, do not fit or are not finite,
+    a broken file, tokens without an embedding, what is no causal language model. Each says the
+    next step.
     """
     if backend not in BACKENDS:
         raise ValueError(f"A backend is one of {', '.join(BACKENDS)}; got {backend!r}.")
@@ -146,6 +158,7 @@ def _in_memory(
             "offloaded, as shapes only. Load it whole, or give load() its name with device_map=."
         )
     label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
+    check_layers(hf_model.config, label)
     check_vocabulary(tokenizer, label)
     check_embedded(tokenizer, hf_model, "this one")
     with _quiet(label):
@@ -378,6 +391,11 @@ def _quiet(label: str) -> Iterator[None]:
         warnings.warn(f"transformers, of {label!r}: {text}", stacklevel=4)
 
 
+#: Missing and left over weights are said with their names; what is only slower is no news, and
+#: a list of the classes that transformers has for text generation is none.
+_NOT_SAID = ("LOAD REPORT", "falling back to its reference", "not supported for text-generation")
+
+
 class _Heard(logging.Handler):
     """The first lines of what is logged, each once."""
 
@@ -387,6 +405,5 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = line(record.getMessage())
-        # What was missing or left over is said with its names.
-        if "LOAD REPORT" not in text and text not in self.texts:
+        if text not in self.texts and not any(words in text for words in _NOT_SAID):
             self.texts.append(text)

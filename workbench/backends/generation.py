@@ -38,10 +38,12 @@ def generate(
                 f"An edit on new tokens acts at every one; {edit!r} names prompt positions. "
                 "Use on='prompt', or leave positions out."
             )
-    if (longest := max(prompt.lengths)) + n > model.spec.n_ctx:
+    # The last new token is not read.
+    if (longest := max(prompt.lengths)) + n - 1 > model.spec.n_ctx:
         raise ValueError(
             f"This model reads at most {model.spec.n_ctx} tokens; the prompt has {longest} and {n} "
-            "more are asked for. Ask for fewer, or shorten the prompt."
+            "more are asked for, of which all but the last are read. Ask for fewer, or shorten the "
+            "prompt."
         )
     # Padding on the left keeps each row's tokens together while new ones are appended.
     filler = pad_id(model.tokenizer, model.spec.d_vocab)
