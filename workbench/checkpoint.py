@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoint_files import PICKLES, check_folder
+from .libraries import line
 
 #: Options that say where files are, for the configuration and the tokenizer as for the weights.
 _WHERE = (
-    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
+    "cache_dir", "force_download", "local_files_only", "proxies", "subfolder", "token",
     "trust_remote_code",
 )  # fmt: skip
 #: What transformers' from_pretrained takes and load() says itself, with what to give in its place.
@@ -30,7 +31,7 @@ _OURS = {
 }
 #: How long a Hub may take to say that it is there; transformers would try for a minute.
 _PATIENCE = 5.0
-_ELSEWHERE = "Check the name, log in, or use wb.load('tinyworld'), which needs no network."
+_ABSENT = "it is not there, needs a login, or there is no network"
 
 
 def read_checkpoint(
@@ -57,7 +58,7 @@ def read_checkpoint(
     where: dict[str, Any] = {n: options.pop(n) for n in _WHERE if n in options}
     # None would ask at the prompt whether to run the code of a repository.
     where["trust_remote_code"] = bool(where.get("trust_remote_code"))
-    why = ""
+    why: str | None = None
     if Path(source).is_dir():
         check_folder(Path(source), label, str(where.get("subfolder") or ""), options.get("variant"))
     else:
@@ -105,8 +106,11 @@ def read_checkpoint(
 
 
 @contextmanager
-def reading(label: str, part: str, why: str = "") -> Iterator[None]:
-    """Whatever the libraries raise while they read a part, in words."""
+def reading(label: str, part: str, why: str | None = None) -> Iterator[None]:
+    """Whatever the libraries raise while they read a part, in words.
+
+    `why`: why the Hub does not give it, empty where it does; None for what is on this machine.
+    """
     try:
         yield
     except ImportError as error:
@@ -115,15 +119,17 @@ def reading(label: str, part: str, why: str = "") -> Iterator[None]:
             "Install it, or load without what needs it (attention=, quantization_config=)."
         ) from error
     except OSError as error:
-        if "safetensors" in str(error):
+        if why is None:
+            raise OSError(f"The {part} of {label!r} cannot be read: {line(error)}.") from error
+        if "safetensors" in str(error) and not why:
             raise ValueError(
                 f"{PICKLES} {label!r} offers none. Ask for a revision that does (often "
                 "'refs/pr/1'), or convert it."
             ) from error
         raise OSError(
             f"{label!r} is no embedded model (tinyworld, …) and no local directory, and the "
-            "Hugging Face Hub could not give it: "
-            f"{why or 'it is not there, needs a login, or there is no network'}. {_ELSEWHERE}"
+            f"Hugging Face Hub could not give it: {why or _ABSENT}. Check the name, log in, or use "
+            "wb.load('tinyworld'), which needs no network."
         ) from error
     except Exception as error:
         if "unexpected keyword" in str(error):
@@ -138,12 +144,6 @@ def reading(label: str, part: str, why: str = "") -> Iterator[None]:
         ) from error
 
 
-def line(error: object) -> str:
-    """A library's message in one line of at most 160 characters."""
-    text = " ".join(str(error).split()).rstrip(" .:") or type(error).__name__
-    return text if len(text) <= 160 else f"{text[:159]}…"
-
-
 def _unreachable(name: str, where: Mapping[str, Any]) -> str:
     """Why the Hub does not give this model now; empty where it does.
 
@@ -152,7 +152,7 @@ def _unreachable(name: str, where: Mapping[str, Any]) -> str:
     from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_url
 
     if constants.HF_HUB_OFFLINE or where.get("local_files_only"):
-        return ""
+        return _ABSENT
     try:
         get_hf_file_metadata(
             hf_hub_url(
@@ -206,7 +206,7 @@ def _check_settings(settings: Mapping[str, Any], label: str, *, trusted: bool) -
             )
         )
     mapping: Any = AutoModelForCausalLM._model_mapping  # pyright: ignore[reportAttributeAccessIssue]
-    classes = ", ".join(map(str, settings.get("architectures") or [])) or "no class is named"
+    classes = line(settings.get("architectures") or "no class is named")
     if CONFIG_MAPPING[kind] not in mapping:
         raise ValueError(
             f"A model predicts the next token from those before it; {label!r} is a {kind!r} "
@@ -218,10 +218,13 @@ def _check_settings(settings: Mapping[str, Any], label: str, *, trusted: bool) -
             f"({classes}) that reads both ways. Load a causal language model, or a checkpoint "
             "trained with is_decoder=True."
         )
-    quantised = settings.get("quantization_config")
-    if isinstance(quantised, dict) and not AutoHfQuantizer.supports_quant_method(quantised):
+    quantised, known = settings.get("quantization_config"), True
+    if isinstance(quantised, dict):
+        with reading(label, "configuration"):
+            known = AutoHfQuantizer.supports_quant_method(quantised)
+    if not known:
         raise ValueError(
-            f"{label!r} is quantised by {quantised.get('quant_method')!r}, which transformers "
+            f"{label!r} is quantised by {quantised['quant_method']!r}, which transformers "
             f"{__version__} cannot undo. Load the checkpoint that was quantised."
         )
 

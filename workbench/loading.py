@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .check import given
 from .checkpoint import (
     check_embedded,
     check_layers,
     check_vocabulary,
-    line,
     read_checkpoint,
     reading,
 )
+from .libraries import line, quiet
 from .model import Model, ModelSpec
 from .ordinary import ordinary_torch
 
@@ -111,7 +109,7 @@ def load(
             "of them out."
         )
     place = _device(device)
-    with _quiet(label):
+    with quiet(label):
         hf_model, own_tokenizer = read_checkpoint(
             place_of_weights,
             label,
@@ -161,7 +159,7 @@ def _in_memory(
     check_layers(hf_model.config, label)
     check_vocabulary(tokenizer, label)
     check_embedded(tokenizer, hf_model, "this one")
-    with _quiet(label):
+    with quiet(label):
         seen = _shared_copy(hf_model)
         # Of the model as it was given: its own attention may be another than the one asked for.
         given = reference(seen)
@@ -218,15 +216,15 @@ def _source(name: str) -> tuple[str, str]:
         return str(path), os.path.basename(os.path.abspath(path))
     if os.path.isfile(path):
         raise OSError(
-            f"A model is a directory with its configuration, weights and tokenizer; {name!r} is "
-            "one file. Give the directory it is in."
+            f"A model is a directory with its configuration, weights and tokenizer; "
+            f"{given(name)} is one file. Give the directory it is in."
         )
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise OSError(
-            f"There is no directory {name!r}. Check the path, or give a Hugging Face id such as "
-            "'gpt2'."
+            f"There is no directory {given(name)}. Check the path, or give a Hugging Face id such "
+            "as 'gpt2'."
         )
-    return name, name
+    return name, name if len(name) <= 96 else f"{name[:79]}…"
 
 
 def _check_attention(name: str) -> None:
@@ -364,46 +362,3 @@ def _spec(
 
 def _revision(hf_model: Any) -> str:
     return str(getattr(hf_model.config, "_commit_hash", None) or "local")
-
-
-@contextmanager
-def _quiet(label: str) -> Iterator[None]:
-    """No library's dumps or progress bars while a model loads; what matters is said at the end."""
-    from transformers.utils import logging as hf_logging
-
-    own, root = hf_logging.get_logger("transformers"), logging.getLogger()
-    levels, handlers = (own.level, root.level), own.handlers
-    bars = hf_logging.is_progress_bar_enabled()
-    heard = _Heard()
-    own.handlers = [heard]
-    own.setLevel(logging.WARNING)
-    root.setLevel(logging.ERROR)
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        own.handlers = handlers
-        own.setLevel(levels[0])
-        root.setLevel(levels[1])
-        if bars:
-            hf_logging.enable_progress_bar()
-    for text in heard.texts:
-        warnings.warn(f"transformers, of {label!r}: {text}", stacklevel=4)
-
-
-#: Missing and left over weights are said with their names; what is only slower is no news, and
-#: a list of the classes that transformers has for text generation is none.
-_NOT_SAID = ("LOAD REPORT", "falling back to its reference", "not supported for text-generation")
-
-
-class _Heard(logging.Handler):
-    """The first lines of what is logged, each once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = line(record.getMessage())
-        if text not in self.texts and not any(words in text for words in _NOT_SAID):
-            self.texts.append(text)
