@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def read_checkpoint(
     # None would ask at the prompt whether to run the code of a repository.
     where["trust_remote_code"] = bool(where.get("trust_remote_code"))
     why: str | None = None
-    if Path(source).is_dir():
+    if os.path.isdir(source):
         check_folder(Path(source), label, str(where.get("subfolder") or ""), options.get("variant"))
     else:
         where |= {} if revision is None else {"revision": revision}
@@ -73,13 +74,14 @@ def read_checkpoint(
     with reading(label, "configuration", why):
         config = AutoConfig.from_pretrained(source, **where)
     check_layers(config, label)
+    commit = None if why is None else _commit(source, where)
     with reading(label, "tokenizer", why):
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
     check_vocabulary(tokenizer, label)
     with reading(label, "model", why):
         if meta:
             with torch.device("meta"):
-                hf_model = AutoModelForCausalLM.from_config(
+                hf_model: Any = AutoModelForCausalLM.from_config(
                     config, attn_implementation=attention, trust_remote_code=trusted
                 )
             return hf_model, tokenizer
@@ -98,6 +100,8 @@ def read_checkpoint(
             hf_model = torch.nn.Module.to(hf_model, device)
     _check_found(found, hf_model, label, skip=bool(options.get("ignore_mismatched_sizes")))
     check_embedded(tokenizer, hf_model, repr(label))
+    # Results say which numbers they are of, and transformers no longer does.
+    hf_model.config._commit_hash = commit
     hf_model.eval()
     # Gradients are taken at activations; without these the graph keeps no weights' inputs.
     for parameter in hf_model.parameters():
@@ -179,6 +183,16 @@ def _unreachable(name: str, where: Mapping[str, Any]) -> str:
     return ""
 
 
+def _commit(name: str, where: Mapping[str, Any]) -> str | None:
+    """The commit that a model of the Hub was read at."""
+    from huggingface_hub import try_to_load_from_cache
+
+    file = Path(str(where.get("subfolder") or ""), "config.json").as_posix()
+    places = {"cache_dir": where.get("cache_dir"), "revision": where.get("revision")}
+    path = try_to_load_from_cache(name, file, **places)
+    return Path(path.removesuffix(file)).name if isinstance(path, str) else None
+
+
 def _check_settings(settings: Mapping[str, Any], label: str, *, trusted: bool) -> None:
     """Whether transformers has a causal language model of this configuration."""
     from transformers import AutoModelForCausalLM, __version__
@@ -222,7 +236,7 @@ def _check_settings(settings: Mapping[str, Any], label: str, *, trusted: bool) -
     if isinstance(quantised, dict):
         with reading(label, "configuration"):
             known = AutoHfQuantizer.supports_quant_method(quantised)
-    if not known:
+    if quantised and not known:
         raise ValueError(
             f"{label!r} is quantised by {quantised['quant_method']!r}, which transformers "
             f"{__version__} cannot undo. Load the checkpoint that was quantised."

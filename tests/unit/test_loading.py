@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,6 +61,81 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_unknown_option_names_the_known_ones(options, error, text: str, folder: Path):
     with pytest.raises(error, match=text):
         wb.load(folder, **options)
+
+
+#: Devices by name only, on every machine; and those that this one could have and has not.
+NOWHERE = ["meta", "hpu", "vulkan", "privateuseone"]
+NOT_HERE = [d for d in ("mps", "xpu") if not torch.get_device_module(d).is_available()]
+
+
+@pytest.mark.parametrize("device", [*NOWHERE, *NOT_HERE])
+def test_a_device_that_is_not_there_is_said_before_loading(device: str, folder: Path):
+    for given in (device, torch.device(device)):
+        with pytest.raises(ValueError, match=rf"device='{device}' holds no numbers on this mach"):
+            wb.load(folder, device=given)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", torch.device("cuda", 2)])
+def test_a_gpu_beyond_the_last_one_is_said_before_loading(device, folder: Path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=r"cuda:[72]' is not on this machine; torch sees 2 CUDA"):
+        wb.load(folder, device=device)
+
+
+def test_auto_leaves_a_mac_s_gpu_alone(folder: Path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert wb.load(folder).spec.device == "cpu"
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", torch.float8_e5m2, "auto", "bf16", "", 16])
+def test_a_precision_in_which_nothing_runs_is_none(dtype, folder: Path):
+    with pytest.raises(ValueError, match=r"A dtype is 'float32', .*; got "):
+        wb.load(folder, dtype=dtype)
+
+
+def _sees() -> dict[str, Any]:
+    return {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+
+
+@pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
+def test_the_context_of_a_model_that_also_sees_is_that_of_its_text(backend: str):
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    reads = {**zoo._GEMMA, "max_position_embeddings": 48, "sliding_window": 4}
+    config = Gemma3Config(text_config=reads, vision_config=_sees(), **zoo._IDS)
+    model = wb.load(
+        Gemma3ForConditionalGeneration(config), tokenizer=zoo.tokenizer(), backend=backend
+    )
+    assert model.spec.n_ctx == 48
+
+
+@pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+@pytest.mark.parametrize(("length", "n"), [(64, 1), (62, 3)])
+def test_a_generation_ends_at_the_last_position_whose_token_is_not_read(
+    name: str, backend: str, length: int, n: int
+):
+    hf_model = zoo.hf_model(name)
+    model = wb.load(hf_model, tokenizer=zoo.tokenizer(), backend=backend)
+    assert model.spec.n_ctx == 64
+    prompt = [(list(range(5, 50)) * 2)[:length]]
+    plain = torch.tensor(prompt)
+    with torch.no_grad():
+        for _ in range(n):
+            plain = torch.cat([plain, hf_model(plain).logits[:, -1:].argmax(-1)], 1)
+    assert 0 not in plain[0, length:], "an end token would stop it before"
+    assert model.generate(prompt, n).new == (tuple(plain[0, length:].tolist()),)
+    with pytest.raises(ValueError, match=rf"64 tokens; the prompt has {length} and {n + 1} more"):
+        model.generate(prompt, n + 1)
 
 
 def test_cuda_where_there_is_none_is_said_before_loading(folder: Path, monkeypatch):
