@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,13 @@ def read_checkpoint(
     `ValueError` for what is there and cannot be right: each names the file or the weights.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        GenerationConfig,
+        PretrainedConfig,
+    )
 
     for name in options.keys() & _OURS.keys():
         raise ValueError(f"{name} is not an option of load(). {_OURS[name]}")
@@ -84,6 +90,9 @@ def read_checkpoint(
                 hf_model: Any = AutoModelForCausalLM.from_config(
                     config, attn_implementation=attention, trust_remote_code=trusted
                 )
+            # It names the end tokens, and is a file of its own that a model need not have.
+            with suppress(OSError):
+                hf_model.generation_config = GenerationConfig.from_pretrained(source, **files)
             return hf_model, tokenizer
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,

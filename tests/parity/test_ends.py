@@ -134,10 +134,10 @@ def test_a_text_may_end_exactly_where_the_context_does(backend):
     tokenizer.eos_token = None
     model: Any = wb.load(hf_model, tokenizer=tokenizer, backend=backend)
     prompts = [[5] * 61, [6] * 7]
-    made = model.generate(prompts, 3)
-    assert made.tokens.lengths == (64, 10)
-    with pytest.raises(ValueError, match="reads at most 64 tokens; the prompt has 61 and 4 more"):
-        model.generate(prompts, 4)
+    for n in (3, 4):  # the last of four is written and not read
+        assert model.generate(prompts, n).tokens.lengths == (61 + n, 7 + n)
+    with pytest.raises(ValueError, match="reads at most 64 tokens; the prompt has 61 and 5 more"):
+        model.generate(prompts, 5)
 
 
 @pytest.mark.parametrize(("options", "said"), [

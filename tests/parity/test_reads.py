@@ -13,7 +13,7 @@ from workbench.backends.weights import GLOBAL, HEADED, LAYERED
 
 from .conftest import BACKENDS
 
-#: Separate and joint projections, tied and untied embeddings, transposed weights, norms of all kinds.
+#: Separate and joint projections, tied and untied embeddings, transposed weights, all norms.
 NAMES = ("gpt2", "gpt_neox", "bloom", "opt", "llama", "gemma2", "phi")
 
 

@@ -81,7 +81,7 @@ def test_different_models_run_at_once(zoo_model: Callable[..., Any]) -> None:
 
 
 def test_models_over_the_same_memory_take_turns(zoo_model: Callable[..., Any]) -> None:
-    """Two backends around one model in memory: an edit of the weights of one is one of the other."""
+    """Two backends around one model in memory: a weight edit of one is one of the other."""
     hf_model = zoo_model("llama", "nnsight").to_hugging_face()
     tokenizer = zoo_model("llama", "nnsight").tokenizer
     models = [load(hf_model, tokenizer=tokenizer, backend=backend) for backend in BACKENDS]

@@ -109,8 +109,8 @@ class PassParts:
         if missing := [name for name in needed if len(spec.layers(name)) < spec.n_layers]:
             raise ValueError(
                 f"information_flow reads {', '.join(needed)} of every layer; {spec.architecture} "
-                f"has no {missing[0]} there on the {spec.backend} backend. Load the model with the other one, "
-                "if that has it (model.spec.streams), or read states with wb.logit_lens."
+                f"has no {missing[0]} there on the {spec.backend} backend. Load the model with the "
+                "other one, if that has it (model.spec.streams), or read states with wb.logit_lens."
             )
         spec.check_sums("heads", "neurons", "readers")
         streams = [*needed[:-1], *([] if spec.parallel else ["resid_mid"])]
