@@ -7,7 +7,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -381,15 +380,6 @@ class TracedModel(ABC):
         norm = self.module(self.architecture.path("ln_final"))
         head = self.module(self.architecture.path("unembed"))
         return self.architecture.output_transform(head(norm(resid)))
-
-
-def resolve(root: Any, path: str) -> Any:
-    """The module (or envoy) at a dotted path below another."""
-    return reduce(
-        lambda at, name: at[int(name)] if name.isdigit() else getattr(at, name),
-        path.split("."),
-        root,
-    )
 
 
 def _hf_cache(past: Past | None, start: int) -> Any:

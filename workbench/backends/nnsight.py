@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import nnsight
@@ -16,7 +17,7 @@ from nnsight.tracing.tracer import Tracer
 from ..model import ModelSpec, Resume
 from ..site import STREAMS, Site
 from .architecture import Tap
-from .base import Pass, TracedModel, resolve
+from .base import Pass, TracedModel
 from .recorder import PassResult, Recorder, as_past
 from .weights import join_qkv, split_qkv
 
@@ -137,6 +138,15 @@ class NnsightModel(TracedModel):
             cache_name=self.cache_name,
             request=request,
         )
+
+
+def resolve(root: Any, path: str) -> Any:
+    """The module (or envoy) at a dotted path below another."""
+    return reduce(
+        lambda at, name: at[int(name)] if name.isdigit() else getattr(at, name),
+        path.split("."),
+        root,
+    )
 
 
 def _depends(tap: Tap) -> tuple[str, ...]:
