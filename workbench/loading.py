@@ -136,6 +136,7 @@ def _in_memory(
 ) -> Model:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from .backends.probe import probe
     from .backends.survey import reference
 
     if not isinstance(hf_model, PreTrainedModel):
@@ -156,11 +157,12 @@ def _in_memory(
             "offloaded, as shapes only. Load it whole, or give load() its name with device_map=."
         )
     label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
+    seen = _shared_copy(hf_model)
+    probe(seen, label)
     check_layers(hf_model.config, label)
     check_vocabulary(tokenizer, label)
     check_embedded(tokenizer, hf_model, "this one")
     with quiet(label):
-        seen = _shared_copy(hf_model)
         # Of the model as it was given: its own attention may be another than the one asked for.
         given = reference(seen)
         with reading(label, f"attention={attention!r}"):
@@ -327,6 +329,8 @@ def _wrap(
 def _spec(
     hf_model: Any, architecture: Architecture, label: str, backend: str, revision: str
 ) -> ModelSpec:
+    from .backends.architecture import partly
+
     config, sizes = hf_model.config, architecture.sizes
     parameter = next(hf_model.parameters())
     # Of a model that also sees or hears, the part that reads text.
@@ -357,6 +361,9 @@ def _spec(
         logit_scale=architecture.logit_scale,
         soft_cap=architecture.soft_cap,
         streams=architecture.streams,
+        layers_of=partly(architecture.layers_of, sizes["n_layers"]),
+        n_experts=sizes["n_experts"],
+        residual_multiplier=architecture.residual_multiplier,
     )
 
 

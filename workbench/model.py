@@ -26,16 +26,21 @@ class ModelSpec:
     """What a model is: its name, its sizes, and which sites it has.
 
     `n_kv_heads` is smaller than `n_heads` under grouped queries. What the unembedding gives is
-    multiplied by `logit_scale` and, with a `soft_cap`, becomes cap · tanh(logit / cap). `streams`
-    are those that can be read; `layers_of` says on which layers, for a stream that is not on every
-    one (attention of a hybrid, neurons of a model whose other layers are mixtures of experts);
-    `read_only` those of them whose edits cannot reach the logits on this backend. `joint_qk_norm`:
-    a norm spans the queries of all heads, so that none stands alone. `undecomposed`: which sums do
-    not hold in this model and why: "stream" (what blocks add to the residual stream), "heads" (a
-    layer's attention output as a sum over its heads), "neurons" (an MLP's output as a sum over its
-    neurons), "readers" (queries, keys, values and the MLP's input as a norm and a projection of the
-    residual stream). `compared`: whether the logits were compared with plain Hugging Face's when
-    the model was loaded.
+    multiplied by `logit_scale` and, with a `soft_cap`, becomes cap · tanh(logit / cap). What the
+    weights of attention and MLP give is multiplied by `residual_multiplier` before it is added to
+    the residual stream; attn_out and mlp_out have it in them. `n_experts`: of each layer that is a
+    mixture of experts, 0 where none is; there "router" is what each expert's output is multiplied
+    by (0 where it is not chosen) and "expert_out" the product, which with what shared experts give
+    adds up to mlp_out (before a post-norm). `streams` are those that can be read;
+    `layers_of` says on which layers, for a stream that is not on every one (attention of a hybrid,
+    neurons of a model whose other layers are mixtures of experts); `read_only` those of them whose
+    edits cannot reach the logits on this backend. `joint_qk_norm`: a norm spans the queries of all
+    heads, so that none stands alone. `undecomposed`: which sums do not hold in this model and why:
+    "stream" (what blocks add to the residual stream), "heads" (a layer's attention output as a sum
+    over its heads), "neurons" (an MLP's output as a sum over its neurons), "readers" (queries,
+    keys, values and the MLP's input as a norm and a projection of the residual stream).
+    `compared`: whether the logits were compared with plain Hugging Face's when the model was
+    loaded.
     """
 
     name: str
@@ -52,10 +57,12 @@ class ModelSpec:
     n_ctx: int
     dtype: str
     device: str
+    n_experts: int = 0
     parallel: bool = False
     joint_qk_norm: bool = False
     logit_scale: float = 1.0
     soft_cap: float | None = None
+    residual_multiplier: float = 1.0
     streams: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
     layers_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
@@ -131,15 +138,17 @@ class ModelSpec:
                 f"{self.name} has {kind} 0 to {n_heads - 1} in {site.stream}; got head {site.head}."
             )
         if site.unit is not None:
-            if site.stream not in ("mlp_pre", "mlp_post"):
+            units = {"mlp_pre": "neurons", "mlp_post": "neurons", "router": "experts"}
+            kind = units.get(site.stream)
+            if kind is None:
                 raise ValueError(
                     f"{site} names a feature, which a dictionary reads, not the model; "
                     f"read {site.whole} and encode it with a dictionary."
                 )
-            if site.unit >= self.d_mlp:
+            n = self.n_experts if kind == "experts" else self.d_mlp
+            if site.unit >= n:
                 raise ValueError(
-                    f"{self.name} has neurons 0 to {self.d_mlp - 1} a layer; got neuron "
-                    f"{site.unit}."
+                    f"{self.name} has {kind} 0 to {n - 1} a layer; got {kind[:-1]} {site.unit}."
                 )
         return site
 

@@ -20,6 +20,8 @@ STREAMS: dict[str, tuple[str, ...]] = {
     "attn_out": ("batch", "pos", "d_model"),
     "resid_mid": ("batch", "pos", "d_model"),
     "mlp_in": ("batch", "pos", "d_model"),
+    "router": ("batch", "pos", "expert"),
+    "expert_out": ("batch", "pos", "expert", "d_model"),
     "mlp_pre": ("batch", "pos", "d_mlp"),
     "mlp_post": ("batch", "pos", "d_mlp"),
     "mlp_out": ("batch", "pos", "d_model"),
@@ -52,10 +54,10 @@ class Site:
     """Where an activation is: a stream, its layer, and perhaps one head or one unit of it.
 
     `head` picks a head of q, k, v (a key/value head under grouped queries), z, pattern or
-    attn_scores. `unit` picks a neuron of mlp_pre and mlp_post; on any other stream it is a
-    feature of a dictionary trained there. `str(site)` is the short form (`L3.resid_post`,
-    `L3H1.q`, `L2.mlp_post/77`), `site.hook` TransformerLens's name. Sites sort in the order in
-    which a forward pass computes them.
+    attn_scores. `unit` picks a neuron of mlp_pre and mlp_post, or an expert of router; on any other
+    stream it is a feature of a dictionary trained there. `str(site)` is the short form
+    (`L3.resid_post`, `L3H1.q`, `L2.mlp_post/77`), `site.hook` TransformerLens's name. Sites sort in
+    the order in which a forward pass computes them.
 
     Raises `ValueError` where the parts do not go together.
     """

@@ -10,7 +10,7 @@ models of each architecture; the parity tests hold every site named here to plai
 from __future__ import annotations
 
 import argparse
-import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,40 @@ START, END = "<!-- sites -->", "<!-- /sites -->"
 README = Path(__file__).parents[2] / "README.md"
 
 
+#: What the table has a row for: architectures, and not all of their settings.
+ROWS = {**zoo.CONFIGS, **zoo.DENSE, **zoo.EXPERTS, **zoo.HYBRIDS}
+
+
 def table(loaded: Callable[[str, str], Any]) -> str:
     """The Markdown table. loaded(name, backend) gives the zoo's models."""
+    kinds = Counter(kind for kind, _ in ROWS.values())
     lines = ["| architecture | nnsight | TransformerLens |", "|---|---|---|"]
-    for name in zoo.CONFIGS:
-        cells = [_cell(loaded(name, backend).spec) for backend in BACKENDS]
-        kind = loaded(name, BACKENDS[0]).spec.architecture
-        label = f"{kind} (sequential)" if name.endswith("_sequential") else kind
-        lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
+    for name, (config, _) in ROWS.items():
+        specs = [_spec(loaded, name, backend) for backend in BACKENDS]
+        kind = next(spec.architecture for spec in specs if spec is not None)
+        label = kind if kinds[config] == 1 else f"{kind} ({name})"
+        lines.append(f"| {label} | {_cell(specs[0])} | {_cell(specs[1])} |")
     return "\n".join(lines)
 
 
+def _spec(loaded: Callable[[str, str], Any], name: str, backend: str) -> Any:
+    """What a loaded model says of itself; None where it is refused in words."""
+    try:
+        return loaded(name, backend).spec
+    except ValueError:
+        return None
+
+
 def _cell(spec: Any) -> str:
-    lacking = [f"no `{s}`" for s in STREAMS if s not in spec.streams]
+    if spec is None:
+        return "refused"
+    experts = () if spec.n_experts else ("router", "expert_out")
+    lacking = [f"no `{s}`" for s in STREAMS if s not in (*spec.streams, *experts)]
     read_only = [f"`{s}` read-only" for s in spec.read_only]
-    return ", ".join(lacking + read_only) or "all"
+    # Which of two layers it is says nothing of a large model.
+    partly = ", ".join(f"`{s}`" for s in STREAMS if s in spec.layers_of)
+    partly = [f"{partly} on the layers that have them"] if partly else []
+    return ", ".join(lacking + read_only + partly) or "all"
 
 
 def between(text: str) -> str:
@@ -50,9 +69,11 @@ def between(text: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {name: zoo.save(name, Path(folder)) for name in zoo.CONFIGS}
-        made = table(lambda name, backend: load(paths[name], backend=backend, device="cpu"))
+    made = table(
+        lambda name, backend: load(
+            zoo.hf_model(name), tokenizer=zoo.tokenizer(), backend=backend, name=name
+        )
+    )
     if not parser.parse_args().write:
         print(made)
         return

@@ -219,7 +219,7 @@ def test_an_edit_that_moves_one_number_of_many_is_a_change(backend, moved, zoo_m
     assert model.run(rows, edits=[same, some]).unchanged == (same,)
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", [s for s in STREAMS if "expert" not in STREAMS[s]])
 def test_every_edit_reaches_every_row_it_names(stream, zoo_model, prompts):
     """Block outputs are tensors in transformers 5: taken for tuples, only row 0 is edited."""
     for backend in BACKENDS:

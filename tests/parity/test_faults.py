@@ -246,10 +246,10 @@ def test_a_bad_generation_says_what_is_wrong(arguments, text, zoo_model, prompts
 def test_an_edit_of_a_site_that_is_never_computed_is_an_error(zoo_model, prompts, monkeypatch):
     """A hook that exists by name and never fires: here, one renamed under the backend's feet."""
     model = zoo_model("llama", "transformer_lens")
-    point = model.raw.hook_dict["blocks.1.attn.o.hook_in"]
+    point = model.raw.hook_dict["blocks.1.attn.hook_pattern"]
     monkeypatch.setattr(
         type(point), "__call__", lambda self, x: x if self is point else self.forward(x)
     )
-    with pytest.raises(RuntimeError, match=r"never reached: Scale\('L1.z'\).* does not compute"):
+    with pytest.raises(RuntimeError, match=r"never reached: Scale\('L1.pattern'\).* not compute"):
         monkeypatch.setitem(model.raw.hook_dict, "x", point)
-        model.run(prompts, edits=Scale("L1.z", 0.0))
+        model.run(prompts, edits=Scale("L1.pattern", 0.0))

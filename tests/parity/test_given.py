@@ -50,13 +50,16 @@ def hooked(path: str) -> Any:
 
 
 def own_attention() -> Any:
-    from transformers import AttentionInterface
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
     from transformers.models.gpt2.modeling_gpt2 import eager_attention_forward
 
     def flat(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
         return eager_attention_forward(module, query * 0.25, key, value, mask, **options)
 
     AttentionInterface.register("flat", flat)
+    # Without one of its own it would look at later tokens too.
+    AttentionMaskInterface.register("flat", eager_mask)
     model = gpt2()
     model.set_attn_implementation("flat")
     return model

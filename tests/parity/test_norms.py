@@ -15,7 +15,7 @@ def test_every_norm_of_every_architecture_is_given_as_numbers(name, backend, zoo
     run = model.run(prompts, read=["L1.resid_post", "ln_final", "L1.attn_out", "L1.z"])
     final = model.norm("ln_final")
     torch.testing.assert_close(final(run["L1.resid_post"]), run["ln_final"], atol=1e-5, rtol=1e-5)
-    block = set(model.architecture.block)
+    block = set(model.architecture.layers[0])
     for part in ("ln1", "ln2", "ln1_post", "ln2_post"):
         found = model.norm(part, 1)
         assert (found is not None) == (part in block)

@@ -20,6 +20,7 @@ DELEGATED = {("gptj", "transformer_lens"), ("opt", "transformer_lens")}
 
 def expected_streams(name: str, backend: str) -> set[str]:
     lacking = {"resid_mid"} if name in PARALLEL else set()
+    lacking |= {"router", "expert_out"}
     return set(STREAMS) - lacking - ({"attn_scores"} if (name, backend) in DELEGATED else set())
 
 

@@ -16,7 +16,7 @@ def test_z_through_the_output_weights_is_what_attention_adds(name, backend, zoo_
     made = torch.einsum("bphd,hdm->bpm", run["L1.z"], model.weight("W_O", 1))
     made = made + model.weight("b_O", 1)
     mlp = run["L1.mlp_post"] @ model.weight("W_out", 1) + model.weight("b_out", 1)
-    if "ln1_post" in model.architecture.block:
+    if model.architecture.has("ln1_post", 1):
         made = model.module(model.architecture.path("ln1_post", 1))(made)
         mlp = model.module(model.architecture.path("ln2_post", 1))(mlp)
     torch.testing.assert_close(made, run["L1.attn_out"], atol=1e-5, rtol=1e-5)
@@ -87,3 +87,98 @@ def test_unembedding_the_last_residual_gives_the_models_own_logits(
     )
     with pytest.raises(ValueError, match=r"residual vectors of width 32; got shape \(2, 5\)"):
         model.unembed(torch.zeros(2, 5))
+
+
+def _loaded_with(change, backend="nnsight"):
+    """A Llama whose MLP's last projection has something around it."""
+    from workbench.loading import load
+
+    from . import zoo
+
+    model = zoo.hf_model("llama")
+    change(model.model.layers[1].mlp)
+    return load(model, tokenizer=zoo.tokenizer(), backend=backend)
+
+
+def _parametrized(mlp):
+    from torch.nn.utils import parametrize
+
+    class Doubled(torch.nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    parametrize.register_parametrization(mlp.down_proj, "weight", Doubled())
+
+
+def _normed(mlp):
+    torch.nn.utils.parametrizations.weight_norm(mlp.down_proj)
+    with torch.no_grad():
+        mlp.down_proj.parametrizations.weight.original0 *= 3
+
+
+class _Adapted(torch.nn.Linear):
+    """What an adapter library puts in the place of a projection: W x + B (A x)."""
+
+    def __init__(self, base):
+        super().__init__(base.in_features, base.out_features, bias=False)
+        self.weight = base.weight
+        generator = torch.Generator().manual_seed(3)
+        self.A = torch.nn.Parameter(torch.randn(2, base.in_features, generator=generator))
+        self.B = torch.nn.Parameter(torch.randn(base.out_features, 2, generator=generator))
+
+    def forward(self, x):
+        return super().forward(x) + x @ self.A.T @ self.B.T
+
+
+class _Scaled(torch.nn.Linear):
+    def __init__(self, base):
+        super().__init__(base.in_features, base.out_features)
+        self.weight = base.weight
+
+    def forward(self, x):
+        return 0.5 * super().forward(x)
+
+
+class _Rounded(torch.nn.Linear):
+    """Activations in few steps, as in quantised layers: no product with any matrix."""
+
+    def __init__(self, base):
+        super().__init__(base.in_features, base.out_features, bias=False)
+        self.weight = base.weight
+
+    def forward(self, x):
+        step = x.abs().max() / 3
+        return super().forward((x / step).round() * step)
+
+
+def _put(kind):
+    def change(mlp):
+        mlp.down_proj = kind(mlp.down_proj)
+
+    return change
+
+
+@pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
+@pytest.mark.parametrize(
+    "change",
+    [_parametrized, _normed, _put(_Adapted), _put(_Scaled)],
+    ids=["parametrised", "weight norm", "adapter", "scaled"],
+)
+def test_a_weight_with_something_around_it_is_what_multiplies(change, backend, prompts):
+    model = _loaded_with(change, backend)
+    run = model.run(prompts, read=["L1.mlp_post", "L1.mlp_out"])
+    made = run["L1.mlp_post"] @ model.weight("W_out", 1) + model.weight("b_out", 1)
+    torch.testing.assert_close(made, run["L1.mlp_out"], atol=1e-4, rtol=1e-4)
+    stored = [p for n, p in model.module("").named_parameters() if "layers.1.mlp.down_proj" in n]
+    assert not any(torch.equal(model.weight("W_out", 1), p.T) for p in stored)
+    with pytest.raises(ValueError, match="A weight that is written is one the model has"):
+        model.live_weight("W_out", 1)
+
+
+def test_what_is_no_product_with_a_matrix_has_no_weight():
+    model = _loaded_with(_put(_Rounded))
+    with pytest.raises(ValueError, match=r"layers.1.mlp.down_proj of .*, a _Rounded, does is no"):
+        model.weight("W_out", 1)
+    assert model.weight("W_out", 0).shape == (48, 32)
+    # Nothing that rests on it gives a number.
+    assert "down_proj" in model.spec.undecomposed["neurons"]

@@ -327,11 +327,11 @@ def test_a_weight_that_is_no_matrix_of_numbers_is_refused(
 
 
 def test_a_quantised_mlp_is_as_wide_as_it_says() -> None:
-    from workbench.backends.architecture import _sizes
+    from workbench.backends.sizes import sizes_of
 
     packed = SimpleNamespace(in_features=48, weight=torch.zeros(768, 1, dtype=torch.uint8))
     modules = {"h.0.out": packed, "head": SimpleNamespace(weight=torch.zeros(60, 32))}
     hf_model = SimpleNamespace(get_submodule=modules.__getitem__)
     config = SimpleNamespace(d_model=32, n_layers=2, n_heads=4, d_head=8)
-    sizes = _sizes(hf_model, config, {"blocks": "h", "unembed": "head"}, {"out": "out"})
+    sizes = sizes_of(hf_model, config, {"blocks": "h", "unembed": "head"}, ({"out": "out"},))
     assert sizes["d_mlp"] == 48

@@ -75,7 +75,7 @@ class TracedModel(ABC):
         self.spec = spec
         self.architecture = architecture
         #: The Hugging Face modules by path, as they were before a backend wrapped them.
-        self._modules = dict(hf_model.named_modules())
+        self._modules = dict(hf_model.named_modules(remove_duplicate=False))
         self._takes = set(inspect.signature(hf_model.forward).parameters)
         #: What the forward calls the keys and values of earlier positions; transformers renamed it.
         self.cache_name = next((name for name in CACHE_NAMES if name in self._takes), "")
@@ -377,9 +377,10 @@ class TracedModel(ABC):
             )
         if self._readout_error:
             raise ValueError(self._readout_error)
-        norm = self.module(self.architecture.path("ln_final"))
+        if self.architecture.has("ln_final"):
+            resid = self.module(self.architecture.path("ln_final"))(resid)
         head = self.module(self.architecture.path("unembed"))
-        return self.architecture.output_transform(head(norm(resid)))
+        return self.architecture.output_transform(head(resid))
 
 
 def _hf_cache(past: Past | None, start: int) -> Any:

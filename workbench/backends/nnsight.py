@@ -14,12 +14,11 @@ import torch
 from nnsight._c import mount, unmount
 from nnsight.tracing.tracer import Tracer
 
-from ..model import ModelSpec, Resume
-from ..site import STREAMS, Site
+from ..model import Resume
 from .architecture import Tap
 from .base import Pass, TracedModel
+from .places import Places
 from .recorder import PassResult, Recorder, as_past
-from .weights import join_qkv, split_qkv
 
 # A server has no workbench: what a trace uses of it travels by value.
 nnsight.register("workbench")
@@ -110,26 +109,16 @@ class NnsightModel(TracedModel):
     def _walk(self, recorder: Recorder, request: Pass) -> Walk:
         architecture = self.architecture
         first = request.skip_to or 0
-        taps = [
-            tap
-            for tap in architecture.taps(self.spec.n_layers)
-            if any(recorder.wants(s, tap.layer) for s in _depends(tap))
-            and (tap.layer is None or tap.layer >= first)
-        ]
-        if request.last is not None:
-            taps = [
-                tap for tap in taps if min(Site(s, tap.layer) for s in tap.streams) <= request.last
-            ]
+        places = Places(recorder, self.spec, request.inputs["input_ids"].shape[0])
         if request.skip_to is not None and request.skip_to == 0:
             skipped, enter = [], architecture.path("block", 0)
         else:
             skipped, enter = [architecture.path("block", layer) for layer in range(first)], None
         return Walk(
-            taps=taps,
-            recorder=recorder,
-            spec=self.spec,
-            fused=architecture.fused,
+            taps=places.taps(architecture.taps(self.spec.n_layers), first, request.last),
+            places=places,
             softmax=architecture.softmax,
+            sinks=architecture.sinks,
             skipped=skipped,
             enter=enter,
             resid=request.resid,
@@ -140,29 +129,14 @@ class NnsightModel(TracedModel):
         )
 
 
-def resolve(root: Any, path: str) -> Any:
-    """The module (or envoy) at a dotted path below another."""
-    return reduce(
-        lambda at, name: at[int(name)] if name.isdigit() else getattr(at, name),
-        path.split("."),
-        root,
-    )
-
-
-def _depends(tap: Tap) -> tuple[str, ...]:
-    """The streams for whose sake a tap is visited: resid_mid is computed from resid_pre."""
-    return (*tap.streams, "resid_mid") if tap.streams == ("resid_pre",) else tap.streams
-
-
 @dataclass
 class Walk:
     """The body of a trace: plain data and pure steps, so that it also runs on a server."""
 
     taps: list[Tap]
-    recorder: Recorder
-    spec: ModelSpec
-    fused: str | None
+    places: Places
     softmax: tuple[str, ...]
+    sinks: bool
     skipped: list[str]
     enter: str | None
     resid: torch.Tensor | None
@@ -170,6 +144,10 @@ class Walk:
     unembed: str
     cache_name: str
     request: Pass
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.places.recorder
 
     @property
     def stops(self) -> bool:
@@ -185,50 +163,30 @@ class Walk:
             resolve(raw, path).skip((self.resid,) if self.tuple_blocks else self.resid)
         if self.enter is not None:
             resolve(raw, self.enter).input = self.resid
-        resid_pre: torch.Tensor | None = None
         for tap in self.taps:
             if tap.end == "softmax":
                 self._softmax(sources[tap.path], tap)
                 continue
             module = resolve(raw, tap.path)
+            if tap.end == "experts":
+                self._experts(module, tap)
+                continue
             value = module.input if tap.end == "input" else module.output
-            whole, value = value, value[0] if isinstance(value, tuple) else value
-            if tap.streams == ("resid_pre",):
-                resid_pre = new = self.recorder.visit("resid_pre", tap.layer, value)
-            else:
-                new = self._visit(tap, value, resid_pre)
+            new = self.places.visit(tap, value)
             if new is not value:
                 if tap.end == "input":
                     module.input = new
                 else:
-                    module.output = (new, *whole[1:]) if isinstance(whole, tuple) else new
+                    module.output = new
         return self._finish(raw)
 
-    def _visit(self, tap: Tap, value: torch.Tensor, resid_pre: torch.Tensor | None) -> torch.Tensor:
-        recorder, layer = self.recorder, tap.layer
-        shape = value.shape
-        # OPT runs its MLP on (batch · pos, d_model).
-        flat = value.ndim == 2
-        if flat:
-            value = value.view(self.request.inputs["input_ids"].shape[0], -1, shape[-1])
-        first = tap.streams[0]
-        if len(tap.streams) == 3:
-            assert self.fused is not None
-            parts = split_qkv(value, self.fused, self.spec)
-            new = {name: recorder.visit(name, layer, part) for name, part in parts.items()}
-            out = value if all(new[n] is parts[n] for n in new) else join_qkv(new, self.fused)
-        elif "head" in STREAMS[first]:
-            heads = value.unflatten(-1, (-1, self.spec.d_head))
-            new_heads = recorder.visit(first, layer, heads)
-            out = value if new_heads is heads else new_heads.flatten(-2)
-        else:
-            out = recorder.visit(first, layer, value)
-            if "resid_mid" in tap.streams and recorder.wants("resid_mid", layer):
-                assert resid_pre is not None
-                out = recorder.middle(layer, resid_pre, out)
-        return (
-            out.view(shape) if flat and out is not value else (value.view(shape) if flat else out)
-        )
+    def _experts(self, module: Any, tap: Tap) -> None:
+        args, kwargs = module.inputs
+        new = self.places.route(tap, args)
+        if new is not args:
+            module.inputs = (new, kwargs)
+        if self.recorder.wants("expert_out", tap.layer):
+            module.output = self.places.experts(tap, module._module, new, module.output)
 
     def _softmax(self, at: Any, tap: Tap) -> None:
         *outer, last = self.softmax
@@ -241,10 +199,12 @@ class Walk:
             if new is not scores:
                 softmax.input = new
         if self.recorder.wants("pattern", tap.layer):
-            pattern = softmax.output
+            whole = softmax.output
+            # What goes to an attention sink belongs to no position.
+            pattern = whole[..., :-1] if self.sinks else whole
             new = self.recorder.visit("pattern", tap.layer, pattern)
             if new is not pattern:
-                softmax.output = new
+                softmax.output = torch.cat([new, whole[..., -1:]], -1) if self.sinks else new
 
     def _finish(self, raw: Any) -> PassResult:
         request = self.request
@@ -256,3 +216,12 @@ class Walk:
         output = raw.output
         past = as_past(output[self.cache_name]) if request.cache else None
         return self.recorder.result(output.logits, request.grad_of, past)
+
+
+def resolve(root: Any, path: str) -> Any:
+    """The module (or envoy) at a dotted path below another."""
+    return reduce(
+        lambda at, name: at[int(name)] if name.isdigit() else getattr(at, name),
+        path.split("."),
+        root,
+    )

@@ -83,7 +83,8 @@ def _heads(model: TracedModel, run: Run) -> Iterator[str]:
                 f"{rest}"
             )
             return
-        if not close(summed if norm is None else norm(summed), out):
+        summed = summed if norm is None else norm(summed)
+        if not close(summed * spec.residual_multiplier, out):
             yield (
                 f"The heads of {spec.architecture} are not told apart: attn_out of layer {layer} "
                 f"is not their sum, nor its norm, on the {spec.backend} backend. {rest}"
@@ -114,7 +115,8 @@ def _neurons(model: TracedModel, run: Run) -> Iterator[str]:
                 f"{rest}"
             )
             return
-        if not close(summed if norm is None else norm(summed), out):
+        summed = summed if norm is None else norm(summed)
+        if not close(summed * spec.residual_multiplier, out):
             yield (
                 f"The neurons of {spec.architecture} are not told apart: mlp_out of layer {layer} "
                 f"is not their sum, nor its norm, on the {spec.backend} backend. {rest}"

@@ -88,7 +88,7 @@ def _tuple_blocks(model: TracedModel, forward: Callable[[], object]) -> bool:
     seen: list[bool] = []
     block = model.module(model.architecture.path("block", 0))
     handle = block.register_forward_hook(
-        lambda module, args, output: seen.append(isinstance(output, tuple))
+        lambda module, args, output: seen.append(isinstance(output, (tuple, list)))
     )
     try:
         forward()
@@ -203,6 +203,7 @@ def _shape(model: TracedModel, site: Site) -> tuple[int, ...]:
         "d_model": spec.d_model,
         "d_head": spec.d_head,
         "d_mlp": spec.d_mlp,
+        "expert": spec.n_experts,
     }
     return tuple(sizes[axis] for axis in site.axes)
 
@@ -240,13 +241,28 @@ def _moves(model: TracedModel, tokens: Tokens, run: Run, site: Site) -> bool:
     """
     if site in run.grads and bool((run.grad(site) != 0).any()):
         return True
+    if _silenced(model, site):
+        return True
     size = run[site].shape[-1]
     noise = torch.linspace(0.1, 0.9, size, device=model.device)
     with warnings.catch_warnings():
         # TransformerLens says itself that an edit is dropped; what comes of it is measured here.
         warnings.simplefilter("ignore")
         edited = model.run(tokens, edits=Add(site, noise)).logits
-    return not torch.equal(torch.as_tensor(run.logits), torch.as_tensor(edited))
+    # Not with the logits of `run`, which a gradient of an expert's output may have rounded.
+    return not torch.equal(torch.as_tensor(model.run(tokens).logits), torch.as_tensor(edited))
+
+
+def _silenced(model: TracedModel, site: Site) -> bool:
+    """Whether the model's own weights, all zero behind the site, let nothing of it through."""
+    part = "out" if "mlp" in site.stream else "o"
+    inside = site.stream not in GLOBAL_STREAMS and STREAMS[site.stream][-1] != "d_model"
+    if site.layer is None or not (inside or site.stream == "mlp_in"):
+        return False
+    if not model.architecture.has(part, site.layer):
+        return False
+    weight = getattr(model.module(model.architecture.path(part, site.layer)), "weight", None)
+    return isinstance(weight, torch.Tensor) and not bool(weight.any())
 
 
 def _readout_error(model: TracedModel, run: Run) -> str:

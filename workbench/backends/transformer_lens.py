@@ -6,15 +6,19 @@ import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
+from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
+from transformer_lens.model_bridge.generalized_components.normalization import NormalizationBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from ..site import Site
+from .architecture import Tap
 from .base import Pass, TracedModel
+from .places import Places
 from .recorder import PassResult, Recorder, as_past
 
 Hook = tuple[str, Callable[..., torch.Tensor]]
@@ -61,11 +65,41 @@ class TransformerLensModel(TracedModel):
         self._live = live
         super().__init__(*args)
         self._splits = list(self._find_splits())
+        self._taps, self._bridged = self._find_taps()
+
+    def _find_taps(self) -> tuple[list[Tap], dict[str, Any]]:
+        """The taps of this model, and the module to hook for each path.
+
+        That is the bridge of a module, where there is one: some compute in place of what they wrap.
+        Those that take a joint projection apart have a module of their own for each part.
+        """
+        bridges: dict[int, Any] = {}
+        for component in self.raw.modules():
+            if isinstance(component, GeneralizedComponent) and component.name is not None:
+                bridges.setdefault(id(component.original_component), component)
+        taps, modules = [], {}
+        for tap in self.architecture.taps(self.spec.n_layers):
+            if tap.layer is not None:
+                block = self.raw.blocks[tap.layer]
+                if tap.streams == ("q", "k", "v") and hasattr(block.attn, "split_qkv_matrix"):
+                    for name in tap.streams:
+                        path = f"{tap.path}.{name}"
+                        taps.append(replace(tap, path=path, streams=(name,), form=None))
+                        modules[path] = getattr(block.attn, name)
+                    continue
+                if tap.form == "gate and up" and hasattr(block.mlp, "split_gate_up_matrix"):
+                    tap = replace(tap, path=f"{tap.path}.gate", form=None)
+                    modules[tap.path] = block.mlp.gate
+            taps.append(tap)
+            if tap.path not in modules:
+                module = self.module(tap.path)
+                modules[tap.path] = bridges.get(id(module), module)
+        return taps, modules
 
     def _find_splits(self) -> Iterator[_Split]:
-        if "qkv" not in self.architecture.block:
-            return
         for layer in range(self.spec.n_layers):
+            if not self.architecture.has("qkv", layer):
+                continue
             bridge = self.raw.blocks[layer].attn
             joint = self.module(self.architecture.path("qkv", layer))
             sources = [p for p in joint.parameters(recurse=False) if not p.is_meta]
@@ -91,14 +125,21 @@ class TransformerLensModel(TracedModel):
                 split.versions = now
 
     def _wrapped(self, hf_model: torch.nn.Module) -> Any:
-        with self._own_tokenizer() as tokenizer:
-            bridge = build_bridge_from_module(
-                hf_model,
-                self.architecture.name,
-                hf_config=hf_model.config,
-                tokenizer=tokenizer,
-                model_name=self.spec.name,
-            )
+        try:
+            with self._own_tokenizer() as tokenizer:
+                bridge = build_bridge_from_module(
+                    hf_model,
+                    self.architecture.adapter,
+                    hf_config=hf_model.config,
+                    tokenizer=tokenizer,
+                    model_name=self.spec.name,
+                )
+        except Exception as error:  # whatever a bridge raises for a setting it was not made for
+            said = f"{str(error) or type(error).__name__}".splitlines()[0][:200]
+            raise ValueError(
+                f"TransformerLens cannot put a bridge around {self.spec.name} "
+                f"({self.architecture.name}) as it is set: {said}. Load it with backend='nnsight'."
+            ) from None
         # Its own copies of joint weights are made to be trained, and ours are not.
         for parameter in bridge.parameters():
             parameter.requires_grad_(False)
@@ -108,6 +149,9 @@ class TransformerLensModel(TracedModel):
             own = getattr(type(component), "forward", None)
             if isinstance(component, AttentionBridge) and own is not AttentionBridge.forward:
                 component.register_forward_pre_hook(_old_cache_name, with_kwargs=True)
+            if isinstance(component, NormalizationBridge):
+                # Run the norm that was given, and not a formula with the configuration's numbers.
+                component.use_native_layernorm_autograd = True
         return bridge
 
     @contextmanager
@@ -126,10 +170,12 @@ class TransformerLensModel(TracedModel):
         inputs = dict(request.inputs)
         ids = inputs.pop("input_ids")
         logits = None
+        places = Places(recorder, self.spec, ids.shape[0])
         with (
             torch.set_grad_enabled(request.grad_of is not None),
             self._skipped(request),
-            self.raw.hooks(fwd_hooks=list(self._hooks(recorder, request))),
+            self._hooked(places, request),
+            self.raw.hooks(fwd_hooks=list(self._hook_points(recorder, request))),
         ):
             try:
                 logits = self.raw(ids, return_type="logits", **inputs)
@@ -139,55 +185,92 @@ class TransformerLensModel(TracedModel):
             past = as_past(inputs[self.cache_name]) if request.cache else None
             return recorder.result(logits, request.grad_of, past)
 
-    def _hooks(self, recorder: Recorder, request: Pass) -> Iterator[Hook]:
-        """One hook a site, in the order of the pass."""
+    @contextmanager
+    def _hooked(self, places: Places, request: Pass) -> Iterator[None]:
+        """Torch hooks on the modules that have the sites of a pass.
+
+        A bridge's own hook points are used for the inside of attention alone: on other places they
+        differ from what is added to the residual stream where a family scales it.
+        """
         first = request.skip_to or 0
-        resid_pre: dict[int, torch.Tensor] = {}
-        sites = {s for s in recorder.sites if s.layer is None or s.layer >= first}
-        for site in list(sites):
-            if site.stream == "resid_mid":
-                # Computed from what enters the block and what attention adds to it; see `middle`.
-                sites |= {Site("resid_pre", site.layer), Site("attn_out", site.layer)}
-        if request.resid is not None and first < self.spec.n_layers:
-            sites.add(Site("resid_pre", first))
+        entering = first if request.resid is not None and first < self.spec.n_layers else None
         last = request.last
-        if last is not None and last.stream == "z" and Site("pattern", last.layer) in sites:
+        if last is not None and last.stream == "z" and places.recorder.wants("pattern", last.layer):
             # Where the pattern is only shown, its hook fires when attention has returned.
             last = Site("mlp_out", last.layer)
+        handles = []
+        for tap in places.taps(self._taps, first, last, entering):
+            if tap.end == "experts":
+                handles += self._hook_experts(places, tap, last)
+            elif tap.end != "softmax":
+                handles.append(self._hook(places, tap, request, last))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
-        def at(site: Site) -> Callable[..., torch.Tensor]:
-            def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
-                if site == Site("resid_pre", first) and request.resid is not None:
-                    activation = request.resid
-                new = recorder.visit(site.stream, site.layer, activation)
-                if site.stream == "resid_pre" and site.layer is not None:
-                    resid_pre[site.layer] = new
-                if (
-                    site.stream == "attn_out"
-                    and site.layer is not None
-                    and recorder.wants("resid_mid", site.layer)
-                ):
-                    new = recorder.middle(site.layer, resid_pre[site.layer], new)
-                if last is not None and (
-                    site == last
-                    or (site.stream == "attn_out" and last == Site("resid_mid", site.layer))
-                ):
-                    raise _Stop
-                return new
+    def _hook(self, places: Places, tap: Tap, request: Pass, last: Site | None) -> Any:
+        entering = request.resid is not None and tap.layer == (request.skip_to or 0)
+        stops = last is not None and any(Site(s, tap.layer) == last for s in tap.streams)
 
-            return hook
+        def visit(value: Any) -> Any:
+            if entering and tap.streams == ("resid_pre",):
+                value = request.resid
+            new = places.visit(tap, value)
+            if stops:
+                raise _Stop
+            return new
 
-        if last is not None:
-            sites.add(Site("attn_out", last.layer) if last.stream == "resid_mid" else last)
-        for site in sorted(sites):
-            if site.stream != "resid_mid":
-                yield site.hook, at(site)
+        def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if args:
+                return (visit(args[0]), *args[1:]), kwargs
+            return args, {**kwargs, "hidden_states": visit(kwargs["hidden_states"])}
+
+        module = self._bridged[tap.path]
+        if tap.end == "input":
+            return module.register_forward_pre_hook(before, with_kwargs=True)
+        return module.register_forward_hook(lambda module, args, output: visit(output))
+
+    def _hook_experts(self, places: Places, tap: Tap, last: Site | None) -> list[Any]:
+        given: list[tuple[Any, ...]] = []
+
+        def before(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            given[:] = [places.route(tap, args)]
+            return given[0]
+
+        def after(module: Any, args: tuple[Any, ...], output: Any) -> Any:
+            new = places.experts(tap, self.module(tap.path), given[0], output)
+            if last in [Site(s, tap.layer) for s in tap.streams]:
+                raise _Stop
+            return new
+
+        module = self._bridged[tap.path]
+        return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+    def _hook_points(self, recorder: Recorder, request: Pass) -> Iterator[Hook]:
+        """The bridge's own hooks: inside attention, and where the logits are asked for."""
+        for site in recorder.sites:
+            if site.stream in ("attn_scores", "pattern"):
+                yield site.hook, self._inside(recorder, request, site)
         if request.logits and request.columns is not None:
 
             def gather(resid: torch.Tensor, hook: Any) -> torch.Tensor:
                 return resid[request.rows, request.columns]
 
             yield "unembed.hook_in", gather
+
+    @staticmethod
+    def _inside(
+        recorder: Recorder, request: Pass, site: Site
+    ) -> Callable[[torch.Tensor, Any], torch.Tensor]:
+        def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
+            new = recorder.visit(site.stream, site.layer, activation)
+            if site == request.last:
+                raise _Stop
+            return new
+
+        return hook
 
     @contextmanager
     def _skipped(self, request: Pass) -> Iterator[None]:

@@ -10,6 +10,7 @@ import torch
 
 from ..model import ModelSpec
 from .architecture import Architecture
+from .projections import split
 
 GLOBAL = ("W_E", "W_pos", "W_U", "b_U")
 HEADED = ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
@@ -62,12 +63,7 @@ def weight(
             raise ValueError(
                 f"{name} has no heads; leave head out. Weights with heads are {', '.join(HEADED)}."
             )
-        part = _PART.get(name, "o")
-        if part not in architecture.block:
-            raise ValueError(f"{architecture.name} has no {name}: its MLP has no gate.")
-        path = architecture.path(part, layer)
-        read = _matrix if name.startswith("W") else _bias
-        return read(modules[path], f"{path} of {spec.name}")
+        return _unheaded(architecture, modules, spec, name, layer)
     heads = _headed(architecture, modules, spec, name, layer)
     if head is None:
         return heads
@@ -94,6 +90,35 @@ def _global(
     return stored(modules[path], f"{path} of {spec.name}")
 
 
+def _unheaded(
+    architecture: Architecture,
+    modules: Mapping[str, torch.nn.Module],
+    spec: ModelSpec,
+    name: str,
+    layer: int,
+) -> torch.Tensor:
+    part = _PART.get(name, "o")
+    joint = part in ("in", "gate") and architecture.has("gate_in", layer)
+    if not joint and not architecture.has(part, layer):
+        if part == "gate" and architecture.has("in", layer):
+            raise ValueError(f"{architecture.name} has no {name}: its MLP has no gate.")
+        raise ValueError(
+            f"Layer {layer} of {spec.name} ({architecture.name}) has no {name}: "
+            + (
+                "it has no attention but another mixer. Read attn_out in its place."
+                if part == "o"
+                else "its MLP is a mixture of experts. Read mlp_out in its place."
+            )
+        )
+    read = _matrix if name.startswith("W") else _bias
+    path = architecture.path("gate_in" if joint else part, layer)
+    both = read(modules[path], f"{path} of {spec.name}")
+    if not joint:
+        return both
+    parts = split(both, "gate and up", spec)
+    return parts["mlp_pre" if part == "gate" else "mlp_pre_rest"]
+
+
 def _headed(
     architecture: Architecture,
     modules: Mapping[str, torch.nn.Module],
@@ -102,24 +127,30 @@ def _headed(
     layer: int,
 ) -> torch.Tensor:
     letter = name[-1].lower()
-
-    def read(part: str) -> torch.Tensor:
-        path = architecture.path(part, layer)
-        kind = _matrix if name.startswith("W") else _bias
-        return kind(modules[path], f"{path} of {spec.name}")
-
-    if letter == "o":
-        return read("o").unflatten(0, (spec.n_heads, spec.d_head))
-    if "qkv" in architecture.block:
-        if architecture.fused is None:
-            raise ValueError(
-                f"{architecture.name} joins q, k and v in a way that is not known here; read its "
-                "modules."
+    joint = letter != "o" and architecture.has("qkv", layer)
+    part = "qkv" if joint else letter
+    if not architecture.has(part, layer):
+        raise ValueError(
+            f"Layer {layer} of {spec.name} ({architecture.name}) has no {name}: "
+            + (
+                "its queries, keys and values come from a latent vector with a norm in between, "
+                "and no matrix makes them from the residual stream. Read z and attn_out."
+                if architecture.has("attn", layer)
+                else "it has no attention but another mixer. Read attn_out in its place."
             )
-        both = read("qkv") if name.startswith("W") else read("qkv")[None]
-        split = split_qkv(both, architecture.fused, spec)[letter]
-        return split.transpose(0, 1) if name.startswith("W") else split[0]
-    heads = read(letter).unflatten(-1, (-1, spec.d_head))
+        )
+    form = architecture.form(part)
+    if joint and form is None:
+        raise ValueError(
+            f"{architecture.name} joins q, k and v in a way that is not known here; read its "
+            "modules."
+        )
+    path = architecture.path(part, layer)
+    read = _matrix if name.startswith("W") else _bias
+    both = read(modules[path], f"{path} of {spec.name}")
+    if letter == "o":
+        return both.unflatten(0, (-1, spec.d_head))
+    heads = split(both, form, spec)[letter] if form else both.unflatten(-1, (-1, spec.d_head))
     return heads.transpose(0, 1) if name.startswith("W") else heads
 
 
@@ -140,8 +171,9 @@ def check_written(
     ]
     if not shared:
         raise ValueError(
-            f"A weight that is written is one the model has; {spec.name} has no {name}, which "
-            "reads as zeros. Edit another, or add to the activation instead (wb.Add)."
+            f"A weight that is written is one the model has; {spec.name} has no {name}: an absent "
+            "one reads as zeros, and one with something around it, or with its heads apart, is "
+            "worked out. Edit another, or add to the activation instead (wb.Add)."
         )
     if len(shared) > 1 and not tied:
         raise ValueError(
@@ -159,7 +191,14 @@ def copied(hf_model: Any, modules: Mapping[str, torch.nn.Module]) -> Any:
     # What it is filled with at first is random, and nobody else's numbers are to follow from that.
     with torch.random.fork_rng(devices=[]):
         out = type(hf_model)(copy.deepcopy(hf_model.config))
-    into: dict[str, Any] = dict(out.named_modules())
+    into: dict[str, Any] = dict(out.named_modules(remove_duplicate=False))
+    for path, module in modules.items():
+        if type(into.get(path)) is not type(module):
+            raise ValueError(
+                f"A copy to be trained is built from the configuration; {path} of this "
+                f"{type(hf_model).__name__} was replaced by a {type(module).__name__}. Train the "
+                "model that was given to wb.load."
+            )
     twins: dict[int, torch.nn.Parameter] = {}
     for path, module in modules.items():
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
@@ -168,21 +207,6 @@ def copied(hf_model: Any, modules: Mapping[str, torch.nn.Module]) -> Any:
         for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
             into[path]._buffers[name] = buffer.detach().clone()
     return out
-
-
-def split_qkv(joint: torch.Tensor, form: str, spec: ModelSpec) -> dict[str, torch.Tensor]:
-    """A joint projection (…, 3 · head · d_head) as q, k and v, each (…, head, d_head)."""
-    if form == "concatenated":
-        parts = joint.unflatten(-1, (3, spec.n_heads, spec.d_head)).unbind(-3)
-    else:
-        parts = joint.unflatten(-1, (spec.n_heads, 3, spec.d_head)).unbind(-2)
-    return dict(zip("qkv", parts, strict=True))
-
-
-def join_qkv(parts: Mapping[str, torch.Tensor], form: str) -> torch.Tensor:
-    """The inverse of `split_qkv`."""
-    stacked = [parts[name] for name in "qkv"]
-    return torch.stack(stacked, dim=-3 if form == "concatenated" else -2).flatten(-3)
 
 
 def stored(module: Any, label: str) -> torch.Tensor:
@@ -211,14 +235,50 @@ def stored(module: Any, label: str) -> torch.Tensor:
 
 
 def _matrix(module: Any, label: str) -> torch.Tensor:
-    """A linear map as (in, out), whichever way round the module stores it."""
+    """A linear map as (in, out), whichever way round the module stores it: what multiplies."""
     matrix = stored(module, label)
-    return matrix if type(module).__name__ == "Conv1D" else matrix.T
+    matrix = matrix if type(module).__name__ == "Conv1D" else matrix.T
+    bias = getattr(module, "bias", None)
+    if _multiplies(module, matrix, bias):
+        return matrix
+    # Something lies around it (an adapter, a scale). A linear map is what it makes of the axes.
+    with torch.no_grad():
+        zero = _forward(module, matrix.new_zeros(1, len(matrix)))
+        made = _forward(module, torch.eye(len(matrix)).to(matrix)) - zero
+    if made.shape == matrix.shape and _multiplies(module, made, zero[0]):
+        return made
+    raise ValueError(
+        f"A weight is the matrix that multiplies; what {label}, a {type(module).__name__}, does is "
+        "no product with a matrix. Work with its activations."
+    )
+
+
+def _multiplies(module: Any, matrix: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    """Whether a module is x @ matrix + bias, tried on two vectors."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, len(matrix), generator=generator).to(matrix)
+    with torch.no_grad():
+        given, made = _forward(module, x), x @ matrix
+    if given.shape != made.shape:
+        return False
+    made = made if bias is None else made + bias
+    # Rounding of sums of that many products, in the precision they are made in.
+    bound = 32 * torch.finfo(matrix.dtype).eps * float((x.abs() @ matrix.abs()).max())
+    return float((given - made).abs().max()) <= bound
+
+
+def _forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+    """What a module makes of x, past the hooks of a pass that may be under way through it."""
+    return type(module).forward(module, x)
 
 
 def _bias(module: Any, label: str) -> torch.Tensor:
-    bias = getattr(module, "bias", None)
-    if bias is None:
-        matrix = _matrix(module, label)
-        return matrix.new_zeros(matrix.shape[-1])
-    return bias.detach()
+    """What a linear map adds, zeros where it has no bias."""
+    matrix = stored(module, label)
+    conv = type(module).__name__ == "Conv1D"
+    n_in, n_out = matrix.shape if conv else matrix.shape[::-1]
+    own = getattr(module, "bias", None)
+    bias = matrix.new_zeros(n_out) if own is None else own.detach()
+    with torch.no_grad():
+        added = _forward(module, matrix.new_zeros(1, n_in))[0]
+    return bias if torch.equal(added, bias) else added

@@ -257,6 +257,7 @@ def _moved(model: Model, run: Run, layer: int) -> torch.Tensor:
         scale = norm.scale(summed)[..., 0]
         # The norm is linear once its scale is held: it centres and weighs each head's output alone.
         w_o = norm.center(w_o) * norm.weight.float()
+    w_o = w_o * model.spec.residual_multiplier
     v = run[Site("v", layer)].float()
     # Query heads of one group lie side by side and share their key/value head.
     group = w_o.shape[0] // v.shape[2]

@@ -126,7 +126,7 @@ def direct_logit_attribution(
     places = Places.of(tokens, positions)
     parts = _parts(model, heads)
     with torch.no_grad():
-        run = model.run(tokens, read=sorted(_sites(parts, model.spec.n_layers)), logits_at=())
+        run = model.run(tokens, read=sorted(_sites(model, parts)), logits_at=())
         split = _Split(model, run, places, target_list, foil_list)
         contributions = torch.stack([*map(split.contribution, parts), *split.biases()], 1)
         logits = split.logits()
@@ -177,9 +177,10 @@ def _parts(model: Model, heads: bool) -> list[Writer | AttentionBias]:
     return parts
 
 
-def _sites(parts: list[Writer | AttentionBias], n_layers: int) -> set[Site]:
+def _sites(model: Model, parts: list[Writer | AttentionBias]) -> set[Site]:
     read = sites_to_read(part for part in parts if isinstance(part, Writer))
-    return read | {Site("resid_post", n_layers - 1), Site("ln_final")}
+    read.add(Site("resid_post", model.spec.n_layers - 1))
+    return read | {Site("ln_final")} if "ln_final" in model.spec.streams else read
 
 
 class _Split:
@@ -196,21 +197,28 @@ class _Split:
         targets: list[int],
         foils: list[int],
     ) -> None:
+        import torch
+
         self._writers = Writers(model, run, places.rows, places.columns)
-        norm = model.norm("ln_final")
-        assert norm is not None
-        self._scale, self._bias = model.spec.logit_scale, norm.bias.double().cpu()
-        self._normed = run["ln_final"][places.rows, places.columns].double().cpu()
+        last = run[Site("resid_post", model.spec.n_layers - 1)]
+        resid = last[places.rows, places.columns].double().cpu()
+        self._scale = model.spec.logit_scale
         # What a unit of the normed stream adds to each target (minus its foil): (d_model, target).
         self._unembed = _difference(model.weight("W_U", copy=False), targets, foils)
         self._unembed_bias = _difference(model.weight("b_U"), targets, foils)
-        last = Site("resid_post", model.spec.n_layers - 1)
-        resid = run[last][places.rows, places.columns].double().cpu()
-        # The norm held still: what it divides by in this run, whatever the part it is given.
-        held = 1 / norm.scale(resid)[..., 0]
-        # Centring a vector and then projecting it is projecting it on the centred direction.
-        weighted = norm.weight.double().cpu()[:, None] * self._unembed
-        direction = norm.center(weighted.T).T
+        norm = model.norm("ln_final")
+        if norm is None:
+            self._normed, self._bias = resid, torch.zeros_like(resid[0])
+            held, direction = torch.ones_like(resid[:, 0]), self._unembed
+        else:
+            weight, self._bias = (x.double().cpu() for x in (norm.weight, norm.bias))
+            # The norm held still: what it divides by in this run, whatever the part it is given.
+            held = 1 / norm.scale(resid)[..., 0]
+            self._normed = norm.center(resid) * held[:, None] * weight + self._bias
+            # Centring a vector and projecting it is projecting it on the centred direction.
+            direction = norm.center((weight[:, None] * self._unembed).T).T
+        if "ln_final" in model.spec.streams:
+            self._normed = run["ln_final"][places.rows, places.columns].double().cpu()
         self._directions = self._scale * held[:, None, None] * direction
 
     def contribution(self, part: Writer | AttentionBias) -> torch.Tensor:

@@ -123,19 +123,21 @@ def head_gain(
 ) -> torch.Tensor:
     """(…, d_model): what multiplies the sum of the heads on its way to the residual stream.
 
-    z: (…, head, d_head). 1 in most models; where a norm follows the attention output (Gemma 2, OLMo
-    2) its weight over the scale that it has for these z, so that heads still add up. With `out`,
+    z: (…, head, d_head). The model's residual multiplier, 1 in most; where a norm follows the
+    attention output (Gemma 2, OLMo 2) its weight over the scale that it has for these z, so that
+    heads still add up. With `out`,
     the attn_out of the run, raises `ValueError` where that is not what the heads add up to.
     """
     import torch
 
-    norm = model.norm("ln1_post", layer)
+    norm, multiplier = model.norm("ln1_post", layer), model.spec.residual_multiplier
     if norm is None and out is None:
-        return torch.ones(1, dtype=z.dtype, device=z.device)
+        return torch.full((1,), multiplier, dtype=z.dtype, device=z.device)
     w_o = model.weight("W_O", layer, copy=False)
     summed = torch.einsum("...hd,hdm->...m", z.double(), w_o.double())
     summed = summed + model.weight("b_O", layer).double()
     gain = torch.ones_like(summed) if norm is None else norm.weight.double() / norm.scale(summed)
+    gain = gain * multiplier
     if out is not None:
         miss = float((gain * summed - out.double()).abs().max())
         if miss > tolerance(out.dtype) * float(out.abs().max()):

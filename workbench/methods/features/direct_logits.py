@@ -24,7 +24,7 @@ def direct_logits(model: Model, site: Site, direction: torch.Tensor) -> torch.Te
     """
     x = direction.to(model.weight("W_U", copy=False))
     if site.stream == "mlp_post":
-        x = x @ model.weight("W_out", site.layer, copy=False)
+        x = x @ model.weight("W_out", site.layer, copy=False) * model.spec.residual_multiplier
         behind = model.norm("ln2_post", site.layer)
         x = x if behind is None else behind.center(x) * behind.weight
     elif site.stream not in (*RESIDUAL, "ln_final"):

@@ -167,9 +167,10 @@ class PassParts:
         """(pos or 1, d_model): what multiplies the sum of the neurons on its way to the stream."""
         import torch
 
-        norm = self.model.norm("ln2_post", layer)
+        spec, norm = self.model.spec, self.model.norm("ln2_post", layer)
+        multiplier = spec.residual_multiplier
         if norm is None:
-            return torch.ones(1, self.model.spec.d_model, device=self.run.tokens.ids.device)
+            return torch.full((1, spec.d_model), multiplier, device=self.run.tokens.ids.device)
         if norm.centers:
             raise ValueError(
                 f"The neurons of {self.model.spec.name} are not told apart: a norm that centres "
@@ -178,7 +179,7 @@ class PassParts:
         posts = full(self.run[Site("mlp_post", layer)][0])
         summed = posts @ self._w_out(layer)
         summed = summed + full(self.model.weight("b_out", layer))
-        return full(norm.weight) / norm.scale(summed)
+        return multiplier * full(norm.weight) / norm.scale(summed)
 
     def layer(self, layer: int, n_neurons: int) -> LayerContributions:
         """Everything that one layer's parts add; of the neurons the largest at each position."""

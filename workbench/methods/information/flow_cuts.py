@@ -95,6 +95,7 @@ class CutOthers(Edit):
         if (norm := self.model.norm("ln2_post", layer)) is not None:
             summed = needed[0] @ w_out + self.model.weight("b_out", layer)
             theirs = theirs * (norm.weight / norm.scale(summed))
+        theirs = theirs * self.model.spec.residual_multiplier
         return activation + self.fraction * (theirs - activation)
 
 

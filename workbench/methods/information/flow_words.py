@@ -208,6 +208,7 @@ class FlowWords:
         """(d_model,) what the value at a source writes for an attention of 1."""
         value = self._parts.source_values(layer)[source, head]
         written = value @ full(self._model.weight("W_O", layer, head, copy=False))
+        written = written * self._model.spec.residual_multiplier
         norm = self._model.norm("ln1_post", layer)
         return written if norm is None else norm.center(written) * full(norm.weight)
 

@@ -131,7 +131,7 @@ def head_directions(
 def gained(model: Model, run: Run, layer: int, grad: torch.Tensor) -> torch.Tensor:
     """A gradient (row, pos, d_model) in attn_out, as one in the sum of the layer's heads."""
     if model.norm("ln1_post", layer) is None:
-        return grad
+        return grad * model.spec.residual_multiplier
     return grad * head_gain(model, layer, run[Site("z", layer)]).float()
 
 

@@ -189,14 +189,17 @@ def _inner_biases(model: Model, norm: NormChoice) -> Iterator[tuple[str, torch.T
     spec = model.spec
     for layer in range(spec.n_layers):
         after = {name: model.norm(name, layer) for name in ("ln1_post", "ln2_post")}
-        values, W_O = model.weight("b_V", layer), model.weight("W_O", layer)
+        values = model.weight("b_V", layer)
+        W_O, b_O, b_out = (
+            model.weight(name, layer) * spec.residual_multiplier for name in ("W_O", "b_O", "b_out")
+        )
         for head in range(spec.n_heads):
             value = values[head // (spec.n_heads // spec.n_kv_heads)]
             yield f"L{layer}H{head}.b_V", _behind(after["ln1_post"], value @ W_O[head], norm)
-        yield f"L{layer}.b_O", _behind(after["ln1_post"], model.weight("b_O", layer), norm)
+        yield f"L{layer}.b_O", _behind(after["ln1_post"], b_O, norm)
         if (post := after["ln1_post"]) is not None:
             yield f"L{layer}.ln1_post", post.bias
-        yield f"L{layer}.b_out", _behind(after["ln2_post"], model.weight("b_out", layer), norm)
+        yield f"L{layer}.b_out", _behind(after["ln2_post"], b_out, norm)
         if (post := after["ln2_post"]) is not None:
             yield f"L{layer}.ln2_post", post.bias
 

@@ -17,7 +17,7 @@ def neuron_writing(model: Model, layer: int, norm: NormChoice = "folded") -> tor
 
     "folded": where a norm follows the MLP (Gemma 2, OLMo 2), through its centring and weight.
     """
-    written = model.weight("W_out", layer, copy=False)
+    written = model.weight("W_out", layer, copy=False) * model.spec.residual_multiplier
     return _through(model.norm("ln2_post", layer), written) if norm == "folded" else written
 
 
@@ -51,7 +51,7 @@ def head_reading(
 
 def head_writing(model: Model, layer: int, head: int, norm: NormChoice = "folded") -> torch.Tensor:
     """(d_head, d_model): what each dimension of a head's z adds; post-norm as `neuron_writing`."""
-    written = model.weight("W_O", layer, head, copy=False)
+    written = model.weight("W_O", layer, head, copy=False) * model.spec.residual_multiplier
     return _through(model.norm("ln1_post", layer), written) if norm == "folded" else written
 
 

@@ -1,0 +1,74 @@
+"""What one forward of the given model shows, before a backend wraps it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+
+def probe(hf_model: Any, name: str) -> frozenset[str]:
+    """The paths of the modules that a forward calls once.
+
+    Raises `ValueError` for a model that is no decoder of tokens, in one sentence.
+    """
+    import torch
+
+    kind = type(hf_model).__name__
+    kind = kind if name == kind else f"{name} ({kind})"
+    otherwise = "or trace it with nnsight directly."
+    if getattr(hf_model.config, "is_encoder_decoder", False):
+        raise ValueError(
+            f"A model is a decoder alone; {kind} is a decoder beside an encoder, whose text it "
+            f"reads. Load a causal language model, {otherwise}"
+        )
+    try:
+        table: Any = hf_model.get_input_embeddings().weight
+    except (AttributeError, NotImplementedError):
+        table = None
+    if table is None or table.ndim != 2:
+        raise ValueError(
+            f"A model reads tokens by a table of embeddings; {kind} has none. Load a causal "
+            f"language model, {otherwise}"
+        )
+    calls: Counter[str] = Counter()
+
+    def count(path: str) -> Callable[..., None]:
+        return lambda module, args, output: calls.update([path])
+
+    ids = torch.tensor([[1, 2, 3], [1, 2, 4]], device=table.device) % len(table)
+    handles = [m.register_forward_hook(count(path)) for path, m in hf_model.named_modules()]
+    try:
+        with torch.no_grad():
+            out = hf_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    except Exception as error:  # whatever a model raises that is not made for tokens alone
+        said = f"{str(error) or type(error).__name__}".splitlines()[0][:200]
+        raise ValueError(
+            f"A model gives logits for tokens; {kind} does not run on tokens alone: {said}. "
+            f"Load a causal language model, {otherwise}"
+        ) from None
+    finally:
+        for handle in handles:
+            handle.remove()
+    logits = getattr(out, "logits", None)
+    if logits is None or logits.shape[:-1] != ids.shape or logits.shape[-1] < 2:
+        raise ValueError(
+            f"A model gives logits over its words at every token; {kind} does not. Load it under "
+            f"its class for causal language modelling (…ForCausalLM), {otherwise}"
+        )
+    if not logits.is_meta and _differ(logits[0, :-1], logits[1, :-1]):
+        raise ValueError(
+            f"A model reads from left to right; in {kind} a later token changes what earlier ones "
+            "give, as in an encoder. Load it as a decoder (is_decoder=True, where the "
+            f"architecture is both), {otherwise}"
+        )
+    return frozenset(path for path, n in calls.items() if n == 1)
+
+
+def _differ(first: Any, second: Any) -> bool:
+    import torch
+
+    # Rows of one batch differ by rounding; in half precision by more.
+    bound = 1e-4 if first.dtype in (torch.float32, torch.float64) else 3e-2
+    size = float(first.float().abs().max().clamp(min=1e-3))
+    return float((first.float() - second.float()).abs().max()) > bound * size
