@@ -4,14 +4,14 @@
     python -m tests.parity.table --write    # put it into README.md
 
 What it says is what loading found by trying (see workbench/backends/survey.py), on random tiny
-models of each architecture; the parity tests hold every site named here to plain Hugging Face.
+models of each architecture; the parity tests hold every site to plain Hugging Face.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Callable
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -25,40 +25,64 @@ START, END = "<!-- sites -->", "<!-- /sites -->"
 README = Path(__file__).parents[2] / "README.md"
 
 
-#: What the table has a row for: architectures, and not all of their settings.
-ROWS = {**zoo.CONFIGS, **zoo.DENSE, **zoo.EXPERTS, **zoo.HYBRIDS}
+#: Streams that a layer has together or not at all, as the table calls them.
+TOGETHER = {
+    "attention": ("q", "k", "v", "attn_scores", "pattern", "z"),
+    "neurons": ("mlp_pre", "mlp_post"),
+    "experts": ("router", "expert_out"),
+}
 
 
 def table(loaded: Callable[[str, str], Any]) -> str:
-    """The Markdown table. loaded(name, backend) gives the zoo's models."""
-    kinds = Counter(kind for kind, _ in ROWS.values())
-    lines = ["| architecture | nnsight | TransformerLens |", "|---|---|---|"]
-    for name, (config, _) in ROWS.items():
-        specs = [_spec(loaded, name, backend) for backend in BACKENDS]
-        kind = next(spec.architecture for spec in specs if spec is not None)
-        label = kind if kinds[config] == 1 else f"{kind} ({name})"
-        lines.append(f"| {label} | {_cell(specs[0])} | {_cell(specs[1])} |")
+    """The Markdown table, a line for all that have the same. loaded(name, backend) gives a model.
+
+    It raises `ValueError` for one that the backend refuses.
+    """
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name in zoo.ALL:
+        cells = tuple(_cell(loaded, name, backend) for backend in BACKENDS)
+        rows.setdefault(cells, []).append(_label(name))
+    lines = ["| architectures | nnsight | TransformerLens |", "|---|---|---|"]
+    for cells, labels in rows.items():
+        lines.append(f"| {', '.join(labels)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _spec(loaded: Callable[[str, str], Any], name: str, backend: str) -> Any:
-    """What a loaded model says of itself; None where it is refused in words."""
+def _label(name: str) -> str:
+    """Its configuration's name, and what tells it from others of the same."""
+    kind = zoo.ALL[name][0]
+    same = [other for other in zoo.ALL if zoo.ALL[other][0] == kind]
+    own = name.removeprefix(commonprefix(same)).strip("_").replace("_", " ")
+    label = kind.removesuffix("Config").removesuffix("Text")
+    return f"{label} ({own})" if own else label
+
+
+def _cell(loaded: Callable[[str, str], Any], name: str, backend: str) -> str:
     try:
-        return loaded(name, backend).spec
+        spec = loaded(name, backend).spec
     except ValueError:
-        return None
-
-
-def _cell(spec: Any) -> str:
-    if spec is None:
         return "refused"
-    experts = () if spec.n_experts else ("router", "expert_out")
-    lacking = [f"no `{s}`" for s in STREAMS if s not in (*spec.streams, *experts)]
+    lacking, partly = [], []
+    for label, streams in _groups():
+        if label == "experts" and not spec.n_experts:
+            continue
+        none = [s for s in streams if s not in spec.streams]
+        if none == list(streams):
+            lacking.append(f"no {label}")
+        else:
+            lacking += [f"no `{s}`" for s in none]
+            if any(len(spec.layers(s)) < spec.n_layers for s in set(streams) - {*none}):
+                partly.append(label)
     read_only = [f"`{s}` read-only" for s in spec.read_only]
-    # Which of two layers it is says nothing of a large model.
-    partly = ", ".join(f"`{s}`" for s in STREAMS if s in spec.layers_of)
-    partly = [f"{partly} on the layers that have them"] if partly else []
-    return ", ".join(lacking + read_only + partly) or "all"
+    some = [f"{', '.join(partly)} on some layers"] if partly else []
+    apart = ["not a sum of its parts"] if "stream" in spec.undecomposed else []
+    parts = [", ".join(each) for each in (lacking + read_only, some, apart) if each]
+    return "; ".join(parts) or "all"
+
+
+def _groups() -> list[tuple[str, tuple[str, ...]]]:
+    grouped = {s for streams in TOGETHER.values() for s in streams}
+    return [*TOGETHER.items(), *((f"`{s}`", (s,)) for s in STREAMS if s not in grouped)]
 
 
 def between(text: str) -> str:

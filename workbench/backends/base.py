@@ -61,8 +61,9 @@ class TracedModel(ABC):
     #: Whether an earlier run's keys and values may be used again, as seen when the model was
     #: loaded; where they may not, the same numbers come from a full pass.
     reuses_past = True
-    #: Whether blocks return a tuple, which a skipped block then has to return too.
-    tuple_blocks = False
+    #: How many things a block returns in a tuple, which a skipped block then has to return too; 0
+    #: where it returns the residual stream by itself.
+    tuple_blocks = 0
 
     def __init__(
         self,
@@ -100,6 +101,10 @@ class TracedModel(ABC):
     @property
     def device(self) -> torch.device:
         return torch.device(self.spec.device)
+
+    def handed_on(self, resid: torch.Tensor | None) -> Any:
+        """What a skipped block returns: `resid`, where the others have it."""
+        return (resid, *[None] * (self.tuple_blocks - 1)) if self.tuple_blocks else resid
 
     @abstractmethod
     def _pass(self, recorder: Recorder, request: Pass) -> PassResult:

@@ -122,7 +122,7 @@ class NnsightModel(TracedModel):
             skipped=skipped,
             enter=enter,
             resid=request.resid,
-            tuple_blocks=self.tuple_blocks,
+            handed_on=self.handed_on(request.resid),
             unembed=architecture.path("unembed"),
             cache_name=self.cache_name,
             request=request,
@@ -140,7 +140,7 @@ class Walk:
     skipped: list[str]
     enter: str | None
     resid: torch.Tensor | None
-    tuple_blocks: bool
+    handed_on: Any
     unembed: str
     cache_name: str
     request: Pass
@@ -160,7 +160,7 @@ class Walk:
             tap.path: resolve(raw, tap.path).source for tap in self.taps if tap.end == "softmax"
         }
         for path in self.skipped:
-            resolve(raw, path).skip((self.resid,) if self.tuple_blocks else self.resid)
+            resolve(raw, path).skip(self.handed_on)
         if self.enter is not None:
             resolve(raw, self.enter).input = self.resid
         for tap in self.taps:

@@ -84,11 +84,13 @@ def _shapes_only(model: TracedModel) -> None:
     model.module("")(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
 
 
-def _tuple_blocks(model: TracedModel, forward: Callable[[], object]) -> bool:
-    seen: list[bool] = []
+def _tuple_blocks(model: TracedModel, forward: Callable[[], object]) -> int:
+    seen: list[int] = []
     block = model.module(model.architecture.path("block", 0))
     handle = block.register_forward_hook(
-        lambda module, args, output: seen.append(isinstance(output, (tuple, list)))
+        lambda module, args, output: seen.append(
+            len(output) if isinstance(output, (tuple, list)) else 0
+        )
     )
     try:
         forward()

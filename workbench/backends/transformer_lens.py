@@ -276,10 +276,10 @@ class TransformerLensModel(TracedModel):
     def _skipped(self, request: Pass) -> Iterator[None]:
         """Blocks before the one that a pass resumes at hand the residual stream on untouched."""
         blocks = [self.raw.blocks[layer] for layer in range(request.skip_to or 0)]
-        resid = request.resid
+        resid = self.handed_on(request.resid)
 
         def through(*args: Any, **kwargs: Any) -> Any:
-            return (resid,) if self.tuple_blocks else resid
+            return resid
 
         # In the instance's own dictionary, since a bridge passes attributes on to what it wraps.
         for block in blocks:
