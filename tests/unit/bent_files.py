@@ -124,6 +124,7 @@ def kinds() -> list[Kind]:
             lambda f: wb.Graph.from_neuronpedia(f / "one.json"),
         ),
         Kind("checkpoint", _train, _train),
+        Kind("collection", _collection, lambda f: dict(wb.dictionaries(f / "all"))),
         Kind(
             "their graph",
             lambda f: (f / "one.json").write_text(json.dumps(graph().to_neuronpedia())),
@@ -140,6 +141,12 @@ def kinds() -> list[Kind]:
 
 def _load(result: Any) -> Callable[[Path], Any]:
     return lambda folder: type(result).load(folder / "one")
+
+
+def _collection(folder: Path) -> None:
+    for layer in (0, 1):
+        made = dictionary("topk", site=f"L{layer}.mlp_out")
+        wb.save_dictionary(made, folder / "all" / f"L{layer}")
 
 
 def _train(folder: Path) -> Any:

@@ -5,13 +5,16 @@ WORKBENCH_GENERATED says how many the slow test draws, 200 by default.
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import shutil
+import sys
 import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -106,6 +109,44 @@ def check(originals: list[Original], seeds: range, folder: Path) -> list[Outcome
     wrong = [f"{seed}: {o}" for seed, o in zip(seeds, found, strict=True) if o.wrong]
     assert not wrong, "\n".join([f"{len(wrong)} of {len(found)}", *wrong])
     return found
+
+
+def paths_read() -> dict[str, CodeType]:
+    """Every public function and class method that is given a path and returns what it read."""
+    found: dict[str, CodeType] = {}
+    for name in wb.__all__:
+        value = getattr(wb, name)
+        owned = vars(value).items() if inspect.isclass(value) else [("", value)]
+        for own, function in owned:
+            function = inspect.unwrap(getattr(function, "__func__", function))
+            if own.startswith("_") or not inspect.isfunction(function):
+                continue
+            if function.__globals__.get("Path") is not Path:  # a path through a model, or none
+                continue
+            given = {k: str(v) for k, v in function.__annotations__.items() if "Path" in str(v)}
+            # What a training goes on from is read in one place, by whatever call it was begun;
+            # what is called a folder is kept for a later save.
+            given = {k: v for k, v in given.items() if k not in ("checkpoint", "folder")}
+            writes = str(function.__annotations__["return"]) in ("Path", "str", "dict[str, Any]")
+            if set(given) - {"return"} and not writes:
+                found[f"{name}.{own}".rstrip(".")] = function.__code__
+    return found
+
+
+def test_every_public_call_that_reads_files_is_among_the_kinds(tmp_path: Path) -> None:
+    wanted, called = paths_read(), set()
+    assert len(wanted) >= 5
+    one_each = {kind.name.split()[0] + str(kind.ours): kind for kind in kinds()}
+    for name, kind in one_each.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        sys.setprofile(lambda frame, *_: called.add(frame.f_code))
+        try:
+            kind.make(folder)
+            kind.load(folder)
+        finally:
+            sys.setprofile(None)
+    assert [name for name, code in wanted.items() if code not in called] == []
 
 
 def test_a_few_bent_files_load_right_or_are_refused(
