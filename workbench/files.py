@@ -15,10 +15,8 @@ from typing import Any
 
 try:
     import fcntl
-except (
-    ImportError
-):  # Windows has no locks on folders; two writers of one file are then on their own
-    fcntl = None
+except ImportError:
+    fcntl = None  # Windows: there, two that save the same at once are not kept apart.
 
 #: The entry that holds the checksum of everything beside it.
 SUM = "sha256"

@@ -130,7 +130,8 @@ def paths_read() -> dict[str, CodeType]:
             writes = str(function.__annotations__["return"]) in ("Path", "str", "dict[str, Any]")
             if set(given) - {"return"} and not writes:
                 found[f"{name}.{own}".rstrip(".")] = function.__code__
-    return found
+    # A model's folder is another library's to read; test_checkpoint.py bends it.
+    return {name: code for name, code in found.items() if code is not wb.load.__code__}
 
 
 def test_every_public_call_that_reads_files_is_among_the_kinds(tmp_path: Path) -> None:
