@@ -108,6 +108,30 @@ def test_a_row_ends_at_the_end_token_and_the_others_go_on(backend, plain_model):
     assert len(expected[0]) < N_NEW == max(map(len, expected))
 
 
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.7}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 8, "top_p": 0.5}]
+)
+def test_the_next_token_is_drawn_from_what_the_options_leave(options, zoo_model):
+    model = zoo_model("llama", "nnsight")
+    logits = model.run(ROWS, logits_at="last").logits[:, 0].float()
+    scores = logits / options.get("temperature", 1.5)
+    for row in scores:
+        order = row.argsort(descending=True).tolist()[: options.get("top_k")]
+        kept, total = [], 0.0
+        within = row[order].softmax(-1).tolist()
+        for token, share in zip(order, within, strict=True):
+            kept.append(token)
+            total += share
+            if total >= options.get("top_p", 2.0):
+                break
+        row[[i for i in range(len(row)) if i not in kept]] = float("-inf")
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.multinomial(scores.softmax(-1), 1, generator=generator)[:, 0].tolist()
+        found = model.generate(ROWS, 1, **({"temperature": 1.5, "seed": seed} | options)).new
+        assert [new[0] for new in found] == drawn
+
+
 def test_sampling_repeats_with_its_seed_and_stays_in_the_top_k(zoo_model):
     model = zoo_model("llama", "nnsight")
     one = model.generate(ROWS, 8, temperature=1.5, top_k=5, seed=3)

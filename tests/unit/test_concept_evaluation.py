@@ -209,6 +209,8 @@ def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up(
     # Three features tell "any" better than one: by how much more than a third they must gain.
     assert (plain.n_split[0, at], strict.n_split[0, at]) == (3, 1)
     assert strict.split_gain == 0.5
+    # What gains nothing is not taken, even where nothing is asked of it.
+    assert evaluated(split_gain=0.0).n_split[0].tolist() == [1, 1, 1, 3]
 
 
 # -- vectors made by hand -----------------------------------------------------------------------
