@@ -150,7 +150,7 @@ def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> Non
     audits = [
         audit_unlearning(
             before, after, vectors, PROMPTS, elsewhere=TEXTS, n_others=7, seed=seed,
-            relearn=PROMPTS[:2], relearn_at=[0, 1], learning_rate=1e-3, batch_size=1,
+            relearn=PROMPTS[:2], relearn_at=[0, 1], learning_rate=1e-2, batch_size=1,
         )
         for seed in (0, 0, 4)
     ]  # fmt: skip
@@ -160,14 +160,15 @@ def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> Non
     possible = []
     for prompt, answer in PROMPTS[:2]:
         plain = after.to_hugging_face()
-        optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=0.0)
         logits = plain(torch.tensor([ids_of(prompt)])).logits[0, -1]
         (-logits.log_softmax(-1)[ids_of(answer)[0]]).backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         optimizer.step()
         possible.append(log_probabilities(plain, PROMPTS).exp().detach().numpy())
     found = audits[0].relearned[0, 1]
-    assert min(np.abs(found - each).max() for each in possible) < 1e-4
+    apart = [np.abs(found - each).max() for each in possible]
+    assert min(apart) < 1e-6 < 1e-4 < max(apart)
     for steps in ([0, 2, 2], [3, 1], [0], []):
         with pytest.raises(ValueError, match="relearn_at is numbers of steps from 0, rising"):
             audit_unlearning(
