@@ -89,7 +89,7 @@ def test_auto_leaves_a_mac_s_gpu_alone(folder: Path, monkeypatch):
     assert wb.load(folder).spec.device == "cpu"
 
 
-@pytest.mark.parametrize("dtype", ["float8_e4m3fn", torch.float8_e5m2, "auto", "bf16", "", 16])
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", torch.float8_e5m2])
 def test_a_precision_in_which_nothing_runs_is_none(dtype, folder: Path):
     with pytest.raises(ValueError, match=r"A dtype is 'float32', .*; got "):
         wb.load(folder, dtype=dtype)
