@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ _OURS = {
     "save_pretrained.",
     "adapter_kwargs": "Merge the adapter first (PEFT's merge_and_unload).",
 }
+#: Old checkpoints of GPT-2, GPT-Neo and others hold the causal mask as if it were a weight.
+_MASK = re.compile(r"\.(attn|attention)\.(masked_)?bias$")
 #: How long a Hub may take to say that it is there; transformers would try for a minute.
 _PATIENCE = 5.0
 _ABSENT = "it is not there, needs a login, or there is no network"
@@ -257,7 +260,8 @@ def _check_settings(settings: Mapping[str, Any], label: str, *, trusted: bool) -
 
 def _check_found(found: Mapping[str, Any], hf_model: Any, label: str, *, skip: bool) -> None:
     """Raise for weights that are missing or do not fit; warn of those that have no place."""
-    missing, left = found["missing_keys"], found["unexpected_keys"]
+    missing = found["missing_keys"]
+    left = {name for name in found["unexpected_keys"] if not _MASK.search(name)}
     unfit = {f"{name} {tuple(a)} for {tuple(b)}" for name, a, b in found["mismatched_keys"]}
     surplus = f"; it has no place for {_named(left)}" if left else ""
     if missing:

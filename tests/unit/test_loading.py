@@ -222,3 +222,37 @@ def test_a_model_whose_residual_stream_is_changed_loses_the_sites_that_would_be_
         model = wb.load(tmp_path, device="cpu")
     assert not {"attn_out", "resid_mid", "mlp_out"} & set(model.spec.streams)
     assert "resid_post" in model.spec.streams
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"zebra": 1}, "from_pretrained; 'llama' takes none such: .*'zebra'. Check the spelling"),
+        ({"load_in_4bit": True}, "'llama' takes none such: .*'load_in_4bit'"),
+        ({"torch_dtype": torch.float16}, "torch_dtype is not an option of load.* Give dtype="),
+        ({"attn_implementation": "sdpa"}, "attn_implementation is not .* Give attention="),
+        ({"use_safetensors": False}, "use_safetensors is not an option of load"),
+        ({"output_loading_info": True}, "output_loading_info is not an option of load"),
+        ({"state_dict": {}}, "state_dict is not an option of load"),
+        ({"gguf_file": "a.gguf"}, "gguf_file is not an option of load.* Convert it"),
+        ({"quantization_config": {"a": 1}}, "model of 'llama' cannot be read: .*quant_method"),
+        (
+            {"device": "auto", "device_map": "zebra"},
+            "model of 'llama' cannot be read: .*a device name",
+        ),
+        ({"device": "auto", "device_map": "meta"}, "leaves them on disk or nowhere"),
+        ({"device": "auto", "device_map": {"": "disk"}}, "leaves them on disk or nowhere"),
+        ({"device_map": "auto"}, "device= puts the whole .* got both"),
+        ({"revision": "v2"}, "'llama' is a directory, .* Leave revision='v2' out"),
+        ({"revision": ""}, "the name of a branch, a tag or a commit; got revision=''"),
+        ({"revision": 5}, "the name of a branch, a tag or a commit; got revision=5"),
+        ({"attention": "zebra"}, "attention is 'eager' or another .*; got 'zebra'"),
+        ({"attention": None}, "attention is 'eager' or another .*; got None"),
+        ({"attention": "flash_attention_2"}, "model of 'llama' needs a library that is not inst"),
+        ({"variant": "fp16"}, "Weights are in model.fp16.safetensors, .* but model.safetensors"),
+        ({"subfolder": "nowhere"}, "holds a config.json; 'llama' has none"),
+    ],
+)
+def test_an_option_that_loads_nothing_is_refused(options: Any, text: str, folder: Path) -> None:
+    with pytest.raises((ValueError, OSError, ImportError), match=text):
+        wb.load(folder, **{"device": "cpu", **options})
