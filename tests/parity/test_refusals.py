@@ -155,6 +155,7 @@ def test_an_attention_only_model_without_norms_is_what_its_matrices_say(backend:
     z = torch.einsum("hds,hse->dhe", pattern, v)
     out = torch.einsum("dhe,hem->dm", z, w["W_O"]) + w["b_O"]
     run = model.run(ids, read=model.spec.sites)
+    assert run.logits is not None
     torch.testing.assert_close(run["L0.pattern"][0], pattern, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(run["L0.z"][0], z, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(run.logits[0], (x + out) @ model.weight("W_U"), atol=1e-4, rtol=1e-4)
