@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .backends.architecture import Architecture
     from .backends.nnsight import NnsightModel
+    from .backends.probe import Probe
     from .backends.transformer_lens import TransformerLensModel
 
 BACKENDS = ("nnsight", "transformer_lens")
@@ -137,7 +138,6 @@ def _in_memory(
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from .backends.probe import probe
-    from .backends.survey import reference
 
     if not isinstance(hf_model, PreTrainedModel):
         raise TypeError(
@@ -158,13 +158,12 @@ def _in_memory(
         )
     label = name or Path(str(hf_model.config._name_or_path)).name or type(hf_model).__name__
     seen = _shared_copy(hf_model)
-    probe(seen, label)
+    # Of the model as it was given: its own attention may be another than the one asked for.
+    given = probe(seen, label)
     check_layers(hf_model.config, label)
     check_vocabulary(tokenizer, label)
     check_embedded(tokenizer, hf_model, "this one")
     with quiet(label):
-        # Of the model as it was given: its own attention may be another than the one asked for.
-        given = reference(seen)
         with reading(label, f"attention={attention!r}"):
             seen.set_attn_implementation(attention)
         return _wrap(
@@ -304,13 +303,14 @@ def _wrap(
     backend: str,
     remote: bool | str,
     revision: str | None,
-    given: torch.Tensor | None = None,
+    given: Probe | None = None,
 ) -> Model:
     from .backends.architecture import Architecture
-    from .backends.survey import reference, survey
+    from .backends.probe import probe
+    from .backends.survey import survey
 
-    architecture = Architecture.of(hf_model, label)
-    given = reference(hf_model) if given is None else given
+    given = given or probe(hf_model, label)
+    architecture = Architecture.of(hf_model, label, given.called_once)
     spec = _spec(hf_model, architecture, label, backend, revision or _revision(hf_model))
     model: NnsightModel | TransformerLensModel
     if backend == "nnsight":

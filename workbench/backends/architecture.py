@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..site import GLOBAL_STREAMS, STREAMS
-from .probe import probe
 from .sizes import gated_queries, joint_qk_norm, joint_qkv_of, routed_apart, sizes_of
 
 #: Where the softmax may be below the attention module, in nnsight's source addressing. Releases of
@@ -88,8 +87,8 @@ class Architecture:
     softmax: tuple[str, ...] = SOFTMAXES[0]
 
     @classmethod
-    def of(cls, hf_model: Any, name: str) -> Architecture:
-        """The architecture of a Hugging Face causal language model.
+    def of(cls, hf_model: Any, name: str, called_once: frozenset[str]) -> Architecture:
+        """The architecture of a Hugging Face causal language model, see probe.py.
 
         Raises `ValueError` for one that TransformerLens has no adapter for, or that is no decoder
         of residual blocks.
@@ -104,7 +103,6 @@ class Architecture:
 
         config = hf_model.config
         kind = type(hf_model).__name__
-        called_once = probe(hf_model, name)
         said = kind if name == kind else f"{name} ({kind})"
         known = _adapter(hf_model, kind)
         try:

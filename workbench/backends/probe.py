@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 
-def probe(hf_model: Any, name: str) -> frozenset[str]:
-    """The paths of the modules that a forward calls once.
+@dataclass(frozen=True)
+class Probe:
+    """What the given model made of three tokens.
+
+    ids: (1, pos). logits: (1, pos, d_vocab), None where its weights are only shapes. called_once:
+    the paths of the modules that were called once.
+    """
+
+    ids: torch.Tensor
+    logits: torch.Tensor | None
+    called_once: frozenset[str]
+
+
+def probe(hf_model: Any, name: str) -> Probe:
+    """One forward of the model as it was given, and whether it is one that can be traced.
 
     Raises `ValueError` for a model that is no decoder of tokens, in one sentence.
     """
@@ -36,7 +53,9 @@ def probe(hf_model: Any, name: str) -> frozenset[str]:
     def count(path: str) -> Callable[..., None]:
         return lambda module, args, output: calls.update([path])
 
-    ids = torch.tensor([[1, 2, 3], [1, 2, 4]], device=table.device) % len(table)
+    # Spread over the vocabulary, whose first and last tokens are often special or never trained.
+    ids = torch.tensor([[1, 2, 3], [1, 2, 4]], device=table.device) * max(1, len(table) // 5)
+    ids = ids % len(table)
     handles = [m.register_forward_hook(count(path)) for path, m in hf_model.named_modules()]
     try:
         with torch.no_grad():
@@ -62,7 +81,9 @@ def probe(hf_model: Any, name: str) -> frozenset[str]:
             "give, as in an encoder. Load it as a decoder (is_decoder=True, where the "
             f"architecture is both), {otherwise}"
         )
-    return frozenset(path for path, n in calls.items() if n == 1)
+    here = not any(parameter.is_meta for parameter in hf_model.parameters())
+    once = frozenset(path for path, n in calls.items() if n == 1)
+    return Probe(ids[:1], logits[:1] if here else None, once)
 
 
 def _differ(first: Any, second: Any) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -21,40 +20,29 @@ from ..site import GLOBAL_STREAMS, STREAMS, Site
 from ..tokens import Tokens
 from .architecture import SOFTMAXES
 from .base import TracedModel
+from .probe import Probe
 from .sums import close, undecomposed
 
 #: Sites that are worked out from what blocks add, and are wrong where that does not add up.
 ADDED = ("attn_out", "resid_mid", "mlp_out")
 
 
-def reference(hf_model: Any) -> torch.Tensor | None:
-    """(1, pos, d_vocab): the given model's logits of the probe, before anything wraps it.
-
-    None where its weights are only shapes.
-    """
-    if any(parameter.is_meta for parameter in hf_model.parameters()):
-        return None
-    embedding = hf_model.get_input_embeddings().weight
-    ids = _probe_ids(len(embedding), embedding.device)
-    with torch.no_grad():
-        out = hf_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
-    return out.logits
-
-
-def survey(model: TracedModel, given: torch.Tensor | None) -> None:
+def survey(model: TracedModel, given: Probe) -> None:
     """Set the model's sites, sums and read-out to what holds; warn of the rest.
 
-    given: the model's logits of the probe before it was wrapped, None where there are none to
-    compare with. Raises `ValueError` where the backend cannot run the model, or computes another
-    one.
+    given: what the model made of three tokens before it was wrapped. Raises `ValueError` where the
+    backend cannot run the model, or computes another one.
     """
     if model.on_server:
         model.spec = replace(model.spec, compared=False)
         model.tuple_blocks = _tuple_blocks(model, lambda: _shapes_only(model))
         return
-    tokens = _probe_tokens(model)
-    model.tuple_blocks = _tuple_blocks(model, lambda: _logits_are_the_given(model, tokens, given))
-    model.spec = replace(model.spec, compared=given is not None)
+    ids = given.ids.to(model.device)
+    tokens = Tokens(ids, torch.ones_like(ids, dtype=torch.bool), (("", "", ""),))
+    model.tuple_blocks = _tuple_blocks(
+        model, lambda: _logits_are_the_given(model, tokens, given.logits)
+    )
+    model.spec = replace(model.spec, compared=given.logits is not None)
     _find_softmax(model, tokens)
     run = _read_everything(model, tokens)
     reasons = undecomposed(model, run)
@@ -66,16 +54,6 @@ def survey(model: TracedModel, given: torch.Tensor | None) -> None:
     model.spec = replace(model.spec, read_only=tuple(s for s in STREAMS if s in read_only))
     model.set_readout_error(_readout_error(model, run))
     model.reuses_past = model.reuses_past and _reuses_past(model, tokens)
-
-
-def _probe_ids(d_vocab: int, device: Any) -> torch.Tensor:
-    # Spread over the vocabulary, whose first and last tokens are often special or never trained.
-    return torch.arange(1, 4, device=device)[None] * max(1, d_vocab // 4) % d_vocab
-
-
-def _probe_tokens(model: TracedModel) -> Tokens:
-    ids = _probe_ids(model.spec.d_vocab, model.device)
-    return Tokens(ids, torch.ones_like(ids, dtype=torch.bool), (("", "", ""),))
 
 
 def _shapes_only(model: TracedModel) -> None:
