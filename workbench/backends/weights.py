@@ -171,9 +171,9 @@ def check_written(
     ]
     if not shared:
         raise ValueError(
-            f"A weight that is written is one the model has; {spec.name} has no {name}: an absent "
-            "one reads as zeros, and one with something around it, or with its heads apart, is "
-            "worked out. Edit another, or add to the activation instead (wb.Add)."
+            f"A weight that is written is one the model has; {spec.name} has no {name}, which "
+            "reads as zeros, or is worked out where something lies around it or its heads lie "
+            "apart. Edit another, or add to the activation instead (wb.Add)."
         )
     if len(shared) > 1 and not tied:
         raise ValueError(
