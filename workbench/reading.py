@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MIB = 2**20
 #: The most that a file of settings has, and one of plain data.
 SETTINGS, PLAIN = 32 * MIB, 256 * MIB
-#: YAML is read slowly: this much takes half a second.
-YAML = 128 * 2**10
+#: YAML is read slowly: this much takes half a second. And how deep it goes.
+YAML, DEEP = 64 * 2**10, 50
 #: How much more than the file itself what is packed in it may have.
 PACKED, PACKED_LEAST = 4, 64 * MIB
 #: Bytes of a number in each type of a safetensors file that is read here.
@@ -107,13 +107,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     check_file(path, YAML)
     try:
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            # A few lines of them can stand for more than a machine holds.
-            raise ValueError("it refers to parts of itself")
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                # A few lines of them can stand for more than a machine holds.
+                raise ValueError("it refers to parts of itself")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEP:
+                raise ValueError("it is nested more deeply than settings are")
         out = yaml.safe_load(text)
         _finite(out)
-    except RecursionError:
-        raise ValueError(f"{path} is nested too deeply for settings. Get it again.") from None
     # A date that is none and a number of too many digits raise what they like.
     except (yaml.YAMLError, ValueError, TypeError, OSError, AttributeError, KeyError) as error:
         raise ValueError(f"{path} is not plain YAML ({error}). Get it again.") from None
