@@ -22,7 +22,7 @@ MIB = 2**20
 #: The most that a file of settings has, and one of plain data.
 SETTINGS, PLAIN = 32 * MIB, 256 * MIB
 #: YAML is read slowly: this much takes half a second. And how deep it goes.
-YAML, DEEP = 64 * 2**10, 50
+YAML, DEEP = 32 * 2**10, 50
 #: How much more than the file itself what is packed in it may have.
 PACKED, PACKED_LEAST = 4, 64 * MIB
 #: Bytes of a number in each type of a safetensors file that is read here.

@@ -111,7 +111,7 @@ def kinds() -> list[Kind]:
         Kind(
             "index",
             lambda f: indexed.made(f / "index"),
-            lambda f: wb.FeatureIndex.open(f / "index"),
+            lambda f: indexed.made(f / "index"),
         ),
         Kind(
             "labels",
