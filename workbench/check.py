@@ -12,6 +12,7 @@ Every error is an `ArgumentError` that says the rule, the value given cut to a l
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, wraps
@@ -114,29 +115,49 @@ _MADE_BY = {
 }
 
 
-@cache
-def _arguments(call: Callable[..., Any]) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
-    """The names of the positional arguments, the rule of each argument, and the defaults."""
-    parameters = inspect.signature(call).parameters.values()
-    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    rules = {
-        p.name: resolved(p.annotation, call.__module__)
-        for p in parameters
-        if p.annotation is not p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    }
-    names = [p.name for p in parameters if p.kind in by_position]
-    return names, rules, {p.name: p.default for p in parameters}
+def checked(call: Checked) -> Checked:
+    """The call, with every argument held against its annotation before it runs.
+
+    Of a class: its public methods, and the setters of its properties.
+    """
+    if isinstance(call, type):
+        for name, own in list(vars(call).items()):
+            if not name.startswith("_") or name in ("__call__", "__getitem__", "__init__"):
+                setattr(call, name, _checked_member(own))
+        return call  # pyright: ignore[reportReturnType]
+
+    @wraps(call)
+    def held(*args: Any, **options: Any) -> Any:
+        signature, rules = _arguments(call)
+        try:
+            bound = signature.bind(*args, **options)
+        except TypeError as error:
+            takes = ", ".join(name for name in signature.parameters if name != "self")
+            raise ArgumentError(f"{call.__qualname__}: {error}; it takes {takes}.") from None
+        for name, value in bound.arguments.items():
+            if name in rules and value is not signature.parameters[name].default:
+                bound.arguments[name] = _held(name, rules[name], value, call.__qualname__)
+        return call(*bound.args, **bound.kwargs)
+
+    return held  # pyright: ignore[reportReturnType]
 
 
-@cache
-def _fields(kind: type) -> dict[str, Any]:
-    """The rule of each field of a dataclass."""
-    homes = {name: c.__module__ for c in reversed(kind.__mro__) for name in _own(c)}
-    return {f.name: resolved(f.type, homes[f.name]) for f in fields(kind)}
+def _checked_member(own: Any) -> Any:
+    if isinstance(own, types.FunctionType):
+        return own if hasattr(own, "__wrapped__") else checked(own)
+    if isinstance(own, (classmethod, staticmethod)):
+        return type(own)(checked(own.__func__))
+    return own.setter(checked(own.fset)) if isinstance(own, property) and own.fset else own
 
 
-def _own(kind: type) -> Mapping[str, Any]:
-    return kind.__dict__.get("__annotations__", {})
+def check_fields(instance: Any) -> None:
+    """Holds each field of a frozen dataclass against its annotation, for `__post_init__`."""
+    kind = type(instance)
+    for name, hint in _fields(kind).items():
+        value = getattr(instance, name)
+        out = _held(name, hint, value, kind.__name__)
+        if out is not value:
+            object.__setattr__(instance, name, out)
 
 
 def _held(name: str, hint: Any, value: Any, call: str) -> Any:
@@ -148,31 +169,26 @@ def _held(name: str, hint: Any, value: Any, call: str) -> Any:
     raise refuse(name, says(hint, value), value, made or f"See help(wb.{call}).")
 
 
-def checked(call: Checked) -> Checked:
-    """The call, in ordinary torch, with every argument held against its annotation before."""
-
-    @wraps(call)
-    def held(*args: Any, **options: Any) -> Any:
-        names, rules, defaults = _arguments(call)
-        where = call.__qualname__
-
-        def one(name: str, value: Any) -> Any:
-            if name not in rules or value is defaults[name]:
-                return value
-            return _held(name, rules[name], value, where)
-
-        first = [one(name, value) for name, value in zip(names, args, strict=False)]
-        rest = {name: one(name, value) for name, value in options.items()}
-        with ordinary_torch():
-            return call(*first, *args[len(first) :], **rest)
-
-    return held  # pyright: ignore[reportReturnType]
+@cache
+def _arguments(call: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Any]]:
+    """How it is called, and the rule of each argument."""
+    signature = inspect.signature(call)
+    many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    rules = {}
+    for p in signature.parameters.values():
+        if p.annotation is not p.empty:
+            one = resolved(p.annotation, call.__module__)
+            each = Sequence[one] if p.kind is p.VAR_POSITIONAL else Mapping[str, one]
+            rules[p.name] = each if p.kind in many else one
+    return signature, rules
 
 
-def check_fields(instance: Any) -> None:
-    """Holds each field of a frozen dataclass against its annotation, for `__post_init__`."""
-    for name, hint in _fields(type(instance)).items():
-        value = getattr(instance, name)
-        out = _held(name, hint, value, type(instance).__name__)
-        if out is not value:
-            object.__setattr__(instance, name, out)
+@cache
+def _fields(kind: type) -> dict[str, Any]:
+    """The rule of each field of a dataclass, read where the field is written."""
+    homes = {
+        name: each.__module__
+        for each in reversed(kind.__mro__)
+        for name in each.__dict__.get("__annotations__", {})
+    }
+    return {f.name: resolved(f.type, homes[f.name]) for f in fields(kind)}

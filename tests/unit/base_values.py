@@ -1,0 +1,194 @@
+"""The values of valid calls: by the name of an argument, and what single calls take beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import workbench as wb
+
+if TYPE_CHECKING:
+    from tests.unit.base_calls import BaseCalls
+
+PROMPT = "The capital of France is"
+LABELS = [i % 2 for i in range(8)]
+PAIRS = [(PROMPT, " Paris"), ("The capital of Italy is", " Rome")]
+WORDS = [" Europe", " Asia"]
+FEATURE = "L2.resid_post/3"
+EDGE = "L0.mlp_out \u2192 L1H0.q"
+
+
+def argument_values(calls: BaseCalls) -> dict[str, Any]:
+    """Values by the name of an argument, whichever call it belongs to."""
+    model, dictionary = calls.model, calls.dicts["L2.resid_post"]
+    width = model.spec.d_model
+    resid = torch.ones(1, 1, width)
+    return {
+        "model": model, "model_a": model, "model_b": model, "before": model, "after": model,
+        "tokenizer": model.tokenizer, "task": wb.task("capitals", n=2), "prompt": PROMPT,
+        "prompts": PROMPT, "tokens": PROMPT, "targets": " Paris", "foils": " Rome",
+        "texts": calls.texts, "examples": PROMPT, "concept": " Paris", "words": WORDS,
+        "labels": LABELS, "forget": PAIRS, "retain": PAIRS, "what": FEATURE,
+        "site": "L2.resid_post", "sites": ["L2.resid_post"], "feature": FEATURE,
+        "features": [3], "n_features": 8, "dicts": calls.dicts, "dictionaries": calls.dicts,
+        "directions": np.eye(2, width), "heads": "L1H0", "neurons": "L1.mlp_post/5",
+        "edges": [EDGE], "sender": "L0H2", "name": "tinyworld", "path": "out",
+        "folder": calls.folder / "out", "value": 1.0, "factor": 0.5, "matrix": np.eye(width),
+        "resid": resid, "x": resid, "now": resid, "grad": resid, "activation": resid,
+        "codes": torch.ones(1, 1, 1024), "change": torch.ones(1, 1, 1024), "row": 0, "layer": 1,
+        "head": 1, "stream": "z", "rows": [0], "token_id": 5, "item": 0, "node": 1,
+        "word": " Paris", "text": "a label", "target": "L0H2", "kind": "resample",
+        "source": "tinyworld", "logits": torch.ones(2, 20), "answers": [1, 2], "number": 3,
+        "concepts": wb.concepts("tinyworld").only("gender"), "string": " Paris",
+        "encoder": dictionary.encoder, "W_dec": dictionary.W_dec, "b_dec": dictionary.b_dec,
+        "fingerprint": dictionary.fingerprint, "pairs": OWN_PAIRS, "n": 2, "k": 2, "place": 0,
+        "device": "cpu", "pooled": torch.ones(2, width), "strings": (("a", "b", "c"),),
+        "ids": torch.ones(1, 3).long(), "mask": torch.ones(1, 3).bool(),
+        "names": [], "lens": wb.TunedLens.identity(model), "positions": [0],
+    }  # fmt: skip
+
+
+OWN_PAIRS = [
+    {"clean": "a b", "corrupt": "a c", "answers": [" d"], "foils": [" e"]} for _ in range(8)
+]
+
+Values = dict[str, Callable[["BaseCalls"], Any]]
+
+
+def _fixed(**values: Any) -> Values:
+    return {name: lambda _, value=value: value for name, value in values.items()}
+
+
+def _first(kind: str, *fields: str) -> Callable[[BaseCalls], Any]:
+    """The first entry of a field of a made object."""
+
+    def find(calls: BaseCalls) -> Any:
+        value = calls.made(kind)
+        for field in fields:
+            value = getattr(value, field)
+        return value if isinstance(value, str) else value[0]
+
+    return find
+
+
+def _dictionary(calls: BaseCalls) -> Any:
+    return calls.dicts["L2.resid_post"]
+
+
+def _corpus(calls: BaseCalls) -> Any:
+    return calls.corpus
+
+
+_GRAPH_FIELDS = ("model", "prompt", "tokens", "ids", "labels", "kinds", "channels", "layers",
+    "positions", "features", "scores", "sources", "targets", "weights")  # fmt: skip
+GRAPH: Values = {
+    name: lambda c, name=name: getattr(c.made("Graph"), name) for name in _GRAPH_FIELDS
+}
+#: What single calls take, where the name of the argument does not say it.
+OF_CALLS: dict[str, Values] = {
+    "difference_in_means": {"texts": _corpus},
+    "supervised_dictionary": {"texts": _corpus},
+    "evaluate_concepts": {"texts": _corpus, "dictionaries": _dictionary},
+    "evaluate_dictionary": {"dictionaries": _dictionary},
+    "ablate_concept": _fixed(prompts=PAIRS), "ablate": _fixed(targets="L0H2"),
+    "audit_unlearning": _fixed(prompts=PAIRS, relearn=PAIRS),
+    "task": _fixed(name="capitals"), "Task()": {"sets": lambda _: wb.task("capitals").sets},
+    "find_circuit": _fixed(n_edges=8), "find_circuits": _fixed(n_edges=[4, 8]),
+    "cut_flow": {"edges": _first("InformationFlow", "edge_names")},
+    "compare_matches": {"matches": lambda c: [c.made("FeatureMatches")] * 2},
+    "couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
+    "compare_steering": {"texts": _corpus}, "steer": _fixed(prompts=[PROMPT]),
+    "load_dictionary": {"source": lambda c: _dictionary(c).path},
+    "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "graph", "ids"),
+                               "way": lambda _: "up"},
+    "LiveFeatureFlow.scale": {"feature": _first("LiveFeatureFlow", "graph", "ids")},
+    "jacobian_lens": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
+    "JacobianLens.translate": {"writer": lambda c: c.writers[1]},
+    "shift": {"features": lambda _: [FEATURE]}, "data_path": _fixed(parts=("tasks", "ioi.json")),
+    "edited_weights": {"edits": lambda _: wb.WeightEdit("W_in", 1, 3, factor=0.5)},
+    "Classifier.pool_of": {"tokens": lambda c: c.model.tokens(PROMPT),
+                           "x": lambda c: torch.ones(1, 5, c.model.spec.d_model)},
+    "ConceptEvaluation.of_concepts": _fixed(measure="f1"),
+    "ConceptEvaluation.score": _fixed(measure="f1"),
+    "Concepts()": {"concepts": lambda _: wb.concepts("tinyworld").concepts},
+    **{f"Concepts.{name}": _fixed(name="woman", family="gender", families=("gender",), word=" she")
+       for name in ("__getitem__", "children", "concept_of", "counting", "fitting", "of_family",
+                    "only", "words")},
+    "Concepts.of_words": _fixed(words={"city": [" Paris", " Rome"]}),
+    "Dictionaries()": {"dictionaries": lambda c: [_dictionary(c)]},
+    "Dictionaries.feature": _fixed(name=FEATURE),
+    "Dictionaries.only": _fixed(streams=("resid_post",)),
+    "DirectionVocabulary.words": {"name": _first("DirectionVocabulary", "names")},
+    "FeatureMatches.with_thresholds": _fixed(thresholds=0.2), "Graph()": GRAPH,
+    **{f"FeatureCircuitEvaluation.{name}": _fixed(reference="mean", name="faithfulness")
+       for name in ("curve", "random_scores", "score")},
+    **{f"CircuitEvaluation.{name}": _fixed(ablation="counterfactual", name="faithfulness")
+       for name in ("better_than_chance", "cmd", "cpr", "curve", "minimality", "random_scores",
+                    "score")},
+    **{f"FeatureIndex.{name}": _fixed(feature=3)
+       for name in ("check_feature", "contexts", "histogram", "sampled", "together", "tokens",
+                    "name")},
+    "FeatureIndex.find": _fixed(token=" the"),
+    "FeatureIndex.open": {"folder": lambda c: c.made("FeatureIndex").folder},
+    "FeatureIndex.text": _fixed(number=1),
+    "FeatureMatches.of": _fixed(lane="resid"),
+    "FlowValidation.score": _fixed(arm="flow"), "FlowValidation.advantage": _fixed(arm="flow"),
+    "validate_flow": {"flow": lambda c: c.made("FeatureFlow"), "dicts": lambda c: c.dicts},
+    "feature_flow": _fixed(feature=FEATURE),
+    "HeadVocabulary.word": {"token_id": lambda c: int(next(iter(c.made("HeadVocabulary").words)))},
+    "LogitLens.text": {"token_id": lambda c: int(c.made("LogitLens").token_ids[0])},
+    "HeadVocabulary.of": _fixed(head="L1H0"), "HeadVocabulary.share_interval": _fixed(head="L1H0"),
+    "InformationFlow.edge": {"name": _first("InformationFlow", "edge_names")},
+    **{f"InformationFlow.{name}": {key: _first("InformationFlow", "graph", "ids")
+                                   for key in ("name", "source", "node")}
+       for name in ("node", "path", "path_edges", "read")},
+    "Labels.keep": {"label": lambda c: c.made("Labels").set(3, "a label")},
+    "Model.live_weight": _fixed(name="W_in", layer=1), "Model.weight": _fixed(name="W_in"),
+    "Model.norm": _fixed(name="ln1", layer=1), "Model.run": _fixed(read=["L1.resid_post"]),
+    "clamp_neurons": _fixed(words=WORDS), "metrics.pad_ids": _fixed(rows=[[1], [1, 2]]),
+    "NeuronClamp.interval": _fixed(measure="probability"),
+    "NeuronVocabulary.row": _fixed(neuron="L1.mlp_post/5"),
+    "NeuronVocabulary.words": _fixed(neuron="L1.mlp_post/5"),
+    "Observable()": _fixed(weights=np.ones(1986)),
+    "ObservableEvaluation.score": _fixed(measure="correlation"),
+    "Run.__getitem__": _fixed(site="L1.resid_post"), "Run.grad": _fixed(site="L1.resid_post"),
+    "Shift.accuracy": _fixed(way="after"), "Shift.group_accuracy": _fixed(way="after"),
+    "Site()": _fixed(layer=1, head=2), "Site.parse": _fixed(name="L1H2.z"),
+    **{f"SteeringComparison.{name}": _fixed(way="flow", other="random")
+       for name in ("area", "effect_at", "difference")},
+    "Stitching.interval": {"component": _first("Stitching", "components")},
+    "TunedLens.chosen": {"writers": lambda c: c.writers}, "JacobianLens.chosen":
+    {"writers": lambda c: c.writers},
+    "TunedLens.translate": {"writer": lambda c: c.writers[1]},
+    "WeightAlignment.partner": {"name": _first("WeightAlignment", "names_a")},
+    "WeightEdit()": _fixed(name="W_in", layer=1, index=3, factor=0.5),
+    "WeightEdit.changed": _fixed(before=torch.ones(1, 128)),
+    "Result.load": {"path": lambda c: c.saved}, "metrics.kl": _fixed(reference=torch.ones(2, 20)),
+    **{f"metrics.{name}": _fixed(answers=[1, 2], foils=[3, 4])
+       for name in ("logit_difference", "probability_difference")},
+    "Graph.from_neuronpedia": {"source": lambda c: c.made("Graph").to_neuronpedia()},
+}  # fmt: skip
+
+
+#: Objects that no public call returns by its signature, or that are made otherwise.
+OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
+    "Model": lambda c: c.model, "Task": lambda c: c.named["task"],
+    "Dictionaries": lambda c: c.dicts, "Concepts": lambda c: c.named["concepts"],
+    "Dictionary": _dictionary,
+    "Tokens": lambda c: c.model.tokens([PROMPT, "The capital of Italy"]),
+    "Run": lambda c: c.model.run(
+        PROMPT, read=["L1.resid_post"], grad_of=lambda logits: logits[:, -1, 5]
+    ),
+    "Site": lambda _: wb.Site("z", 1, head=2), "ModelSpec": lambda c: c.model.spec,
+    "Norm": lambda c: c.model.norm("ln1", 1), "Graph": lambda c: c.made("Circuit").graph(),
+    "Generation": lambda c: c.model.generate(PROMPT, 1), "Edit": lambda _: wb.Scale("L1.z", 0.5),
+    "Labels": lambda c: wb.Labels.of(_dictionary(c)),
+    "Resume": lambda c: wb.Resume(1, torch.ones(1, 5, c.model.spec.d_model)),
+    "ObservableVector": lambda c: c.made("Observable").propagate(),
+    "ObservablePaths": lambda c: c.made("Observable").paths(),
+    "ObservableAttribution": lambda c: c.made("Observable").attribute(PROMPT),
+    "Result": lambda c: c.made("LogitLens"), "Circuit": lambda c: wb.circuit_of(c.model, [EDGE]),
+}  # fmt: skip
