@@ -6,36 +6,55 @@ import builtins
 import math
 import sys
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
 
 
 @dataclass(frozen=True)
 class Within:
     """The range of a number in an annotation.
 
-    above: the lowest value itself is left out. guard: the highest is a guard against slips, and is
-    told only to those who pass it.
+    above, below: the lowest, the highest value itself is left out. guard: the highest is a guard
+    against slips, and is told only to those who pass it.
     """
 
     low: float | None = None
     high: float | None = None
     above: bool = False
+    below: bool = False
     guard: bool = False
 
     def __contains__(self, number: float) -> bool:
         low = self.low is None or (number > self.low if self.above else number >= self.low)
-        return low and (self.high is None or number <= self.high)
+        high = self.high is None or (number < self.high if self.below else number <= self.high)
+        return low and high
 
     def of(self, value: Any) -> str:
         """The range as it follows "a number" in an error about the value."""
         size = as_whole(value) or as_real(value) or 0
         passed = self.high is not None and size > self.high
         low = "" if self.low is None else f" {'above' if self.above else 'from'} {self.low}"
-        high = "" if self.high is None or (self.guard and not passed) else f" to {self.high}"
-        return low + (high if low or not high else f" up{high}")
+        if self.high is None or (self.guard and not passed):
+            return low
+        return f"{low} and below {self.high}" if self.below else f"{low or ' up'} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Of a list in an annotation: it holds one item or more."""
+
+    def __contains__(self, items: Any) -> bool:
+        return len(items) > 0
+
+    def of(self, value: Any) -> str:
+        return ", at least one"
+
+
+@dataclass(frozen=True)
+class Later:
+    """Of an annotation: the rule is held where the value is read, which takes more than it says."""
 
 
 #: What `fits` gives for a value that does not.
@@ -49,12 +68,16 @@ _PLURALS = {str: "texts", int: "whole numbers", float: "finite numbers", Any: "a
 
 def fits(hint: Any, value: Any) -> Any:
     """The value in the form that the annotation names, or `NO`."""
+    if isinstance(hint, (str, ForwardRef)):
+        hint = resolved(getattr(hint, "__forward_arg__", hint), __name__)
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any or isinstance(hint, TypeVar):
         return value
+    if origin is Annotated and any(isinstance(each, Later) for each in args):
+        return value
     if origin is Annotated:
         inner = fits(args[0], value)
-        ranges = [each for each in args[1:] if isinstance(each, Within)]
+        ranges = [each for each in args[1:] if isinstance(each, (Within, Filled))]
         return NO if inner is NO or any(inner not in each for each in ranges) else inner
     if origin in (Union, types.UnionType):
         return next((out for each in args if (out := fits(each, value)) is not NO), NO)
@@ -73,10 +96,15 @@ def fits(hint: Any, value: Any) -> Any:
         return value if callable(value) else NO
     if not isinstance(kind, type):
         return value
+    if kind.__name__ == "ndarray" and not isinstance(value, kind):
+        return _array(value)
     if kind in (Sequence, list, tuple) and args:
         return _fits_items(args if kind is tuple else (*args, ...), value)
-    if kind in (Iterable, Collection) and isinstance(value, (str, bytes)):
-        return NO
+    if kind is Iterable and args:
+        return _fits_items((*args, ...), _listed(value))
+    if kind.__name__ == "Model":
+        # A stand-in need not do all that a model does.
+        return value if hasattr(value, "spec") and hasattr(value, "run") else NO
     if not isinstance(value, kind):
         return NO
     if issubclass(kind, Mapping) and len(args) == 2:
@@ -84,6 +112,29 @@ def fits(hint: Any, value: Any) -> Any:
         wrong = any(k is NO or v is NO for k, v in pairs.values())
         return NO if wrong else value if not pairs else dict(pairs.values())
     return value
+
+
+def _array(value: Any) -> Any:
+    """A list or a tensor of numbers as an array."""
+    import numpy as np
+
+    if not isinstance(value, Sequence) and not hasattr(value, "numpy"):
+        return NO
+    try:
+        out = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return NO
+    return out if out.dtype.kind in "biuf" else NO
+
+
+def _listed(value: Any) -> Any:
+    """What can be gone through once, as a list; text and what cannot stay as they are."""
+    if isinstance(value, (str, bytes, Sequence)) or not isinstance(value, Iterable):
+        return value
+    try:
+        return list(value)
+    except TypeError:  # a tensor of a single number
+        return value
 
 
 def _same(one: Any, value: Any) -> bool:
@@ -114,9 +165,13 @@ def _fits_items(args: tuple[Any, ...], value: Any) -> Any:
 
 def says(hint: Any, value: Any = None) -> str:
     """The annotation in words, what an argument is, for an error about the value."""
+    if isinstance(hint, (str, ForwardRef)):
+        hint = resolved(getattr(hint, "__forward_arg__", hint), __name__)
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return says(args[0]) + "".join(e.of(value) for e in args[1:] if isinstance(e, Within))
+        return says(args[0]) + "".join(
+            e.of(value) for e in args[1:] if isinstance(e, (Within, Filled))
+        )
     if origin in (Union, types.UnionType):
         parts = list(dict.fromkeys(says(each, value) for each in args))
         return " or ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
@@ -144,7 +199,7 @@ class _Names(dict[str, Any]):
         loaded = [m for key, m in sys.modules.items() if key.partition(".")[0] == package]
         found = [vars(module)[name] for module in loaded if name in vars(module)]
         # What no module has loaded has no instance that could be given.
-        return found[0] if found else Any
+        return found[0] if found else getattr(sys.modules.get("transformers"), name, Any)
 
 
 def resolved(hint: Any, module: str) -> Any:

@@ -14,15 +14,17 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
-from .annotations import NO, Within, as_real, as_whole, fits, resolved, says
+from .annotations import NO, Filled, Within, as_real, as_whole, fits, resolved, says
+from .annotations import Later as Later
 from .ordinary import ordinary_torch
 
 if TYPE_CHECKING:
     import torch
+
+    from .site import Site
 
 Checked = TypeVar("Checked", bound=Callable[..., Any])
 
@@ -32,12 +34,18 @@ class ArgumentError(TypeError, ValueError):
 
 
 #: How many of something, and of what may be none; the limit is above any use.
-Count = Annotated[int, Within(1, 10_000_000, guard=True)]
-Natural = Annotated[int, Within(0, 10_000_000, guard=True)]
+Count = Annotated[int, Within(1, 1_000_000, guard=True)]
+Natural = Annotated[int, Within(0, 1_000_000, guard=True)]
 Seed = Annotated[int, Within(0, 2**63 - 1, guard=True)]
 Positive = Annotated[float, Within(0, above=True)]
 NotNegative = Annotated[float, Within(0)]
 Share = Annotated[float, Within(0, 1)]
+Power = Annotated[float, Within(0, 1, above=True)]
+#: How sure an interval is, as 0.95.
+Level = Annotated[float, Within(0, 1, above=True, below=True)]
+#: What is read or trained on: one text or more, in a list.
+Texts = Annotated[Sequence[str], Filled()]
+Sites = Annotated[Sequence["Site | str"], Filled()]
 
 
 # -- single values, for what an annotation cannot say ------------------------------------------
@@ -71,6 +79,15 @@ def whole(
     return number
 
 
+def different(name: str, value: Any, n: int, then: str = "") -> list[int]:
+    """The value, one whole number from 0 to n - 1 or several different ones, as a list."""
+    several = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    found = [i for each in several if (i := as_whole(each)) is not None and 0 <= i < n]
+    if not found or len(found) < len(several) or len(set(found)) < len(found):
+        raise refuse(name, f"different whole numbers from 0 to {n - 1}, or one", value, then)
+    return found
+
+
 def number(
     name: str, value: Any, low: float | None = None, high: float | None = None, then: str = ""
 ) -> float:
@@ -88,21 +105,84 @@ def one_of(name: str, value: Any, choices: Collection[str], then: str = "") -> s
     return value
 
 
-def tensor(name: str, value: Any, shape: Sequence[int | None], then: str = "") -> torch.Tensor:
-    """The value as a floating tensor of finite numbers; None in `shape` stands for any length."""
+def tensor(
+    name: str,
+    value: Any,
+    shape: Sequence[int | None] | None = None,
+    then: str = "",
+    *,
+    infinite: bool = False,
+) -> torch.Tensor:
+    """The value as a floating tensor of numbers; None in `shape` stands for any length.
+
+    infinite: take infinities too. NaN is never taken.
+    """
     import torch
 
-    axes = ", ".join("n" if n is None else str(n) for n in shape)
-    rule = f"numbers of shape ({axes}{',' * (len(shape) == 1)}), all finite"
+    axes = ", ".join("n" if n is None else str(n) for n in shape or ())
+    of = "" if shape is None else f" of shape ({axes}{',' * (len(shape) == 1)})"
+    rule = f"numbers{of}, " + ("none of them NaN" if infinite else "all finite")
     try:
         out = torch.as_tensor(value)
-        out = out if out.is_floating_point() else out.float()
+        out = out if out.is_floating_point() or out.is_complex() else out.float()
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise refuse(name, rule, value, then) from None
-    fits = [n is None or n == own for n, own in zip(shape, out.shape, strict=False)]
-    if out.ndim != len(shape) or not all(fits) or not bool(out.isfinite().all()):
+    same = shape is None or len(shape) == out.ndim
+    if not same or not all(
+        n in (None, own) for n, own in zip(shape or (), out.shape, strict=False)
+    ):
+        raise refuse(name, rule, value, then)
+    wrong = out.isnan() if infinite else ~out.isfinite()
+    if isinstance(value, bool) or out.is_complex() or bool(wrong.any()):
         raise refuse(name, rule, value, then)
     return out
+
+
+def vectors(name: str, value: torch.Tensor, width: int, then: str = "") -> torch.Tensor:
+    """The tensor, if its last axis has so many numbers."""
+    if value.ndim == 0 or value.shape[-1] != width:
+        raise refuse(name, f"vectors of width {width}", value, then)
+    return value
+
+
+def numbers_of(name: str, value: Any, n: int, then: str = "") -> torch.Tensor:
+    """(k,) int64: the value as one or several whole numbers from 0 to n - 1."""
+    import torch
+
+    rule = f"whole numbers from 0 to {n - 1}, or one"
+    try:
+        out = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise refuse(name, rule, value, then) from None
+    out = out.long() if out.numel() == 0 else out
+    whole = not (out.is_floating_point() or out.is_complex() or out.dtype == torch.bool)
+    if not whole or out.ndim > 1 or bool(((out < 0) | (out >= n)).any()):
+        raise refuse(name, rule, value, then)
+    return out.long().reshape(-1)
+
+
+def device(name: str, value: Any) -> torch.device | None:
+    """The device of this machine that is named; None stays None."""
+    import torch
+
+    if value is None:
+        return None
+    try:
+        return torch.empty(0, device=value).device
+    except (TypeError, ValueError, RuntimeError, AssertionError):
+        raise refuse(name, "a device of this machine, as 'cpu' or 'cuda'", value) from None
+
+
+def floating(name: str, value: Any) -> torch.dtype | None:
+    """The floating type, given as torch's or by its name; None stays None."""
+    import torch
+
+    own = getattr(torch, value.removeprefix("torch."), None) if isinstance(value, str) else value
+    if own is not None and not (isinstance(own, torch.dtype) and own.is_floating_point):
+        raise refuse(name, "a floating type, as torch.float16 or 'float16'", value)
+    if own is None and value is not None:
+        raise refuse(name, "a floating type, as torch.float16 or 'float16'", value)
+    return own
 
 
 # -- every argument of a call -----------------------------------------------------------------
@@ -116,9 +196,9 @@ _MADE_BY = {
 
 
 def checked(call: Checked) -> Checked:
-    """The call, with every argument held against its annotation before it runs.
+    """The call, in ordinary torch, with every argument held against its annotation before.
 
-    Of a class: its public methods, and the setters of its properties.
+    Of a class: how it is made, its public methods, and the setters of its properties.
     """
     if isinstance(call, type):
         for name, own in list(vars(call).items()):
@@ -127,40 +207,34 @@ def checked(call: Checked) -> Checked:
         return call  # pyright: ignore[reportReturnType]
 
     @wraps(call)
-    def held(*args: Any, **options: Any) -> Any:
+    def checking(*args: Any, **options: Any) -> Any:
         signature, rules = _arguments(call)
+        where = call.__qualname__.removesuffix(".__init__")
         try:
             bound = signature.bind(*args, **options)
         except TypeError as error:
             takes = ", ".join(name for name in signature.parameters if name != "self")
-            raise ArgumentError(f"{call.__qualname__}: {error}; it takes {takes}.") from None
+            raise ArgumentError(f"{where}: {error}; it takes {takes}.") from None
         for name, value in bound.arguments.items():
             if name in rules and value is not signature.parameters[name].default:
-                bound.arguments[name] = _held(name, rules[name], value, call.__qualname__)
-        return call(*bound.args, **bound.kwargs)
+                bound.arguments[name] = held(name, rules[name], value, where)
+        with ordinary_torch():
+            return call(*bound.args, **bound.kwargs)
 
-    return held  # pyright: ignore[reportReturnType]
+    checking.is_checked = True  # pyright: ignore[reportAttributeAccessIssue]
+    return checking  # pyright: ignore[reportReturnType]
 
 
 def _checked_member(own: Any) -> Any:
     if isinstance(own, types.FunctionType):
-        return own if hasattr(own, "__wrapped__") else checked(own)
+        return own if getattr(own, "is_checked", False) else checked(own)
     if isinstance(own, (classmethod, staticmethod)):
         return type(own)(checked(own.__func__))
     return own.setter(checked(own.fset)) if isinstance(own, property) and own.fset else own
 
 
-def check_fields(instance: Any) -> None:
-    """Holds each field of a frozen dataclass against its annotation, for `__post_init__`."""
-    kind = type(instance)
-    for name, hint in _fields(kind).items():
-        value = getattr(instance, name)
-        out = _held(name, hint, value, kind.__name__)
-        if out is not value:
-            object.__setattr__(instance, name, out)
-
-
-def _held(name: str, hint: Any, value: Any, call: str) -> Any:
+def held(name: str, hint: Any, value: Any, call: str) -> Any:
+    """The value as the annotation has it. `call` is where its user reads more."""
     out = fits(hint, value)
     if out is not NO:
         return out
@@ -181,14 +255,3 @@ def _arguments(call: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, A
             each = Sequence[one] if p.kind is p.VAR_POSITIONAL else Mapping[str, one]
             rules[p.name] = each if p.kind in many else one
     return signature, rules
-
-
-@cache
-def _fields(kind: type) -> dict[str, Any]:
-    """The rule of each field of a dataclass, read where the field is written."""
-    homes = {
-        name: each.__module__
-        for each in reversed(kind.__mro__)
-        for name in each.__dict__.get("__annotations__", {})
-    }
-    return {f.name: resolved(f.type, homes[f.name]) for f in fields(kind)}

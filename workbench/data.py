@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .check import checked
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -11,6 +13,7 @@ class DataNotFound(FileNotFoundError):
     """A shipped data file is in neither of the places where it may lie."""
 
 
+@checked
 def data_path(*parts: str) -> Path:
     """The path of a shipped data file or folder, for example `data_path("tasks", "ioi.json")`.
 

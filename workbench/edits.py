@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from .check import checked, held, number, refuse, tensor
 from .site import Site
 
 if TYPE_CHECKING:
@@ -48,19 +49,19 @@ class Edit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "site", Site.parse(self.site))
-        rows = self.rows
+        call = type(self).__name__
+        rows = held("rows", int | Sequence[int] | None, self.rows, call)
         if rows is not None:
-            rows = (rows,) if isinstance(rows, int) else tuple(int(r) for r in rows)
+            rows = (rows,) if isinstance(rows, int) else tuple(rows)
             if not rows or len(set(rows)) != len(rows):
-                raise ValueError(
-                    f"The rows of an edit are different row numbers; got {self.rows!r}."
-                )
+                raise refuse("rows", "different row numbers, at least one", rows)
         object.__setattr__(self, "rows", rows)
-        positions = self.positions
-        if positions is not None and not isinstance(positions, (int, slice, str)):
-            object.__setattr__(self, "positions", tuple(int(p) for p in positions))
-        single = isinstance(self.needs, (str, Site))
-        names: list[Any] = [self.needs] if single else list(self.needs)
+        positions = held("positions", Positions, self.positions, call)
+        if isinstance(positions, Sequence) and not isinstance(positions, str):
+            positions = tuple(positions)
+        object.__setattr__(self, "positions", positions)
+        needs = held("needs", str | Site | Sequence[str | Site], self.needs, call)
+        names = [needs] if isinstance(needs, (str, Site)) else needs
         object.__setattr__(self, "needs", tuple(Site.parse(name) for name in names))
         for needed in self.needs:
             if not needed < self.site:
@@ -70,6 +71,7 @@ class Edit:
                     "Edit a later site, or need an earlier one."
                 )
 
+    @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         """The replacement of the selected activation. Subclasses define it."""
         raise TypeError(
@@ -104,8 +106,13 @@ class Set(Edit):
 
     value: Any
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("value", self.value, infinite=True)
+
+    @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        return _broadcast(_like(self.value, activation), activation)
+        return broadcast(_like(self.value, activation), activation)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,8 +122,14 @@ class Add(Edit):
     value: Any
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("value", self.value)
+        number("scale", self.scale)
+
+    @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        return activation + self.scale * _broadcast(_like(self.value, activation), activation)
+        return activation + self.scale * broadcast(_like(self.value, activation), activation)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,8 +138,13 @@ class Scale(Edit):
 
     factor: Any
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("factor", self.factor)
+
+    @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        return activation * _broadcast(_like(self.factor, activation), activation)
+        return activation * broadcast(_like(self.factor, activation), activation)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,6 +158,12 @@ class ProjectOut(Edit):
     directions: Any
     mixes = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if tensor("directions", self.directions).ndim not in (1, 2):
+            raise refuse("directions", "numbers of shape (d,) or (n, d)", self.directions)
+
+    @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         import torch
 
@@ -147,10 +171,10 @@ class ProjectOut(Edit):
             self.directions, dtype=None if hasattr(self.directions, "dtype") else torch.float64
         )
         basis = torch.atleast_2d(given).to(activation.device, torch.float64)
-        if basis.shape[-1] != activation.shape[-1]:
+        if not activation.ndim or basis.shape[-1] != activation.shape[-1]:
             raise ValueError(
-                f"Directions have the activation's width {activation.shape[-1]}; got "
-                f"{basis.shape[-1]}."
+                f"Directions have the activation's width; got {basis.shape[-1]} for an activation "
+                f"of shape {tuple(activation.shape)}."
             )
         basis = torch.nn.functional.normalize(basis, dim=-1, eps=0.0).nan_to_num()
         # Multiples of one direction differ by the rounding of the type that they were given in.
@@ -173,11 +197,20 @@ class Affine(Edit):
     offset: Any = 0.0
     mixes = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("matrix", self.matrix, (None, None))
+        tensor("offset", self.offset)
+
+    @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        return activation @ _like(self.matrix, activation).T + _like(self.offset, activation)
+        width = activation.shape[-1] if activation.ndim else 0
+        then = "The matrix maps the activation's last axis to itself."
+        matrix = _like(tensor("matrix", self.matrix, (width, width), then), activation)
+        return activation @ matrix.T + broadcast(_like(self.offset, activation), activation)
 
 
-def _broadcast(value: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
+def broadcast(value: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
     """The value at the activation's shape; an error that names both where it does not fit."""
     try:
         return value.expand(activation.shape)

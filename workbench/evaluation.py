@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from .check import refuse
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -122,7 +124,7 @@ def bootstrap(
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"The level of an interval lies between 0 and 1; got {level!r}.")
+        raise refuse("level", "a number between 0 and 1", level, "Write 0.95 for 95 %.")
 
 
 def wilson(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .check import checked
 from .result import Arrays, axes
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 KINDS = ("embed", "state", "head", "mlp", "neuron", "feature", "error", "logits")
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph(Arrays):
     """Nodes and the edges between them, source → target.

@@ -15,23 +15,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Union
 
+from .check import checked
+
 if TYPE_CHECKING:
     import torch
 
 Ids = Union["torch.Tensor", Sequence[int], Sequence[Sequence[int]]]
 
 
+@checked
 def logit_difference(logits: torch.Tensor, answers: Ids, foils: Ids) -> torch.Tensor:
     """Mean logit of the answers minus mean logit of the foils; positive = more of the answers."""
     logits = _one_position(logits)
     return _mean_logit(logits, answers, "answers") - _mean_logit(logits, foils, "foils")
 
 
+@checked
 def probability(logits: torch.Tensor, answers: Ids) -> torch.Tensor:
     """Summed probability of the answers, from 0 to 1."""
     return log_probability(logits, answers).exp()
 
 
+@checked
 def log_probability(logits: torch.Tensor, answers: Ids) -> torch.Tensor:
     """Natural logarithm of the summed probability of the answers, at most 0."""
     logits = _one_position(logits)
@@ -40,6 +45,7 @@ def log_probability(logits: torch.Tensor, answers: Ids) -> torch.Tensor:
     return log_probs.masked_fill(~real, float("-inf")).logsumexp(-1)
 
 
+@checked
 def probability_difference(logits: torch.Tensor, answers: Ids, foils: Ids) -> torch.Tensor:
     """Summed probability of the answers minus that of the foils, from -1 to 1.
 
@@ -48,6 +54,7 @@ def probability_difference(logits: torch.Tensor, answers: Ids, foils: Ids) -> to
     return probability(logits, answers) - probability(logits, foils)
 
 
+@checked
 def rank(logits: torch.Tensor, answers: Ids) -> torch.Tensor:
     """How many tokens have a larger logit than the best of the answers, int64: 0 = top."""
     logits = _one_position(logits)
@@ -56,6 +63,7 @@ def rank(logits: torch.Tensor, answers: Ids) -> torch.Tensor:
     return (logits > best).sum(-1)
 
 
+@checked
 def entropy(logits: torch.Tensor) -> torch.Tensor:
     """Entropy of the next-token distribution in nats, from 0 to log(d_vocab)."""
     log_probs = _one_position(logits).log_softmax(-1)
@@ -63,6 +71,7 @@ def entropy(logits: torch.Tensor) -> torch.Tensor:
     return -(log_probs.exp() * log_probs.clamp(min=-1e30)).sum(-1)
 
 
+@checked
 def kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """KL(reference ‖ logits) in nats, both given as logits; 0 where the distributions are equal."""
     logits, reference = _one_position(logits), _one_position(reference)
@@ -83,6 +92,7 @@ TASK_METRICS: dict[str, Callable[[torch.Tensor, Ids, Ids], torch.Tensor]] = {
 }
 
 
+@checked
 def pad_ids(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Rows of ids of different lengths as one (batch, k) int64 tensor, padded with -1."""
     import torch
@@ -116,7 +126,7 @@ def _ids(given: Ids, logits: torch.Tensor, name: str) -> tuple[torch.Tensor, tor
     import torch
 
     if not isinstance(given, torch.Tensor):
-        rows = [[row] if isinstance(row, int) else list(row) for row in given]
+        rows = [[row] if isinstance(row, int) else row for row in given]
         given = pad_ids(rows)
     ids = given[:, None] if given.ndim == 1 else given
     batch, d_vocab = logits.shape

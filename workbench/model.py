@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
 
+from .check import Count, Later, NotNegative, Power, Seed, checked
 from .edits import Edit
 from .norm import Norm
 from .site import Site
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Prompts = str | Sequence[str] | Sequence[Sequence[int]] | Tokens
-Messages = Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]]
+#: Held against its rule where it is read, by `Model.tokens`.
+Prompts = Annotated[str | Sequence[str] | Sequence[Sequence[int]] | Tokens, Later()]
+Messages = Annotated[Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]], Later()]
 Metric = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -164,6 +166,7 @@ def _ranges(layers: Sequence[int]) -> str:
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs)
 
 
+@checked
 @dataclass(frozen=True)
 class Resume:
     """Start a pass at `layer` instead of at the tokens.
@@ -181,6 +184,7 @@ class Resume:
     past: Past | None = None
 
 
+@checked
 @dataclass(frozen=True)
 class Past:
     """The cached keys and values of a run: for each layer a pair of (batch, head, pos, d_head)."""
@@ -308,8 +312,8 @@ class Model(Protocol):
         self,
         tokens: Prompts,
         *,
-        read: Sequence[Site | str] | Site | str = (),
-        edits: Sequence[Edit] | Edit = (),
+        read: Iterable[Site | str] | Site | str = (),
+        edits: Iterable[Edit] | Edit = (),
         grad_of: Metric | None = None,
         grad_at: Site | str | None = None,
         logits_at: Positions = None,
@@ -332,14 +336,14 @@ class Model(Protocol):
     def generate(
         self,
         tokens: Prompts,
-        n: int,
+        n: Count,
         *,
-        edits: Sequence[Edit] | Edit = (),
+        edits: Iterable[Edit] | Edit = (),
         on: Literal["prompt", "new", "both"] = "both",
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
+        temperature: NotNegative = 0.0,
+        top_k: Count | None = None,
+        top_p: Power | None = None,
+        seed: Seed | None = None,
     ) -> Generation:
         """The prompts continued by up to `n` tokens, greedily unless `temperature` is above 0.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .check import checked, vectors
+
 if TYPE_CHECKING:
     import torch
 
 
+@checked
 @dataclass(frozen=True)
 class Norm:
     """A layer or RMS norm as numbers: x / scale(x) · weight + bias, x less its mean if `centers`.
@@ -24,6 +27,7 @@ class Norm:
 
     def center(self, x: torch.Tensor) -> torch.Tensor:
         """x, less its mean over the last axis where the norm takes it away."""
+        vectors("x", x, self.weight.shape[-1])
         return x - x.mean(-1, keepdim=True) if self.centers else x
 
     def scale(self, x: torch.Tensor) -> torch.Tensor:
@@ -34,12 +38,14 @@ class Norm:
         from torch.nn import functional
 
         shape = self.weight.shape
+        vectors("x", x, shape[-1])
         if self.centers:
             return functional.layer_norm(x, shape, self.weight, self.bias, self.epsilon)
         return functional.rms_norm(x, shape, self.weight, self.epsilon) + self.bias
 
     def pull_back(self, x: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
         """The gradient at x, given the gradient at norm(x); both broadcast."""
+        vectors("grad", grad, self.weight.shape[-1])
         centred, scale = self.center(x) / self.scale(x), self.scale(x)
         inner = grad * self.weight
         along = (inner * centred).mean(-1, keepdim=True)

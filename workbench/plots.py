@@ -6,6 +6,8 @@ import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .check import checked
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -70,7 +72,7 @@ def plot(result: Any, **options: Any) -> Axes:
         if kind.__name__ in PICTURES:
             module, _, name = PICTURES[kind.__name__].partition(".")
             draw = getattr(import_module(f".pictures.{module}", __package__), name)
-            return draw(result, **options)
+            return checked(draw)(result, **options)
     raise TypeError(f"{type(result).__name__} has no picture; use to_frame().")
 
 

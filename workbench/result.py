@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .check import checked
 from .files import put_text
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Arrays:
             object.__setattr__(self, f.name, array)
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Arrays):
     """What a method found, as plain numbers that no longer need the model.
@@ -74,6 +76,10 @@ class Result(Arrays):
     versions: dict[str, str]
     seed: int | None
     tokens: tuple[tuple[str, ...], ...]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        checked(cls)
 
     def to_frame(self) -> pd.DataFrame:
         """The result as a table in long form. Each method documents its columns."""

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import total_ordering
 
+from .check import given, whole
+
 #: Every stream in the order in which a forward pass computes it, with the axes that its
 #: activation has in a `Run` when the site names no head or neuron.
 STREAMS: dict[str, tuple[str, ...]] = {
@@ -68,16 +70,15 @@ class Site:
     unit: int | None = None
 
     def __post_init__(self) -> None:
-        if self.stream not in STREAMS:
+        if not isinstance(self.stream, str) or self.stream not in STREAMS:
             raise ValueError(
-                f"A site names one of the streams {', '.join(STREAMS)}; got {self.stream!r}. "
+                f"A site names one of the streams {', '.join(STREAMS)}; got {given(self.stream)}. "
                 "Write for example Site.parse('L3.resid_post')."
             )
         for name, value in (("layer", self.layer), ("head", self.head), ("unit", self.unit)):
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int) or value < 0
-            ):
-                raise ValueError(f"The {name} of a site is a whole number from 0; got {value!r}.")
+            if value is None or (type(value) is int and value >= 0):
+                continue
+            object.__setattr__(self, name, whole(f"The {name} of a site", value, 0))
         if (self.layer is None) != (self.stream in GLOBAL_STREAMS):
             if self.layer is None:
                 raise ValueError(
@@ -117,7 +118,7 @@ class Site:
                 return cls(_STREAM_OF_HOOK[match["hook"]], None if layer is None else int(layer))
         raise ValueError(
             f"A site is written like 'L3.resid_post', 'L3H1.q', 'L2.mlp_post/77', 'embed', or as a "
-            f"TransformerLens hook like 'blocks.3.hook_resid_post'; got {name!r}. "
+            f"TransformerLens hook like 'blocks.3.hook_resid_post'; got {given(name)}. "
             f"The streams are {', '.join(STREAMS)}."
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from .check import Count, Seed, checked
 from .data import data_path
 from .encoding import encode
 from .evaluation import Evaluation
@@ -83,6 +84,7 @@ class TaskBatch:
         return f"TaskBatch({self.task}, {len(self)} examples of {self.set!r}, {self.metric_name})"
 
 
+@checked
 @dataclass(frozen=True)
 class Task:
     """What a model must do: sets of pairs, each for its kind of vocabulary, and one metric.
@@ -97,8 +99,8 @@ class Task:
     title: str = ""
     question: str = ""
     source: str = ""
-    n: int | None = None
-    seed: int = 0
+    n: Count | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.metric not in TASK_METRICS:
@@ -107,7 +109,6 @@ class Task:
             )
         if not self.sets or not all(map(len, self.sets)):
             raise ValueError(f"A task has at least one pair in each set; {self.name!r} has none.")
-        _check_n(self.n)
 
     @classmethod
     def from_pairs(
@@ -135,7 +136,7 @@ class Task:
         self,
         model: Model | PreTrainedTokenizerBase,
         *,
-        n: int | None = None,
+        n: Count | None = None,
         set: str | None = None,
         prepend_bos: bool | None = None,
         padding_side: Literal["right", "left"] = "right",
@@ -149,7 +150,6 @@ class Task:
         Raises `TaskDoesNotFit` where no set fits or fewer than `n` pairs pass, and `ValueError` for
         an unknown set. Warns where some pairs of the set are left out.
         """
-        _check_n(n)
         run_by: Any = model
         spec = getattr(model, "spec", None)
         tokenizer = run_by if spec is None else run_by.tokenizer
@@ -225,10 +225,10 @@ class Task:
         self,
         model: Model,
         *,
-        n: int | None = None,
+        n: Count | None = None,
         set: str | None = None,
         prepend_bos: bool | None = None,
-        batch_size: int = 32,
+        batch_size: Count = 32,
     ) -> Evaluation:
         """How well a model does the task: the metric of every example, clean and corrupt.
 
@@ -260,7 +260,8 @@ class Task:
         return f"Task({self.name}: {self.metric}, pairs: {sets})"
 
 
-def task(name: str, *, n: int | None = None, seed: int = 0) -> Task:
+@checked
+def task(name: str, *, n: Count | None = None, seed: Seed = 0) -> Task:
     """The shipped task of that name; `n` pairs of it, drawn with `seed`, where `n` is given.
 
     Raises `ValueError` for a name that is not one of `tasks()`.
@@ -276,6 +277,7 @@ def task(name: str, *, n: int | None = None, seed: int = 0) -> Task:
     return Task(name, read_sets(file["sets"]), n=n, seed=seed, **text)
 
 
+@checked
 def tasks() -> pd.DataFrame:
     """The shipped tasks, one a row: title, sets, n_pairs and question, by name."""
     import pandas as pd
@@ -294,8 +296,3 @@ def tasks() -> pd.DataFrame:
 
 def _names() -> list[str]:
     return sorted(path.stem for path in data_path("tasks").glob("*.json"))
-
-
-def _check_n(n: int | None) -> None:
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-        raise ValueError(f"n is a number of pairs, 1 or more, or None for all; got {n!r}.")

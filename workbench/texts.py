@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+from .check import Count, checked
 from .data import data_path
 
 
-def texts(name: str, *, n: int | None = None) -> tuple[str, ...]:
+@checked
+def texts(name: str, *, n: Count | None = None) -> tuple[str, ...]:
     """The shipped texts in an embedded model's language, or the first `n` of them.
 
     For "tinyworld" 2,000 rows of 64 tokens, each of several documents with <|endoftext|> between

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .check import checked
 from .model import Model
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _UNITS: dict[str, tuple[str, int]] = {
 }
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class WeightEdit:
     """One change of one weight: set to `value`, multiplied by `factor`, or `add`ed to.
@@ -107,6 +109,7 @@ class WeightEdit:
         return f"{layer}{self.name}[{some}]"
 
 
+@checked
 @contextmanager
 def edited_weights(
     model: Model, edits: WeightEdit | Sequence[WeightEdit], *, tied: bool = False

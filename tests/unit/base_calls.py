@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cached_property
@@ -49,7 +50,8 @@ class Target:
             if p.kind is p.POSITIONAL_ONLY and p.name in named:
                 by_place.append(named.pop(p.name))
             elif p.kind is p.VAR_POSITIONAL and p.name in named:
-                by_place += list(named.pop(p.name))
+                several = named.pop(p.name)
+                by_place += several if isinstance(several, (list, tuple)) else [several]
         return self.call(*by_place, **named)
 
 
@@ -85,7 +87,12 @@ class BaseCalls:
 
     @cached_property
     def dicts(self) -> Any:
-        return wb.dictionaries("tinyworld").only("resid_post")
+        # A copy, since labels are kept beside their dictionary.
+        shipped = wb.data_path("dictionaries", "tinyworld")
+        copied = self.folder / "dictionaries"
+        for part in shipped.glob("*resid_post"):
+            shutil.copytree(part, copied / part.name)
+        return wb.dictionaries(copied)
 
     @cached_property
     def writers(self) -> Any:

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from traitlets import TraitError
 
 import workbench as wb
 from tests.unit.base_calls import BaseCalls, Target
 
 PACKAGE = Path(wb.__file__).resolve().parent
-OURS = (ValueError, TypeError, LookupError, OSError, MemoryError, RuntimeError, AttributeError)
+OURS = (ValueError, TypeError, LookupError, OSError, MemoryError, RuntimeError, TraitError)
 SECONDS = 10.0
 
 

@@ -285,12 +285,12 @@ def test_a_saved_result_is_read_back_equal(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"layers": []}, "reads at least one layer; got none. Leave layers out"),
-        ({"layers": 3}, "words has layers 0 to 2; got layer 3"),
-        ({"layers": [0, -1]}, "layers 0 to 2; got layer -1"),
-        ({"layers": [True]}, "layers 0 to 2; got layer True"),
-        ({"layers": "0"}, "layers 0 to 2; got layer '0'"),
-        ({"layers": [1, 1]}, r"Each layer is read once; got layers=\[1, 1\]"),
+        ({"layers": []}, "layers is different whole numbers from 0 to 2, or one;"),
+        ({"layers": 3}, "layers is different whole numbers from 0 to 2, or one;"),
+        ({"layers": [0, -1]}, "layers is different whole numbers from 0 to 2, or one;"),
+        ({"layers": [True]}, "layers is a whole number, a list of whole numbers or"),
+        ({"layers": "0"}, "layers is a whole number, a list of whole numbers or"),
+        ({"layers": [1, 1]}, "layers is different whole numbers from 0 to 2, or one;"),
     ],
 )
 def test_layers_that_are_not_there_are_named_errors(options: Any, text: str) -> None:

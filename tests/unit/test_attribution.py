@@ -364,11 +364,14 @@ def test_a_check_takes_as_many_steps_and_pairs_as_are_asked_for() -> None:
             {"method": "eap", "over": "neurons"},
             "eap scores edges; got over='neurons'. Neurons are scored by attribution, eap-ig",
         ),
-        ({"method": "atp*", "over": "paths"}, r"atp\* scores nodes; got over='paths'\.$"),
-        ({"steps": 0}, "steps is a number of inputs.* got 0"),
-        ({"steps": True}, "steps is a number of inputs.* got True"),
+        (
+            {"method": "atp*", "over": "paths"},
+            "over is one of 'edges', 'nodes', 'neurons' or None; got",
+        ),
+        ({"steps": 0}, "steps is a whole number from 1; got 0"),
+        ({"steps": True}, "steps is a whole number from 1; got True"),
         ({"method": "exact", "positions": True}, "all positions together; patch positions one by"),
-        ({"n": 0}, "n is a number of pairs from 1 to 3; got 0"),
+        ({"n": 0}, "n is a whole number from 1 or None; got 0"),
     ],
 )
 def test_options_that_do_not_fit_are_named(options: dict[str, Any], error: str) -> None:
@@ -382,10 +385,10 @@ def test_what_cannot_be_measured_is_refused() -> None:
     both = words([("w2 w3 w4", "w2 w7 w4"), ("w2 w7 w4", "w2 w3 w4")])
     with pytest.raises(ValueError, match="difference between clean and corrupt.*Choose pairs"):
         attribute(model, both, method="eap")
-    with pytest.raises(TypeError, match=r"takes a task.*got 'When Mary"):
+    with pytest.raises(TypeError, match=r"task is a Task or a TaskBatch; got 'When Mary'\. Take a"):
         attribute(model, "When Mary")  # type: ignore[arg-type]
     nodes = attribute(model, WORDS, method="attribution")
     with pytest.raises(ValueError, match="made of edges; this attribution scores nodes"):
         nodes.edge_matrix()
-    with pytest.raises(ValueError, match="Exact scores are of edges or nodes; got over='neurons'"):
+    with pytest.raises(ValueError, match="over is one of 'edges', 'nodes' or None; got 'neurons'"):
         check_attribution(model, WORDS, over="neurons")  # type: ignore[arg-type]

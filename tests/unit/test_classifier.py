@@ -134,8 +134,8 @@ def test_a_classifier_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
         ([2, *LABELS[1:]], {}, r"with the values \[0, 1, 2\]"),
         ([1] * 24, {}, "needs texts of both classes; all are of 1"),
         (LABELS, {"pool": "max"}, "pool is last or mean; got 'max'"),
-        (LABELS, {"l2": -1}, "l2 is a penalty, 0 or more; got -1"),
-        (LABELS, {"batch_size": 0}, "batch_size is a number of texts"),
+        (LABELS, {"l2": -1}, "l2 is a finite number from 0; got -1"),
+        (LABELS, {"batch_size": 0}, "batch_size is a whole number from 1; got 0"),
         (LABELS, {"site": "L9.resid_post"}, "layers 0 to 1; got layer 9"),
     ],
 )

@@ -138,9 +138,9 @@ def test_bad_input_is_named() -> None:
     model, some = planted_model(), planted()
     with pytest.raises(ValueError, match="has a word in the texts; there is none of c. Give more"):
         difference_in_means(model, SITE, some, ["w2 w6 w20", "w3 w7"], progress=False)
-    with pytest.raises(ValueError, match="epochs is how often .* got 0"):
+    with pytest.raises(ValueError, match="epochs is a whole number from 1; got 0"):
         supervised_dictionary(model, SITE, some, planted_texts(), epochs=0, progress=False)
-    with pytest.raises(ValueError, match="n_features is a number, 1 or more; got 0"):
+    with pytest.raises(ValueError, match="n_features is a whole number from 1; got 0"):
         random_dictionary(model, SITE, 0)
     with pytest.raises(ValueError, match="layers 0 to 0; got layer 3"):
         random_dictionary(model, "L3.resid_post", 4)

@@ -360,7 +360,7 @@ def test_concepts_without_questions_have_no_swaps() -> None:
     [
         (perfect(), ["w2"], {}, "Half of the texts choose and half count, so there are two; got 1"),
         (perfect(), planted_texts(), {"strength": 0.0}, "strength is a positive number"),
-        (perfect(), planted_texts(), {"n_prompts": 0}, "n_prompts 1 or more"),
+        (perfect(), planted_texts(), {"n_prompts": 0}, "n_prompts is a whole number from 1; got 0"),
         (
             perfect(),
             ["w2 w6 w10"] * 2 + ["w2 w6"] * 2,

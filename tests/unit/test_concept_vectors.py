@@ -129,15 +129,19 @@ def test_a_layer_is_searched_alone(tmp_path: Any) -> None:
     ("arguments", "options", "text"),
     [
         (([],), {}, r"found by at least one word; got none"),
-        ((WORDS,), {"n": 0}, r"n is a number of vectors from 1 to 256; got 0"),
-        ((WORDS,), {"n": 257}, r"n is a number of vectors from 1 to 256; got 257"),
-        ((WORDS,), {"n": 20, "layer": 5}, r"has layers 0 to 1"),
+        ((WORDS,), {"n": 0}, "n is a whole number from 1; got 0"),
+        ((WORDS,), {"n": 257}, r"n is a whole number from 1 to 256; got 257\. No more"),
+        ((WORDS,), {"n": 20, "layer": 5}, "layer is different whole numbers from 0 to 1, or one;"),
         ((WORDS,), {"n_shortlist": 9}, r"how many are ablated one by one; add prompts="),
-        ((WORDS,), {"n": 5, "n_shortlist": 4, "prompts": PROMPTS}, r"from n=5 to 256; got 4"),
+        (
+            (WORDS,),
+            {"n": 5, "n_shortlist": 4, "prompts": PROMPTS},
+            r"n_shortlist is a whole number from 5 to 256; got 4\.",
+        ),
         ((WORDS,), {"prompts": []}, r"prompts asks at least one question; got none"),
         ((WORDS,), {"prompts": [("w5", [])]}, r"has an answer; 'w5' has none"),
         ((WORDS,), {"prompts": [("w5", "w6 w7")]}, r"An answer is one token; 'w6 w7' is 2 .*'w6'"),
-        ((WORDS,), {"norm": "half"}, r"got norm='half'"),
+        ((WORDS,), {"norm": "half"}, "norm is one of 'folded', 'none'; got 'half'"),
     ],
 )
 def test_what_cannot_be_found_is_said(arguments: Any, options: Any, text: str) -> None:
@@ -147,7 +151,7 @@ def test_what_cannot_be_found_is_said(arguments: Any, options: Any, text: str) -
 
 @pytest.mark.parametrize("prompts", ["w5 w6", ["w5 w6"], [("w5", "w6", "w7")], 5])
 def test_prompts_without_answers_are_refused(prompts: Any) -> None:
-    with pytest.raises(TypeError, match=r"prompts is a task, or prompts with an answer each"):
+    with pytest.raises(TypeError, match="prompts is a Task, a TaskBatch, a mapping whose keys"):
         concept_vectors(model_of(), WORDS, prompts=prompts)
 
 

@@ -146,7 +146,10 @@ A, B = Concept("a", "f", ("w2",)), Concept("b", "f", ("w3",))
             lambda: Concepts("", (A, B), (Question("f", "f", "{x}", {"w2": " w5", "w3": " w5"}),)),
             "decide the answer, one for each of two or more",
         ),
-        (lambda: Concepts.of_words({"a": "dog"}), "a list, {'mammal': .* got 'dog'"),
+        (
+            lambda: Concepts.of_words({"a": "dog"}),
+            "words is a mapping whose keys are each a text, whose",
+        ),
         (lambda: concepts("middleworld"), "ship for tinyworld; got 'middleworld'"),
         (lambda: concepts("tinyworld").only("colour"), "The families are domain, .*; got colour"),
     ],

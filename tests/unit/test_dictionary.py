@@ -208,7 +208,7 @@ def test_features_are_named_by_their_site() -> None:
         with pytest.raises(ValueError, match=f"has features 0 to 39; got {number}"):
             made.check_feature(number)
     for odd in (True, 1.5):
-        with pytest.raises(ValueError, match="A feature is a number or a name"):
+        with pytest.raises(ValueError, match="feature is a whole number, a text or a Site"):
             made.check_feature(odd)  # type: ignore[arg-type]
     norms = made.directions.norm(dim=-1)
     torch.testing.assert_close(norms, torch.ones(N))

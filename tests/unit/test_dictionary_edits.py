@@ -96,7 +96,9 @@ def test_a_transcoders_edit_reads_one_site_and_changes_another(backend: str) -> 
 
 def test_edits_of_features_refuse_what_is_not_there() -> None:
     made = fitted()
-    with pytest.raises(TypeError, match="An edit of features takes a Dictionary"):
+    with pytest.raises(
+        TypeError, match=r"dictionary is a Dictionary; got 'L1\.resid_post'\. Read a"
+    ):
         wb.Splice("L1.resid_post")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has features 0 to 255; got 256"):
         wb.SetFeatures(made, [3, 256])

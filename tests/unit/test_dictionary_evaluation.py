@@ -223,13 +223,25 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
     ("dictionaries", "texts", "options", "error", "match"),
     [
         ([], TEXTS, {}, ValueError, "at least one dictionary to evaluate; got none"),
-        ("L0.attn_out", TEXTS, {}, TypeError, "What is evaluated is a Dictionary"),
+        (
+            "L0.attn_out",
+            TEXTS,
+            {},
+            TypeError,
+            "dictionaries is a Dictionary, a list of items, each a",
+        ),
         (topk("L7.attn_out"), TEXTS, {}, ValueError, "layers 0 to 3; got layer 7"),
         (topk("L1.mlp_post"), TEXTS, {}, ValueError, "width 128; L1.mlp_post of tinyworld has 512"),
         (topk("L0.attn_out"), [], {}, ValueError, "needs at least one; got none"),
         (topk("L0.attn_out"), "a text", {}, TypeError, "Put a single text into a list"),
         (topk("L0.attn_out"), ["The", " dog"], {}, ValueError, "every text has only one token"),
-        (topk("L0.attn_out"), TEXTS, {"batch_size": 0}, ValueError, "1 or more; got 0"),
+        (
+            topk("L0.attn_out"),
+            TEXTS,
+            {"batch_size": 0},
+            ValueError,
+            "batch_size is a whole number from 1; got 0",
+        ),
     ],
 )
 def test_bad_input_is_named(

@@ -104,7 +104,7 @@ def test_a_transcoder_is_compared_with_what_it_decodes() -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="k is a number of features a token, 1 or more; got 0"):
+    with pytest.raises(ValueError, match="k is a whole number from 1; got 0"):
         feature_activations(model(), dictionary(), PROMPTS, k=0)
     with pytest.raises(ValueError, match="has features 0 to 39; got 40"):
         feature_activations(model(), dictionary(), PROMPTS, features=[40])

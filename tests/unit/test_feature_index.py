@@ -313,9 +313,9 @@ def test_bad_input_is_named() -> None:
             index_features(model(), dictionary(), given, progress=False)
     with pytest.raises(ValueError, match="n_contexts is a whole number from 1; got 0"):
         made(Path("none"), n_contexts=0)
-    with pytest.raises(ValueError, match="held_out is a share of the texts.*got 1"):
+    with pytest.raises(ValueError, match="held_out is a finite number above 0 and below 1; got 1"):
         made(Path("none"), held_out=1)
-    with pytest.raises(ValueError, match="batch_size is a number of texts, 1 or more; got 0"):
+    with pytest.raises(ValueError, match="batch_size is a whole number from 1; got 0"):
         made(Path("none"), batch_size=0)
 
 

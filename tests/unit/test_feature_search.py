@@ -120,7 +120,7 @@ def test_bad_questions_are_named(index: FeatureIndex) -> None:
         index.find(concept=["zzz"])
     with pytest.raises(ValueError, match="A concept is a list of words; got 'dog'"):
         index.find(concept="dog")
-    with pytest.raises(ValueError, match="n is how many features to give, 1 or more; got 0"):
+    with pytest.raises(ValueError, match=r"n is a whole number from 1; got 0\."):
         index.find(text="a", n=0)
     with pytest.raises(TypeError, match="tokn"):
         index.find(tokn=" the")

@@ -257,12 +257,12 @@ def test_flows_too_large_to_be_seen_are_refused(monkeypatch: pytest.MonkeyPatch)
         ({"feature": 5}, "named like 'L3.resid_post/123'; got 5"),
         ({"feature": []}, r"one or more features, each once; got \[\]"),
         ({"feature": [ROOT, ROOT]}, "each once"),
-        ({"direction": "up"}, "A flow goes both, back, forward; got direction='up'"),
-        ({"depth": -1}, "depth is a number of layers, 0 or more, or None; got -1"),
+        ({"direction": "up"}, "direction is one of 'both', 'back', 'forward'; got 'up'"),
+        ({"depth": -1}, "depth is a whole number from 0 or None; got -1"),
         ({"min_similarity": 1.5}, "min_similarity is a similarity, -1 to 1; got 1.5"),
         ({"texts": TEXTS}, "Only by='correlation' reads texts"),
         ({"by": "correlation"}, "needs model= and texts="),
-        ({"k": 100}, "k is a number of matches, 1 to 18, .* got 100"),
+        ({"k": 100}, r"k is a whole number from 1 to 18; got 100\. The smallest"),
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, Any], text: str) -> None:

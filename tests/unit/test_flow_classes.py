@@ -91,9 +91,9 @@ def test_thresholds_are_read_from_the_most_special_key() -> None:
     ("thresholds", "text"),
     [
         ({"mlp_out": 0.5}, r"given by lane \(resid, mlp, attn, next\).* got 'mlp_out'"),
-        (2.0, "a similarity, from -1 to 1; got 2.0"),
-        ("high", "a number or 'chance'; got 'high'"),
-        ({"resid": True}, "a number or 'chance'; got True"),
+        (2.0, r"A threshold is a finite number from -1 to 1; got 2\.0\."),
+        ("high", "A threshold is a finite number from -1 to 1; got"),
+        ({"resid": True}, r"A threshold is a finite number from -1 to 1; got True\."),
     ],
 )
 def test_thresholds_that_are_none_are_refused(thresholds: Any, text: str) -> None:

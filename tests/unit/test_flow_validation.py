@@ -315,14 +315,14 @@ def test_what_does_not_fit_is_refused() -> None:
     for options, text in (
         ({"factor": 1}, "factor is a number other than 1, which would change nothing; got 1"),
         ({"factor": float("nan")}, "got nan"),
-        ({"n_edges": 0}, "n_edges is a number, 1 or more; got 0"),
-        ({"n_samples": True}, "n_samples is a number, 1 or more; got True"),
+        ({"n_edges": 0}, "n_edges is a whole number from 1 or None; got 0"),
+        ({"n_samples": True}, "n_samples is a whole number from 1; got True"),
         ({"dicts": None}, "no dictionaries ship for 'words'. Give dicts="),
         ({"dicts": dictionaries().only("resid_post")}, "the dictionaries that it was made of"),
     ):
         with pytest.raises(ValueError, match=text):
             run(model(), flow(), TEXTS, **given | options)
-    with pytest.raises(TypeError, match="What is validated is a flow"):
+    with pytest.raises(TypeError, match="flow is a FeatureFlow or a FeatureMatches; got"):
         run(model(), "L1.resid_post/5", TEXTS, **given)
     with pytest.raises(TypeError, match="Put a single text into a list"):
         run(model(), flow(), TEXTS[0], **given)

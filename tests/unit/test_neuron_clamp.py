@@ -231,7 +231,7 @@ def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
         (NEURONS, {"words": None}, r"do not say which words to follow; add words="),
         (NEURONS, {"words": []}, r"at least one word is followed; got none"),
         (NEURONS, {"words": " store Mary"}, r"A word to follow is one token; ' store Mary' is 2"),
-        (NEURONS, {"value": math.inf}, r'value is a finite number or "max"; got inf'),
+        (NEURONS, {"value": math.inf}, "value is a finite number or 'max'; got inf"),
         (NEURONS, {"value": "mean"}, r"got 'mean'"),
         (NEURONS, {"times": math.nan}, r"times is a finite number; got nan"),
         (NEURONS, {"n_controls": 0}, r"n_controls is a whole number from 1; got 0"),

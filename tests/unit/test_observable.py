@@ -290,13 +290,14 @@ def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
             "L1H1.z does not read L2H1.z. Give it from the first to the last",
         ),
         (lambda m: observable(m, " Mary").propagate(["L1H0", "L1H1"]), "does not read"),
-        (lambda m: any_observable(m).propagate(position=slice(2)), "one position of a prompt"),
+        (lambda m: any_observable(m).propagate(position=slice(2)),
+         "a whole number or 'last'; got sl"),
         (
             lambda m: any_observable(m).propagate("L1H1", embedding="pos"),
-            "'token' or 'block 0', or None",
+            "embedding is one of 'token', 'block 0' or None; got",
         ),
         (lambda m: observable(m, " Mary").propagate("L1H1").scores("Paul"), "Write ' Paul'"),
-        (lambda m: observable(m, " Mary").propagate("L1H1").words(0), "k is a number of tokens"),
+        (lambda m: observable(m, " Mary").propagate("L1H1").words(0), "k is a whole number from 1"),
         (lambda m: couplings([]), "Vectors are ObservableVectors, at least one"),
         (
             lambda m: observable(m, " Mary").propagate("L1H1").coupling(

@@ -286,7 +286,7 @@ def one_word() -> Task:
         (lambda m: evaluate_observable(m, [], ["a"]), "Vectors are ObservableVectors"),
         (
             lambda m: evaluate_observable(m, vector(), ["The nurse"], n_draws=1),
-            "n_draws is a whole number, 2 or more; got 1",
+            r"n_draws is a whole number from 2; got 1\.",
         ),
         (lambda m: evaluate_observable(m, vector(), task("ioi")), "has others than those of  he"),
         (

@@ -25,26 +25,25 @@ def refusals() -> Iterator[Any]:
     )
     yield case({"by": "head"}, ValueError, "resid_pre is patched by 'pos', 'layer'; got by='head'")
     yield case({"by": ""}, ValueError, "resid_pre is patched by 'pos', 'layer'; got by=''")
-    yield case({"by": 3}, ValueError, "resid_pre is patched by 'pos', 'layer'; got by=3")
+    yield case({"by": 3}, ValueError, "by is a text or None; got 3")
     yield case(
         {"over": "pattern", "by": "head head"}, ValueError, "pattern is patched by 'head', 'dst'"
     )
     yield case(
         {"direction": "clean"},
         ValueError,
-        "direction is 'denoise' (clean put into the corrupt run) or 'noise' (corrupt put into the "
-        "clean run); got 'clean'.",
+        "direction is one of 'denoise', 'noise'; got 'clean'",
     )
-    for layers in (2, -1, [0, 5], [], [0, 0], [True]):
+    yield case({"layers": [True]}, ValueError, "a list of whole numbers or None; got [True]")
+    for layers in (2, -1, [0, 5], [], [0, 0]):
         yield case(
             {"layers": layers},
             ValueError,
-            "layers are different numbers from 0 to 1, at least one, or None for all; got "
-            f"{layers!r}.",
+            f"layers is different whole numbers from 0 to 1, or one; got {layers!r}.",
         )
     yield case({"positions": 4}, IndexError, "Row 1 has 4 tokens, so its positions run from 0 to 3")
     yield case({"positions": []}, ValueError, "A method reads at least one position")
-    yield case({"max_rows": 0}, ValueError, "max_rows is a number of rows, 1 or more")
+    yield case({"max_rows": 0}, ValueError, "max_rows is a whole number from 1 or None; got 0")
     yield case(
         {"over": "resid_mid"},
         ValueError,
@@ -86,7 +85,9 @@ def test_pairs_that_cannot_be_compared_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="pair 0 has 6 and 2"):
         patch(model, uneven)
-    with pytest.raises(TypeError, match="takes a task"):
+    with pytest.raises(
+        TypeError, match=r"task is a Task or a TaskBatch; got 'w2 w3'\. Take a task"
+    ):
         patch(model, "w2 w3")  # type: ignore[arg-type]
     same = type(batch)(
         *(batch.task, batch.set, batch.metric_name, batch.pairs, batch.clean, batch.clean),

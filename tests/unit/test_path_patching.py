@@ -190,8 +190,8 @@ def test_the_table_the_interval_and_the_saved_result_agree(tmp_path: Any) -> Non
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"through": "heads"}, "through is one of residual, mlps; got 'heads'"),
-        ({"direction": "clean"}, "direction is one of denoise, noise; got 'clean'"),
+        ({"through": "heads"}, "through is one of 'residual', 'mlps'; got 'heads'"),
+        ({"direction": "clean"}, "direction is one of 'denoise', 'noise'; got 'clean'"),
         ({"receivers": []}, "ends at one receiver or more; got none. Name 'logits'"),
         ({"sender": "L7H0.z"}, r"layers 0 to 1 with heads 0 to 3; got 'L7H0\.z'"),
         ({"sender": "L0H0.q"}, r"A component is written .*got 'L0H0\.q'"),

@@ -264,19 +264,19 @@ def test_the_picture_shows_both_probabilities_of_each_token() -> None:
 @pytest.mark.parametrize(
     ("what", "options", "error"),
     [
-        (PATH[1], {"mode": "scale"}, "mode is one of add, remove; got 'scale'"),
+        (PATH[1], {"mode": "scale"}, "mode is one of 'add', 'remove'; got 'scale'"),
         (PATH[1], {"strength": float("nan")}, "strength is a finite number; got nan"),
         (PATH[1], {"strength": "strong"}, "strength is a finite number; got 'strong'"),
-        (PATH[1], {"unit": 0.0}, "unit is a finite number above 0; got 0.0"),
-        (PATH[1], {"k": 0}, "k is a number of tokens from 1 to 1986, the vocabulary; got 0"),
-        (PATH[1], {"on": "all"}, "Edits act on 'prompt', 'new' or 'both'; got 'all'"),
+        (PATH[1], {"unit": 0.0}, r"unit is a finite number above 0 or None; got 0\.0"),
+        (PATH[1], {"k": 0}, "k is a whole number from 1; got 0"),
+        (PATH[1], {"on": "all"}, "on is one of 'prompt', 'new', 'both'; got 'all'"),
         (PATH[1], {"layers": 2}, "layers= chooses among the layers of a flow"),
         (PATH[1], {"layers": "flow"}, "is no FeatureFlow. Leave it out"),
         ("L1.resid_post/12", {}, "has features 0 to 11; got 12"),
         (4, {}, "is named like 'L3.resid_post/123'; got the number 4"),
         ([], {}, "Shares are numbers that are not all 0"),
         ({PATH[0]: 0.0}, {}, "Shares are numbers that are not all 0"),
-        ({PATH[0]: float("inf")}, {}, "Shares are numbers that are not all 0"),
+        ({PATH[0]: float("inf")}, {}, "what is a FeatureFlow, a text, a whole number, a list"),
         (PATH[1], {"unit": None, "texts": []}, "at least one; got none"),
     ],
 )
@@ -288,7 +288,7 @@ def test_what_cannot_be_pushed_is_named(what: Any, options: dict[str, Any], erro
 def test_a_layer_or_site_that_a_flow_or_collection_lacks_is_named() -> None:
     with pytest.raises(ValueError, match=r"it has nothing in layer 7"):
         steered(flow(), layers=7)
-    with pytest.raises(ValueError, match="layers is 'flow' for all layers.*got 'all'"):
+    with pytest.raises(ValueError, match="layers is 'flow', a whole number, a list of whole"):
         steered(flow(), layers="all")
     with pytest.raises(KeyError, match=r"There is no dictionary of L2\.mlp_out"):
         steered("L2.mlp_out/3")

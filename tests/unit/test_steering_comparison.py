@@ -215,16 +215,16 @@ def test_the_picture_has_a_line_for_each_way() -> None:
     ("options", "error"),
     [
         ({"strengths": ()}, r"Strengths are numbers above 0, ascending; got \(\)"),
-        ({"strengths": (2, 1)}, r"ascending; got \(2, 1\)"),
-        ({"strengths": (1, 2, 2)}, r"above 0, ascending; got \(1, 2, 2\)"),
-        ({"strengths": (0, 1)}, r"above 0, ascending; got \(0, 1\)"),
-        ({"n_random": 0}, "n_random is a number of random draws, 1 or more; got 0"),
-        ({"unit": -1.0}, "unit is a finite number above 0; got -1.0"),
+        ({"strengths": (2, 1)}, r"ascending; got \(2\.0, 1\.0\)"),
+        ({"strengths": (1, 2, 2)}, r"above 0, ascending; got \(1\.0, 2\.0, 2\.0\)"),
+        ({"strengths": (0, 1)}, r"above 0, ascending; got \(0\.0, 1\.0\)"),
+        ({"n_random": 0}, "n_random is a whole number from 1; got 0"),
+        ({"unit": -1.0}, r"unit is a finite number above 0 or None; got -1\.0"),
         ({"concept": []}, "A concept is at least one token"),
         ({"concept": " Mary John"}, "A word of the concept is one token"),
         ({"texts": []}, "needs at least one; got none"),
         ({"texts": [[5], [5, 6]]}, "a text has at least two tokens; text 0 has one"),
-        ({"batch_size": 0}, "batch_size is a number of texts, 1 or more; got 0"),
+        ({"batch_size": 0}, "batch_size is a whole number from 1; got 0"),
     ],
 )
 def test_options_that_do_not_fit_are_named(options: dict[str, Any], error: str) -> None:

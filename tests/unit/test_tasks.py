@@ -175,7 +175,7 @@ def test_the_check_reports_on_every_set() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 2.0, True])
 def test_a_number_of_pairs_that_is_none_is_refused(n) -> None:
-    with pytest.raises(ValueError, match=f"n is a number of pairs, 1 or more.*got {n!r}"):
+    with pytest.raises(ValueError, match=f"n is a whole number from 1 or None; got {n!r}"):
         Task.from_pairs(pairs()).on(words(SENTENCE), n=n)
 
 

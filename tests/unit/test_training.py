@@ -146,19 +146,19 @@ def test_vectors_too_large_for_float32_are_refused() -> None:
         ({"kind": "jumprelu"}, "'jumprelu' are read, not trained, here. Train one of topk"),
         ({"kind": "gated"}, "'gated' are read, not trained"),
         ({"kind": "vae"}, "kind is one of topk, batchtopk, relu"),
-        ({"k": 0}, "k is a whole number of at least 1; got 0"),
-        ({"k": 99}, "k is at most the number of features, 24; got 99"),
+        ({"k": 0}, "k is a whole number from 1 or None; got 0"),
+        ({"k": 99}, r"k is a whole number from 1 to 24; got 99\. There are no"),
         ({"kind": "relu", "k": 3}, "k is no setting of kind 'relu'; got 3"),
         ({"l1": 0.1}, "l1 is no setting of kind 'topk'; got 0.1"),
-        ({"kind": "relu", "l1": -1.0}, "l1 is not negative"),
+        ({"kind": "relu", "l1": -1.0}, r"l1 is a finite number from 0 or None; got -1\.0"),
         ({"p": 0.5}, "p is a setting of kind 'relu'; got 0.5 with 'topk'"),
-        ({"kind": "relu", "p": 0.0}, "p is above 0 and at most 1; got 0.0"),
-        ({"steps": 0}, "steps is a whole number of at least 1; got 0"),
-        ({"batch_size": 1.5}, "batch_size is a whole number of at least 1; got 1.5"),
-        ({"n_features": -4}, "n_features is a whole number of at least 1; got -4"),
-        ({"lr": 0.0}, "lr is a positive number; got 0.0"),
-        ({"seed": None}, "seed is a whole number; got None"),
-        ({"checkpoint_every": 0}, "checkpoint_every is at least 1 step"),
+        ({"kind": "relu", "p": 0.0}, r"p is a finite number above 0 to 1; got 0\.0"),
+        ({"steps": 0}, "steps is a whole number from 1; got 0"),
+        ({"batch_size": 1.5}, r"batch_size is a whole number from 1; got 1\.5"),
+        ({"n_features": -4}, "n_features is a whole number from 1; got -4"),
+        ({"lr": 0.0}, r"lr is a finite number above 0; got 0\.0"),
+        ({"seed": None}, "seed is a whole number from 0; got None"),
+        ({"checkpoint_every": 0}, "checkpoint_every is a whole number from 1; got 0"),
         ({"kind": "snmf", "n_features": 9000}, "at most 8192 features; got 9000, which would take"),
         ({"kind": "transcoder"}, "A transcoder reads mlp_in, like L0.mlp_in"),
         ({"kind": "snmf", "out_site": "L1.mlp_out"}, "'snmf' stands for the site it reads"),
@@ -176,7 +176,7 @@ def test_sites_that_cannot_be_are_refused(model: Any) -> None:
     with pytest.raises(ValueError, match="has layers 0 to 2; got layer 9"):
         train_dictionary(model, "L9.resid_post", TEXTS, **SMALL)
     for sites in ("L1.resid_post", []):
-        with pytest.raises(ValueError, match="Give a list of sites, at least one"):
+        with pytest.raises(ValueError, match="each a Site or a text, at least one; got"):
             train_dictionaries(model, sites, TEXTS, **SMALL)
     with pytest.raises(ValueError, match="Each site is trained once"):
         train_dictionaries(model, [SITE, SITE], TEXTS, **SMALL)

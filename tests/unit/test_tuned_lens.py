@@ -216,8 +216,8 @@ def test_it_reads_nothing_but_the_residual_stream_after_layers(trained: TunedLen
     [
         ({"texts": []}, r"a list of texts, at least one; got \[\]"),
         ({"texts": "one text"}, "a list of texts, at least one; got 'one text'"),
-        ({"texts": TEXTS, "steps": 0}, "steps is at least 1; got 0"),
-        ({"texts": TEXTS, "batch_size": 0}, "batch_size is at least 1; got 0"),
+        ({"texts": TEXTS, "steps": 0}, "steps is a whole number from 1; got 0"),
+        ({"texts": TEXTS, "batch_size": 0}, "batch_size is a whole number from 1; got 0"),
     ],
 )
 def test_bad_input_is_a_named_error(arguments: Any, text: str) -> None:

@@ -254,11 +254,11 @@ def test_a_context_goes_behind_the_start_token_and_is_cut_to_what_fits() -> None
     ("options", "text"),
     [
         ({"others": {"prompts": OTHERS}}, r"named once each; 'prompts' stands twice"),
-        ({"k": 0}, r"k is a number of words from 1 to 60"),
+        ({"k": 0}, "k is a whole number from 1; got 0"),
         ({"n_others": 0}, r"n_others is a whole number from 1; got 0"),
         ({"relearn_at": [0, 2, 2]}, r"numbers of steps from 0, rising, .* got \[0, 2, 2\]"),
         ({"relearn_at": []}, r"numbers of steps from 0, rising"),
-        ({"relearn": None, "never": 1}, r"A model that never knew is compared in relearning"),
+        ({"relearn": None, "never": 1}, "never is a Model or None; got 1"),
         ({"relearn": []}, r"relearn asks at least one question; got none"),
     ],
 )

@@ -268,15 +268,15 @@ def test_what_cannot_be_aligned_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
             given: dict[str, Any] = {"progress": False} | options
             align_weights(a, b, **given)
 
-    refused("'neurons' or 'heads'; got of='layers'", of="layers")
+    refused("of is one of 'neurons', 'heads'; got 'layers'", of="layers")
     refused("sides of neurons are 'out' and 'in', one or both; got sides='OV'", sides="OV")
     refused("sides of heads are 'OV' and 'QK'.*got sides=\\[\\]", of="heads", sides=[])
-    refused("'folded' or 'none'; got norm='whole'", norm="whole")
-    refused("within 'layer' or 'all'; got within='model'", within="model")
+    refused("norm is one of 'folded', 'none'; got 'whole'", norm="whole")
+    refused("within is one of 'layer', 'all'; got 'model'", within="model")
     refused("Pairs of layers are for within='layer'", within="all", layers=[(0, 0)])
     refused(r"layer of a \(0 to 1\) with one of b \(0 to 1\), each at most", layers=[(0, 2)])
     refused("each at most once", layers=[(0, 0), (0, 1)])
-    refused("at least one permutation of the tokens; got n_permutations=0", n_permutations=0)
+    refused("n_permutations is a whole number from 1; got 0", n_permutations=0)
     with pytest.raises(ValueError, match="permuted 'tokens' or of mixed 'units'; got 'layers'"):
         aligned().p("layers")
     monkeypatch.setattr(alignment_runs, "free_bytes", lambda device: 1000)

@@ -251,7 +251,7 @@ def test_tied_embeddings_are_edited_together_or_not_at_all(backend: str) -> None
 def test_an_edit_that_makes_no_sense_is_refused(make: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make()
-    with pytest.raises(TypeError, match=r"index is a whole number or a list of them; got 1.5"):
+    with pytest.raises(TypeError, match="index is a whole number, a list of whole numbers or"):
         WeightEdit("W_out", 0, 1.5, value=0)  # type: ignore[arg-type]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ..check import Count, NotNegative, Power, Seed, checked
 from ..edits import Edit, Set, UnchangedEdit
 from ..encoding import encode
 from ..model import Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
@@ -55,6 +56,7 @@ class Pass:
 CACHE_NAMES = ("cache", "past_key_values")
 
 
+@checked
 class TracedModel(ABC):
     """A Hugging Face causal language model behind the seam of `workbench.Model`."""
 
@@ -166,8 +168,8 @@ class TracedModel(ABC):
         self,
         tokens: Prompts,
         *,
-        read: Sequence[Site | str] | Site | str = (),
-        edits: Sequence[Edit] | Edit = (),
+        read: Iterable[Site | str] | Site | str = (),
+        edits: Iterable[Edit] | Edit = (),
         grad_of: Metric | None = None,
         grad_at: Site | str | None = None,
         logits_at: Positions = None,
@@ -284,14 +286,14 @@ class TracedModel(ABC):
     def generate(
         self,
         tokens: Prompts,
-        n: int,
+        n: Count,
         *,
-        edits: Sequence[Edit] | Edit = (),
+        edits: Iterable[Edit] | Edit = (),
         on: Literal["prompt", "new", "both"] = "both",
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
+        temperature: NotNegative = 0.0,
+        top_k: Count | None = None,
+        top_p: Power | None = None,
+        seed: Seed | None = None,
     ) -> Generation:
         prompt = self.tokens(tokens)
         changes = [edits] if isinstance(edits, Edit) else list(edits)
@@ -375,7 +377,7 @@ class TracedModel(ABC):
 
     @alone
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
-        if resid.shape[-1] != self.spec.d_model:
+        if not resid.ndim or resid.shape[-1] != self.spec.d_model:
             raise ValueError(
                 f"unembed takes residual vectors of width {self.spec.d_model}; got shape "
                 f"{tuple(resid.shape)}."

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ..ordinary import ordinary_torch
+from .. import check
+from ..check import checked, floating, numbers_of, vectors
 from ..site import Site
 from .encoders import Encoder
 from .normalization import Normalization
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Dictionary:
     """Features of a site: an activation x is close to decode(encode(x)).
@@ -173,17 +175,13 @@ class Dictionary:
 
         Raises `ValueError` for another width.
         """
-        with ordinary_torch():
-            inner, _, _ = self.normalization.split(self._read(x))
-            return self.encoder(inner)
+        inner, _, _ = self.normalization.split(self._read(x))
+        return self.encoder(inner)
 
     def encode_some(self, x: torch.Tensor, features: Any) -> torch.Tensor:
         """(…, n) the codes of some features, without the others where the kind allows it."""
-        import torch
-
-        with ordinary_torch():
-            inner, _, _ = self.normalization.split(self._read(x))
-            return self.encoder.some(inner, torch.as_tensor(features, device=self.device))
+        inner, _, _ = self.normalization.split(self._read(x))
+        return self.encoder.some(inner, self._chosen(features))
 
     def decode(self, codes: torch.Tensor, x: torch.Tensor | None = None) -> torch.Tensor:
         """(…, feature) → (…, d_out), what the codes stand for at `out_site`.
@@ -191,23 +189,23 @@ class Dictionary:
         x: the activation that was encoded; it is needed where the normalisation depends on it and
         where a transcoder has a skip. Raises `ValueError` where it is missing.
         """
-        with ordinary_torch():
-            out = codes @ self.W_dec + self.b_dec
-            if x is None:
-                if self.decodes_with_x:
-                    raise ValueError(
-                        f"{self!r} decodes with the activation itself: its normalisation or its "
-                        "skip depends on it. Give decode(codes, x)."
-                    )
-                factor = 1.0 if self.is_transcoder else 1 / self.normalization.factor
-                return out if factor == 1 else out * factor
-            x = self._read(x)
-            if self.W_skip is not None:
-                out = out + x @ self.W_skip
-            if self.is_transcoder:
-                return out
-            _, shift, size = self.normalization.split(x)
-            return out * size + shift
+        vectors("codes", codes, self.n_features, f"{self!r} has so many features.")
+        out = codes.to(self.W_dec) @ self.W_dec + self.b_dec
+        if x is None:
+            if self.decodes_with_x:
+                raise ValueError(
+                    f"{self!r} decodes with the activation itself: its normalisation or its skip "
+                    "depends on it. Give decode(codes, x)."
+                )
+            factor = 1.0 if self.is_transcoder else 1 / self.normalization.factor
+            return out if factor == 1 else out * factor
+        x = self._read(x)
+        if self.W_skip is not None:
+            out = out + x @ self.W_skip
+        if self.is_transcoder:
+            return out
+        _, shift, size = self.normalization.split(x)
+        return out * size + shift
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
         """(…, d_in) → (…, d_out): decode(encode(x))."""
@@ -220,12 +218,12 @@ class Dictionary:
 
         features: which features the changes are of, all by default. x: the activation encoded.
         """
-        with ordinary_torch():
-            out = change @ self.W_dec[features]
-            if self.is_transcoder:
-                return out
-            _, _, size = self.normalization.split(self._read(x))
-            return out * size
+        W_dec = self.W_dec[self._chosen(features)]
+        out = vectors("change", change, len(W_dec), "It has a number for each feature.") @ W_dec
+        if self.is_transcoder:
+            return out
+        _, _, size = self.normalization.split(self._read(x))
+        return out * size
 
     def pull_back(
         self, grad: torch.Tensor, x: torch.Tensor, features: Any = slice(None)
@@ -234,15 +232,19 @@ class Dictionary:
 
         features: all by default. x: the activation encoded.
         """
-        with ordinary_torch():
-            grad = grad.to(self.W_dec)
-            if not self.is_transcoder:
-                _, _, size = self.normalization.split(self._read(x))
-                grad = grad * size
-            return grad @ self.W_dec[features].T
+        grad = vectors("grad", grad, self.d_out).to(self.W_dec)
+        if not self.is_transcoder:
+            _, _, size = self.normalization.split(self._read(x))
+            grad = grad * size
+        return grad @ self.W_dec[self._chosen(features)].T
+
+    def _chosen(self, features: Any) -> Any:
+        if isinstance(features, slice):
+            return features
+        return numbers_of("features", features, self.n_features).to(self.device)
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[-1] != self.d_in:
+        if not x.ndim or x.shape[-1] != self.d_in:
             raise ValueError(
                 f"{self!r} reads vectors of width {self.d_in}; got shape {tuple(x.shape)}. It is a "
                 "dictionary of another model or site."
@@ -253,6 +255,7 @@ class Dictionary:
 
     def to(self, device: Any = None, dtype: Any = None) -> Self:
         """The same dictionary elsewhere, or in another floating type."""
+        device, dtype = check.device("device", device), floating("dtype", dtype)
         skip = None if self.W_skip is None else self.W_skip.to(device=device, dtype=dtype)
         return replace(
             self,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..check import checked
 from ..data import data_path
 from ..site import Site
 from .base import Dictionary
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@checked
 class Dictionaries(Mapping[Site, Dictionary]):
     """One dictionary a site, in the order of a forward pass.
 
@@ -100,6 +102,7 @@ class Dictionaries(Mapping[Site, Dictionary]):
         return f"Dictionaries({of}{len(self)} of {n} features; {self._names()})"
 
 
+@checked
 def dictionaries(name: str | Path) -> Dictionaries:
     """The shipped dictionaries of an embedded model, or those in the folders of a directory.
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..edits import Edit
+from ..check import checked, tensor
+from ..edits import Edit, broadcast
 from .base import Dictionary
 
 if TYPE_CHECKING:
     import torch
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class DictionaryEdit(Edit):
     """An edit at a dictionary's `out_site`; it needs the activation that the dictionary reads.
@@ -26,11 +28,6 @@ class DictionaryEdit(Edit):
     dictionary: Dictionary
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dictionary, Dictionary):
-            raise TypeError(
-                f"An edit of features takes a Dictionary, as load_dictionary gives one; got "
-                f"{self.dictionary!r}."
-            )
         object.__setattr__(self, "site", self.dictionary.out_site)
         needs = (self.dictionary.site,) if self.dictionary.is_transcoder else ()
         object.__setattr__(self, "needs", needs)
@@ -45,6 +42,7 @@ class DictionaryEdit(Edit):
         raise TypeError(f"{type(self).__name__} has no change(x, now); define it in the subclass.")
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Splice(DictionaryEdit):
     """Put the reconstruction in place of the activation: the error is dropped."""
@@ -53,6 +51,7 @@ class Splice(DictionaryEdit):
         return self.dictionary.reconstruct(x)
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class SomeFeatures(DictionaryEdit):
     """An edit of some features' codes; other features and the error stay as they are.
@@ -69,13 +68,15 @@ class SomeFeatures(DictionaryEdit):
     def change(self, x: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
         dictionary, features = self.dictionary, list(self.features)
         codes = dictionary.encode_some(x, features)
-        return now + dictionary.written(self.renewed(codes) - codes, x, features).to(now)
+        renewed = broadcast(self.renewed(codes), codes)
+        return now + dictionary.written(renewed - codes, x, features).to(now)
 
     def renewed(self, codes: torch.Tensor) -> torch.Tensor:
         """(row, pos, n) the codes of the features as they are → as they should be."""
         raise TypeError(f"{type(self).__name__} has no renewed(codes); define it in the subclass.")
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class SetFeatures(SomeFeatures):
     """Put `values` in place of the codes of `features`; other features and the error stay.
@@ -86,12 +87,17 @@ class SetFeatures(SomeFeatures):
 
     values: Any = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("values", self.values)
+
     def renewed(self, codes: torch.Tensor) -> torch.Tensor:
         import torch
 
         return torch.as_tensor(self.values, dtype=codes.dtype, device=codes.device)
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class ScaleFeatures(SomeFeatures):
     """Multiply the codes of `features` by `factor`: 0 removes them, 2 doubles them.
@@ -102,12 +108,18 @@ class ScaleFeatures(SomeFeatures):
 
     factor: Any = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("factor", self.factor)
+
     def renewed(self, codes: torch.Tensor) -> torch.Tensor:
         import torch
 
-        return codes * torch.as_tensor(self.factor, dtype=codes.dtype, device=codes.device)
+        factor = torch.as_tensor(self.factor, dtype=codes.dtype, device=codes.device)
+        return codes * broadcast(factor, codes)
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class KeepFeatures(DictionaryEdit):
     """Keep the codes of some features; the others carry `values`, the error `error`.

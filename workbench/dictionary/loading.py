@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ..check import checked
 from ..files import locked
 from ..reading import check_file
 from . import hub
@@ -23,6 +24,7 @@ Format = Literal["sae_lens", "gemma_scope", "dictionary_learning", "circuit_trac
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
+@checked
 def load_dictionary(
     source: str | Path,
     *,

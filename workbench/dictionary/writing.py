@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..check import checked
 from ..files import SUM, aside, seal, sum_of
 from .base import Dictionary
 from .encoders import BatchTopK, Factors, Gated, JumpReLU, Linear, MatchingPursuit, TopK
@@ -35,6 +36,7 @@ _TRANSCODERS = {
 }
 
 
+@checked
 def save_dictionary(
     dictionary: Dictionary, folder: str | Path, *, dtype: torch.dtype | None = None
 ) -> Path:

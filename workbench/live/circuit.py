@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+from ..check import Count, Seed, checked
 from ..methods.references import KINDS
 from ..model import Model
 from ..tasks import Task, task, tasks
@@ -28,6 +29,7 @@ N_EXAMPLES = 16
 State = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
+@checked
 class LiveCircuit(Explorer):
     """A `CircuitGraph` of a model on a task; each click cuts, runs the model and shows the answer.
 
@@ -130,7 +132,7 @@ class LiveCircuit(Explorer):
 
     @preset.setter
     def preset(self, name: str) -> None:
-        self._preset.value = name
+        self._choose(self._preset, "preset", name)
 
     @property
     def ablation(self) -> str:
@@ -139,7 +141,7 @@ class LiveCircuit(Explorer):
 
     @ablation.setter
     def ablation(self, kind: str) -> None:
-        self._ablation.value = kind
+        self._choose(self._ablation, "ablation", kind)
 
     @property
     def example(self) -> int:
@@ -148,7 +150,7 @@ class LiveCircuit(Explorer):
 
     @example.setter
     def example(self, number: int) -> None:
-        self._example.value = number
+        self._choose(self._example, "example", number)
 
     def undo(self) -> None:
         """Go back to before the last cut or preset."""
@@ -270,13 +272,14 @@ class LiveCircuit(Explorer):
         return f"LiveCircuit({self.bench.task.name}: {self.preset}, {n} cut by hand)"
 
 
+@checked
 def circuit(
     model: Model,
     task: Task,
     *,
-    n: int = N_EXAMPLES,
-    n_edges: int | None = None,
-    seed: int = 0,
+    n: Count = N_EXAMPLES,
+    n_edges: Count | None = None,
+    seed: Seed = 0,
 ) -> LiveCircuit:
     """A model's graph on a task, to be clicked apart, as a `LiveCircuit`.
 

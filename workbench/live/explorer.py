@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets
 
+from ..check import refuse
 from ..files import put_text
 from ..widgets import page
 
@@ -65,6 +66,13 @@ class Explorer(ipywidgets.VBox):
         else:
             self._view.status = ""
             self._say("")
+
+    def _choose(self, control: Any, name: str, value: Any) -> None:
+        """Set a control. Raises `ArgumentError` for what it does not offer."""
+        offered = getattr(control, "_options_values", None)
+        if offered is not None and value not in offered:
+            raise refuse(name, f"one of {', '.join(map(repr, offered))}", value)
+        control.value = value
 
     def _say(self, message: str) -> None:
         self.message = message

@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets
 
+from ..check import Count, checked
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..methods.features.flow import FeatureFlow
@@ -25,6 +26,7 @@ from .logit_lens import PROMPT
 Scales = dict[str, float]
 
 
+@checked
 class LiveFeatureFlow(Explorer):
     """A prompt, a feature and its flow as a `FlowGraph`; scaling a feature runs the model.
 
@@ -305,6 +307,7 @@ class LiveFeatureFlow(Explorer):
         )
 
 
+@checked
 def feature_flow(
     model: Model,
     dicts: Dictionaries | Dictionary,
@@ -312,7 +315,7 @@ def feature_flow(
     *,
     feature: str | None = None,
     prompt: str = PROMPT,
-    k: int = 1,
+    k: Count = 1,
     thresholds: Any = None,
     matches: FeatureMatches | None = None,
 ) -> LiveFeatureFlow:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..check import checked
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..methods.features.concepts import Concepts
@@ -28,6 +29,7 @@ MOST_LISTED = 200
 _WITH_TOKENS = re.compile(r"(?P<text>[^\[\]]+)\[(?P<tokens>[^\[\]]+)\]\s*")
 
 
+@checked
 class LiveFeatures(Explorer):
     """A search, a list of features, a feature's page, and the features of a prompt.
 
@@ -132,7 +134,7 @@ class LiveFeatures(Explorer):
 
     @way.setter
     def way(self, name: str) -> None:
-        self._controls.way.value = name
+        self._choose(self._controls.way, "way", name)
 
     @property
     def prompt(self) -> str:
@@ -324,6 +326,7 @@ class LiveFeatures(Explorer):
         return f"LiveFeatures({self.feature}, {len(self.found)} listed)"
 
 
+@checked
 def features(
     model: Model,
     dictionary: Dictionary | Dictionaries,

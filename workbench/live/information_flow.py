@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets
 
+from ..check import Count, Seed, checked
 from ..methods.information.contributions import By, FinalNorm
 from ..methods.information.information_flow import InformationFlow
 from ..methods.targets import Target, token_id
@@ -33,6 +34,7 @@ from .logit_lens import read, written
 PROMPT = "The capital of France is"
 
 
+@checked
 class LiveInformationFlow(Explorer):
     """A prompt and its pass as a `TokenFlow`; a click on an edge cuts it and runs the model.
 
@@ -118,7 +120,7 @@ class LiveInformationFlow(Explorer):
 
     @by.setter
     def by(self, name: str) -> None:
-        self._controls.by.value = name
+        self._choose(self._controls.by, "by", name)
 
     @property
     def target(self) -> str:
@@ -144,8 +146,8 @@ class LiveInformationFlow(Explorer):
         return self._controls.n_edges.value
 
     @n_edges.setter
-    def n_edges(self, n: int) -> None:
-        self._controls.n_edges.value = n
+    def n_edges(self, n: Count) -> None:
+        self._choose(self._controls.n_edges, "n_edges", n)
 
     @property
     def word(self) -> str:
@@ -304,6 +306,7 @@ class LiveInformationFlow(Explorer):
         return f"LiveInformationFlow({self.flow!r}, {n} edge{'s' * (n != 1)} cut)"
 
 
+@checked
 def information_flow(
     model: Model,
     prompt: str = PROMPT,
@@ -312,12 +315,12 @@ def information_flow(
     final_norm: FinalNorm = "held",
     target: Target | None = None,
     foil: Target | None = None,
-    n_edges: int = 150,
-    n_neurons: int = 8,
-    k: int = 8,
+    n_edges: Count = 150,
+    n_neurons: Count = 8,
+    k: Count = 8,
     prepend_bos: bool | None = None,
-    n_controls: int = 8,
-    seed: int = 0,
+    n_controls: Count = 8,
+    seed: Seed = 0,
 ) -> LiveInformationFlow:
     """A prompt box over its forward pass as words, edges to be cut, as a `LiveInformationFlow`.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets
 
+from ..check import Count, checked
 from ..encoding import start_ids, starts
 from ..methods.lens_panel import Translator
 from ..methods.logit_lens import LogitLens
@@ -28,6 +29,7 @@ _WORD = re.compile(rf"\s*({_QUOTED}|[^,]+?)\s*(?:,|$)")
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
+@checked
 class LiveLogitLens(Explorer):
     """A prompt, its options and a `TokenGrid`; each change runs the model and redraws the grid.
 
@@ -174,12 +176,13 @@ def _plain(word: str) -> bool:
     return bool(word) and word == word.strip() and "," not in word and word[0] not in "'\""
 
 
+@checked
 def logit_lens(
     model: Model,
     prompt: str = PROMPT,
     *,
     component: str | Sequence[str] = "resid_post",
-    k: int = 10,
+    k: Count = 10,
     targets: Targets = None,
     foils: Targets = None,
     token_sets: Mapping[str, Sequence[Target]] | None = None,

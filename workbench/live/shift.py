@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from traitlets import Unicode
 
+from ..check import Count, Seed, checked
 from ..dictionary.collection import Dictionaries
 from ..methods.features.classifier import Classifier
 from ..methods.features.labels import Labels
@@ -45,6 +46,7 @@ class AccuracyTable(ipywidgets.HTML):
         )
 
 
+@checked
 class LiveShift(Explorer):
     """Features with a box to tick, and a classifier's accuracy before and after they are gone.
 
@@ -61,10 +63,10 @@ class LiveShift(Explorer):
         dicts: Dictionaries,
         effects: ClassifierEffects,
         texts: Any,
-        labels: Sequence[int],
+        labels: Sequence[int | bool],
         *,
         groups: Sequence[str] | None,
-        training: tuple[Any, Sequence[int]] | None,
+        training: tuple[Any, Sequence[int | bool]] | None,
         seed: int,
         batch_size: int,
     ) -> None:
@@ -201,18 +203,19 @@ class LiveShift(Explorer):
         return f"LiveShift({self.title}: {len(self.ticked)} of {len(self.names)} ticked)"
 
 
+@checked
 def shift(
     model: Model,
     classifier: Classifier,
     dicts: Dictionaries,
     effects: ClassifierEffects,
     texts: Any,
-    labels: Sequence[int],
+    labels: Sequence[int | bool],
     *,
     groups: Sequence[str] | None = None,
-    training: tuple[Any, Sequence[int]] | None = None,
-    seed: int = 0,
-    batch_size: int = 100,
+    training: tuple[Any, Sequence[int | bool]] | None = None,
+    seed: Seed = 0,
+    batch_size: Count = 100,
 ) -> LiveShift:
     """Features to tick away from a model that a classifier reads, as a `LiveShift`.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..check import Count, Level, Seed, checked
 from ..edits import Edit, Set
 from ..evaluation import bootstrap
 from ..model import Model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@checked
 @dataclass(frozen=True)
 class Cut:
     """One thing that is ablated, and how: a node "L3H1.z", an edge "embed → L3H1.q", or a neuron
@@ -64,7 +66,7 @@ class Ablation(Result):
         """How much of the answer is lost, a ratio of means: 0 = as clean, 1 = as corrupt."""
         return self._effect(np.arange(len(self.clean))[None])[0]
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: Level = 0.95) -> tuple[float, float]:
         """The interval of `effect`: bootstrap over examples, percentiles, seeded."""
         return bootstrap(self._effect, len(self.clean), level, self.seed or 0)
 
@@ -102,14 +104,15 @@ class Ablation(Result):
 Targets = str | Site | Cut | Circuit | Iterable["str | Site | Cut"]
 
 
+@checked
 def ablate(
     model: Model,
     task: Task | TaskBatch,
     targets: Targets,
     *,
     kind: str = "resample",
-    n: int | None = None,
-    seed: int = 0,
+    n: Count | None = None,
+    seed: Seed = 0,
 ) -> Ablation:
     """What is left of a task's answers when something is cut, as an `Ablation`.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..check import checked, different
 from ..model import Model, ModelSpec, Prompts, Run
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -145,6 +146,7 @@ class Attention(Result):
         return f"{super()._facts()}, {len(self.layers)} layers × {self.n_heads} heads{weighted}"
 
 
+@checked
 def attention(
     model: Model,
     prompt: Prompts,
@@ -225,20 +227,7 @@ def attention(
 def _layers(spec: ModelSpec, layers: int | Sequence[int] | None) -> list[int]:
     if layers is None:
         return list(spec.layers("pattern")) or [0]
-    chosen = [layers] if isinstance(layers, int) else list(layers)
-    if not chosen:
-        raise ValueError(
-            "attention reads at least one layer; got none. Leave layers out to read them all."
-        )
-    for layer in chosen:
-        whole = isinstance(layer, int) and not isinstance(layer, bool)
-        if not whole or not 0 <= layer < spec.n_layers:
-            raise ValueError(
-                f"{spec.name} has layers 0 to {spec.n_layers - 1}; got layer {layer!r}."
-            )
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"Each layer is read once; got layers={chosen}.")
-    return sorted(chosen)
+    return sorted(different("layers", layers, spec.n_layers, "Leave it out to read them all."))
 
 
 def _moved(model: Model, run: Run, layer: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..check import Count, checked
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -92,7 +93,7 @@ class Attribution(Result):
         np.add.at(out, (self.sources, self.targets), self.scores)
         return out
 
-    def to_frame(self, top: int | None = None) -> pd.DataFrame:
+    def to_frame(self, top: Count | None = None) -> pd.DataFrame:
         """One line an item, the largest absolute score first: name, source, target, pos, score.
 
         top: how many lines; None for all. Source or target is empty where an item has none.
@@ -120,15 +121,16 @@ class Attribution(Result):
         )
 
 
+@checked
 def attribute(
     model: Model,
     task: Task | TaskBatch,
     *,
     method: str = "eap-ig",
     over: Literal["edges", "nodes", "neurons"] | None = None,
-    steps: int = 5,
+    steps: Count = 5,
     positions: bool = False,
-    n: int | None = None,
+    n: Count | None = None,
 ) -> Attribution:
     """How much each edge, node or neuron matters for a task, as an `Attribution`.
 
@@ -184,8 +186,6 @@ def _check(method: str, over: str | None, steps: int, positions: bool) -> str:
         raise ValueError(
             f"{method} scores {' or '.join(METHODS[method])}; got over={over!r}.{hint}"
         )
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps is a number of inputs between corrupt and clean; got {steps!r}.")
     if positions and method == "exact":
         raise ValueError(
             "Exact scores are of all positions together; patch positions one by one with wb.patch, "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..check import Count, checked, whole
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..tasks import Task, TaskBatch
@@ -48,14 +49,12 @@ class AttributionCheck(Result):
         )
         return _correlation(guess, exact)
 
-    def overlap(self, k: int) -> float:
+    def overlap(self, k: Count) -> float:
         """The share of the k items with the largest exact scores among the method's first k.
 
         Raises `ValueError` for a k that is not a number of items.
         """
-        n = len(self.names)
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= n:
-            raise ValueError(f"The first k items are k from 1 to {n}, the items; got k={k!r}.")
+        whole("k", k, 1, len(self.names), "There are no more items.")
         first, truth = (
             set(np.argsort(-np.abs(x), kind="stable")[:k].tolist())
             for x in (self.approximate, self.exact)
@@ -89,14 +88,15 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
 
 
+@checked
 def check_attribution(
     model: Model,
     task: Task | TaskBatch,
     *,
     method: str = "eap-ig",
     over: Literal["edges", "nodes"] | None = None,
-    steps: int = 5,
-    n: int | None = None,
+    steps: Count = 5,
+    n: Count | None = None,
 ) -> AttributionCheck:
     """How far a gradient method is from exact patching, as an `AttributionCheck` that draws itself.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..check import Count, NotNegative, Seed, checked
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..tasks import Task, TaskBatch
@@ -77,7 +78,7 @@ class Circuit(Result):
         """All the model's other edges."""
         return self._with(self.parts.edges & ~self.kept, f"complement of {self.method}")
 
-    def random(self, seed: int = 0) -> Circuit:
+    def random(self, seed: Seed = 0) -> Circuit:
         """A circuit of about as many edges, never more, chosen at random.
 
         Chosen as `find_circuit` chooses, by random scores in place of the method's, so that it is
@@ -85,7 +86,7 @@ class Circuit(Result):
         """
         return self._with(random_edges(self.parts, self.n_edges, seed), f"random, seed {seed}")
 
-    def without(self, names: Iterable[str]) -> Circuit:
+    def without(self, names: str | Iterable[str]) -> Circuit:
         """The circuit less some edges, "L2H3.z → L3H1.q", or all edges of some nodes, "L2H3.z".
 
         Raises `ValueError` for a name that the model does not have.
@@ -125,15 +126,16 @@ class Circuit(Result):
         )
 
 
+@checked
 def find_circuit(
     model: Model,
     task: Task | TaskBatch,
     *,
     method: str = "eap-ig",
-    n_edges: int | None = None,
-    threshold: float | None = None,
-    steps: int = 5,
-    n: int | None = None,
+    n_edges: Count | None = None,
+    threshold: NotNegative | None = None,
+    steps: Count = 5,
+    n: Count | None = None,
     attribution: Attribution | None = None,
 ) -> Circuit:
     """The circuit of a task: the edges that matter, connected from embedding to logits.
@@ -183,15 +185,16 @@ def find_circuit(
     )
 
 
+@checked
 def find_circuits(
     model: Model,
     task: Task | TaskBatch,
     *,
     method: str = "eap-ig",
-    n_edges: Sequence[int] | None = None,
-    thresholds: Sequence[float] | None = None,
-    steps: int = 5,
-    n: int | None = None,
+    n_edges: Sequence[Count] | None = None,
+    thresholds: Sequence[NotNegative] | None = None,
+    steps: Count = 5,
+    n: Count | None = None,
 ) -> tuple[Circuit, ...]:
     """A circuit for each size, or for each threshold; edges are scored once.
 
@@ -215,6 +218,7 @@ def find_circuits(
     )
 
 
+@checked
 def circuit_of(
     model: Model, edges: Iterable[str | Sequence[str]], *, task: str = "", method: str = "by hand"
 ) -> Circuit:
@@ -251,7 +255,7 @@ def check_model(of: Attribution | Circuit, model: Model) -> None:
         )
 
 
-def named_edges(parts: Components, names: Iterable[str]) -> np.ndarray:
+def named_edges(parts: Components, names: str | Iterable[str]) -> np.ndarray:
     """(writer, reader) bool: named edges, and all edges that leave or arrive at named nodes.
 
     Raises `ValueError` for a name that the model does not have.
@@ -338,8 +342,3 @@ def _check_choice(method: str, n_edges: int | None, threshold: float | None) -> 
             "ACDC cuts edges up to a threshold, the KL in nats that each may add; give "
             "threshold=0.01 for a start, in place of n_edges."
         )
-    whole = isinstance(n_edges, int) and not isinstance(n_edges, bool)
-    if n_edges is not None and not (whole and n_edges >= 1):
-        raise ValueError(f"n_edges is a number of edges, 1 or more; got {n_edges!r}.")
-    if threshold is not None and not (np.isfinite(threshold) and threshold >= 0):
-        raise ValueError(f"threshold is a finite number, 0 or more; got {threshold!r}.")

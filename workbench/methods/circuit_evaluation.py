@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..check import Count, Level, Seed, checked
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..tasks import Task, TaskBatch
@@ -62,7 +63,7 @@ class CircuitEvaluation(Result):
         """values (…, batch) → (…) normalised."""
         return faithfulness(values, self.empty[ablation], self.whole[ablation], self.gap)
 
-    def score(self, name: str, ablation: str, level: float = 0.95) -> tuple[float, float, float]:
+    def score(self, name: str, ablation: str, level: Level = 0.95) -> tuple[float, float, float]:
         """A score and its interval (bootstrap over examples): the value, low, high.
 
         name: "faithfulness", (m(C) − m(∅)) / (m(M) − m(∅)), or "completeness", the same of the
@@ -147,16 +148,17 @@ class CircuitEvaluation(Result):
         )
 
 
+@checked
 def evaluate_circuit(
     model: Model,
     task: Task | TaskBatch,
     circuit: Circuit,
     *,
-    ablations: Sequence[str] = ABLATIONS,
+    ablations: str | Sequence[str] = ABLATIONS,
     fractions: Sequence[float] = FRACTIONS,
-    n_random: int = 10,
-    n: int | None = None,
-    seed: int = 0,
+    n_random: Count = 10,
+    n: Count | None = None,
+    seed: Seed = 0,
 ) -> CircuitEvaluation:
     """How good a circuit is, by every score and ablation, as a `CircuitEvaluation`.
 
@@ -178,8 +180,6 @@ def evaluate_circuit(
             "An evaluation has at least one ablation, and fractions above 0 and up to 1; got "
             f"ablations={kinds} and fractions={tuple(fractions)}."
         )
-    if isinstance(n_random, bool) or not isinstance(n_random, int) or n_random < 1:
-        raise ValueError(f"n_random is a number of random circuits, 1 or more; got {n_random!r}.")
     parts, edges = circuit.parts, circuit.parts.edges
     examples = Examples.of(model, task, n=n)
     references = References(model, parts, examples, seed=seed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..check import checked
 from ..model import Model, Prompts, Run
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -88,6 +89,7 @@ class DirectLogitAttribution(Result):
         )
 
 
+@checked
 def direct_logit_attribution(
     model: Model,
     prompt: Prompts,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..check import Count, Natural, Texts, checked
 from ..model import Model
 from ..result import provenance
 from .translation import TranslatingLens
@@ -68,14 +69,15 @@ class JacobianLens(TranslatingLens):
         return f"{len(self.rows)} layers, {self.n_prompts} texts"
 
 
+@checked
 def jacobian_lens(
     model: Model,
-    texts: Sequence[str],
+    texts: Texts,
     *,
     corpus: str = "texts given",
-    skip_first_positions: int = 16,
-    max_seq_len: int = 128,
-    dim_batch: int = 8,
+    skip_first_positions: Natural = 16,
+    max_seq_len: Count = 128,
+    dim_batch: Count = 8,
     progress: bool = True,
 ) -> JacobianLens:
     """Each layer's mean Jacobian to the final residual stream, fitted by TransformerLens.
@@ -93,10 +95,6 @@ def jacobian_lens(
     from transformer_lens.tools.analysis import JacobianLens as Fitted
 
     _bridge(model)
-    if isinstance(texts, str) or not texts:
-        raise ValueError(
-            f"A Jacobian lens is fitted on a list of texts, at least one; got {texts!r}."
-        )
     with _own_tokens(model):
         fitted = Fitted.fit(
             model.raw,

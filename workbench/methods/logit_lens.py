@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..check import Count, checked, refuse, whole
 from ..model import Model, Prompts
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -71,7 +72,9 @@ class LogitLens(Result):
 
     def text(self, token_id: int) -> str:
         """The string of a token id that occurs in the result."""
-        return self._text[int(token_id)]
+        if token_id not in self._text:
+            raise refuse("token_id", f"one of the {len(self._text)} in token_ids", token_id)
+        return self._text[token_id]
 
     def shown(self, row: int = 0) -> list[int]:
         """The positions of one prompt that the arrays hold. Raises `IndexError` for no prompt."""
@@ -182,19 +185,20 @@ class LogitLens(Result):
         )
 
 
+@checked
 def logit_lens(
     model: Model,
     prompt: Prompts,
     *,
     component: str | Sequence[str] = "resid_post",
-    k: int = 10,
+    k: Count = 10,
     targets: Targets = None,
     foils: Targets = None,
     token_sets: Mapping[str, Sequence[Target]] | None = None,
     positions: Positions = None,
     lens: Translator | Sequence[Translator | None] | None = None,
     measures: Sequence[str] = MEASURES,
-    chunk: int | None = None,
+    chunk: Count | None = None,
     prepend_bos: bool | None = None,
 ) -> LogitLens:
     """What each layer would predict if the model ended there, as a `LogitLens`.
@@ -228,12 +232,9 @@ def logit_lens(
     Source: nostalgebraist, "interpreting GPT: the logit lens" (2020).
     """
     spec = model.spec
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= spec.d_vocab:
-        raise ValueError(f"k lies from 1 to the size of the vocabulary, {spec.d_vocab}; got {k!r}.")
+    whole("k", k, 1, spec.d_vocab, "The vocabulary has no more tokens.")
     if unknown := [m for m in measures if m not in MEASURES]:
         raise ValueError(f"Measures are {', '.join(MEASURES)}; got {unknown[0]!r}.")
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"A chunk has at least one position; got chunk={chunk}.")
     target_list = token_ids(model.tokenizer, targets)
     foil_list = foil_ids(model.tokenizer, foils, len(target_list))
     sets = set_ids(model.tokenizer, token_sets)

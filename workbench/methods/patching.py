@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..check import Count, Level, checked, different, one_of
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -85,7 +86,7 @@ class Patching(Result):
             return (total / there.sum(0) / self.gap).astype(np.float32)
 
     def interval(
-        self, level: float = 0.95, *, n_resamples: int = 2000
+        self, level: Level = 0.95, *, n_resamples: Count = 2000
     ) -> tuple[np.ndarray, np.ndarray]:
         """The interval of the mean effect, low and high, each (…by) float32.
 
@@ -93,8 +94,6 @@ class Patching(Result):
         where fewer than two examples have the position. Raises `ValueError` for a level that is not
         between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"The level of an interval lies between 0 and 1; got {level!r}.")
         n = len(self.clean)
         drawn = np.random.default_rng(self.seed).multinomial(n, [1 / n] * n, size=n_resamples)
         drawn = drawn.astype(np.float64)
@@ -184,7 +183,8 @@ class Patching(Result):
         rows: of these examples only. of: the "clean" or the "corrupt" prompts. "" where no example
         has the position.
         """
-        tokens = {"clean": self.tokens, "corrupt": self.corrupt_tokens}[of]
+        both = {"clean": self.tokens, "corrupt": self.corrupt_tokens}
+        tokens = both[one_of("of", of, both)]
         found = set()
         for row in range(len(self.clean)) if rows is None else rows:
             if (position := int(self.positions[row, place])) >= 0:
@@ -219,6 +219,7 @@ class Patching(Result):
         )
 
 
+@checked
 def patch(
     model: Model,
     task: Task | TaskBatch,
@@ -228,8 +229,8 @@ def patch(
     direction: Literal["denoise", "noise"] = "denoise",
     layers: int | Sequence[int] | None = None,
     positions: Positions = None,
-    n: int | None = None,
-    max_rows: int | None = None,
+    n: Count | None = None,
+    max_rows: Count | None = None,
     progress: bool = True,
 ) -> Patching:
     """The effect of putting in each activation of the other run, alone: exact, one run a patch.
@@ -262,12 +263,6 @@ def patch(
         raise ValueError(
             "direction is 'denoise' (clean put into the corrupt run) or 'noise' (corrupt put into "
             f"the clean run); got {direction!r}."
-        )
-    if max_rows is not None and (
-        isinstance(max_rows, bool) or not isinstance(max_rows, int) or max_rows < 1
-    ):
-        raise ValueError(
-            f"max_rows is a number of rows, 1 or more, or None for what fits; got {max_rows!r}."
         )
     chosen = _read_layers(model, over, layers)
     for layer in chosen:
@@ -322,15 +317,4 @@ def _read_layers(model: Model, over: str, layers: int | Sequence[int] | None) ->
     if layers is None:
         # Of a stream that the model lacks, the check of its first layer says so.
         return model.spec.layers(over) or (0,)
-    given = [layers] if isinstance(layers, int) else list(layers)
-    wrong = [
-        each
-        for each in given
-        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < n_layers
-    ]
-    if not given or wrong or len(set(given)) != len(given):
-        raise ValueError(
-            f"layers are different numbers from 0 to {n_layers - 1}, at least one, or None for "
-            f"all; got {layers!r}."
-        )
-    return tuple(sorted(given))
+    return tuple(sorted(different("layers", layers, n_layers, "Leave it out for all.")))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..check import Count, Level, checked
 from ..edits import Add, Edit, Set
 from ..evaluation import bootstrap
 from ..model import Model, Run
@@ -54,7 +55,7 @@ class PathPatching(Result):
         """
         return float(self._effect(np.arange(len(self.clean))[None])[0])
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: Level = 0.95) -> tuple[float, float]:
         """The interval of `effect`: bootstrap over examples, percentiles, seeded."""
         return bootstrap(self._effect, len(self.clean), level)
 
@@ -80,6 +81,7 @@ class PathPatching(Result):
         )
 
 
+@checked
 def path_patch(
     model: Model,
     task: Task | TaskBatch,
@@ -88,7 +90,7 @@ def path_patch(
     receivers: str | Sequence[str] = "logits",
     through: Literal["residual", "mlps"] = "residual",
     direction: Literal["denoise", "noise"] = "denoise",
-    n: int | None = None,
+    n: Count | None = None,
 ) -> PathPatching:
     """What a sender's other value does through the receivers alone, as a `PathPatching`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..check import whole
 from ..encoding import text_ids
 from ..tokens import token_strings
 
@@ -21,14 +22,9 @@ def token_id(tokenizer: Any, target: Target, *, of: str = "A target") -> int:
     Raises `ValueError` for a text of several tokens, naming them, and for an id out of range;
     `TypeError` for anything else.
     """
-    if isinstance(target, bool) or not isinstance(target, (str, int)):
-        raise TypeError(f"{of} is a text that is one token, or a token id; got {target!r}.")
-    if isinstance(target, int):
-        if not 0 <= target < len(tokenizer):
-            raise ValueError(
-                f"{of} given as an id lies from 0 to {len(tokenizer) - 1}; got {target}."
-            )
-        return target
+    if not isinstance(target, str):
+        size = len(tokenizer)
+        return whole(of, target, 0, size - 1, "It is an id, or a text that is one token.")
     if not target:
         raise ValueError(
             f"{of} is a text that is one token; got an empty text. Write for example ' Mary'."
@@ -53,7 +49,8 @@ def token_ids(tokenizer: Any, targets: Targets, *, of: str = "A target") -> list
     """The ids of one target or a list of them; None gives none."""
     if targets is None:
         return []
-    many = [targets] if isinstance(targets, (str, int)) else list(targets)
+    several = isinstance(targets, Sequence) and not isinstance(targets, str)
+    many: Any = targets if several else [targets]
     return [token_id(tokenizer, target, of=of) for target in many]
 
 

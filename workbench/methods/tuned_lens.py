@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..check import Count, Positive, Seed, Texts, checked
 from ..model import Model
 from ..result import axes, provenance
 from ..site import Site
@@ -68,7 +69,9 @@ class TunedLens(TranslatingLens):
         # torch warns about arrays that it could not write to.
         return self.matrix.copy(), self.bias.copy()
 
-    def evaluate(self, model: Model, texts: Sequence[str], *, batch_size: int = 8) -> pd.DataFrame:
+    def evaluate(
+        self, model: Model, texts: Sequence[str], *, batch_size: Count = 8
+    ) -> pd.DataFrame:
         """What the lens gains on texts that it was not trained on, one line a row.
 
         Columns: row, layer, kl_logit_lens and kl_tuned_lens (mean KL(final ‖ row) a
@@ -109,14 +112,15 @@ class TunedLens(TranslatingLens):
         return f"{len(self.rows)} translators, {len(self.loss)} training steps"
 
 
+@checked
 def tuned_lens(
     model: Model,
-    texts: Sequence[str],
+    texts: Texts,
     *,
-    steps: int = 300,
-    lr: float = 1e-3,
-    batch_size: int = 8,
-    seed: int = 0,
+    steps: Count = 300,
+    lr: Positive = 1e-3,
+    batch_size: Count = 8,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> TunedLens:
     """Translators trained so that each layer's lens comes close to the model's own prediction.
@@ -135,13 +139,6 @@ def tuned_lens(
     import torch
     from tqdm.auto import tqdm
 
-    if isinstance(texts, str) or not texts:
-        raise ValueError(
-            f"A tuned lens is trained on a list of texts, at least one; got {texts!r}."
-        )
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} is at least 1; got {value}.")
     writers, weight = _translated(model), model.weight("W_U", copy=False)
     d, device = model.spec.d_model, weight.device
     delta = torch.zeros(len(writers), d, d, device=device, requires_grad=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from .weight_alignment import WeightAlignment
 ABLATED, ABLATED_ON = 3, 8
 
 
-def paired(alignment: WeightAlignment, components: Sequence[str | Site] | None) -> list[int]:
+def paired(alignment: WeightAlignment, components: Any) -> list[int]:
     """The numbers of the pairs of these components of b, or of all."""
     if components is None:
         return list(range(len(alignment.similarity)))

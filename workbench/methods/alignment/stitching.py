@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...evaluation import bootstrap
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
@@ -81,7 +82,7 @@ class Stitching(Result):
         return slice(first, None if stand_in == "random" else first + 1)
 
     def interval(
-        self, component: str, stand_in: str = "partner", level: float = 0.95
+        self, component: str, stand_in: str = "partner", level: Level = 0.95
     ) -> tuple[float, float]:
         """The interval of one component's `recovered`: bootstrap over texts.
 
@@ -102,7 +103,7 @@ class Stitching(Result):
             self.seed or 0,
         )
 
-    def overall(self, stand_in: str = "partner", level: float = 0.95) -> tuple[float, float, float]:
+    def overall(self, stand_in: str = "partner", level: Level = 0.95) -> tuple[float, float, float]:
         """The median of `recovered` over components and its interval, bootstrap over components.
 
         The median, since a share has no lower bound and one bad stand-in would be the mean.
@@ -155,16 +156,17 @@ class Stitching(Result):
         )
 
 
+@checked
 def stitch(
     alignment: WeightAlignment,
     model_a: Model,
     model_b: Model,
     texts: Prompts,
     *,
-    n: int = 16,
-    components: Sequence[str | Site] | None = None,
-    n_random: int = 4,
-    seed: int = 0,
+    n: Count = 16,
+    components: str | Site | Sequence[str | Site] | None = None,
+    n_random: Count = 4,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> Stitching:
     """Whether units of model_a do the job of those of model_b they are aligned with.
@@ -191,9 +193,6 @@ def stitch(
 
     _check_models(alignment, model_a, model_b)
     check_texts(texts)
-    for name, value in (("n", n), ("n_random", n_random)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a number of units, 1 or more; got {value!r}.")
     pairs = paired(alignment, components)
     model_b.spec.check(Site("mlp_post" if alignment.of == "neurons" else "pattern", 0), edit=True)
     data = StitchTexts.of_models(model_a, model_b, texts, of=alignment.of, seed=seed)

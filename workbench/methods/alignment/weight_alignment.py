@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...evaluation import bootstrap
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -131,7 +132,7 @@ class WeightAlignment(Result):
         """(pair,) whether each is the most similar to the other."""
         return self.is_best & (self.similarity >= self.rival_b)
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: Level = 0.95) -> tuple[float, float]:
         """The interval of the mean similarity: bootstrap over pairs."""
         values = self.similarity
         return bootstrap(lambda i: values[i].mean(-1), len(values), level, self.seed or 0, 1000)
@@ -194,6 +195,7 @@ class WeightAlignment(Result):
         )
 
 
+@checked
 def align_weights(
     model_a: Model,
     model_b: Model,
@@ -204,8 +206,8 @@ def align_weights(
     within: Literal["layer", "all"] = "layer",
     layers: Sequence[tuple[int, int]] | None = None,
     tokens: Literal["same", "shared"] = "same",
-    n_permutations: int = 10,
-    seed: int = 0,
+    n_permutations: Count = 10,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> WeightAlignment:
     """Which neuron or head of model_a is which of model_b, as a `WeightAlignment`.
@@ -233,15 +235,6 @@ def align_weights(
     """
     chosen = _checked_sides(of, sides)
     check_norm(norm)
-    if (
-        isinstance(n_permutations, bool)
-        or not isinstance(n_permutations, int)
-        or n_permutations < 1
-    ):
-        raise ValueError(
-            "An alignment is compared with chance by at least one permutation of the tokens; got "
-            f"n_permutations={n_permutations!r}."
-        )
     groups = _groups(model_a, model_b, within, layers)
     ids = shared_tokens(model_a, model_b, tokens)
     reads = of == "heads" or "in" in chosen

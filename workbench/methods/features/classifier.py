@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, NotNegative, checked, vectors
 from ...edits import Edit
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -43,7 +44,7 @@ class Classifier(Result):
     weight: np.ndarray = axes("d_model")
 
     def logits(
-        self, model: Model, texts: Any, *, edits: Sequence[Edit] = (), batch_size: int = 32
+        self, model: Model, texts: Any, *, edits: Sequence[Edit] = (), batch_size: Count = 32
     ) -> np.ndarray:
         """(text,) float32 logits, with `edits` of the model where they are given."""
         found = pooled(model, self.site, self.pool, texts, edits=edits, batch_size=batch_size)
@@ -53,8 +54,9 @@ class Classifier(Result):
         """(text, d_model) pooled activations → (text,) logits."""
         import torch
 
-        weight = torch.as_tensor(self.weight.copy(), device=pooled.device, dtype=pooled.dtype)
-        return pooled @ weight + self.bias
+        pooled = vectors("pooled", pooled, len(self.weight))
+        weight = torch.as_tensor(self.weight.copy(), device=pooled.device)
+        return pooled.to(weight.dtype) @ weight + self.bias
 
     def pool_of(self, x: torch.Tensor, tokens: Tokens) -> torch.Tensor:
         """(text, pos, d_model) → (text, d_model) as the classifier pools."""
@@ -75,17 +77,18 @@ class Classifier(Result):
         )
 
 
+@checked
 def train_classifier(
     model: Model,
     site: Site | str,
     texts: Any,
-    labels: Sequence[int],
+    labels: Sequence[int | bool],
     *,
     classes: tuple[str, str] = ("0", "1"),
     pool: str = "last",
-    l2: float = 0.01,
+    l2: NotNegative = 0.01,
     edits: Sequence[Edit] = (),
-    batch_size: int = 32,
+    batch_size: Count = 32,
 ) -> Classifier:
     """A linear classifier of texts, by logistic regression on a model's activations.
 

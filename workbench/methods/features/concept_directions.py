@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...check import Count, Positive, Seed, checked
 from ...dictionary.base import Dictionary
 from ...dictionary.encoders import Linear
 from ...model import Model
@@ -25,13 +26,14 @@ RIDGE = 1.0
 PROBE_STEPS = 200
 
 
+@checked
 def difference_in_means(
     model: Model,
     site: Site | str,
     concepts: Concepts,
     texts: Any,
     *,
-    batch_size: int = 16,
+    batch_size: Count = 16,
     progress: bool = True,
 ) -> Dictionary:
     """A dictionary of one direction a concept: mean of its words − mean of all other positions.
@@ -54,16 +56,17 @@ def difference_in_means(
     return source.dictionary("difference in means", parts)
 
 
+@checked
 def supervised_dictionary(
     model: Model,
     site: Site | str,
     concepts: Concepts,
     texts: Any,
     *,
-    epochs: int = 20,
-    lr: float = 0.02,
-    batch_size: int = 16,
-    seed: int = 0,
+    epochs: Count = 20,
+    lr: Positive = 0.02,
+    batch_size: Count = 16,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> Dictionary:
     """A dictionary of one probe a concept, which reads it, and one direction, which writes it.
@@ -81,10 +84,6 @@ def supervised_dictionary(
     """
     import torch
 
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(
-            f"epochs is how often the texts are gone through, 1 or more; got {epochs!r}."
-        )
     source = _Source.of(model, site, concepts, texts, batch_size, progress)
     parts = []
     for vectors, (means, others) in zip(source.vectors, source.with_others, strict=True):
@@ -102,14 +101,15 @@ def supervised_dictionary(
     return source.dictionary("supervised", parts)
 
 
+@checked
 def random_dictionary(
     model: Model,
     site: Site | str,
-    n_features: int,
+    n_features: Count,
     *,
     texts: Any = None,
-    seed: int = 0,
-    batch_size: int = 16,
+    seed: Seed = 0,
+    batch_size: Count = 16,
 ) -> Dictionary:
     """A dictionary of random directions: what any dictionary has to beat.
 
@@ -120,8 +120,6 @@ def random_dictionary(
     import torch
 
     site = model.spec.check(site)
-    if isinstance(n_features, bool) or not isinstance(n_features, int) or n_features < 1:
-        raise ValueError(f"n_features is a number, 1 or more; got {n_features!r}.")
     d = model.spec.d_mlp if site.axes[-1] == "d_mlp" else model.spec.d_model
     mean = torch.zeros(d, dtype=torch.float64)
     if texts is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...check import Count, Seed, checked
 from ...dictionary.base import Dictionary
 from ...model import Model
 from ...result import provenance
@@ -22,17 +23,18 @@ from .named import named_dictionaries
 from .vectors import Vectors, WordMeans
 
 
+@checked
 def evaluate_concepts(
     model: Model,
     dictionaries: Dictionary | Sequence[Dictionary] | Mapping[Any, Dictionary],
     concepts: Concepts,
     texts: Any,
     *,
-    n_prompts: int = 24,
+    n_prompts: Count = 24,
     strength: float = 1.0,
     split_gain: float = 0.05,
-    batch_size: int = 16,
-    seed: int = 0,
+    batch_size: Count = 16,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> ConceptEvaluation:
     """How well dictionaries stand for known concepts, under one set of rules for every kind.

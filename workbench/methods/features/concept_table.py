@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Level
 from ...evaluation import bootstrap
 from ...result import Result, axes
 
@@ -84,7 +85,7 @@ class ConceptEvaluation(Result):
     stay_after: np.ndarray = axes("dictionary stay")
 
     def score(
-        self, measure: str, name: str | None = None, level: float = 0.95
+        self, measure: str, name: str | None = None, level: Level = 0.95
     ) -> tuple[float, float, float]:
         """A measure of one dictionary over all concepts, and its interval: value, low, high.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...check import checked
 from ...data import data_path
 from ...encoding import text_ids
 from ...model import Model
@@ -57,6 +58,7 @@ class Question:
         return self.asks == self.family
 
 
+@checked
 @dataclass(frozen=True)
 class Concepts:
     """Concepts over one vocabulary, and questions about their words.
@@ -337,6 +339,7 @@ def token_of(model: Model, text: str) -> int | None:
     return None if unknown else int(ids[-1])
 
 
+@checked
 def concepts(name: str) -> Concepts:
     """The shipped concepts of an embedded model's world, "tinyworld".
 

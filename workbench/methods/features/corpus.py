@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...check import whole
 from ...model import Model
 from ...tokens import Tokens
 
@@ -23,8 +24,7 @@ def batches(
     from tqdm.auto import tqdm
 
     n = check_texts(texts)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is a number of texts, 1 or more; got {batch_size!r}.")
+    whole("batch_size", batch_size, 1)
     for start in tqdm(range(0, n, batch_size), desc=title, disable=not progress):
         rows = slice(start, min(start + batch_size, n))
         if isinstance(texts, Tokens):

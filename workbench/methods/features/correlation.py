@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +143,7 @@ def _products(
 
 
 def collect_codes(
-    model: Model, lanes: Lanes, texts: Sequence[Any], *, batch_size: int = 16, progress: bool = True
+    model: Model, lanes: Lanes, texts: Any, *, batch_size: int = 16, progress: bool = True
 ) -> Codes:
     """The codes of every dictionary at every position of the texts, in one pass over them.
 

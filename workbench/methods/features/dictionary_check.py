@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, checked
 from ...dictionary.base import Dictionary
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -128,8 +129,9 @@ def check_fits(model: Model, *dictionaries: Dictionary) -> None:
                 )
 
 
+@checked
 def check_dictionary(
-    model: Model, dictionary: Dictionary, texts: Any = None, *, batch_size: int = 8
+    model: Model, dictionary: Dictionary, texts: Any = None, *, batch_size: Count = 8
 ) -> DictionaryCheck:
     """Whether a dictionary was made for what this model computes, in numbers.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...dictionary.base import Dictionary
 from ...evaluation import bootstrap
 from ...model import Model
@@ -60,7 +61,7 @@ class DictionaryEvaluation(Result):
     frequency: np.ndarray = axes("dictionary feature")
 
     def explained_variance(
-        self, name: str | None = None, level: float = 0.95
+        self, name: str | None = None, level: Level = 0.95
     ) -> tuple[float, float, float]:
         """1 − squared error / squared distance from the mean, and its interval: value, low, high.
 
@@ -72,7 +73,7 @@ class DictionaryEvaluation(Result):
         return self._interval(lambda x: 1 - _ratio(x(error), x(variance)), level)
 
     def loss_recovered(
-        self, name: str | None = None, baseline: str = "zero", level: float = 0.95
+        self, name: str | None = None, baseline: str = "zero", level: Level = 0.95
     ) -> tuple[float, float, float]:
         """(loss ablated − loss spliced) / (loss ablated − loss plain), and its interval.
 
@@ -166,13 +167,14 @@ class DictionaryEvaluation(Result):
         )
 
 
+@checked
 def evaluate_dictionary(
     model: Model,
     dictionaries: Dictionary | Sequence[Dictionary] | Mapping[Any, Dictionary],
     texts: Any,
     *,
-    batch_size: int = 16,
-    seed: int = 0,
+    batch_size: Count = 16,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> DictionaryEvaluation:
     """How well dictionaries stand for the activations they were made of, over texts.

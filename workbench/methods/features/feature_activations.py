@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, checked
 from ...dictionary.base import Dictionary
 from ...dictionary.edits import feature_numbers
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
+from ...site import Site
 from .dictionary_check import check_fits
 from .labels import Labels
 
@@ -78,13 +80,14 @@ class FeatureActivations(Result):
         return f"{self.site}, {n} tokens, explained variance {mean:.3f}"
 
 
+@checked
 def feature_activations(
     model: Model,
     dictionary: Dictionary,
     prompt: Prompts,
     *,
-    k: int = 10,
-    features: Sequence[int | str] | None = None,
+    k: Count = 10,
+    features: Sequence[int | str | Site] | None = None,
     labels: Labels | None = None,
 ) -> FeatureActivations:
     """The features that are active at each token of one or several prompts.
@@ -99,8 +102,6 @@ def feature_activations(
     import torch
 
     check_fits(model, dictionary)
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k is a number of features a token, 1 or more; got {k!r}.")
     chosen = None if features is None else feature_numbers(dictionary, list(features))
     tokens = model.tokens(prompt)
     labels = Labels.of(dictionary) if labels is None else labels

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, NotNegative, Seed, checked
 from ...dictionary.collection import Dictionaries
 from ...model import Model, ModelSpec
 from ...result import Result, axes, provenance
@@ -70,14 +71,14 @@ class FeatureCircuit(Result):
         """
         return chosen_nodes(dicts, self.sites, self.nodes)
 
-    def without(self, names: Iterable[str]) -> FeatureCircuit:
+    def without(self, names: str | Iterable[str]) -> FeatureCircuit:
         """The circuit less some of its nodes. Raises `ValueError` for one that is not in it."""
-        dropped = set(names)
+        dropped = {names} if isinstance(names, str) else set(names)
         if missing := dropped - set(self.nodes):
             raise ValueError(f"{sorted(missing)[0]!r} is not in the circuit: {self!r}.")
         return self._with(np.array([name not in dropped for name in self.nodes]))
 
-    def random(self, seed: int = 0) -> FeatureCircuit:
+    def random(self, seed: Seed = 0) -> FeatureCircuit:
         """As many nodes at each site, drawn from those that have any effect, without edges.
 
         Error nodes stay as they are: there is one a site, so that they cannot be drawn.
@@ -164,20 +165,21 @@ class FeatureCircuit(Result):
         )
 
 
+@checked
 def feature_circuit(
     model: Model,
     task: Task | TaskBatch,
     dicts: Dictionaries,
     *,
-    n_nodes: int = 100,
-    threshold: float | None = None,
-    n_edges: int = 300,
+    n_nodes: Count = 100,
+    threshold: NotNegative | None = None,
+    n_edges: Count = 300,
     method: str = "ig",
     reference: str = "counterfactual",
-    steps: int = 10,
+    steps: Count = 10,
     layers: Sequence[int] | None = None,
     errors: bool = True,
-    n: int | None = None,
+    n: Count | None = None,
     effects: FeatureEffects | None = None,
 ) -> FeatureCircuit:
     """The features behind a task's answers, as a sparse feature circuit.
@@ -197,13 +199,6 @@ def feature_circuit(
     Source: Marks et al., "Sparse Feature Circuits: Discovering and Editing Interpretable Causal
     Graphs in Language Models" (2024), arXiv:2403.19647, section 3.
     """
-    for name, value in (("n_nodes", n_nodes), ("n_edges", n_edges)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a whole number from 1; got {value!r}.")
-    if threshold is not None and not 0 <= threshold < math.inf:
-        raise ValueError(
-            f"threshold is an effect in units of the metric, 0 or more; got {threshold!r}."
-        )
     check_fits(model, *dicts.values())
     searched = in_layers(dicts, model.spec, layers)
     if effects is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...dictionary.collection import Dictionaries
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -69,7 +70,7 @@ class FeatureCircuitEvaluation(Result):
     parts: np.ndarray = axes("reference size batch")
     parts_empty: np.ndarray = axes("reference batch")
 
-    def score(self, name: str, reference: str, level: float = 0.95) -> tuple[float, float, float]:
+    def score(self, name: str, reference: str, level: Level = 0.95) -> tuple[float, float, float]:
         """A score and its interval (bootstrap over examples): the value, low, high.
 
         name: "faithfulness"; "completeness", the same of everything but the circuit, where 0 is
@@ -135,17 +136,18 @@ class FeatureCircuitEvaluation(Result):
         )
 
 
+@checked
 def evaluate_feature_circuit(
     model: Model,
     task: Task | TaskBatch,
     circuit: FeatureCircuit,
     dicts: Dictionaries,
     *,
-    references: Sequence[str] = ("mean-position", "counterfactual", "mean"),
+    references: str | Sequence[str] = ("mean-position", "counterfactual", "mean"),
     sizes: Sequence[int] = SIZES,
-    n_random: int = 5,
-    n: int | None = None,
-    seed: int = 0,
+    n_random: Count = 5,
+    n: Count | None = None,
+    seed: Seed = 0,
 ) -> FeatureCircuitEvaluation:
     """How good a feature circuit is: faithfulness, completeness, and what would do as well.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, checked
 from ...dictionary.collection import Dictionaries
 from ...edits import Set
 from ...model import Model, Resume, Run
@@ -49,7 +50,7 @@ class FeatureEffects(Result):
         """The sites, in the order of a forward pass."""
         return tuple(self.effects)
 
-    def top(self, n: int | None = None) -> list[tuple[str, int, float]]:
+    def top(self, n: Count | None = None) -> list[tuple[str, int, float]]:
         """The `n` nodes of the largest absolute effect: site, number of the node, effect."""
         sites = np.repeat(np.arange(len(self.effects)), [len(e) for e in self.effects.values()])
         values = np.concatenate(list(self.effects.values()))
@@ -76,6 +77,7 @@ class FeatureEffects(Result):
         return f"{self.task}: {active} of {n} nodes have an effect, {self.method}, {self.reference}"
 
 
+@checked
 def feature_effects(
     model: Model,
     task: Task | TaskBatch,
@@ -83,8 +85,8 @@ def feature_effects(
     *,
     method: str = "attribution",
     reference: str = "counterfactual",
-    steps: int = 10,
-    n: int | None = None,
+    steps: Count = 10,
+    n: Count | None = None,
 ) -> FeatureEffects:
     """What each feature does to the metric of a task's clean prompts, summed over the positions.
 
@@ -127,8 +129,6 @@ def check_method(method: str, steps: int) -> None:
     """Raises `ValueError` for an unknown method and for steps below 1."""
     if method not in METHODS:
         raise ValueError(f"Effects are found by {' or '.join(METHODS)}; got {method!r}.")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps is a whole number from 1; got {steps!r}.")
 
 
 def node_effects(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Level, checked
 from ...dictionary.base import Dictionary
 from ...model import Model
 from .index_entries import Place, Together, TokenPairs, TokenUse
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class FeatureIndex:
     """What the features of one dictionary fire on, read from a folder as it is asked for.
@@ -216,7 +218,7 @@ class FeatureIndex:
         """(bin,) how many of its codes above 0 fall into each bin."""
         return self._of("histogram", feature)
 
-    def tokens(self, feature: int, most: int | None = None) -> list[TokenUse]:
+    def tokens(self, feature: int, most: Count | None = None) -> list[TokenUse]:
         """The tokens it fires on, by falling share of its activity; up to 256, or `most`."""
         start, stop = self._starts[self.check_feature(feature) : feature + 2].tolist()
         stop = stop if most is None else min(stop, start + most)
@@ -275,16 +277,17 @@ class FeatureIndex:
         return f"FeatureIndex({self.facts['model']}, {self.site}: {facts}, {len(self.dead)} dead)"
 
 
+@checked
 def index_features(
     model: Model,
     dictionary: Dictionary,
     texts: Any,
     *,
     path: str | Path | None = None,
-    n_contexts: int = 20,
-    n_sampled: int = 20,
-    held_out: float = 0.25,
-    batch_size: int = 32,
+    n_contexts: Count = 20,
+    n_sampled: Count = 20,
+    held_out: Level = 0.25,
+    batch_size: Count = 32,
     progress: bool = True,
 ) -> FeatureIndex:
     """What every feature fires on: contexts, histogram, tokens, features that fire together.
@@ -303,13 +306,6 @@ def index_features(
     site or width, and an index at `path` that is of something else; `OSError` where the disk is
     full.
     """
-    for name, value in (("n_contexts", n_contexts), ("n_sampled", n_sampled)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a whole number from 1; got {value!r}.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is a number of texts, 1 or more; got {batch_size!r}.")
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out is a share of the texts between 0 and 1; got {held_out!r}.")
     model.spec.check(dictionary.site)
     rows = TokenRows.of(model, texts)
     if rows.n_texts < 2:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Level, Natural, Seed, checked
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
 from ...evaluation import bootstrap
@@ -124,7 +125,7 @@ class FeaturePage(Result):
         """The label's score in words."""
         return Label(self.label, f1=self.f1).score
 
-    def effect(self, level: float = 0.95) -> pd.DataFrame:
+    def effect(self, level: Level = 0.95) -> pd.DataFrame:
         """What removing it does beside the controls, a line for kl and one for loss (nats).
 
         Columns: mean, low, high, control, control_low, control_high: means over places, with
@@ -186,6 +187,7 @@ class FeaturePage(Result):
         return f"{self.feature}, {label}, fires at {100 * self.frequency:.3g} % of the tokens"
 
 
+@checked
 def feature_page(
     model: Model,
     dictionary: Dictionary | Dictionaries,
@@ -194,13 +196,13 @@ def feature_page(
     *,
     labels: Labels | None = None,
     others: Dictionaries | None = None,
-    n_contexts: int = 12,
-    n_sampled: int = 8,
-    before: int = 24,
-    after: int = 8,
-    k: int = 10,
-    n_effect: int = 12,
-    seed: int = 0,
+    n_contexts: Count = 12,
+    n_sampled: Count = 8,
+    before: Natural = 24,
+    after: Natural = 8,
+    k: Count = 10,
+    n_effect: Count = 12,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> FeaturePage:
     """Contexts, tokens, histogram, neighbours and effect of one feature, as a `FeaturePage`.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import whole
 from .concepts import Concepts
 from .feature_index import FeatureIndex
 from .labels import Label, Labels, automatic
@@ -47,8 +48,7 @@ def find_features(
             "Features are found by one of token=, concept= and text=; got "
             f"token={token!r}, concept={concept!r:.60}, text={text!r}."
         )
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"n is how many features to give, 1 or more; got {n!r}.")
+    whole("n", n, 1)
     if token is not None:
         return _framed(index, labels, _by_token(index, token, n))
     if concept is not None:

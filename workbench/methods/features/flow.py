@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...check import Count, Natural, Seed, checked
 from ...graph import Graph
 from ...model import Model
 from ...result import Result, axes
@@ -179,21 +180,22 @@ class FeatureFlow(Result):
         )
 
 
+@checked
 def feature_flow(
     dicts: Any,
     feature: Any = None,
     *,
     by: By = "cosine",
-    k: int = 1,
+    k: Count = 1,
     direction: Direction = "both",
-    depth: int | None = None,
+    depth: Natural | None = None,
     thresholds: Any = None,
     min_similarity: float | None = None,
     matches: FeatureMatches | None = None,
     model: Model | None = None,
-    texts: Sequence[Any] | None = None,
+    texts: Any = None,
     labels: Any = None,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: bool = False,
 ) -> FeatureFlow:
     """Where features come from and where they go, composed over the layers: a `FeatureFlow`.
@@ -259,8 +261,6 @@ def feature_flow(
 def _check_options(direction: str, depth: Any, min_similarity: Any) -> None:
     if direction not in DIRECTIONS:
         raise ValueError(f"A flow goes {', '.join(DIRECTIONS)}; got direction={direction!r}.")
-    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
-        raise ValueError(f"depth is a number of layers, 0 or more, or None; got {depth!r}.")
     if min_similarity is not None and not -1 <= min_similarity <= 1:
         raise ValueError(f"min_similarity is a similarity, -1 to 1; got {min_similarity!r}.")
 

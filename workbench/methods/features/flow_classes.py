@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...check import number
 from .lanes import BEFORE, LANES
 
 #: What a feature is, by which of its predecessors are similar enough.
@@ -81,7 +82,11 @@ def as_thresholds(
         site = str(sites[at])
         keys = (f"{site} {LANES[lane]}", site, LANES[lane], "")
         value = next((given[key] for key in keys if given.get(key) is not None), THRESHOLD)
-        out[lane, at] = chance[lane, at] if value == "chance" else _number(value)
+        if isinstance(value, str) and value == "chance":
+            out[lane, at] = chance[lane, at]
+        else:
+            hint = "It is a similarity, or 'chance'."
+            out[lane, at] = number("A threshold", value, -1, 1, hint)
     with np.errstate(invalid="ignore"):
         # Of equal ones the rounding decides.
         below = np.argwhere(out < chance - 1e-6)
@@ -95,11 +100,3 @@ def as_thresholds(
             stacklevel=3,
         )
     return out
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise ValueError(f"A threshold is a number or 'chance'; got {value!r}.")
-    if not -1 <= value <= 1:
-        raise ValueError(f"A threshold is a similarity, from -1 to 1; got {value!r}.")
-    return float(value)

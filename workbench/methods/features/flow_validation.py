@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...evaluation import bootstrap
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -77,7 +78,7 @@ class FlowValidation(Result):
         return self._scores("drop", None)
 
     def score(
-        self, arm: str, lane: str | None = None, *, of: str = "drop", level: float = 0.95
+        self, arm: str, lane: str | None = None, *, of: str = "drop", level: Level = 0.95
     ) -> tuple[float, float, float]:
         """The mean over edges and its interval: the value, low, high; NaN where there are none.
 
@@ -94,7 +95,7 @@ class FlowValidation(Result):
         lane: str | None = None,
         *,
         of: str = "drop",
-        level: float = 0.95,
+        level: Level = 0.95,
     ) -> tuple[float, float, float]:
         """How much larger a score is than another arm's on the same edges and texts, as `score`."""
         return self._interval([self._arm(arm), self._arm(over)], self._lane(lane), of, level)
@@ -223,19 +224,20 @@ class FlowValidation(Result):
         )
 
 
+@checked
 def validate_flow(
     model: Model,
     flow: FeatureFlow | FeatureMatches,
-    texts: Sequence[Any],
+    texts: Any,
     *,
     dicts: Any = None,
     factor: float = 0.0,
-    n_edges: int | None = 60,
-    n_samples: int = 8,
+    n_edges: Count | None = 60,
+    n_samples: Count = 8,
     compare: Sequence[Literal["correlation", "permutation"] | FeatureMatches] = ("correlation",),
     loss: bool = True,
-    batch_size: int = 16,
-    seed: int = 0,
+    batch_size: Count = 16,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> FlowValidation:
     """Whether features follow their predecessors, with controls, as a `FlowValidation`.
@@ -261,7 +263,8 @@ def validate_flow(
     Source: Laptev, Balagansky et al. (2025), section 4.
     """
     lanes = flow_dictionaries(flow, dicts)
-    _check(factor, n_edges, n_samples)
+    if factor == 1:
+        raise ValueError("factor is a number other than 1, which would change nothing; got 1.")
     rng = np.random.default_rng(seed)
     edges, similarity = flow_edges(flow, lanes, n_edges, rng)
     others = [other_way(way, lanes) for way in compare]
@@ -351,15 +354,3 @@ def _chosen(
             node = matches.starts[edge.target[0]] + edge.target[1]
             out.append(int(matches.index[LANES.index(edge.lane), node, 0]))
     return [*out, group.control(i, own, [x for x in out if x >= 0], rng)]
-
-
-def _check(factor: Any, n_edges: Any, n_samples: Any) -> None:
-    if isinstance(factor, bool) or not np.isfinite(factor) or factor == 1:
-        raise ValueError(
-            f"factor is a number other than 1, which would change nothing; got {factor!r}."
-        )
-    for name, value in (("n_edges", n_edges), ("n_samples", n_samples)):
-        if name == "n_edges" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is a number, 1 or more; got {value!r}.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...check import checked
 from ...dictionary.base import Dictionary
 from ...files import SUM, aside, check_seal, seal
 from ...model import Model
@@ -60,6 +61,7 @@ class Label:
         return f"{self.text or 'no label'} ({short})"
 
 
+@checked
 class Labels:
     """The labels of one dictionary's features, by number or name.
 

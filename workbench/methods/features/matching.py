@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from ...check import Count, Seed, checked, whole
 from ...model import Model
 from ...result import Result, axes, provenance
 from ...site import Site
@@ -170,15 +171,16 @@ class FeatureMatches(Result):
         )
 
 
+@checked
 def match_features(
     dicts: Any,
     *,
     by: By = "cosine",
-    k: int = 1,
+    k: Count = 1,
     model: Model | None = None,
-    texts: Sequence[Any] | None = None,
+    texts: Any = None,
     thresholds: Any = None,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> FeatureMatches:
     """The best matches of every feature before and after it, as `FeatureMatches`.
@@ -245,6 +247,7 @@ def match_features(
     )
 
 
+@checked
 def compare_matches(matches: Sequence[FeatureMatches]) -> pd.DataFrame:
     """How far ways of matching the same dictionaries agree: one line a pair and lane.
 
@@ -355,11 +358,7 @@ def check_matching(lanes: Lanes, by: str, k: Any, model: Any, texts: Any) -> Non
     if by != "correlation" and texts is not None:
         raise ValueError(f"Only by='correlation' reads texts; got texts with by={by!r}.")
     most = int(lanes.n_features.min())
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= most:
-        raise ValueError(
-            f"k is a number of matches, 1 to {most}, the features of the smallest dictionary; got "
-            f"{k!r}."
-        )
+    whole("k", k, 1, most, "The smallest dictionary has no more features to match.")
     if by == "permutation":
         if k > 1:
             raise ValueError(f"A permutation gives one match a feature, so k=1; got k={k}.")

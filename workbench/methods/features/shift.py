@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...dictionary.collection import Dictionaries
 from ...dictionary.edits import ScaleFeatures
 from ...edits import Edit
@@ -86,7 +87,7 @@ class Shift(Result):
     labels: np.ndarray = axes("text", np.int32)
     groups: np.ndarray = axes("text", np.int32)
 
-    def accuracy(self, way: str, level: float = 0.95) -> tuple[float, float, float]:
+    def accuracy(self, way: str, level: Level = 0.95) -> tuple[float, float, float]:
         """The share of right answers and its interval (bootstrap over texts): value, low, high.
 
         Raises `ValueError` for a way that is not one of `ways`.
@@ -95,7 +96,7 @@ class Shift(Result):
         low, high = bootstrap(lambda c: right[c].mean(-1), len(right), level, self.seed or 0)
         return float(right.mean()), low, high
 
-    def gain(self, way: str = "after", level: float = 0.95) -> tuple[float, float, float]:
+    def gain(self, way: str = "after", level: Level = 0.95) -> tuple[float, float, float]:
         """The accuracy of a way − that before, paired over texts: value, low, high."""
         difference = (self.right[self._way(way)] - self.right[0]).astype(np.float64)
         low, high = bootstrap(
@@ -136,14 +137,15 @@ class Shift(Result):
         )
 
 
+@checked
 def classifier_effects(
     model: Model,
     classifier: Classifier,
     dicts: Dictionaries,
     texts: Any,
-    labels: Sequence[int],
+    labels: Sequence[int | bool],
     *,
-    batch_size: int = 32,
+    batch_size: Count = 32,
 ) -> ClassifierEffects:
     """What each feature adds to a classifier's logit, for a person to choose from.
 
@@ -201,19 +203,20 @@ def classifier_effects(
     )
 
 
+@checked
 def shift(
     model: Model,
     classifier: Classifier,
     dicts: Dictionaries,
     features: Iterable[Site | str],
     texts: Any,
-    labels: Sequence[int],
+    labels: Sequence[int | bool],
     *,
     groups: Sequence[str] | None = None,
-    training: tuple[Any, Sequence[int]] | None = None,
+    training: tuple[Any, Sequence[int | bool]] | None = None,
     candidates: Iterable[str] | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
+    seed: Seed = 0,
+    batch_size: Count = 32,
 ) -> Shift:
     """A classifier before and after the features that should not matter are taken away.
 
@@ -295,7 +298,7 @@ def feature_edits(dicts: Dictionaries, names: Iterable[str]) -> list[Edit]:
 
 
 def _check_rows(
-    texts: Any, labels: Sequence[int], groups: Sequence[str] | None
+    texts: Any, labels: Sequence[int | bool], groups: Sequence[str] | None
 ) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     n, target = check_texts(texts), np.asarray(labels)
     if target.shape != (n,) or not np.isin(target, (0, 1)).all():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...check import Count, NotNegative, Positive, Seed, checked, whole
 from ...edits import Edit, UnchangedEdit
 from ...metrics import kl
 from ...model import Generation, Model, Prompts
@@ -101,6 +102,7 @@ class Steering(Result):
         return f"{named} {how}: next {words[0]!r} → {words[1]!r}, KL {self.kl.mean():.3g}"
 
 
+@checked
 def steer(
     model: Model,
     prompts: Prompts,
@@ -110,16 +112,16 @@ def steer(
     strength: float = 4.0,
     layers: Literal["flow"] | int | Sequence[int] | None = None,
     mode: Literal["add", "remove"] = "add",
-    unit: float | None = None,
-    texts: Sequence[Any] | None = None,
-    n: int = 20,
+    unit: Positive | None = None,
+    texts: Any = None,
+    n: Count = 20,
     on: Literal["prompt", "new", "both"] = "both",
-    k: int = 10,
+    k: Count = 10,
     prepend_bos: bool | None = None,
-    temperature: float = 0.0,
-    top_k: int | None = None,
+    temperature: NotNegative = 0.0,
+    top_k: Count | None = None,
     top_p: float | None = None,
-    seed: int | None = None,
+    seed: Seed | None = None,
 ) -> Steering:
     """What a model says when a feature is pushed up, pushed down or removed, as a `Steering`.
 
@@ -149,13 +151,7 @@ def steer(
 
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}; got {mode!r}.")
-    check_size("strength", strength)
-    if unit is not None:
-        check_size("unit", unit, positive=True)
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= model.spec.d_vocab:
-        raise ValueError(
-            f"k is a number of tokens from 1 to {model.spec.d_vocab}, the vocabulary; got {k!r}."
-        )
+    whole("k", k, 1, model.spec.d_vocab, "The vocabulary has no more tokens.")
     tokens = model.tokens(prompts, prepend_bos=prepend_bos)
     dicts = read_dictionaries(model, dicts)
     pushes, measured = read_pushes(what, dicts, layers)
@@ -217,14 +213,6 @@ def steer(
         steered=_at(steered, ids),
         kl=kl(steered, plain).cpu().numpy(),
     )
-
-
-def check_size(name: str, value: Any, *, positive: bool = False) -> None:
-    """Raises `ValueError` for what is not a finite number (above 0 where `positive`)."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or (positive and value <= 0):
-        rule = "a finite number above 0" if positive else "a finite number"
-        raise ValueError(f"{name} is {rule}; got {value!r}.")
 
 
 def _lists(plain: torch.Tensor, steered: torch.Tensor, k: int) -> torch.Tensor:

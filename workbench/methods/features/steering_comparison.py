@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Level, Positive, Seed, checked
 from ...edits import Add
 from ...evaluation import bootstrap
 from ...model import Model, Prompts
@@ -15,7 +16,6 @@ from ...result import Result, axes, provenance
 from ...tokens import token_strings
 from ..targets import Targets, token_ids
 from .corpus import batches, check_texts
-from .steering import check_size
 from .steering_plan import Push, edits_of, read_dictionaries, read_pushes, typical_length
 from .steering_runs import (
     concept_log_probs,
@@ -98,7 +98,7 @@ class SteeringComparison(Result):
         *,
         damage: str = "kl",
         measure: str = "log_probability",
-        level: float = 0.95,
+        level: Level = 0.95,
     ) -> tuple[float, float, float]:
         """The most a way gains with at most so much mean damage, and its interval: value, low,
         high.
@@ -118,7 +118,7 @@ class SteeringComparison(Result):
         *,
         damage: str = "kl",
         measure: str = "log_probability",
-        level: float = 0.95,
+        level: Level = 0.95,
     ) -> tuple[float, float, float]:
         """The mean of `effect_at` over damages from 0 to `matched_damage`: value, low, high."""
         i, most = self._way(way), self.matched_damage(damage)
@@ -138,7 +138,7 @@ class SteeringComparison(Result):
         *,
         damage: str = "kl",
         measure: str = "log_probability",
-        level: float = 0.95,
+        level: Level = 0.95,
     ) -> tuple[float, float, float]:
         """`effect_at` of one way minus that of another, paired: value, low, high."""
         i, j = self._way(way), self._way(other)
@@ -265,19 +265,20 @@ def _reached(harm: np.ndarray, gain: np.ndarray, at: float) -> np.ndarray:
     return best
 
 
+@checked
 def compare_steering(
     model: Model,
     flow: FeatureFlow,
-    texts: Sequence[Any],
+    texts: Any,
     *,
     concept: Targets,
     prompts: Prompts,
     dicts: Any = None,
     strengths: Sequence[float] = STRENGTHS,
-    unit: float | None = None,
-    n_random: int = 3,
-    seed: int = 0,
-    batch_size: int = 16,
+    unit: Positive | None = None,
+    n_random: Count = 3,
+    seed: Seed = 0,
+    batch_size: Count = 16,
     progress: bool = True,
 ) -> SteeringComparison:
     """Steering along a flow beside steering at each of its layers, as a `SteeringComparison`.
@@ -302,10 +303,6 @@ def compare_steering(
     given = [float(s) for s in strengths]
     if not given or given[0] <= 0 or any(a >= b for a, b in zip(given, given[1:], strict=False)):
         raise ValueError(f"Strengths are numbers above 0, ascending; got {tuple(strengths)!r}.")
-    if isinstance(n_random, bool) or not isinstance(n_random, int) or n_random < 1:
-        raise ValueError(f"n_random is a number of random draws, 1 or more; got {n_random!r}.")
-    if unit is not None:
-        check_size("unit", unit, positive=True)
     dicts = read_dictionaries(model, dicts)
     pushes, path = read_pushes(flow, dicts)
     if len(path) < 2:

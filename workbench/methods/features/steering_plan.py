@@ -174,7 +174,7 @@ def typical_length(
     model: Model,
     dicts: Dictionaries,
     features: Sequence[Site],
-    texts: Sequence[Any] | None = None,
+    texts: Any = None,
     *,
     batch_size: int = 32,
 ) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...check import Count, NotNegative, Positive, Power, Seed, Sites, checked
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
 from ...model import Model
@@ -16,25 +17,26 @@ from .training_options import TrainingOptions
 from .training_run import TrainingRun
 
 
+@checked
 def train_dictionary(
     model: Model,
     site: Site | str,
     texts: Any,
     *,
     kind: str = "topk",
-    n_features: int = 1024,
-    k: int | None = None,
-    l1: float | None = None,
-    p: float = 1.0,
+    n_features: Count = 1024,
+    k: Count | None = None,
+    l1: NotNegative | None = None,
+    p: Power = 1.0,
     out_site: Site | str | None = None,
-    steps: int = 2000,
-    batch_size: int = 1024,
-    lr: float = 1e-3,
-    buffer_size: int = 2**15,
-    seed: int = 0,
+    steps: Count = 2000,
+    batch_size: Count = 1024,
+    lr: Positive = 1e-3,
+    buffer_size: Count = 2**15,
+    seed: Seed = 0,
     name: str = "",
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 100,
+    checkpoint_every: Count = 100,
     progress: bool = True,
 ) -> Dictionary:
     """A dictionary of a site, trained on the model's activations over texts.
@@ -74,24 +76,25 @@ def train_dictionary(
     return run.train(progress)[0]
 
 
+@checked
 def train_dictionaries(
     model: Model,
-    sites: Sequence[Site | str],
+    sites: Sites,
     texts: Any,
     *,
     kind: str = "topk",
-    n_features: int = 1024,
-    k: int | None = None,
-    l1: float | None = None,
-    p: float = 1.0,
-    steps: int = 2000,
-    batch_size: int = 1024,
-    lr: float = 1e-3,
-    buffer_size: int = 2**15,
-    seed: int = 0,
+    n_features: Count = 1024,
+    k: Count | None = None,
+    l1: NotNegative | None = None,
+    p: Power = 1.0,
+    steps: Count = 2000,
+    batch_size: Count = 1024,
+    lr: Positive = 1e-3,
+    buffer_size: Count = 2**15,
+    seed: Seed = 0,
     name: str = "",
     checkpoint: str | Path | None = None,
-    checkpoint_every: int = 100,
+    checkpoint_every: Count = 100,
     progress: bool = True,
 ) -> Dictionaries:
     """A dictionary of each site, all trained from the same passes over texts.
@@ -101,11 +104,6 @@ def train_dictionaries(
 
     Settings and errors are those of `train_dictionary`.
     """
-    if isinstance(sites, (str, Site)) or not sites:
-        raise ValueError(
-            f"Give a list of sites, at least one, like ['L0.resid_post', 'L1.resid_post']; got "
-            f"{sites!r}."
-        )
     parsed = [_vectors(site) for site in sites]
     if len(set(parsed)) < len(parsed):
         raise ValueError(f"Each site is trained once; got {', '.join(map(str, parsed))}.")

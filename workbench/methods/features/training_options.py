@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...check import Count, NotNegative, Positive, Power, Seed, checked, whole
+
 #: The kinds that can be trained.
 TRAINED = ("topk", "batchtopk", "relu", "matching_pursuit", "snmf")
 SPARSE = ("topk", "batchtopk", "matching_pursuit")
@@ -13,6 +15,7 @@ DEFAULT_K = 32
 DEFAULT_L1 = {"relu": 2.0, "snmf": 1.0}
 
 
+@checked
 @dataclass(frozen=True)
 class TrainingOptions:
     """The settings of a training. Raises `ValueError` for one that cannot be.
@@ -23,15 +26,15 @@ class TrainingOptions:
     """
 
     kind: str = "topk"
-    n_features: int = 1024
-    k: int | None = None
-    l1: float | None = None
-    p: float = 1.0
-    steps: int = 2000
-    batch_size: int = 1024
-    lr: float = 1e-3
-    buffer_size: int = 2**15
-    seed: int = 0
+    n_features: Count = 1024
+    k: Count | None = None
+    l1: NotNegative | None = None
+    p: Power = 1.0
+    steps: Count = 2000
+    batch_size: Count = 1024
+    lr: Positive = 1e-3
+    buffer_size: Count = 2**15
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.kind in READ_ONLY:
@@ -41,26 +44,12 @@ class TrainingOptions:
             )
         if self.kind not in TRAINED:
             raise ValueError(f"kind is one of {', '.join(TRAINED)}; got {self.kind!r}.")
-        for name in ("n_features", "steps", "batch_size", "buffer_size"):
-            _check_count(name, getattr(self, name))
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
-            raise ValueError(f"seed is a whole number; got {self.seed!r}.")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"lr is a positive number; got {self.lr!r}.")
-        if not 0 < self.p <= 1:
-            raise ValueError(f"p is above 0 and at most 1; got {self.p!r}.")
         self._take("k", self.kind in SPARSE, min(DEFAULT_K, self.n_features))
         self._take("l1", self.kind in DEFAULT_L1, DEFAULT_L1.get(self.kind))
         if self.p != 1 and self.kind != "relu":
             raise ValueError(f"p is a setting of kind 'relu'; got {self.p!r} with {self.kind!r}.")
         if self.k is not None:
-            _check_count("k", self.k)
-            if self.k > self.n_features:
-                raise ValueError(
-                    f"k is at most the number of features, {self.n_features}; got {self.k}."
-                )
-        if self.l1 is not None and not 0 <= self.l1 < float("inf"):
-            raise ValueError(f"l1 is not negative; got {self.l1!r}.")
+            whole("k", self.k, 1, self.n_features, "There are no more features.")
 
     def _take(self, name: str, has: bool, default: Any) -> None:
         value = getattr(self, name)
@@ -71,8 +60,3 @@ class TrainingOptions:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is a whole number of at least 1; got {value!r}.")

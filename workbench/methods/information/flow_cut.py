@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, Natural, Seed, Share, checked
 from ...edits import UnchangedEdit
 from ...metrics import kl
 from ...model import Model, Run
@@ -90,15 +91,16 @@ class FlowCut(Result):
         )
 
 
+@checked
 def cut_flow(
     model: Model,
     flow: InformationFlow,
     edges: str | Sequence[str],
     *,
-    fraction: float = 1.0,
-    n_controls: int = 8,
-    k: int = 6,
-    seed: int = 0,
+    fraction: Share = 1.0,
+    n_controls: Natural = 8,
+    k: Count = 6,
+    seed: Seed = 0,
 ) -> FlowCut:
     """The answer with edges of a flow cut, and with random others cut, as a `FlowCut`.
 
@@ -161,11 +163,6 @@ def _check(model: Model, flow: InformationFlow, fraction: float, n_controls: int
             f"A flow is cut in the model it is of, {flow.model}; got {model.spec.name}. Make the "
             "flow anew: wb.information_flow(model, prompt)."
         )
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction is how much of an edge is cut, 0 to 1; got {fraction!r}.")
-    for name, count, least in (("n_controls", n_controls, 0), ("k", k, 1)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < least:
-            raise ValueError(f"{name} is a whole number from {least}; got {count!r}.")
 
 
 def _check_pattern(model: Model, channels: Sequence[str]) -> None:

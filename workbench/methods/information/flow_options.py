@@ -21,20 +21,11 @@ def check_options(by: str, final_norm: str, position: int | str | None, **counts
             f"The final norm is {' or '.join(map(repr, FINAL_NORMS))}; got final_norm="
             f"{final_norm!r}."
         )
-    one = isinstance(position, (int, str)) and not isinstance(position, bool)
-    if position is not None and not one:
-        raise ValueError(
-            f"A flow ends at one position, a number or 'last', or at every one (None); got "
-            f"{position!r}."
-        )
     if by == "answer" and position is None:
         raise ValueError(
             "An answer is at one position; got position=None with by='answer'. Give a position, or "
             "by='state'."
         )
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} is a whole number from 1; got {count!r}.")
 
 
 def one_prompt(model: Model, prompt: Prompts, prepend_bos: bool | None) -> Tokens:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from ...check import Count, checked
 from ...graph import Graph
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
@@ -276,6 +277,7 @@ class InformationFlow(Result):
         )
 
 
+@checked
 def information_flow(
     model: Model,
     prompt: Prompts,
@@ -285,9 +287,9 @@ def information_flow(
     target: Target | None = None,
     foil: Target | None = None,
     position: int | str | None = "last",
-    n_edges: int = 150,
-    n_neurons: int = 8,
-    k: int = 8,
+    n_edges: Count = 150,
+    n_neurons: Count = 8,
+    k: Count = 8,
     details: bool = True,
     prepend_bos: bool | None = None,
 ) -> InformationFlow:

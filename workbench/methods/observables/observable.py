@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import checked
 from ...model import Model, Prompts
 from ...ordinary import ordinary_torch
 from ...tokens import token_strings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Observable:
     """A linear functional of a model's logits: what is asked of an answer, as one number.
@@ -129,6 +131,7 @@ class Observable:
         return f"Observable({self.model.spec.name}: {self.name})"
 
 
+@checked
 def observable(
     model: Model, targets: Targets | np.ndarray | torch.Tensor, foils: Targets = None
 ) -> Observable:

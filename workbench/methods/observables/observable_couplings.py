@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import checked
 from ...result import Result, axes
 from .observable_vector import ObservableVector, check_together
 
@@ -40,6 +41,7 @@ class Couplings(Result):
         return f"{len(self.names)} observables at {self.site}"
 
 
+@checked
 def couplings(vectors: Sequence[ObservableVector]) -> Couplings:
     """The coupling coefficients between vectors, each with each, as `Couplings`.
 

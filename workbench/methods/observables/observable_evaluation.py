@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked, whole
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
 from ...site import Site
@@ -71,7 +72,7 @@ class ObservableEvaluation(Result):
         return tuple(name for name in MEASURES if name not in there or there[name] is not None)
 
     def score(
-        self, measure: str, direction: str | None = None, level: float = 0.95
+        self, measure: str, direction: str | None = None, level: Level = 0.95
     ) -> tuple[float, float, float]:
         """A measure of a direction, the first by default, and its interval: value, low, high.
 
@@ -195,6 +196,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.where(below > 0, above / np.where(below > 0, below, 1.0), np.nan)
 
 
+@checked
 def evaluate_observable(
     model: Model,
     vectors: ObservableVector | Sequence[ObservableVector],
@@ -202,14 +204,14 @@ def evaluate_observable(
     *,
     observable: Observable | None = None,
     positions: Positions = None,
-    n_examples: int = 8,
-    n_draws: int = 8,
+    n_examples: Count = 8,
+    n_draws: Count = 8,
     push: float = 1.0,
     truth: Mapping[str, float] | None = None,
     texts: Any = None,
-    n: int | None = None,
-    seed: int = 0,
-    batch_size: int = 8,
+    n: Count | None = None,
+    seed: Seed = 0,
+    batch_size: Count = 8,
     progress: bool = True,
 ) -> ObservableEvaluation:
     """What an observable's vectors do when they are used, as an `ObservableEvaluation`.
@@ -245,8 +247,7 @@ def evaluate_observable(
             f"{model.spec.name}."
         )
     for name, value in (("n_examples", n_examples), ("n_draws", n_draws)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-            raise ValueError(f"{name} is a whole number, 2 or more; got {value!r}.")
+        whole(name, value, 2)
     obs = _observable_of(model, first) if observable is None else observable
     path = read_path(model, first.path)
     site, norm = Site.parse(first.site), read_norm(model, path)

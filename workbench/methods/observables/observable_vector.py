@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, whole
 from ...result import Result, axes
 from .observable_words import Embedding
 
@@ -82,12 +83,9 @@ class ObservableVector(Result):
         """The standard deviation of the scores over the vocabulary, in logits."""
         return float(self.token_scores.astype(np.float64).std())
 
-    def words(self, k: int = 10) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def words(self, k: Count = 10) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The k tokens that give most of the observable, and the k that take most from it."""
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(self.vocabulary):
-            raise ValueError(
-                f"k is a number of tokens, from 1 to {len(self.vocabulary)}; got {k!r}."
-            )
+        whole("k", k, 1, len(self.vocabulary), "The vocabulary has no more tokens.")
         order = np.argsort(-self.token_scores, kind="stable")
         most, least = order[:k], order[::-1][:k]
         return tuple(self.vocabulary[i] for i in most), tuple(self.vocabulary[i] for i in least)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Positive, Seed, checked
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
 from ...weight_edits import edited_weights
@@ -157,6 +158,7 @@ class ConceptAblation(Result):
         )
 
 
+@checked
 def ablate_concept(
     model: Model,
     vectors: ConceptVectors,
@@ -165,10 +167,10 @@ def ablate_concept(
     others: Mapping[str, Asked] | None = None,
     elsewhere: Prompts | None = None,
     how: How = "zero",
-    noise: float = 1.0,
-    n_controls: int = 20,
-    n_new: int = 8,
-    seed: int = 0,
+    noise: Positive = 1.0,
+    n_controls: Count = 20,
+    n_new: Count = 8,
+    seed: Seed = 0,
     prepend_bos: bool | None = None,
     progress: bool = False,
 ) -> ConceptAblation:
@@ -197,7 +199,6 @@ def ablate_concept(
         raise ValueError(f"how is one of {HOW}; got {how!r}.")
     if not np.isfinite(noise) or noise <= 0:
         raise ValueError(f"noise is a number above 0, in a vector's own size; got {noise!r}.")
-    check_counts(n_controls=n_controls, n_new=n_new)
     questions = Questions.of(model, prompts, prepend_bos=prepend_bos)
     named = {
         name: Questions.of(model, asked, prepend_bos=prepend_bos, of=f"others[{name!r}]")
@@ -249,13 +250,6 @@ def ablate_concept(
         ablated_kl=kl[1],
         control_kl=kl[2:],
     )
-
-
-def check_counts(**counts: Any) -> None:
-    """Raises `ValueError` for what is no whole number from 1."""
-    for name, number in counts.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name} is a whole number from 1; got {number!r}.")
 
 
 def _joined(each: list[Answered], n_conditions: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...check import Count, Seed, checked, whole
 from ...model import Model
 from ...result import Result, axes, provenance
 from ...weight_edits import edited_weights
@@ -90,19 +91,20 @@ class ConceptVectors(Result):
         )
 
 
+@checked
 def concept_vectors(
     model: Model,
     words: Targets,
     *,
-    n: int = 20,
+    n: Count = 20,
     prompts: Asked | None = None,
-    n_shortlist: int | None = None,
+    n_shortlist: Count | None = None,
     layer: Layers = None,
     side: Side = "out",
     effect: Effect = "promote",
     norm: NormChoice = "folded",
-    n_draws: int = 100,
-    seed: int = 0,
+    n_draws: Count = 100,
+    seed: Seed = 0,
     prepend_bos: bool | None = None,
     progress: bool = False,
 ) -> ConceptVectors:
@@ -125,15 +127,11 @@ def concept_vectors(
     """
     check_neurons(model)
     searched = len(layers_of(model, layer)) * model.spec.d_mlp
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= searched:
-        raise ValueError(f"n is a number of vectors from 1 to {searched}; got {n!r}.")
+    whole("n", n, 1, searched, "No more vectors are searched.")
     most = min(searched, SHORTLIST * n) if n_shortlist is None else n_shortlist
     if prompts is None and n_shortlist is not None:
         raise ValueError("n_shortlist is how many are ablated one by one; add prompts=.")
-    if isinstance(most, bool) or not isinstance(most, int) or not n <= most <= searched:
-        raise ValueError(
-            f"n_shortlist is a number of vectors from n={n} to {searched}; got {most!r}."
-        )
+    whole("n_shortlist", most, n, searched, "These are vectors, from n on.")
     found = find_neurons(
         model,
         words,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ...check import Count, Positive, Seed, checked
 from ...loading import load
 from ...model import Model
 from .lessons import Lessons, Material, train
@@ -22,18 +21,19 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 }
 
 
+@checked
 def unlearn(
     model: Model,
     forget: Material,
     retain: Material,
     *,
-    steps: int = 20,
-    learning_rate: float = 1e-4,
-    batch_size: int = 16,
-    retain_weight: float = 1.0,
+    steps: Count = 20,
+    learning_rate: Positive = 1e-4,
+    batch_size: Count = 16,
+    retain_weight: Positive = 1.0,
     ceiling: float | None = None,
     weights: str = "all",
-    seed: int = 0,
+    seed: Seed = 0,
     name: str | None = None,
     progress: bool = False,
 ) -> Model:
@@ -135,11 +135,5 @@ def _shown(turns: Iterable[list[float]], steps: int, progress: bool) -> Iterable
 def _check(
     steps: Any, learning_rate: Any, batch_size: Any, retain_weight: Any, weights: Any
 ) -> None:
-    for name, number in (("steps", steps), ("batch_size", batch_size)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name} is a whole number from 1; got {number!r}.")
-    for name, number in (("learning_rate", learning_rate), ("retain_weight", retain_weight)):
-        if not np.isfinite(number) or number <= 0:
-            raise ValueError(f"{name} is a number above 0; got {number!r}.")
     if weights not in WEIGHTS:
         raise ValueError(f"weights is one of {tuple(WEIGHTS)}; got {weights!r}.")

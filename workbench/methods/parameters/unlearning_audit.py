@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import Count, Positive, Seed, checked
 from ...evaluation import bootstrap
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
@@ -16,7 +17,6 @@ from ...weight_edits import edited_weights
 from ..elsewhere import texts_elsewhere
 from ..vocabulary.words import check_k
 from .audit_report import report
-from .concept_ablation import check_counts
 from .concept_vectors import ConceptVectors, check_found_in
 from .condition_runs import answers_under, texts_under
 from .lessons import Lessons, Material
@@ -223,6 +223,7 @@ class UnlearningAudit(Result):
         )
 
 
+@checked
 def audit_unlearning(
     before: Model,
     after: Model,
@@ -235,11 +236,11 @@ def audit_unlearning(
     relearn: Material | None = None,
     never: Model | None = None,
     relearn_at: Sequence[int] = RELEARN_AT,
-    learning_rate: float = 1e-4,
-    batch_size: int = 16,
-    k: int = 10,
-    n_others: int = 200,
-    seed: int = 0,
+    learning_rate: Positive = 1e-4,
+    batch_size: Count = 16,
+    k: Count = 10,
+    n_others: Count = 200,
+    seed: Seed = 0,
     prepend_bos: bool | None = None,
     progress: bool = False,
 ) -> UnlearningAudit:
@@ -268,7 +269,6 @@ def audit_unlearning(
     """
     _check_shapes(before, after, "after")
     check_found_in(vectors, before)
-    check_counts(n_others=n_others, batch_size=batch_size)
     check_k(k, before.weight("W_U", copy=False).shape[1])
     texts = texts_elsewhere(before, elsewhere, prepend_bos=prepend_bos)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ...check import Count, checked
 from ...model import Model, Norm
 from ...result import Result, axes, provenance
 from ...tokens import token_strings
@@ -82,7 +83,7 @@ class DirectionVocabulary(Result):
         ]
         return pd.DataFrame(lines, columns=["end", "rank", "token", "value"])
 
-    def to_frame(self, n: int = 5) -> pd.DataFrame:
+    def to_frame(self, n: Count = 5) -> pd.DataFrame:
         """One line a direction: direction, top and bottom (its `n` first words at either end in
         one text), value (of the top word), share and kurtosis where measured, and size.
         """
@@ -104,12 +105,13 @@ class DirectionVocabulary(Result):
         return f"{n} directions through the {self.space}ding, top {k} words, norm {self.norm}"
 
 
+@checked
 def direction_vocabulary(
     model: Model,
     directions: Any,
     *,
     names: Sequence[str] | None = None,
-    k: int = 10,
+    k: Count = 10,
     norm: NormChoice = "folded",
     space: Space = "unembed",
     measures: Sequence[str] = MEASURES,
@@ -146,8 +148,9 @@ def direction_vocabulary(
     return _vocabulary(model, words, labels, space, norm)
 
 
+@checked
 def bias_vocabulary(
-    model: Model, *, k: int = 10, norm: NormChoice = "folded"
+    model: Model, *, k: Count = 10, norm: NormChoice = "folded"
 ) -> DirectionVocabulary:
     """Every bias that is added to the residual stream or to the logits, as words.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ...check import Count, Seed, checked, whole
 from ...model import Model
 from ...result import Result, axes, provenance
 from ...tokens import token_strings
@@ -108,17 +109,18 @@ class FoundNeurons(Result):
         )
 
 
+@checked
 def find_neurons(
     model: Model,
     words: Targets,
     *,
     side: Side = "out",
     effect: Effect = "promote",
-    n: int = 20,
+    n: Count = 20,
     layer: Layers = None,
     norm: NormChoice = "folded",
-    n_draws: int = 100,
-    seed: int = 0,
+    n_draws: Count = 100,
+    seed: Seed = 0,
 ) -> FoundNeurons:
     """The neurons that promote some words, by their weights alone, as `FoundNeurons`.
 
@@ -144,8 +146,7 @@ def find_neurons(
     check_norm(norm)
     if effect not in EFFECTS:
         raise ValueError(f"effect is one of {EFFECTS}; got {effect!r}.")
-    _check_count("n", n, len(layers) * model.spec.d_mlp)
-    _check_count("n_draws", n_draws, None)
+    whole("n", n, 1, len(layers) * model.spec.d_mlp, "No more neurons are searched.")
     projection = projection_of(model, side, norm)
     if max(ids) >= projection.d_vocab:
         raise ValueError(
@@ -202,13 +203,6 @@ def _one(side: Any) -> Side:
     if not isinstance(side, str):
         raise TypeError(f"side is one of 'out', 'in' and 'gate'; got {side!r}.")
     return side  # pyright: ignore[reportReturnType]
-
-
-def _check_count(name: str, n: Any, most: int | None) -> None:
-    whole = isinstance(n, int) and not isinstance(n, bool)
-    if not whole or n < 1 or (most is not None and n > most):
-        upper = "" if most is None else f" to {most}, the neurons that are searched"
-        raise ValueError(f"{name} is a number from 1{upper}; got {n!r}.")
 
 
 def _random_words(ids: list[int], d_vocab: int, n_draws: int, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ...check import whole
 from ...model import Model
 from ...site import Site
 from ..readout import count_greater
@@ -80,12 +81,7 @@ def sampled_words(model: Model, n_tokens: int | None, seed: int) -> torch.Tensor
     total = n_words(model)
     if n_tokens is None:
         n_tokens = total if total <= ALL_UP_TO else SAMPLE
-    whole = isinstance(n_tokens, int) and not isinstance(n_tokens, bool)
-    if not whole or not 1 <= n_tokens <= total:
-        raise ValueError(
-            f"n_tokens is a number of words from 1 to {total}, the vocabulary; got "
-            f"n_tokens={n_tokens!r}."
-        )
+    whole("n_tokens", n_tokens, 1, total, "The vocabulary has no more words.")
     if n_tokens == total:
         return torch.arange(total)
     drawn = np.random.default_rng(seed).choice(total, n_tokens, replace=False)

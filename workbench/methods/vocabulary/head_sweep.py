@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import whole
 from ...model import Model
 from .head_directions import DirectionWords, Singular
 from .head_factors import (
@@ -41,10 +42,7 @@ def check_counts(model: Model, *, k: int, top: int, **counts: int) -> None:
         "n_random": (counts["n_random"], 1, 10_000, "random heads"),
     }
     for name, (value, low, high, what) in ranges.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(
-                f"{name} is a number of {what}, from {low} to {high}; got {name}={value!r}."
-            )
+        whole(name, value, low, high, f"These are {what}.")
 
 
 def sweep(

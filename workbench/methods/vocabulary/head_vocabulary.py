@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from ...check import Count, Natural, Seed, checked, refuse
 from ...evaluation import bootstrap
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -139,6 +140,8 @@ class HeadVocabulary(Result):
 
     def word(self, token_id: int) -> str:
         """A word of the pairs or of the singular directions, by its id."""
+        if str(token_id) not in self.words:
+            raise refuse("token_id", f"one of the {len(self.words)} in words", token_id)
         return self.words[str(token_id)]
 
     def _facts(self) -> str:
@@ -150,19 +153,20 @@ class HeadVocabulary(Result):
         )
 
 
+@checked
 def head_vocabulary(
     model: Model,
     heads: str | Site | Sequence[str | Site] | None = None,
     *,
-    k: int = 10,
-    n_pairs: int = 20,
-    n_directions: int = 4,
-    top: int = 5,
+    k: Count = 10,
+    n_pairs: Natural = 20,
+    n_directions: Count = 4,
+    top: Count = 5,
     norm: NormChoice = "folded",
     embedding: EmbeddingChoice = "weights",
-    n_tokens: int | None = None,
-    n_random: int = 20,
-    seed: int = 0,
+    n_tokens: Count | None = None,
+    n_random: Count = 20,
+    seed: Seed = 0,
     progress: bool = True,
 ) -> HeadVocabulary:
     """What heads read and write as words, with their scores, as a `HeadVocabulary`.

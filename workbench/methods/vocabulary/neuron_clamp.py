@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...check import Count, Level, Seed, checked
 from ...edits import UnchangedEdit
 from ...evaluation import bootstrap
 from ...model import Model, Prompts
@@ -72,7 +73,7 @@ class NeuronClamp(Result):
             "KL elsewhere": (self.clamped_kl, self.control_kl),
         }
 
-    def interval(self, measure: str, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, measure: str, level: Level = 0.95) -> tuple[float, float]:
         """The interval of a measure's mean change: bootstrap over its examples.
 
         Raises `ValueError` for another measure than `changes` has.
@@ -139,6 +140,7 @@ class NeuronClamp(Result):
         )
 
 
+@checked
 def clamp_neurons(
     model: Model,
     neurons: Neurons,
@@ -148,9 +150,9 @@ def clamp_neurons(
     value: float | Literal["max"] = "max",
     times: float = 1.0,
     elsewhere: Prompts | None = None,
-    n_controls: int = 20,
-    n_new: int = 12,
-    seed: int = 0,
+    n_controls: Count = 20,
+    n_new: Count = 12,
+    seed: Seed = 0,
     prepend_bos: bool | None = None,
     progress: bool = False,
 ) -> NeuronClamp:
@@ -182,7 +184,6 @@ def clamp_neurons(
     ids = list(dict.fromkeys(token_ids(model.tokenizer, words, of="A word to follow")))
     if not ids:
         raise ValueError("The probability of at least one word is followed; got none.")
-    _check(value, times, n_controls, n_new)
     tokens = model.tokens(prompts, prepend_bos=prepend_bos)
     others = texts_elsewhere(model, elsewhere, prepend_bos=prepend_bos)
     layers = sorted({site.layer for site in sites if site.layer is not None})
@@ -234,17 +235,6 @@ def _sites(model: Model, neurons: Neurons) -> list[Site]:
             f"{len(set(sites))} of them different."
         )
     return sites
-
-
-def _check(value: Any, times: Any, n_controls: Any, n_new: Any) -> None:
-    for name, number in (("value", 0.0 if value == "max" else value), ("times", times)):
-        real = isinstance(number, (int, float, np.number)) and not isinstance(number, bool)
-        if not real or not np.isfinite(number):
-            rule = "a finite number" + (' or "max"' if name == "value" else "")
-            raise ValueError(f"{name} is {rule}; got {number!r}.")
-    for name, number in (("n_controls", n_controls), ("n_new", n_new)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name} is a whole number from 1; got {number!r}.")
 
 
 def _controls(held: Held, lengths: dict[int, np.ndarray], n_controls: int, seed: int) -> list[Held]:

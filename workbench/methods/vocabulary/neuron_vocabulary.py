@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...check import Count, checked
 from ...model import Model
 from ...result import Result, axes, provenance
 from ...site import Site
@@ -102,7 +103,7 @@ class NeuronVocabulary(Result):
                     lines.append((side, end, rank, self.vocabulary[token], value))
         return pd.DataFrame(lines, columns=["side", "end", "rank", "token", "value"])
 
-    def to_frame(self, n: int = 5) -> pd.DataFrame:
+    def to_frame(self, n: Count = 5) -> pd.DataFrame:
         """One line a neuron: neuron (its site), layer, unit; for each side its `n` first words in
         one text ("out", and "out_bottom" where they were read), kurtosis_ and size_ of that side;
         share, bias, and gate_bias of a gated MLP.
@@ -197,11 +198,12 @@ class NeuronVocabulary(Result):
         )
 
 
+@checked
 def neuron_vocabulary(
     model: Model,
     layer: Layers = None,
     *,
-    k: int = 10,
+    k: Count = 10,
     sides: Sequence[Side] | Side | None = None,
     norm: NormChoice = "folded",
     measures: Sequence[str] = MEASURES,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
+from ...check import different
 from ...model import Model
 from ...site import Site
 from ..edge_cuts import mlp_norm
@@ -65,15 +66,7 @@ def layers_of(model: Model, layer: Layers) -> tuple[int, ...]:
     n = model.spec.n_layers
     if layer is None:
         return tuple(range(n))
-    chosen: list[Any] = [layer] if isinstance(layer, int) else list(layer)
-    if wrong := [i for i in chosen if isinstance(i, bool) or not isinstance(i, int)]:
-        raise TypeError(f"A layer is a number; got {wrong[0]!r}. Write for example layer=3.")
-    bad = [i for i in chosen if not 0 <= i < n]
-    if bad or not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(
-            f"{model.spec.name} has layers 0 to {n - 1}, each given once; got layer={layer!r}."
-        )
-    return tuple(sorted(chosen))
+    return tuple(sorted(different("layer", layer, n, f"{model.spec.name} has {n} layers.")))
 
 
 def directions_of(model: Model, layer: int, side: Side, norm: NormChoice) -> torch.Tensor:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...check import whole
+
 
 def joined(vocabulary: tuple[str, ...], ids: np.ndarray) -> list[str]:
     """Each row of ids (n, k) as one text: its tokens between bars."""
@@ -19,12 +21,8 @@ def matching_ids(vocabulary: Sequence[str], word: str | int) -> np.ndarray:
     has a space before it. Raises `ValueError` for what is no token of the vocabulary, naming
     tokens that look like it; `TypeError` for anything else.
     """
-    if isinstance(word, bool) or not isinstance(word, (str, int)):
-        raise TypeError(f"A word to search for is a text or a token id; got {word!r}.")
-    if isinstance(word, int):
-        if not 0 <= word < len(vocabulary):
-            raise ValueError(f"Token ids run from 0 to {len(vocabulary) - 1}; got {word}.")
-        return np.array([word])
+    if not isinstance(word, str):
+        return np.array([whole("word", word, 0, len(vocabulary) - 1, "Or search for its text.")])
     meant = {word} if word[:1].isspace() else {word, " " + word}
     found = [i for i, token in enumerate(vocabulary) if token in meant]
     if not found:

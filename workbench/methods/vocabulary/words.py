@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...check import whole
 from ..readout import top_k
 from .projection import Projection
 
@@ -117,10 +118,7 @@ def read_words(
 
 def check_k(k: Any, d_vocab: int) -> None:
     """Raises `ValueError` for what is no number of tokens of this vocabulary."""
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= d_vocab:
-        raise ValueError(
-            f"k is a number of words from 1 to {d_vocab}, the vocabulary; got k={k!r}."
-        )
+    whole("k", k, 1, d_vocab, "The vocabulary has no more words.")
 
 
 def check_measures(measures: Sequence[str]) -> None:
