@@ -18,6 +18,8 @@ try:
 except ImportError:
     fcntl = None  # Windows: there, two that save the same at once are not kept apart.
 
+from .check import refuse
+
 #: The entry that holds the checksum of everything beside it.
 SUM = "sha256"
 _ASIDE = ".saving-"
@@ -127,6 +129,9 @@ def _bytes(tensor: Any) -> memoryview:
 
 def _followed(places: tuple[Path, ...]) -> tuple[Path, ...]:
     """Where links lead, so that a link stays one, if all lead to one folder."""
+    for place in places:
+        if "\0" in str(place):
+            raise refuse("A path", "without a zero byte", str(place))
     real = tuple(Path(os.path.realpath(place)) for place in places)
     if len({place.parent for place in real}) > 1 or len({p.name for p in real}) < len(real):
         return tuple(Path(place).absolute() for place in places)

@@ -98,7 +98,7 @@ class ModelSpec:
         that names the architecture and the reason.
         """
         for name in sums:
-            if name in self.undecomposed:
+            if isinstance(name, str) and name in self.undecomposed:
                 raise ValueError(self.undecomposed[name])
 
     def check(self, site: Site | str, *, edit: bool = False) -> Site:

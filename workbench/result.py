@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .check import checked
+from .check import checked, refuse
 from .files import put_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ class Arrays:
             if "axes" not in f.metadata or getattr(self, f.name) is None:
                 continue
             given = np.asarray(getattr(self, f.name))
-            array = given.astype(f.metadata["dtype"], copy=given.flags.writeable)
+            try:
+                array = given.astype(f.metadata["dtype"], copy=given.flags.writeable)
+            except (TypeError, ValueError):
+                raise refuse(f"{type(self).__name__}.{f.name}", "numbers", given) from None
             names = f.metadata["axes"]
             if array.ndim != len(names):
                 raise ValueError(

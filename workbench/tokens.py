@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .check import given, one_of, refuse, whole
+from .check import as_whole, checked, given, one_of, refuse, whole
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +88,7 @@ class Tokens:
         """The smallest and the largest id, padding included."""
         return int(self.ids.min()), int(self.ids.max())
 
+    @checked
     def offset(self, row: int) -> int:
         """The column of a row's first real token."""
         return self.n_columns - self.lengths[row] if self.side == "left" else 0
@@ -97,6 +98,8 @@ class Tokens:
 
         Raises `IndexError` where the row has no such position.
         """
+        if as_whole(row) is None or not -self.n_rows <= row < self.n_rows:
+            raise IndexError(f"There are rows 0 to {self.n_rows - 1}; got row={given(row)}.")
         n = self.lengths[row]
         if positions is None:
             chosen: Sequence[int] = range(n)

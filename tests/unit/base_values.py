@@ -47,7 +47,7 @@ def argument_values(calls: BaseCalls) -> dict[str, Any]:
         "fingerprint": dictionary.fingerprint, "pairs": OWN_PAIRS, "n": 2, "k": 2, "place": 0,
         "device": "cpu", "pooled": torch.ones(2, width), "strings": (("a", "b", "c"),),
         "ids": torch.ones(1, 3).long(), "mask": torch.ones(1, 3).bool(),
-        "names": [], "lens": wb.TunedLens.identity(model), "positions": [0],
+        "names": [], "shared": {}, "lens": wb.TunedLens.identity(model), "positions": [0],
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...check import whole
+from ...check import given, whole
 from ...model import Model
 from ...tokens import Tokens
 
@@ -40,7 +40,7 @@ def check_texts(texts: Any) -> int:
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
         raise TypeError(
             "Texts are a list of texts, a list of lists of token ids, or Tokens; got "
-            f"{texts!r:.80}. Put a single text into a list."
+            f"{given(texts)}. Put a single text into a list."
         )
     if not texts:
         raise ValueError("A measure over texts needs at least one; got none.")
