@@ -209,7 +209,8 @@ def checked(call: Checked) -> Checked:
     @wraps(call)
     def checking(*args: Any, **options: Any) -> Any:
         signature, rules = _arguments(call)
-        where = call.__qualname__.removesuffix(".__init__")
+        # A model is known to its user as a wb.Model, whichever backend is behind it.
+        where = call.__qualname__.removesuffix(".__init__").replace("TracedModel.", "Model.")
         try:
             bound = signature.bind(*args, **options)
         except TypeError as error:

@@ -205,3 +205,14 @@ def test_what_was_given_is_shown_on_one_line_even_if_it_cannot_be_shown() -> Non
     assert given("a" * 500) == "'" + "a" * 78 + "…"
     assert given(np.zeros((2, 3))) == "a ndarray of shape (2, 3) and type float64"
     assert "\n" not in given(torch.zeros(3, 3)) and "\n" not in given("a\nb")
+
+
+def test_an_error_of_a_model_names_what_its_user_can_ask_help_of() -> None:
+    import workbench as wb
+
+    model = wb.load("tinyworld")
+    with pytest.raises(ArgumentError, match=r"See help\(wb\.Model\.generate\)\."):
+        model.generate("The capital of France is", 10**9)
+    with pytest.raises(ArgumentError, match=r"^Model\.generate: .* it takes tokens, n, edits"):
+        model.generate("The capital of France is", max_new_tokens=3)  # pyright: ignore
+    assert wb.Model.generate.__doc__
