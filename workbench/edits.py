@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .check import checked, held, number, refuse, tensor
+from .check import checked, given, held, number, refuse, tensor
 from .site import Site
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class Edit:
         if rows is not None:
             rows = (rows,) if isinstance(rows, int) else tuple(rows)
             if not rows or len(set(rows)) != len(rows):
-                raise refuse("rows", "different row numbers, at least one", rows)
+                raise ValueError(
+                    f"The rows of an edit are different row numbers; got {given(rows)}."
+                )
         object.__setattr__(self, "rows", rows)
         positions = held("positions", Positions, self.positions, call)
         if isinstance(positions, Sequence) and not isinstance(positions, str):
@@ -173,8 +175,8 @@ class ProjectOut(Edit):
         basis = torch.atleast_2d(given).to(activation.device, torch.float64)
         if not activation.ndim or basis.shape[-1] != activation.shape[-1]:
             raise ValueError(
-                f"Directions have the activation's width; got {basis.shape[-1]} for an activation "
-                f"of shape {tuple(activation.shape)}."
+                f"Directions have the activation's width {activation.shape[-1:].numel()}; got "
+                f"{basis.shape[-1]}."
             )
         basis = torch.nn.functional.normalize(basis, dim=-1, eps=0.0).nan_to_num()
         # Multiples of one direction differ by the rounding of the type that they were given in.

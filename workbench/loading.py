@@ -96,7 +96,7 @@ def load(
     if not isinstance(revision, str | None) or revision == "":
         raise ValueError(
             "A revision is the name of a branch, a tag or a commit; got "
-            f"revision={revision!r}. Leave it out for the newest."
+            f"revision={given(revision)}. Leave it out for the newest."
         )
     place_of_weights, label = _source(str(source))
     if revision is not None and os.path.isdir(place_of_weights):

@@ -104,7 +104,12 @@ class Result(Arrays):
         """The interactive view. Raises `TypeError` for a result that has none."""
         from . import views
 
-        return views.widget(self, **options)
+        try:
+            return views.widget(self, **options)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise refuse("A view's option", "one that it takes", options, f"{error}.") from None
 
     def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
         """One self-contained HTML page that needs no network; written to `path` if given."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from ..check import Count, NotNegative, Power, Seed, checked
+from ..check import Count, NotNegative, Power, Seed, checked, vectors
 from ..edits import Edit, Set, UnchangedEdit
 from ..encoding import encode
 from ..model import Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
@@ -265,8 +265,7 @@ class TracedModel(ABC):
         if n_user == 1 and unchanged:
             warnings.warn(
                 f"{unchanged[0]!r} changed nothing: it reached its positions and left every number "
-                "as it was. "
-                "Check its value, or the site and positions it names.",
+                "as it was. Check its value, or the site and positions it names.",
                 UnchangedEdit,
                 stacklevel=3,
             )
@@ -377,11 +376,7 @@ class TracedModel(ABC):
 
     @alone
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
-        if not resid.ndim or resid.shape[-1] != self.spec.d_model:
-            raise ValueError(
-                f"unembed takes residual vectors of width {self.spec.d_model}; got shape "
-                f"{tuple(resid.shape)}."
-            )
+        vectors("resid", resid, self.spec.d_model, "unembed takes residual vectors.")
         if self._readout_error:
             raise ValueError(self._readout_error)
         if self.architecture.has("ln_final"):
