@@ -88,6 +88,8 @@ def fits(hint: Any, value: Any) -> Any:
     if hint is bool:
         is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
         return bool(value) if is_bool and not getattr(value, "ndim", 0) else NO
+    if hint is str:
+        return str(value) if isinstance(value, str) else NO
     if hint in (int, float):
         out = (as_whole if hint is int else as_real)(value)
         return NO if out is None else out

@@ -80,6 +80,7 @@ class Edit:
             f"{type(self).__name__} has no apply(activation, *needed); define it in the subclass."
         )
 
+    @checked
     def for_pass(self, shared: dict[Any, Any]) -> Edit:
         """The edit as one pass applies it; `shared` is what the edits of that pass have in common.
 

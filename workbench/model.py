@@ -85,6 +85,7 @@ class ModelSpec:
         ]
         return tuple(sorted(once + each))
 
+    @checked
     def layers(self, stream: str) -> tuple[int, ...]:
         """The layers that a stream is on; none where the model does not have it."""
         if stream not in self.streams:

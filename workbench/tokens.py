@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import check
 from .check import as_whole, checked, given, one_of, refuse, whole
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class Tokens:
 
     def to(self, device: Any) -> Tokens:
         """The same tokens on another device."""
-        if self.ids.device == device:
+        device = check.device("device", device)
+        if device is None or self.ids.device == device:
             return self
         return Tokens(self.ids.to(device), self.mask.to(device), self.strings, self.side)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..check import checked, tensor
+from ..check import checked, tensor, vectors
 from ..edits import Edit, broadcast
 from .base import Dictionary
 
@@ -69,6 +69,7 @@ class SomeFeatures(DictionaryEdit):
         dictionary, features = self.dictionary, list(self.features)
         codes = dictionary.encode_some(x, features)
         renewed = broadcast(self.renewed(codes), codes)
+        vectors("now", now, dictionary.d_out)
         return now + dictionary.written(renewed - codes, x, features).to(now)
 
     def renewed(self, codes: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..check import Count, checked
+from ..check import Count, checked, whole
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -63,6 +63,7 @@ class Attribution(Result):
 
     def name(self, item: int) -> str:
         """What an item is: "L2H3.z → L3H1.q", "L2H3.z", "L2.mlp_post/77" or "L3H1.q"."""
+        whole("item", item, -len(self.sources), len(self.sources) - 1)
         source, target, unit = self.sources[item], self.targets[item], self.units[item]
         if unit >= 0:
             return f"L{self.parts.writer_layer(int(source))}.mlp_post/{unit}"

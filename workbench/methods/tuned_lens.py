@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..check import Count, Positive, Seed, Texts, checked
+from ..check import Count, Positive, Seed, Texts, checked, vectors
 from ..model import Model
 from ..result import axes, provenance
 from ..site import Site
@@ -58,6 +58,7 @@ class TunedLens(TranslatingLens):
         """(pos, d_model) → (pos, d_model), in float32."""
         import torch
 
+        vectors("resid", resid, self.d_model)
         row = self.rows.index(writer.label)
         matrix, bias = (torch.as_tensor(a[row], device=resid.device) for a in self._writable)
         # x + (matrix − 1) x: an untrained translator gives x itself, bit for bit.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...check import Count, NotNegative, checked, vectors
+from ...check import Count, NotNegative, checked, refuse, vectors
 from ...edits import Edit
 from ...model import Model
 from ...result import Result, axes, provenance
@@ -60,6 +60,8 @@ class Classifier(Result):
 
     def pool_of(self, x: torch.Tensor, tokens: Tokens) -> torch.Tensor:
         """(text, pos, d_model) → (text, d_model) as the classifier pools."""
+        if x.shape[:2] != tokens.ids.shape:
+            raise refuse("x", f"of shape (text, pos, d_model) as {tokens!r}", x)
         return _pool(x, tokens, self.pool)
 
     def to_frame(self) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...check import checked
+from ...check import checked, refuse
 from ...model import Model, Prompts
 from ...ordinary import ordinary_torch
 from ...tokens import token_strings
@@ -41,6 +41,10 @@ class Observable:
     weights: np.ndarray
     targets: tuple[int, ...] = ()
     foils: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.weights).all():
+            raise refuse("weights", "finite numbers, one a token", self.weights)
 
     @property
     @ordinary_torch()
