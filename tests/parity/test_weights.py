@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -165,7 +167,7 @@ def _put(kind):
     ids=["parametrised", "weight norm", "adapter", "scaled"],
 )
 def test_a_weight_with_something_around_it_is_what_multiplies(change, backend, prompts):
-    model = _loaded_with(change, backend)
+    model: Any = _loaded_with(change, backend)
     run = model.run(prompts, read=["L1.mlp_post", "L1.mlp_out"])
     made = run["L1.mlp_post"] @ model.weight("W_out", 1) + model.weight("b_out", 1)
     torch.testing.assert_close(made, run["L1.mlp_out"], atol=1e-4, rtol=1e-4)

@@ -127,9 +127,9 @@ def test_an_edge_at_the_threshold_is_left_out_and_one_against_the_answer_counts_
 
 def test_a_circuit_is_searched_with_as_many_steps_and_pairs_as_are_asked_for() -> None:
     model: Any = lens_models.zoo_model("gpt2")
-    for options in ({"steps": 1, "n": 2}, {"steps": 3}):
-        circuit = find_circuit(model, WORDS, n_edges=9, **options)
-        wanted = attribute(model, WORDS, over="edges", **options).edge_matrix()
+    for steps, n in ((1, 2), (3, None)):
+        circuit = find_circuit(model, WORDS, n_edges=9, steps=steps, n=n)
+        wanted = attribute(model, WORDS, over="edges", steps=steps, n=n).edge_matrix()
         np.testing.assert_array_equal(circuit.scores, wanted)
 
 

@@ -69,10 +69,8 @@ def test_the_fit_is_the_best_one_of_the_penalised_logistic_loss(pool: str) -> No
 
 
 def test_the_penalty_is_a_hundredth_where_none_is_said_and_may_be_nothing() -> None:
-    plain, said, free = (
-        train_classifier(model(), SITE, TEXTS, LABELS, **options)
-        for options in ({}, {"l2": 0.01}, {"l2": 0.0})
-    )
+    plain = train_classifier(model(), SITE, TEXTS, LABELS)
+    said, free = (train_classifier(model(), SITE, TEXTS, LABELS, l2=l2) for l2 in (0.01, 0.0))
     assert (plain.l2, free.l2) == (0.01, 0.0)
     np.testing.assert_array_equal(plain.weight, said.weight)
     # Without a penalty classes that can be told apart push the weights ever further.

@@ -166,7 +166,9 @@ def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> Non
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         optimizer.step()
         possible.append(log_probabilities(plain, PROMPTS).exp().detach().numpy())
-    found = audits[0].relearned[0, 1]
+    relearned = audits[0].relearned
+    assert relearned is not None
+    found = relearned[0, 1]
     apart = [np.abs(found - each).max() for each in possible]
     assert min(apart) < 1e-6 < 1e-4 < max(apart)
     for steps in ([0, 2, 2], [3, 1], [0], []):
