@@ -326,15 +326,11 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     from importlib import import_module
-    from types import FunctionType
-
-    from .ordinary import ordinary
 
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name in _HOMES:
-        found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        return ordinary(found) if isinstance(found, FunctionType) else found
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -182,7 +182,10 @@ def says(hint: Any, value: Any = None) -> str:
     if origin is tuple and ... not in args:
         return f"a list of {len(args)}: {', '.join(map(says, args))}"
     if origin in (Sequence, list, tuple, Iterable):
-        return f"a list of {_PLURALS.get(args[0], 'items, each ' + says(args[0]))}"
+        each = (
+            args[0].__name__ + "s" if isinstance(args[0], type) else "items, each " + says(args[0])
+        )
+        return f"a list of {_PLURALS.get(args[0], each)}"
     if origin in (Mapping, dict):
         return f"a mapping whose keys are each {says(args[0])}, whose values {says(args[1])}"
     kind = None if hint is type(None) else origin or hint

@@ -12,6 +12,7 @@ Every error is an `ArgumentError` that says the rule, the value given cut to a l
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, wraps
@@ -123,7 +124,8 @@ def tensor(
     of = "" if shape is None else f" of shape ({axes}{',' * (len(shape) == 1)})"
     rule = f"numbers{of}, " + ("none of them NaN" if infinite else "all finite")
     try:
-        out = torch.as_tensor(value)
+        with ordinary_torch():
+            out = torch.as_tensor(value)
         out = out if out.is_floating_point() or out.is_complex() else out.float()
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise refuse(name, rule, value, then) from None
@@ -151,7 +153,8 @@ def numbers_of(name: str, value: Any, n: int, then: str = "") -> torch.Tensor:
 
     rule = f"whole numbers from 0 to {n - 1}, or one"
     try:
-        out = torch.as_tensor(value)
+        with ordinary_torch():
+            out = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise refuse(name, rule, value, then) from None
     out = out.long() if out.numel() == 0 else out
@@ -234,6 +237,12 @@ def _checked_member(own: Any) -> Any:
     return own.setter(checked(own.fset)) if isinstance(own, property) and own.fset else own
 
 
+def _help(call: str) -> str:
+    """Where a call is explained; nothing of one that its user reaches by another name (plot)."""
+    public = sys.modules["workbench"].__all__
+    return f"See help(wb.{call})." if call.split(".")[0] in public else ""
+
+
 def held(name: str, hint: Any, value: Any, call: str) -> Any:
     """The value as the annotation has it. `call` is where its user reads more."""
     out = fits(hint, value)
@@ -241,7 +250,7 @@ def held(name: str, hint: Any, value: Any, call: str) -> Any:
         return out
     kinds = [getattr(each, "__name__", "") for each in (hint, *get_args(hint))]
     made = next((_MADE_BY[kind] for kind in kinds if kind in _MADE_BY), None)
-    raise refuse(name, says(hint, value), value, made or f"See help(wb.{call}).")
+    raise refuse(name, says(hint, value), value, made or _help(call))
 
 
 @cache

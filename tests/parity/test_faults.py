@@ -151,7 +151,11 @@ BAD_CALLS = {
         ValueError,
         r"A site is written like 'L3.resid_post'.* got 'L1.residual'. The streams are embed",
     ),
-    "no edit": ({"edits": ["L1.z"]}, TypeError, r"An edit is a workbench Edit .* got 'L1.z'"),
+    "no edit": (
+        {"edits": ["L1.z"]},
+        TypeError,
+        r"edits is a list of Edits or an Edit; got \['L1.z'\]",
+    ),
     "a read after the stop": (
         {"read": "L1.z", "stop_after": 0},
         ValueError,
@@ -227,10 +231,10 @@ def test_a_bad_call_names_the_rule_the_value_and_the_next_step(case, backend, zo
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"n": 0}, r"at least one new token; got n=0"),
+        ({"n": 0}, r"n is a whole number from 1; got 0"),
         ({"n": 60}, r"reads at most 64 tokens; the prompt has 9 and 60 more"),
-        ({"n": 2, "on": "all"}, r"act on 'prompt', 'new' or 'both'; got 'all'"),
-        ({"n": 2, "temperature": -1}, r"A temperature is 0 \(greedy\) or above; got -1"),
+        ({"n": 2, "on": "all"}, r"on is one of 'prompt', 'new', 'both'; got 'all'"),
+        ({"n": 2, "temperature": -1}, r"temperature is a finite number from 0; got -1"),
         ({"n": 2, "top_k": 5}, r"top_k and top_p sample, and temperature=0 is greedy"),
         (
             {"n": 2, "edits": Scale("L0.z", 0, positions=1)},

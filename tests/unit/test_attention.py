@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -299,15 +300,8 @@ def test_layers_that_are_not_there_are_named_errors(options: Any, text: str) -> 
 
 
 def test_a_backend_without_patterns_says_to_take_the_other() -> None:
-    spec = SimpleNamespace(
-        n_layers=2,
-        streams=("v",),
-        layers=lambda stream: (),
-        architecture="Strange",
-        backend="nnsight",
-        name="strange",
-    )
-    model: Any = SimpleNamespace(spec=spec)
+    model = copy.copy(words_model())
+    model.spec = replace(model.spec, streams=("v",), architecture="Strange")
     with pytest.raises(
         ValueError,
         match="reads pattern and v; Strange has no pattern on the nnsight backend. "

@@ -78,7 +78,7 @@ def test_what_fits_comes_in_as_plain_python(name: str, value: Any, taken: Any) -
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("n", 0, r"^n is a whole number from 1; got 0\. See help\(wb\.call\)\.$"),
+        ("n", 0, r"^n is a whole number from 1; got 0\.$"),
         ("n", True, "n is a whole number from 1; got True"),
         ("n", np.True_, "n is a whole number from 1"),
         ("n", torch.tensor(True), "n is a whole number from 1"),
@@ -155,9 +155,7 @@ def test_of_a_class_the_fields_the_methods_and_the_setters_are_checked() -> None
 
     made = Options(n=np.int64(3))  # pyright: ignore[reportArgumentType]
     assert type(made.n) is int and made.times(2) == 6
-    with pytest.raises(
-        ArgumentError, match=r"lr is a finite number above 0; got nan. See help\(.*s\)"
-    ):
+    with pytest.raises(ArgumentError, match=r"lr is a finite number above 0; got nan"):
         Options(3, lr=float("nan"))
     with pytest.raises(ArgumentError, match="by is a whole number from 1; got 0"):
         made.times(0)

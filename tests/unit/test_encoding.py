@@ -114,7 +114,7 @@ def test_no_start_token_is_needed_where_none_is_to_be_added(reading):
     assert ids(model.tokens("w9", prepend_bos=False)) == [[9]]
     with pytest.raises(ValueError, match="prepend_bos needs a tokenizer with a start token"):
         model.tokens("w9", prepend_bos=True)
-    with pytest.raises(TypeError, match="prepend_bos is True, False or None; got 'yes'"):
+    with pytest.raises(TypeError, match="prepend_bos is True or False or None; got 'yes'"):
         model.tokens("w9", prepend_bos="yes")
 
 

@@ -258,5 +258,5 @@ def test_effects_of_something_else_are_refused() -> None:
 
 @pytest.mark.parametrize("threshold", [-1.0, float("nan"), float("inf")])
 def test_a_threshold_is_an_effect(threshold: float) -> None:
-    with pytest.raises(ValueError, match="threshold is an effect in units of the metric, 0 or mor"):
+    with pytest.raises(ValueError, match="threshold is a finite number from 0 or None; got"):
         feature_circuit(model(), batch(), dicts(), threshold=threshold)

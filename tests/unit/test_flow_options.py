@@ -65,7 +65,7 @@ class Altered:
     [
         ({"weight": "W_O"}, "layer 0 of gpt2 are not told apart: its stream is not what was there"),
         ({"weight": "W_out"}, "layer 0 of gpt2 are not told apart: its MLP does not write the sum"),
-        ({"streams": ("z", "pattern")}, "GPT2LMHeadModel has no q on the nnsight backend"),
+        ({"streams": ("z", "pattern")}, "GPT2LMHeadModel has no q there on the nnsight backend"),
     ],
 )
 def test_a_model_that_is_no_sum_of_its_parts_is_refused(altered: Any, text: str) -> None:

@@ -35,7 +35,7 @@ def test_all_neurons_that_are_searched_may_be_asked_for() -> None:
     found = find_neurons(model, IDS, n=d_mlp, layer=1, n_draws=2)
     assert len(set(found.neurons)) == found.n_searched == d_mlp
     assert (np.diff(found.scores) <= 1e-6).all()
-    with pytest.raises(ValueError, match=f"n is a number from 1 to {d_mlp}, the neurons"):
+    with pytest.raises(ValueError, match=f"n is a whole number from 1 to {d_mlp}; got"):
         find_neurons(model, IDS, n=d_mlp + 1, layer=1, n_draws=2)
 
 

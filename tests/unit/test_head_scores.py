@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_small_vocabularies_are_read_whole_and_large_ones_sampled(
 
 @pytest.mark.parametrize("n", [0, 61, 2.0, True])
 def test_a_sample_is_a_number_of_words_of_the_vocabulary(n: Any) -> None:
-    with pytest.raises(ValueError, match=f"from 1 to 60, the vocabulary; got n_tokens={n!r}"):
+    with pytest.raises(ValueError, match=f"n_tokens is a whole number from 1 to 60; got {n!r}"):
         sampled_words(zoo_model("gpt2"), n, 0)
 
 
@@ -198,7 +199,7 @@ def test_a_scale_that_is_not_the_usual_one_is_read_off_the_model(tmp_path: Any) 
 
 
 @pytest.mark.parametrize(
-    ("backend", "source"), [("transformer_lens", "prompts"), ("nnsight", "none")]
+    ("backend", "source"), [("transformer_lens", "prompts"), ("nnsight", "weights")]
 )
 def test_without_scores_of_a_known_scale_weights_alone_do_not_do(
     backend: str, source: str, tmp_path: Any
@@ -214,6 +215,12 @@ def test_without_scores_of_a_known_scale_weights_alone_do_not_do(
     torch.manual_seed(0)
     GPTNeoForCausalLM(config).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    found = previous_token(load(tmp_path, device="cpu", backend=backend), HEADS, 0)
+    model: Any = load(tmp_path, device="cpu", backend=backend)
+    found = previous_token(model, HEADS, 0)
     assert isinstance(found, PreviousToken) and found.source == source
-    assert np.isnan(found.scores).all() == (source == "none")
+    assert np.isfinite(found.scores).all()
+    hidden = ("attn_scores", "pattern")
+    streams = tuple(stream for stream in model.spec.streams if stream not in hidden)
+    model.spec = replace(model.spec, streams=streams)
+    found = previous_token(model, HEADS, 0)
+    assert found.source == "none" and np.isnan(found.scores).all()

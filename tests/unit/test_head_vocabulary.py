@@ -244,7 +244,7 @@ def test_the_tables_hold_the_results_own_numbers() -> None:
     assert line["share"] == pytest.approx(squares_of[2] / squares_of.sum())
     measured: Any = in_tinyworld("tinyworld-llama").to_frame()
     assert (measured["previous_token_low"] <= measured["previous_token"]).all()
-    with pytest.raises(ValueError, match="scores, pairs, singular; got what='words'"):
+    with pytest.raises(ValueError, match="one of 'scores', 'pairs', 'singular'; got 'words'"):
         result.to_frame("words")  # type: ignore[arg-type]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from workbench.methods.features.feature_index import FeatureIndex
 from workbench.methods.features.index_entries import TokenUse
 from workbench.methods.features.labels import Labels
 
@@ -21,15 +21,21 @@ class Token(NamedTuple):
     stands: tuple[int, int]
 
 
-@dataclass
-class Counted:
-    """The counts of an index of one feature, which labels are made from."""
+class Counted(FeatureIndex):
+    """The counts of an index of one feature, which labels are made from.
 
+    more: firings on tokens beyond those that are listed.
+    """
+
+    site: Any = "L0.resid_post"
+    n_features: Any = 1
+    facts: Any = {"dictionary": "print"}
     uses: list[Token]
-    more: tuple[int, int] = (0, 0)  # firings on tokens beyond those that are listed
-    site: str = "L0.resid_post"
-    n_features: int = 1
-    facts: dict[str, Any] = field(default_factory=lambda: {"dictionary": "print"})
+    more: tuple[int, int]
+
+    def __init__(self, uses: list[Token], more: tuple[int, int] = (0, 0)) -> None:
+        object.__setattr__(self, "uses", uses)
+        object.__setattr__(self, "more", more)
 
     @property
     def count(self) -> np.ndarray:

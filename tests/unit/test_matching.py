@@ -75,7 +75,7 @@ def test_every_feature_of_the_smallest_dictionary_may_be_a_match_and_chance_has_
     least = min(SIZES.values())
     every = match_features(dictionaries(), k=least, progress=False)
     assert every.k == least and (every.index[1, part(every, "L1.resid_post")] >= 0).all()
-    with pytest.raises(ValueError, match=f"1 to {least}, the features of the smallest"):
+    with pytest.raises(ValueError, match=f"k is a whole number from 1 to {least}; got {least + 1}"):
         match_features(dictionaries(), k=least + 1, progress=False)
     one, other = (match_features(dictionaries(), seed=seed, progress=False) for seed in (0, 4))
     there = one.leads >= 0

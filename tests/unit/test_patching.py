@@ -236,7 +236,7 @@ def test_means_and_intervals_are_over_the_examples_that_have_the_position() -> N
     means = drawn @ moved / 3 / gaps
     np.testing.assert_allclose(low[1, 2], np.quantile(means, 0.025), rtol=1e-4)
     np.testing.assert_allclose(high[1, 2], np.quantile(means, 0.975), rtol=1e-4)
-    with pytest.raises(ValueError, match="level of an interval lies between 0 and 1; got 2"):
+    with pytest.raises(ValueError, match="level is a finite number above 0 and below 1; got 2"):
         result.interval(2)
     single = patch(model, words([("w2 w3 w4", "w2 w7 w4")]))
     assert np.isnan(single.interval()[0]).all()

@@ -255,7 +255,7 @@ def test_pictures_are_of_the_sorted_pairs_and_of_the_layers() -> None:
     np.testing.assert_allclose(axes.images[0].get_array(), found.mean - found.mean_chance)
     assert axes.images[0].get_clim()[0] == -axes.images[0].get_clim()[1]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("layer of llama1", "layer of llama0")
-    with pytest.raises(ValueError, match="over 'pairs' or 'layers'; got over='heads'"):
+    with pytest.raises(ValueError, match="over is one of 'pairs', 'layers'; got 'heads'"):
         found.plot(over="heads")
     plt.close("all")
 

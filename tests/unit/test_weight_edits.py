@@ -279,7 +279,7 @@ def test_an_edit_that_does_not_fit_the_model_is_refused(edit: WeightEdit, text: 
 
 def test_only_weight_edits_are_edits() -> None:
     wrong: Any = "L0.W_out"
-    text = r"Weights are changed by WeightEdits; got 'L'"
+    text = r"edits is a WeightEdit or a list of items, each a WeightEdit; got 'L"
     with pytest.raises(TypeError, match=text), edited_weights(zoo_model("gpt2"), wrong):
         pass
 

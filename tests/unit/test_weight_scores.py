@@ -149,6 +149,8 @@ def test_scores_that_are_all_one_number_correlate_with_nothing() -> None:
 def test_an_overlap_is_of_as_many_items_as_there_are() -> None:
     check = checked([3.0, -2.0], [1.0, 4.0])
     assert check.overlap(2) == 1.0
-    for k in (0, -1, 3, 1.5, True):
-        with pytest.raises(ValueError, match=rf"k from 1 to 2, the items; got k={k!r}"):
+    for k in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match=rf"k is a whole number from 1; got {k!r}"):
             check.overlap(k)
+    with pytest.raises(ValueError, match=r"k is a whole number from 1 to 2; got 3"):
+        check.overlap(3)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
-from ..edits import Add
+from ..edits import Add, Edit
 from ..model import Resume, Run
 from ..site import GLOBAL_STREAMS, STREAMS, Site
 from ..tokens import Tokens
@@ -50,8 +50,8 @@ def survey(model: TracedModel, given: Probe) -> None:
     if "stream" in reasons:
         _drop(model, ADDED)
         warnings.warn(reasons["stream"], stacklevel=4)
-    read_only = {s.stream for s in model.spec.sites if not _moves(model, tokens, run, s)}
-    model.spec = replace(model.spec, read_only=tuple(s for s in STREAMS if s in read_only))
+    unmoved = _unmoved(model, tokens)
+    model.spec = replace(model.spec, read_only=tuple(s for s in STREAMS if s in unmoved))
     model.set_readout_error(_readout_error(model, run))
     model.reuses_past = model.reuses_past and _reuses_past(model, tokens)
 
@@ -129,29 +129,21 @@ def _find_softmax(model: TracedModel, tokens: Tokens) -> None:
     model.architecture = replace(model.architecture, softmax=own)
 
 
-def _metric(logits: torch.Tensor) -> torch.Tensor:
-    """A number that no norm, softmax or cap leaves the same whatever is changed."""
-    weights = torch.linspace(-1, 1, logits.shape[-1], device=logits.device).sin()
-    return (logits.float() * weights).sum((-1, -2))
-
-
-def _reads(
-    model: TracedModel, tokens: Tokens, sites: Sequence[Site], gradients: bool = False
-) -> Run | None:
+def _reads(model: TracedModel, tokens: Tokens, sites: Sequence[Site]) -> Run | None:
     try:
-        return model.run(tokens, read=sites, grad_of=_metric if gradients else None)
+        return model.run(tokens, read=sites)
     except Exception:  # whatever a library raises for a place that its model does not have
         return None
 
 
 def _read_everything(model: TracedModel, tokens: Tokens) -> Run:
-    """A run that has read every site of the model, with gradients where it can have them.
+    """A run that has read every site of the model.
 
     Sites that could not be read, or that have other axes than the model's sizes say, are taken off
     the model's list.
     """
     sites = list(model.spec.sites)
-    run = _reads(model, tokens, sites, gradients=True) or _reads(model, tokens, sites)
+    run = _reads(model, tokens, sites)
     if run is None:
         # One stream at a time, and of those that fail one layer at a time.
         by_stream = {s.stream: [x for x in sites if x.stream == s.stream] for s in sites}
@@ -164,7 +156,7 @@ def _read_everything(model: TracedModel, tokens: Tokens) -> Run:
                 else [s for s in group if _reads(model, tokens, [s])]
             )
         ]
-        run = _reads(model, tokens, good, gradients=True) or model.run(tokens, read=good)
+        run = model.run(tokens, read=good)
     good = {s for s in run.activations if tuple(run[s].shape) == _shape(model, s)}
     if {"attn_scores", "pattern"} <= {s.stream for s in good}:
         good -= {s for s in good if s.stream == "attn_scores" and not _gives_pattern(run, s)}
@@ -191,7 +183,7 @@ def _shape(model: TracedModel, site: Site) -> tuple[int, ...]:
 def _gives_pattern(run: Run, scores: Site) -> bool:
     """Whether the scores are the softmax's input; some bridges show the pattern there."""
     pattern = run.activations.get(Site("pattern", scores.layer))
-    return pattern is not None and close(run[scores].float().softmax(-1), pattern.float())
+    return pattern is not None and close(run[scores].float().softmax(-1), pattern)
 
 
 def _keep(model: TracedModel, good: set[Site]) -> None:
@@ -214,35 +206,51 @@ def _drop(model: TracedModel, streams: Sequence[str]) -> None:
     _keep(model, {site for site in model.spec.sites if site.stream not in streams})
 
 
-def _moves(model: TracedModel, tokens: Tokens, run: Run, site: Site) -> bool:
-    """Whether an edit of the site reaches the logits.
+@dataclass(frozen=True, eq=False, repr=False)
+class _Touch(Edit):
+    """Adds nothing, and by its gradient shows whether anything is computed from what it gives."""
 
-    A gradient says so. Where there is none, uneven noise is added, which no softmax cancels.
+    nothing: torch.Tensor
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return activation + self.nothing
+
+
+def _unmoved(model: TracedModel, tokens: Tokens) -> set[str]:
+    """The streams of which an edit does not reach the logits on some layer.
+
+    One pass with an edit of every site: of those that are dropped the logits are not a function.
+    Where a model has no gradients (quantised), uneven noise inside attention, which no softmax
+    cancels; elsewhere an edit is of what a module takes or gives, and arrives.
     """
-    if site in run.grads and bool((run.grad(site) != 0).any()):
-        return True
-    if _silenced(model, site):
-        return True
-    size = run[site].shape[-1]
-    noise = torch.linspace(0.1, 0.9, size, device=model.device)
+    touches = {
+        s: torch.zeros((), device=model.device, requires_grad=True) for s in model.spec.sites
+    }
+    dropped: set[str] = set()
+
+    def metric(logits: torch.Tensor) -> torch.Tensor:
+        value = logits.float().sum((-1, -2))
+        found = torch.autograd.grad(
+            value.sum(), list(touches.values()), allow_unused=True, retain_graph=True
+        )
+        dropped.update(s.stream for s, g in zip(touches, found, strict=True) if g is None)
+        return value
+
+    try:
+        model.run(tokens, edits=[_Touch(s, own) for s, own in touches.items()], grad_of=metric)
+    except Exception:  # whatever a library raises where it has no gradients
+        inside = [s for s in touches if s.stream in ("attn_scores", "pattern")]
+        return {s.stream for s in inside if not _moves(model, tokens, s)}
+    return dropped
+
+
+def _moves(model: TracedModel, tokens: Tokens, site: Site) -> bool:
+    noise = torch.linspace(0.1, 0.9, tokens.n_columns, device=model.device)
     with warnings.catch_warnings():
         # TransformerLens says itself that an edit is dropped; what comes of it is measured here.
         warnings.simplefilter("ignore")
         edited = model.run(tokens, edits=Add(site, noise)).logits
-    # Not with the logits of `run`, which a gradient of an expert's output may have rounded.
     return not torch.equal(torch.as_tensor(model.run(tokens).logits), torch.as_tensor(edited))
-
-
-def _silenced(model: TracedModel, site: Site) -> bool:
-    """Whether the model's own weights, all zero behind the site, let nothing of it through."""
-    part = "out" if "mlp" in site.stream else "o"
-    inside = site.stream not in GLOBAL_STREAMS and STREAMS[site.stream][-1] != "d_model"
-    if site.layer is None or not (inside or site.stream == "mlp_in"):
-        return False
-    if not model.architecture.has(part, site.layer):
-        return False
-    weight = getattr(model.module(model.architecture.path(part, site.layer)), "weight", None)
-    return isinstance(weight, torch.Tensor) and not bool(weight.any())
 
 
 def _readout_error(model: TracedModel, run: Run) -> str:

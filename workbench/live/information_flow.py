@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from ..check import Count, Seed, checked
+from ..check import Count, Natural, Seed, checked
 from ..methods.information.contributions import By, FinalNorm
 from ..methods.information.information_flow import InformationFlow
 from ..methods.targets import Target, token_id
@@ -319,7 +319,7 @@ def information_flow(
     n_neurons: Count = 8,
     k: Count = 8,
     prepend_bos: bool | None = None,
-    n_controls: Count = 8,
+    n_controls: Natural = 8,
     seed: Seed = 0,
 ) -> LiveInformationFlow:
     """A prompt box over its forward pass as words, edges to be cut, as a `LiveInformationFlow`.

@@ -201,7 +201,7 @@ def feature_page(
     before: Natural = 24,
     after: Natural = 8,
     k: Count = 10,
-    n_effect: Count = 12,
+    n_effect: Natural = 12,
     seed: Seed = 0,
     progress: bool = True,
 ) -> FeaturePage:
