@@ -330,7 +330,8 @@ class Model(Protocol):
         included, `grad_of` is then a function in place of the logits; the pass ends there.
         logits_at: positions to unembed, None for
         all, () for none. stop_after: end the pass after this site (a number: that layer), with no
-        logits. resume: start at a layer. cache: keep keys and values for a later `Resume`.
+        logits. resume: start at a layer. cache: keep keys and values for a later `Resume`, where
+        this model's can be used again (else `past` is None and not needed).
         """
         ...
 

@@ -7,7 +7,6 @@ once, on every layer, with the activations of one pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -27,132 +26,92 @@ def close(a: torch.Tensor, b: torch.Tensor, bound: float | None = None) -> bool:
 
 def undecomposed(model: TracedModel, run: Run) -> dict[str, str]:
     """Which sums do not hold, and why, as `ModelSpec.undecomposed` has it; `run` read all sites."""
-    checks = {"stream": _stream, "heads": _heads, "neurons": _neurons, "readers": _readers}
-    out = {}
-    for name, check in checks.items():
-        reason = next(check(model, run), None)
-        if reason:
-            out[name] = reason
-    return out
+    reasons = {
+        "stream": _stream(model, run),
+        "heads": _parts(model, run, "heads", "z", "attn_out", "O", "ln1_post"),
+        "neurons": _parts(model, run, "neurons", "mlp_post", "mlp_out", "out", "ln2_post"),
+        "readers": _readers(model, run),
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _missing(model: TracedModel, layer: int, *streams: str) -> str:
     return ", ".join(s for s in streams if layer not in model.spec.layers(s))
 
 
-def _stream(model: TracedModel, run: Run) -> Iterator[str]:
-    """Why attn_out and mlp_out are not what blocks add to the residual stream."""
+def _stream(model: TracedModel, run: Run) -> str:
+    """Why attn_out and mlp_out are not what blocks add to the stream; empty if they are."""
     spec = model.spec
     for layer in range(spec.n_layers):
         before, after = run[Site("resid_pre", layer)], run[Site("resid_post", layer)]
         added = [run[Site(s, layer)] for s in ("attn_out", "mlp_out") if layer in spec.layers(s)]
         following = run[Site("resid_pre", layer + 1)] if layer + 1 < spec.n_layers else after
-        if not close(before.double() + sum(x.double() for x in added), after) or (
-            not close(following, after)
-        ):
-            yield (
+        total = before.double() + sum(x.double() for x in added)
+        if not (close(total, after) and close(following, after)):
+            return (
                 f"{spec.architecture} scales or adds to the residual stream outside its attention "
                 f"and MLP outputs (layer {layer}, {spec.backend} backend), so that attn_out, "
                 "resid_mid and mlp_out are not what is added to it and are left out of its sites, "
                 "and it is not taken apart into components. Read, patch or steer resid_pre and "
                 "resid_post."
             )
+    return ""
 
 
-def _heads(model: TracedModel, run: Run) -> Iterator[str]:
-    """Why the heads of a layer do not add up to attn_out."""
+def _parts(
+    model: TracedModel, run: Run, parts: str, stream: str, total: str, name: str, after: str
+) -> str:
+    """Why the parts of a layer's output do not add up to it; empty if they do.
+
+    The parts are read in `stream`, written by the weight `name` and normed by `after`.
+    """
     spec = model.spec
-    rest = f"Read or patch attn_out of {spec.name} in place of its heads."
-    if not spec.layers("z"):
-        yield f"{spec.architecture} has no z on the {spec.backend} backend. {rest}"
-    for layer in spec.layers("z"):
-        if lacking := _missing(model, layer, "attn_out"):
-            yield (
-                f"The heads of {spec.architecture} are not told apart on the {spec.backend} "
-                f"backend: layer {layer} has no {lacking}. {rest}"
-            )
-            return
-        out = run[Site("attn_out", layer)]
+    what = f"The {parts} of {spec.architecture} are not told apart on the {spec.backend} backend"
+    rest = f"Read or patch {total} of {spec.name} in place of its {parts}."
+    if not spec.layers(stream):
+        return f"{spec.architecture} has no {stream} on the {spec.backend} backend. {rest}"
+    for layer in spec.layers(stream):
+        if layer not in spec.layers(total):
+            return f"{what}: layer {layer} has no {total}. {rest}"
+        out = run[Site(total, layer)]
         try:
-            z, w_o = run[Site("z", layer)].float(), model.weight("W_O", layer).float()
-            summed = torch.einsum("bphd,hdm->bpm", z, w_o) + model.weight("b_O", layer).float()
-            norm = _norm(model, "ln1_post", layer)
+            weight = model.weight(f"W_{name}", layer, copy=False).float().flatten(0, -2)
+            written = run[Site(stream, layer)].float().flatten(2) @ weight
+            written = written + model.weight(f"b_{name}", layer).float()
+            norm = _norm(model, after, layer)
         except (ValueError, RuntimeError) as error:
-            yield (
-                f"The heads of {spec.architecture} are not told apart (layer {layer}): {error} "
-                f"{rest}"
-            )
-            return
-        summed = summed if norm is None else norm(summed)
-        if not close(summed * spec.residual_multiplier, out):
-            yield (
-                f"The heads of {spec.architecture} are not told apart: attn_out of layer {layer} "
-                f"is not their sum, nor its norm, on the {spec.backend} backend. {rest}"
-            )
+            return f"{what} (layer {layer}): {error} {rest}"
+        written = written if norm is None else norm(written)
+        if not close(written * spec.residual_multiplier, out):
+            return f"{what}: {total} of layer {layer} is not their sum, nor its norm. {rest}"
+    return ""
 
 
-def _neurons(model: TracedModel, run: Run) -> Iterator[str]:
-    """Why the neurons of a layer do not add up to mlp_out."""
+def _readers(model: TracedModel, run: Run) -> str:
+    """Why q, k, v and mlp_in are not a norm and a projection of the residual stream, or empty."""
     spec = model.spec
-    rest = f"Read or patch mlp_out of {spec.name} in place of its neurons."
-    if not spec.layers("mlp_post"):
-        yield f"{spec.architecture} has no mlp_post on the {spec.backend} backend. {rest}"
-    for layer in spec.layers("mlp_post"):
-        if lacking := _missing(model, layer, "mlp_out"):
-            yield (
-                f"The neurons of {spec.architecture} are not told apart on the {spec.backend} "
-                f"backend: layer {layer} has no {lacking}. {rest}"
-            )
-            return
-        out = run[Site("mlp_out", layer)]
-        try:
-            summed = run[Site("mlp_post", layer)].float() @ model.weight("W_out", layer).float()
-            summed = summed + model.weight("b_out", layer).float()
-            norm = _norm(model, "ln2_post", layer)
-        except (ValueError, RuntimeError) as error:
-            yield (
-                f"The neurons of {spec.architecture} are not told apart (layer {layer}): {error} "
-                f"{rest}"
-            )
-            return
-        summed = summed if norm is None else norm(summed)
-        if not close(summed * spec.residual_multiplier, out):
-            yield (
-                f"The neurons of {spec.architecture} are not told apart: mlp_out of layer {layer} "
-                f"is not their sum, nor its norm, on the {spec.backend} backend. {rest}"
-            )
-
-
-def _readers(model: TracedModel, run: Run) -> Iterator[str]:
-    """Why q, k, v and mlp_in are not a norm and a projection of the residual stream."""
-    spec = model.spec
+    what = (
+        f"What a component of {spec.architecture} reads is not told apart on the {spec.backend} "
+        "backend"
+    )
     rest = f"Score, ablate or patch nodes of {spec.name} in place of edges."
     if not spec.layers("q"):
-        yield f"{spec.architecture} has no q on the {spec.backend} backend. {rest}"
+        return f"{spec.architecture} has no q on the {spec.backend} backend. {rest}"
+    streams = ("q", "k", "v", "mlp_in")
     for layer in spec.layers("q"):
         middle = "resid_pre" if spec.parallel else "resid_mid"
-        if lacking := _missing(model, layer, "k", "v", "mlp_in", middle):
-            yield (
-                f"What a component of {spec.architecture} reads is not told apart on the "
-                f"{spec.backend} backend: layer {layer} has no {lacking}. {rest}"
-            )
-            return
+        if lacking := _missing(model, layer, *streams, middle):
+            return f"{what}: layer {layer} has no {lacking}. {rest}"
         try:
-            wrong = [
-                s for s in ("q", "k", "v", "mlp_in") if not _reads_stream(model, run, s, layer)
-            ]
+            wrong = [s for s in streams if not _reads_stream(model, run, s, layer)]
         except (ValueError, RuntimeError) as error:
-            yield (
-                f"What a component of {spec.architecture} reads is not told apart (layer "
-                f"{layer}): {error} {rest}"
-            )
-            return
+            return f"{what} (layer {layer}): {error} {rest}"
         if wrong:
-            yield (
-                f"What a component of {spec.architecture} reads is not told apart: "
-                f"{', '.join(wrong)} of layer {layer} are no norm and projection of the residual "
-                f"stream on the {spec.backend} backend. {rest}"
+            return (
+                f"{what}: {', '.join(wrong)} of layer {layer} are no norm and projection of the "
+                f"residual stream. {rest}"
             )
+    return ""
 
 
 def _reads_stream(model: TracedModel, run: Run, stream: str, layer: int) -> bool:
@@ -161,7 +120,8 @@ def _reads_stream(model: TracedModel, run: Run, stream: str, layer: int) -> bool
     if stream != "mlp_in":
         resid = run[Site("resid_pre", layer)].float()
         normed = resid if norm is None else norm(resid)
-        weight, bias = (model.weight(f"{x}_{stream.upper()}", layer).float() for x in "Wb")
+        weight = model.weight(f"W_{stream.upper()}", layer, copy=False).float()
+        bias = model.weight(f"b_{stream.upper()}", layer).float()
         return close(torch.einsum("bpm,hmd->bphd", normed, weight) + bias, read)
     before = _norm(model, "ln2", layer)
     if before is None and model.spec.parallel:
