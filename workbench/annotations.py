@@ -43,13 +43,15 @@ class Within:
 
 @dataclass(frozen=True)
 class Filled:
-    """Of a list in an annotation: it holds one item or more."""
+    """Of a list in an annotation: it holds one item or more; of a text, more than blanks."""
+
+    words: str = ", at least one"
 
     def __contains__(self, items: Any) -> bool:
-        return len(items) > 0
+        return len(items.strip() if isinstance(items, str) else items) > 0
 
     def of(self, value: Any) -> str:
-        return ", at least one"
+        return self.words
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def fits(hint: Any, value: Any) -> Any:
     if kind.__name__ == "ndarray" and not isinstance(value, kind):
         return _array(value)
     if kind in (Sequence, list, tuple) and args:
-        return _fits_items(args if kind is tuple else (*args, ...), value)
+        out = _fits_items(args if kind is tuple else (*args, ...), value)
+        return tuple(out) if kind is tuple and out is not NO else out
     if kind is Iterable and args:
         return _fits_items((*args, ...), _listed(value))
     if kind.__name__ == "Model":

@@ -46,6 +46,8 @@ Power = Annotated[float, Within(0, 1, above=True)]
 Level = Annotated[float, Within(0, 1, above=True, below=True)]
 #: What is read or trained on: one text or more, in a list.
 Texts = Annotated[Sequence[str], Filled()]
+#: A text that says something.
+Text = Annotated[str, Filled(" that is not blank")]
 Sites = Annotated[Sequence["Site | str"], Filled()]
 
 

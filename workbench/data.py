@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .check import checked
@@ -32,11 +33,12 @@ def data_path(*parts: str) -> Path:
         places.append(_PACKAGE.parent / "data")
     for place in places:
         path = place.joinpath(*parts)
-        if path.exists():
+        # A name that the system does not take is of no file, and no error here.
+        if os.path.exists(path):
             return path
     raise DataNotFound(
         "A data file ships with the package or lies in a checkout's data folder; "
-        f"{'/'.join(parts)} is not in {' nor in '.join(map(str, places))}. "
+        f"{'/'.join(parts)[:200]} is not in {' nor in '.join(map(str, places))}. "
         "The wheel carries tinyworld with its tasks, texts, concepts and dictionaries: clone the "
         "repository and install it with pip install -e . for the rest."
     )

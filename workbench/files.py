@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -35,12 +36,14 @@ def aside(*places: Path) -> Iterator[tuple[Path, ...]]:
     by `sum_of` what the others hold; what it names and is not in place yet is found by `whole`.
     Nothing is left of what failed.
     """
-    places = _followed(places)
+    places = _followed(tuple(placed(place) for place in places))
     folder, names = places[0].parent, [place.name for place in places]
     key = _ASIDE + hashlib.sha256(names[0].encode(errors="surrogatepass")).hexdigest()[:8] + "-"
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writing_in(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as alone:
-        part = Path(tempfile.mkdtemp(prefix=key, dir=folder))
+        with _writing_in(folder):
+            part = Path(tempfile.mkdtemp(prefix=key, dir=folder))
         parts = tuple(part / name for name in names)
         complete = False
         try:
@@ -60,9 +63,35 @@ def aside(*places: Path) -> Iterator[tuple[Path, ...]]:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def placed(path: Path) -> Path:
+    """The path, if the system takes what is written there first, beside it, and then it."""
+    if "\0" in str(path):
+        raise refuse("A path", "without a zero byte", str(path))
+    try:
+        os.lstat(path.absolute().parent / f"{_ASIDE}{'x' * 17}" / path.name)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            rule = "of names and of a length that the system takes"
+            raise refuse("A path", rule, str(path), "Give a shorter one.") from None
+    return path
+
+
+@contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    """Says where nothing can be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise type(error)(
+            f"Nothing can be written in {folder}: {error.strerror}. Give another path."
+        ) from error
+
+
 def put_text(path: str | Path, text: str) -> None:
     """Write a text file, whole or not at all; what is no plain file (a pipe) is written to."""
-    path = Path(path)
+    path = placed(Path(path))
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_text(text, encoding="utf-8")
         return
@@ -129,9 +158,6 @@ def _bytes(tensor: Any) -> memoryview:
 
 def _followed(places: tuple[Path, ...]) -> tuple[Path, ...]:
     """Where links lead, so that a link stays one, if all lead to one folder."""
-    for place in places:
-        if "\0" in str(place):
-            raise refuse("A path", "without a zero byte", str(place))
     real = tuple(Path(os.path.realpath(place)) for place in places)
     if len({place.parent for place in real}) > 1 or len({p.name for p in real}) < len(real):
         return tuple(Path(place).absolute() for place in places)

@@ -92,16 +92,18 @@ class ModelSpec:
             return ()
         return self.layers_of.get(stream, tuple(range(self.n_layers)))
 
-    def check_sums(self, *sums: str) -> None:
+    @checked
+    def check_sums(self, *sums: Literal["stream", "heads", "neurons", "readers"]) -> None:
         """See that the model is the sum that a decomposition by weights takes it for.
 
         sums: of "stream", "heads", "neurons", "readers", as in `undecomposed`. Raises `ValueError`
         that names the architecture and the reason.
         """
         for name in sums:
-            if isinstance(name, str) and name in self.undecomposed:
+            if name in self.undecomposed:
                 raise ValueError(self.undecomposed[name])
 
+    @checked
     def check(self, site: Site | str, *, edit: bool = False) -> Site:
         """The parsed site, if this model has it (and, with `edit`, can change it).
 
@@ -359,7 +361,8 @@ class Model(Protocol):
     def unembed(self, resid: torch.Tensor) -> torch.Tensor:
         """(…, d_model) → (…, d_vocab): the model's own final norm, unembedding and soft-cap.
 
-        Differentiable in `resid`. Raises `ValueError` where these do not give the model's logits.
+        Computed in the model's dtype, and differentiable in `resid`. Raises `ValueError` where
+        these do not give the model's logits.
         """
         ...
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .check import given
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -46,8 +48,9 @@ def check_file(path: Path, most: int | None = None) -> int:
         raise FileNotFoundError(
             f"{path} is missing. Give the folder or the name that holds all that was saved."
         ) from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}). Give another file.") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise ValueError(f"{given(str(path))} cannot be read ({why}). Give another file.") from None
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "no plain file"
         raise ValueError(f"{path} is {what}, where a file is read. Give a file.")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .check import checked
+from .check import checked, tensor
 from .model import Model
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class WeightEdit:
                 "A weight edit has one of value, factor and add; got "
                 f"{' and '.join(given) or 'none'}. Make an edit of each: they apply in order."
             )
+        tensor(given[0], getattr(self, given[0]))
         units = self.units
         if units is not None and (not units or len(set(units)) < len(units)):
             raise ValueError(

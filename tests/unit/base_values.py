@@ -147,6 +147,7 @@ OF_CALLS: dict[str, Values] = {
        for name in ("node", "path", "path_edges", "read")},
     "Labels.keep": {"label": lambda c: c.made("Labels").set(3, "a label")},
     "Model.live_weight": _fixed(name="W_in", layer=1), "Model.weight": _fixed(name="W_in"),
+    "Model.tokens": _fixed(prompts=PROMPT),
     "Model.norm": _fixed(name="ln1", layer=1), "Model.run": _fixed(read=["L1.resid_post"]),
     "clamp_neurons": _fixed(words=WORDS), "metrics.pad_ids": _fixed(rows=[[1], [1, 2]]),
     "NeuronClamp.interval": _fixed(measure="probability"),

@@ -379,6 +379,7 @@ class TracedModel(ABC):
         vectors("resid", resid, self.spec.d_model, "unembed takes residual vectors.")
         if self._readout_error:
             raise ValueError(self._readout_error)
+        resid = resid.to(device=self.device, dtype=getattr(torch, self.spec.dtype))
         if self.architecture.has("ln_final"):
             resid = self.module(self.architecture.path("ln_final"))(resid)
         head = self.module(self.architecture.path("unembed"))

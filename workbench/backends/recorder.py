@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..edits import Edit
+from ..libraries import line
 from ..model import narrow
 from ..site import Site
 from ..tokens import Tokens
@@ -274,7 +275,16 @@ class Recorder:
         """
         import torch
 
-        value, what = metric(of), "logits" if self._grad_at is None else str(self._grad_at)
+        what = "logits" if self._grad_at is None else str(self._grad_at)
+        try:
+            value = metric(of)
+        except (TypeError, RuntimeError, AttributeError, LookupError) as error:
+            if isinstance(error, (ValueError, torch.OutOfMemoryError)):
+                raise
+            raise ValueError(
+                f"grad_of failed on the {what} {tuple(of.shape)}: {type(error).__name__}, "
+                f"{line(error)}. It is a function that gives one number an example from them."
+            ) from error
         if (
             not isinstance(value, torch.Tensor)
             or value.ndim > 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from .. import check
 from ..check import checked
 from ..files import locked
 from ..reading import check_file
@@ -62,6 +63,7 @@ def load_dictionary(
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}; got {format!r}.")
+    device, dtype = check.device("device", device), check.floating("dtype", dtype)
     path = Path(source).expanduser()
     if os.path.lexists(path):
         if not path.is_dir():

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..dictionary.collection import Dictionaries
 from ..dictionary.edits import ScaleFeatures
+from ..methods.features.corpus import check_texts
 from ..methods.features.feature_index import FeatureIndex, index_features
 from ..methods.features.feature_page import FeaturePage, feature_page
 from ..methods.features.flow import FeatureFlow, feature_flow
@@ -69,6 +70,7 @@ class FlowBench:
         thresholds: Any,
         matches: FeatureMatches | None,
     ) -> None:
+        check_texts(texts)
         self.model, self.dicts, self.texts = model, dicts, texts
         self.k, self.thresholds, self.matches = k, thresholds, matches
         self._labels: dict[str, Labels] = {}

@@ -7,6 +7,8 @@ from typing import Any
 
 import ipywidgets
 
+from ..check import whole
+
 #: The slider amplifies a feature up to so many times.
 MOST_SCALE = 4.0
 WHOLE_PROMPT = "largest over the prompt"
@@ -84,6 +86,8 @@ class FlowControls:
 
     @at.setter
     def at(self, position: int | None) -> None:
+        if position is not None:
+            position = whole("position", position, 0, len(self.position.options) - 2)
         self.position.value = _NO_POSITION if position is None else position
 
     def show_found(self, found: Sequence[tuple[str, str]]) -> None:

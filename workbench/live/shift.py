@@ -14,7 +14,7 @@ from ..check import Count, Seed, checked
 from ..dictionary.collection import Dictionaries
 from ..methods.features.classifier import Classifier
 from ..methods.features.labels import Labels
-from ..methods.features.shift import ClassifierEffects, Shift
+from ..methods.features.shift import ClassifierEffects, Shift, check_rows
 from ..methods.features.shift import shift as measure
 from ..model import Model
 from .explorer import Explorer
@@ -175,12 +175,10 @@ class LiveShift(Explorer):
         """The accuracy of the model as it is, in the form of `Shift.to_frame`."""
         texts, labels = self._data
         size = self._options["batch_size"]
-        right = (self.classifier.logits(self.model, texts, batch_size=size) > 0) == (
-            np.asarray(labels) > 0
-        )
+        target, names, groups = check_rows(texts, labels, self._options["groups"])
+        right = (self.classifier.logits(self.model, texts, batch_size=size) > 0) == (target > 0)
         line = {"accuracy": float(right.mean())}
-        groups = np.asarray(self._options["groups"] or ["all"] * len(right))
-        line |= {name: float(right[groups == name].mean()) for name in dict.fromkeys(groups)}
+        line |= {name: float(right[groups == i].mean()) for i, name in enumerate(names)}
         return pd.DataFrame([line], index=pd.Index(["before"], name="way"))
 
     def _compute(self) -> None:
@@ -223,7 +221,8 @@ def shift(
     listed. texts, labels, groups, training, seed: as in `wb.shift`, which runs at each tick: a few
     hundred short texts are a matter of seconds, and of half of them without `training`.
 
-    Raises `ValueError` for effects on another classifier; later trouble is shown in place.
+    Raises `ValueError` for effects on another classifier, and for labels and groups that are not
+    one a text; later trouble is shown in place.
     """
     return LiveShift(
         model,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..check import Count, Natural, Texts, checked
+from ..check import Count, Natural, Text, Texts, checked, vectors
+from ..libraries import line
 from ..model import Model
 from ..result import provenance
 from .translation import TranslatingLens
@@ -54,6 +55,7 @@ class JacobianLens(TranslatingLens):
         """(pos, d_model) → (pos, d_model), in float32."""
         import torch
 
+        vectors("resid", resid, self.d_model)
         matrix = torch.from_numpy(self.matrix[self.rows.index(writer.label)].copy())
         return resid.float() @ matrix.to(resid.device).T
 
@@ -74,7 +76,7 @@ def jacobian_lens(
     model: Model,
     texts: Texts,
     *,
-    corpus: str = "texts given",
+    corpus: Text = "texts given",
     skip_first_positions: Natural = 16,
     max_seq_len: Count = 128,
     dim_batch: Count = 8,
@@ -96,15 +98,21 @@ def jacobian_lens(
 
     _bridge(model)
     with _own_tokens(model):
-        fitted = Fitted.fit(
-            model.raw,
-            list(texts),
-            corpus=corpus,
-            skip_first_positions=skip_first_positions,
-            max_seq_len=max_seq_len,
-            dim_batch=dim_batch,
-            show_progress=progress,
-        )
+        try:
+            fitted = Fitted.fit(
+                model.raw,
+                list(texts),
+                corpus=corpus,
+                skip_first_positions=skip_first_positions,
+                max_seq_len=max_seq_len,
+                dim_batch=dim_batch,
+                show_progress=progress,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"TransformerLens does not fit on these texts: {line(error)}. Give longer texts, a "
+                "larger max_seq_len or a smaller skip_first_positions."
+            ) from error
     return JacobianLens.from_transformer_lens(fitted, model)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..check import Count, Level, checked, different, one_of
+from ..check import Count, Level, checked, different, one_of, whole
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..site import Site
@@ -185,8 +185,10 @@ class Patching(Result):
         """
         both = {"clean": self.tokens, "corrupt": self.corrupt_tokens}
         tokens = both[one_of("of", of, both)]
-        found = set()
-        for row in range(len(self.clean)) if rows is None else rows:
+        place = whole("place", place, 0, self.positions.shape[1] - 1)
+        n, found = len(self.clean), set()
+        for row in range(n) if rows is None else rows:
+            row = whole("row", row, 0, n - 1, "It is the number of an example.")
             if (position := int(self.positions[row, place])) >= 0:
                 found.add(tokens[row][position])
         if not found:

@@ -120,10 +120,7 @@ def assemble(parts: Parts, given: Given) -> Dictionary:
         )
     except ValueError as error:
         raise ValueError(f"{parts.where}: {error}") from None
-    dtype = torch.float32 if given.dtype is None else given.dtype
-    if given.device == "cpu" and dtype == torch.float32:
-        return dictionary
-    return dictionary.to(given.device, dtype)
+    return dictionary.to(given.device, torch.float32 if given.dtype is None else given.dtype)
 
 
 def word(path: Path, cfg: Mapping[str, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...check import Count, Level, Seed, checked
+from ...check import Count, Level, Seed, checked, given
 from ...evaluation import bootstrap
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
@@ -229,14 +229,14 @@ def stitch(
 def _check_models(alignment: WeightAlignment, model_a: Model, model_b: Model) -> None:
     if not isinstance(alignment, WeightAlignment):
         raise TypeError(
-            f"Stitching follows a WeightAlignment, wb.align_weights(a, b); got {alignment!r:.80}."
+            f"Stitching follows a WeightAlignment, wb.align_weights(a, b); got {given(alignment)}."
         )
     mine = (alignment.model, alignment.revision, alignment.model_b, alignment.revision_b)
     a, b = model_a.spec, model_b.spec
-    given = (a.name, a.revision, b.name, b.revision)
-    if mine != given:
+    asked = (a.name, a.revision, b.name, b.revision)
+    if mine != asked:
         raise ValueError(
             f"An alignment is stitched in the models that it is of, {mine[0]} ({mine[1]}) and "
-            f"{mine[2]} ({mine[3]}), in this order; got {given[0]} ({given[1]}) and {given[2]} "
-            f"({given[3]})."
+            f"{mine[2]} ({mine[3]}), in this order; got {asked[0]} ({asked[1]}) and {asked[2]} "
+            f"({asked[3]})."
         )

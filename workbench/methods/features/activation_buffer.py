@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...check import given
+from ...libraries import line
 from ...model import Model
 from ...site import Site
 from ...tokens import Tokens
@@ -41,12 +43,14 @@ class ModelVectors:
     """
 
     def __init__(self, model: Model, sites: Sequence[Site], texts: Any) -> None:
-        if isinstance(texts, (str, bytes)) or not (
-            isinstance(texts, (Tokens, Iterable)) or callable(texts)
+        if (
+            isinstance(texts, (str, bytes))
+            or not (isinstance(texts, (Tokens, Iterable)) or callable(texts))
+            or (hasattr(texts, "ndim") and not texts.ndim)
         ):
             raise TypeError(
                 "Texts to train on are a list of texts, an iterable of them, or a function that "
-                f"gives one; got {texts!r:.80}. Put a single text into a list."
+                f"gives one; got {given(texts)}. Put a single text into a list."
             )
         if isinstance(texts, Tokens):
             ids = texts.ids.tolist()
@@ -101,7 +105,15 @@ class GivenVectors:
 
 def begin(stream: Any) -> Iterator[Any]:
     """The first item on: of what a function gives, or of the iterable itself."""
-    return iter(stream() if isinstance(stream, Callable) else stream)
+    if not isinstance(stream, Callable):
+        return iter(stream)
+    try:
+        return iter(stream())
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"What is trained on comes from a function of no arguments; {given(stream)} failed: "
+            f"{line(error)}. Give one that gives an iterable, or the iterable."
+        ) from error
 
 
 def seeded(*parts: Any) -> torch.Generator:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...check import Count, Level, checked
 from ...dictionary.base import Dictionary
+from ...files import placed
 from ...model import Model
 from .index_entries import Place, Together, TokenPairs, TokenUse
 from .index_files import ARRAYS, cache_folder, check_same, read_facts, write
@@ -322,7 +323,7 @@ def index_features(
         "texts": rows.digest,
         "options": [n_contexts, n_sampled, held_out],
     }
-    folder = cache_folder() / _key(facts) if path is None else Path(path)
+    folder = cache_folder() / _key(facts) if path is None else placed(Path(path))
     if os.path.lexists(folder):
         index = FeatureIndex.open(folder)
         check_same(folder, index.facts, facts)

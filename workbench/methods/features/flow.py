@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...check import Count, Natural, Seed, checked
+from ...check import Count, Natural, Seed, checked, given
 from ...graph import Graph
 from ...model import Model
 from ...result import Result, axes
@@ -275,12 +275,12 @@ def _roots(lanes: Lanes, feature: Any) -> tuple[tuple[int, int], ...]:
             for number in range(n)
         )
     several = isinstance(feature, Sequence) and not isinstance(feature, str)
-    given: list[Any] = list(feature) if several else [feature]
+    named: list[Any] = list(feature) if several else [feature]
     out = []
-    for each in given:
+    for each in named:
         if not isinstance(each, (str, Site)):
             raise ValueError(
-                f"A feature of a flow is named like 'L3.resid_post/123'; got {each!r}."
+                f"A feature of a flow is named like 'L3.resid_post/123'; got {given(each)}."
             )
         try:
             dictionary, number = lanes.dicts.feature(each)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...check import given
 from ...data import DataNotFound
 from ...dictionary.collection import dictionaries
 from .flow import FeatureFlow
@@ -62,7 +63,7 @@ def flow_dictionaries(flow: Any, dicts: Any) -> Lanes:
     if not isinstance(flow, (FeatureFlow, FeatureMatches)):
         raise TypeError(
             "What is validated is a flow, wb.feature_flow(…), or matches, wb.match_features(…); "
-            f"got {flow!r:.80}."
+            f"got {given(flow)}."
         )
     if dicts is None:
         try:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ...annotations import NO, fits
+from ...check import given
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
 from ...site import Site
@@ -107,14 +109,12 @@ def as_dictionaries(dicts: Any) -> Dictionaries:
         return dicts
     if isinstance(dicts, Mapping):
         dicts = list(dicts.values())
-    given = [dicts] if isinstance(dicts, Dictionary) else dicts
-    if not isinstance(given, (str, bytes)) and isinstance(given, Iterable):
-        given = list(given)
-        if all(isinstance(d, Dictionary) for d in given):
-            return Dictionaries(given)
+    several = fits(Iterable[Dictionary], [dicts] if isinstance(dicts, Dictionary) else dicts)
+    if several is not NO:
+        return Dictionaries(several)
     raise TypeError(
         "A flow passes dictionaries, as wb.dictionaries('tinyworld') or several "
-        f"wb.load_dictionary(…); got {dicts!r:.80}."
+        f"wb.load_dictionary(…); got {given(dicts)}."
     )
 
 

@@ -102,6 +102,7 @@ class FeatureMatches(Result):
 
     def name(self, node: int) -> str:
         """The name of a feature's number, like "L3.resid_post/123"."""
+        node = whole("node", node, 0, len(self.site_of_node) - 1)
         at = int(self.site_of_node[node])
         return f"{self.sites[at]}/{node - self.starts[at]}"
 

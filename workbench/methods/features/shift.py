@@ -238,7 +238,7 @@ def shift(
             f"The classifier reads {read_at}, and {late[0]} is computed after it: its features "
             "cannot matter. Choose features before it."
         )
-    target, group_names, group_numbers = _check_rows(texts, labels, groups)
+    target, group_names, group_numbers = check_rows(texts, labels, groups)
 
     def right(by: Classifier, edits: Sequence[Edit], moved: float = 0.0) -> np.ndarray:
         logits = by.logits(model, texts, edits=edits, batch_size=batch_size) + moved
@@ -297,9 +297,10 @@ def feature_edits(dicts: Dictionaries, names: Iterable[str]) -> list[Edit]:
     return [ScaleFeatures(dicts[site], numbers, 0.0) for site, numbers in sorted(chosen.items())]
 
 
-def _check_rows(
+def check_rows(
     texts: Any, labels: Sequence[int | bool], groups: Sequence[str] | None
 ) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """The labels, the groups' names, and the number of each text's group; one a text."""
     n, target = check_texts(texts), np.asarray(labels)
     if target.shape != (n,) or not np.isin(target, (0, 1)).all():
         raise ValueError(f"labels are a 0 or 1 for each of {n} texts; got shape {target.shape}.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from ...check import given
 from ...encoding import starts
 from ...metrics import pad_ids
 from ...model import Model
@@ -61,7 +62,7 @@ class Questions:
         if not many or not all(map(_is_pair, rows)):
             raise TypeError(
                 f"{of} is a task, or prompts with an answer each, "
-                f"[('The capital of France is', ' Paris'), …]; got {rows!r:.80}."
+                f"[('The capital of France is', ' Paris'), …]; got {given(rows)}."
             )
         if not rows:
             raise ValueError(f"{of} asks at least one question; got none.")

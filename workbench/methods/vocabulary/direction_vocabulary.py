@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ...check import Count, checked
+from ...check import Count, checked, tensor
 from ...model import Model, Norm
 from ...result import Result, axes, provenance
 from ...tokens import token_strings
@@ -232,7 +232,7 @@ def _rows(model: Model, directions: Any) -> torch.Tensor:
     import torch
 
     like = model.weight("W_U", copy=False)
-    rows = torch.atleast_2d(torch.as_tensor(directions)).detach().to(like)
+    rows = torch.atleast_2d(tensor("directions", directions)).detach().to(like)
     d_model = model.spec.d_model
     if rows.ndim != 2 or rows.shape[1] != d_model or not len(rows):
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...check import Count, checked
+from ...check import Count, checked, whole
 from ...model import Model
 from ...result import Result, axes, provenance
 from ...site import Site
@@ -70,6 +70,7 @@ class NeuronVocabulary(Result):
 
     def site(self, row: int) -> Site:
         """The site of a neuron by its line in the table."""
+        row = whole("row", row, 0, self.n_neurons - 1)
         at, unit = divmod(row, self.top_ids.shape[2])
         return Site("mlp_post", int(self.layers[at]), unit=unit)
 
