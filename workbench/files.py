@@ -84,9 +84,11 @@ def _writing_in(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        raise type(error)(
+        told = type(error)(
             f"Nothing can be written in {folder}: {error.strerror}. Give another path."
-        ) from error
+        )
+        told.errno = error.errno
+        raise told from error
 
 
 def put_text(path: str | Path, text: str) -> None:

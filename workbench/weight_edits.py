@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .annotations import as_real
 from .check import checked, tensor
 from .model import Model
 
@@ -56,7 +57,8 @@ class WeightEdit:
                 "A weight edit has one of value, factor and add; got "
                 f"{' and '.join(given) or 'none'}. Make an edit of each: they apply in order."
             )
-        tensor(given[0], getattr(self, given[0]))
+        if as_real(getattr(self, given[0])) is None:
+            tensor(given[0], getattr(self, given[0]))
         units = self.units
         if units is not None and (not units or len(set(units)) < len(units)):
             raise ValueError(

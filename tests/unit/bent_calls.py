@@ -248,7 +248,7 @@ def _raise_lines(file: Path) -> list[tuple[int, int]]:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two answers hold the same numbers and words, to rounding; numpy's count as Python's."""
+    """Whether two answers hold the same numbers and words, to rounding; numpy's are Python's."""
     one, other = (each.item() if isinstance(each, np.generic) else each for each in (one, other))
     if type(one) is not type(other):
         return False

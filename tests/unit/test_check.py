@@ -16,6 +16,7 @@ from workbench.check import (
     NotNegative,
     Positive,
     Seed,
+    Text,
     checked,
     given,
     number,
@@ -39,6 +40,8 @@ def call(
     truth: Mapping[str, float] | None = None,
     pairs: Sequence[tuple[int, str]] = (),
     value: Any = None,
+    kinds: tuple[str, ...] = (),
+    about: Text = "them",
 ) -> dict[str, Any]:
     return dict(locals())
 
@@ -66,6 +69,7 @@ def call(
         ("truth", {"a": np.float64(0.5)}, {"a": 0.5}),
         ("pairs", [(np.int8(1), "a")], [(1, "a")]),
         ("value", object, object),
+        ("kinds", ["a", "b"], ("a", "b")),
     ],
 )
 def test_what_fits_comes_in_as_plain_python(name: str, value: Any, taken: Any) -> None:
@@ -115,6 +119,8 @@ def test_what_fits_comes_in_as_plain_python(name: str, value: Any, taken: Any) -
         ("texts", (t for t in ["a"]), "texts is a list of texts; got <generator"),
         ("truth", {"a": "b"}, "truth is a mapping whose keys are each a text, whose values a fin"),
         ("truth", {1: 0.5}, "truth is a mapping"),
+        ("about", " ", "about is a text that is not blank; got ' '"),
+        ("about", 3, "about is a text that is not blank; got 3"),
         ("pairs", [(1, "a", 2)], "each a list of 2: a whole number, a text"),
     ],
 )
@@ -214,3 +220,33 @@ def test_an_error_of_a_model_names_what_its_user_can_ask_help_of() -> None:
     with pytest.raises(ArgumentError, match=r"^Model\.generate: .* it takes tokens, n, edits"):
         model.generate("The capital of France is", max_new_tokens=3)  # pyright: ignore
     assert wb.Model.generate.__doc__
+
+
+@pytest.fixture(scope="module", params=["nnsight", "transformer_lens"])
+def model(request: pytest.FixtureRequest) -> Any:
+    import workbench as wb
+
+    return wb.load("tinyworld", device="cpu", backend=request.param)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64])
+def test_residual_vectors_are_unembedded_in_the_models_dtype(model: Any, dtype: Any) -> None:
+    resid = torch.ones(2, model.spec.d_model)
+    assert torch.equal(model.unembed(resid.to(dtype)), model.unembed(resid))
+
+
+@pytest.mark.parametrize(
+    "slip", [lambda x: x[:, -1, 10**6], lambda x: x.nothing, lambda x: x @ x, lambda: 0]
+)
+def test_a_metric_that_fails_is_told_from_the_package(model: Any, slip: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"grad_of failed on the logits \(1, \d+, 1986\): \w+Error"
+    ):
+        model.run("The capital of France is", grad_of=slip)
+
+
+def test_a_spec_takes_its_own_words_only(model: Any) -> None:
+    with pytest.raises(ArgumentError, match="sums is a list of items, each one of 'stream'"):
+        model.spec.check_sums("nothing")
+    with pytest.raises(ArgumentError, match="edit is True or False; got 'yes'"):
+        model.spec.check("L1.resid_post", edit="yes")

@@ -100,6 +100,11 @@ def test_places_without_a_dictionary_say_what_is_there(tmp_path: Path) -> None:
     form: Any = "pickle"
     with pytest.raises(ValueError, match="format is one of 'sae_lens', 'gemma_scope',"):
         wb.load_dictionary(tmp_path, format=form)
+    for device in (np.zeros((2, 3)), "nowhere", "meta:x", 0.5):
+        with pytest.raises(ValueError, match="device is a device of this machine, as 'cpu'"):
+            wb.load_dictionary(tmp_path, device=device)
+    with pytest.raises(ValueError, match="dtype is a floating type, as torch.float16"):
+        wb.load_dictionary(tmp_path, dtype=torch.int32)
 
 
 class Hub:

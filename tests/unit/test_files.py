@@ -265,3 +265,37 @@ def test_an_index_is_there_whole_or_not_at_all(
             with pytest.raises(KeyboardInterrupt):
                 index_files.write(tmp_path / "index", {"x": np.zeros(2)}, {"n": 1})
         assert list(tmp_path.iterdir()) == [], name
+
+
+def savers() -> dict[str, Callable[[Path], Any]]:
+    def index(path: Path) -> Any:
+        model = wb.load("tinyworld", device="cpu")
+        read = wb.dictionaries("tinyworld")["L2.resid_post"]
+        return wb.index_features(model, read, ["The capital", "Of it"], path=path, progress=False)
+
+    return {
+        "result": result(1).save,
+        "labels": lambda path: labels(path.parent).save(path),
+        "text": lambda path: files.put_text(path, "text"),
+        "index": index,
+    }
+
+
+@pytest.mark.parametrize("kind", list(savers()))
+@pytest.mark.parametrize("name", ["x " * 50_000, "a/" * 3_000 + "x"], ids=["a name", "a path"])
+def test_a_path_longer_than_the_system_takes_is_refused(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    with pytest.raises(ValueError, match="A path is of names and of a length that the system ta"):
+        savers()[kind](tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", list(savers()))
+def test_below_what_is_no_folder_nothing_is_written(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(
+        OSError, match=r"^Nothing can be written in .*file\S*: .* Give another path"
+    ):
+        savers()[kind](tmp_path / "file" / "x")
+    assert (tmp_path / "file").read_text() == "kept"

@@ -11,6 +11,7 @@ import torch
 
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model, zoo_model
 from workbench.methods.jacobian_lens import JacobianLens, jacobian_lens
+from workbench.methods.writers import writers_of
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,25 @@ def test_a_model_of_another_backend_is_told_which_to_load() -> None:
 def test_no_texts_are_a_named_error() -> None:
     with pytest.raises(ValueError, match="at least one; got 'one'"):
         jacobian_lens(words_model("transformer_lens"), "one")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"corpus": " "}, "corpus is a text that is not blank; got ' '"),
+        ({"max_seq_len": 1}, "does not fit on these texts: every prompt was too short"),
+    ],
+)
+def test_what_it_is_not_fitted_on_is_a_named_error(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        jacobian_lens(words_model("transformer_lens"), TEXTS, progress=False, **options)
+
+
+def test_only_residual_vectors_are_translated(fitted: JacobianLens) -> None:
+    writer = fitted.chosen(writers_of(words_model(), "resid_post"))[0]
+    for shape in ((0,), (2, 5)):
+        with pytest.raises(ValueError, match="resid is vectors of width"):
+            fitted.translate(torch.zeros(shape), writer)
 
 
 def test_it_is_saved_and_checked_against_the_model(fitted: JacobianLens, tmp_path: Path) -> None:

@@ -121,6 +121,9 @@ def test_scaling_a_feature_changes_what_is_downstream_and_the_next_words(
     kl = float((plain * (plain / words).log()).sum())
     assert explorer.reading.kl == pytest.approx(kl, rel=1e-2, abs=1e-5)
     assert "2 features scaled" in explorer._answers.value
+    for nowhere in (-1, 10**9, 2**70):
+        with pytest.raises(ValueError, match="^position is a whole number from 0 to"):
+            explorer.position = nowhere
     explorer.position = 3
     np.testing.assert_allclose(explorer.graph.after, codes[3], rtol=1e-3, atol=5e-3)
     explorer.prompt = PROMPTS[1]

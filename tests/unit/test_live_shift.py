@@ -134,6 +134,21 @@ def test_effects_on_another_classifier_are_refused(
         make(classifier=other)
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"labels": ()}, r"labels are a 0 or 1 for each of \d+ texts; got shape \(0,\)"),
+        ({"labels": [0]}, r"labels are a 0 or 1 for each of \d+ texts; got shape \(1,\)"),
+        ({"groups": ["A"]}, r"groups has a name for each of \d+ texts; got 1"),
+    ],
+)
+def test_labels_and_groups_are_one_a_text(
+    make: Callable[..., LiveShift], options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        make(**options)
+
+
 def test_trouble_in_a_run_is_said_in_place_and_the_table_stays(
     make: Callable[..., LiveShift], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,6 +255,9 @@ def test_names_and_tables_say_what_the_arrays_hold() -> None:
         found.node("L7.resid_post/1")
     with pytest.raises(ValueError, match="A lane is one of resid, mlp, attn, next; got 'up'"):
         found.of("L1.resid_post/4", "up")
+    for node in (-1, len(found.site_of_node), 2**70):
+        with pytest.raises(ValueError, match="node is a whole number from 0 to"):
+            found.name(node)
 
 
 def test_agreement_is_the_share_of_equal_best_matches() -> None:

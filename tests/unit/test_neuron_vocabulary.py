@@ -165,6 +165,9 @@ def test_the_table_has_a_line_a_neuron(table: NeuronVocabulary) -> None:
     assert table.share is not None
     assert line["share"] == table.share[1, 9] and line["bias"] == table.biases[1, 9]
     assert str(table.site(table.row("L2.mlp_post/77"))) == "L2.mlp_post/77"
+    for row in (-1, table.n_neurons, 2**70):
+        with pytest.raises(ValueError, match=f"row is a whole number from 0 to .*; got {row}"):
+            table.site(row)
 
 
 def test_search_finds_every_place_of_a_word_best_rank_first(table: NeuronVocabulary) -> None:

@@ -97,6 +97,15 @@ def test_pairs_that_cannot_be_compared_are_refused() -> None:
         patch(model, same)
 
 
+def test_a_place_and_an_example_that_are_not_there_are_refused() -> None:
+    result = patch(lens_models.zoo_model("gpt2"), TASK)
+    for n in (-1, 10**9, 2**70):
+        with pytest.raises(ValueError, match=f"^place is a whole number from 0 to .*; got {n}"):
+            result.token_at(n)
+        with pytest.raises(ValueError, match=f"^row is a whole number from 0 to .*; got {n}"):
+            result.place_names(n)
+
+
 def test_a_metric_that_is_not_finite_is_refused() -> None:
     model = lens_models.zoo_model("gpt2")
     last = model.module(model.architecture.path("ln_final"))

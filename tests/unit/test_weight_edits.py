@@ -268,13 +268,20 @@ def test_an_edit_that_makes_no_sense_is_refused(make: Any, text: str) -> None:
             WeightEdit("W_out", 0, 3, value=torch.zeros(5)),
             r"value of L0.W_out\[3\] spreads to \(unit, …\), \(1, 32\); got .* shape \(5,\)",
         ),
-        (WeightEdit("W_out", 0, 3, factor=float("nan")), r"A weight is finite; L0.W_out\[3\]"),
+        (WeightEdit("W_out", 0, 3, value=-1e39), r"A weight is finite; L0.W_out\[3\]"),
         (WeightEdit("W_out", 0, 3, add=1e39), r"makes numbers in torch.float32 that are not"),
     ],
 )
 def test_an_edit_that_does_not_fit_the_model_is_refused(edit: WeightEdit, text: str) -> None:
     with pytest.raises(ValueError, match=text), edited_weights(zoo_model("gpt2"), edit):
         pass
+
+
+@pytest.mark.parametrize("change", ["value", "factor", "add"])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 1j, "1", [None]])
+def test_what_is_no_finite_number_is_no_change_of_a_weight(change: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{change} is numbers, all finite; got"):
+        WeightEdit("W_out", 0, 3, **{change: wrong})
 
 
 def test_only_weight_edits_are_edits() -> None:

@@ -46,7 +46,7 @@ class ModelVectors:
         if (
             isinstance(texts, (str, bytes))
             or not (isinstance(texts, (Tokens, Iterable)) or callable(texts))
-            or (hasattr(texts, "ndim") and not texts.ndim)
+            or getattr(texts, "ndim", 1) == 0
         ):
             raise TypeError(
                 "Texts to train on are a list of texts, an iterable of them, or a function that "

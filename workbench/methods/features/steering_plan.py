@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...check import refuse
 from ...data import DataNotFound
 from ...dictionary.collection import Dictionaries, dictionaries
 from ...dictionary.edits import ScaleFeatures
@@ -116,7 +117,11 @@ def _named(what: Any, dicts: Dictionaries) -> tuple[Push, ...]:
         several: Any = what
         if isinstance(what, (str, Site)) or hasattr(what, "__index__"):
             several = [what]
-        given = dict.fromkeys(several, 1.0)
+        try:
+            given = dict.fromkeys(several, 1.0)
+        except TypeError:
+            rule = "a feature's name or number, several, or a mapping of them to shares"
+            raise refuse("what", rule, what) from None
     out: dict[Site, float] = {}
     name: Any
     for name, share in given.items():
