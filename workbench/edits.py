@@ -111,7 +111,8 @@ class Set(Edit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        tensor("value", self.value, infinite=True)
+        # Scores may be masked; nothing else of a model is infinite.
+        tensor("value", self.value, infinite=self.site.stream == "attn_scores")
 
     @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,10 @@ import copy
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from .check import given
+from .annotations import NO, fits
+from .check import given, refuse
 from .checkpoint import (
     check_embedded,
     check_layers,
@@ -71,16 +72,18 @@ def load(
     a broken file, tokens without an embedding, what is no causal language model. Each says the
     next step.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"A backend is one of {', '.join(BACKENDS)}; got {backend!r}.")
-    if remote not in (False, True, "local"):
-        raise ValueError(f"remote is False, True (NDIF) or 'local'; got {remote!r}.")
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        raise ValueError(f"A backend is one of {', '.join(BACKENDS)}; got {given(backend)}.")
+    if fits(bool | Literal["local"], remote) is NO:
+        raise ValueError(f"remote is False, True (NDIF) or 'local'; got {given(remote)}.")
     if remote and backend != "nnsight":
         raise ValueError(
             f"Only the nnsight backend runs remotely; got backend={backend!r}. Leave one of them "
             "out."
         )
     _check_attention(attention)
+    if hasattr(device, "ndim"):
+        raise refuse("device", "'auto' or a device of this machine, as 'cpu' or 'cuda'", device)
     if not isinstance(source, (str, Path)):
         if device != "auto" or dtype is not None or revision is not None or remote or options:
             raise ValueError(

@@ -57,7 +57,8 @@ class Dictionary:
                     "A dictionary reads a whole stream of vectors, like L3.resid_post or "
                     f"L2.mlp_post; got {site}."
                 )
-        n, d_in, d_out = self.n_features, self.encoder.d_in, self.d_out
+        n, d_in = self.n_features, self.encoder.d_in
+        d_out = self.d_out if self.W_dec.ndim == 2 else 0
         skip = None if self.W_skip is None else tuple(self.W_skip.shape)
         shapes = (tuple(self.W_dec.shape), tuple(self.b_dec.shape), skip or (d_in, d_out))
         if shapes != ((n, d_out), (d_out,), (d_in, d_out)) or (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..check import checked
+from ..check import checked, given
 from ..data import data_path
 from ..site import Site
 from .base import Dictionary
@@ -112,13 +113,13 @@ def dictionaries(name: str | Path) -> Dictionaries:
     from .loading import load_dictionary
 
     folder = Path(name)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         shipped = data_path("dictionaries")
         names = sorted(path.name for path in shipped.iterdir() if path.is_dir())
         if str(name) not in names:
             raise ValueError(
                 f"Dictionaries ship for {', '.join(names)}, and a directory of dictionaries can be "
-                f"given; got {str(name)!r}. wb.load_dictionary reads a single one."
+                f"given; got {given(str(name))}. wb.load_dictionary reads a single one."
             )
         folder = shipped / str(name)
     parts = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))

@@ -161,7 +161,7 @@ def feature_numbers(dictionary: Dictionary, features: Any) -> tuple[int, ...]:
     Raises `ValueError` for none, for one that stands twice, and for one that is not there.
     """
     given: Any = features.tolist() if hasattr(features, "tolist") else features
-    several = isinstance(given, Sequence) and not isinstance(given, str)
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
     given = list(given) if several else [given]
     numbers = tuple(dictionary.check_feature(each) for each in given)
     if not numbers or len(set(numbers)) != len(numbers):

@@ -70,9 +70,7 @@ class TunedLens(TranslatingLens):
         # torch warns about arrays that it could not write to.
         return self.matrix.copy(), self.bias.copy()
 
-    def evaluate(
-        self, model: Model, texts: Sequence[str], *, batch_size: Count = 8
-    ) -> pd.DataFrame:
+    def evaluate(self, model: Model, texts: Texts, *, batch_size: Count = 8) -> pd.DataFrame:
         """What the lens gains on texts that it was not trained on, one line a row.
 
         Columns: row, layer, kl_logit_lens and kl_tuned_lens (mean KL(final ‖ row) a

@@ -104,6 +104,8 @@ def train_classifier(
     import torch
 
     site = model.spec.check(site).whole
+    if len(site.axes) != 3 or site.axes[:2] != ("batch", "pos"):
+        raise refuse("site", "a whole stream of vectors, like L1.resid_post", str(site))
     target = check_labels(texts, labels)
     if l2 < 0:
         raise ValueError(f"l2 is a penalty, 0 or more; got {l2!r}.")

@@ -42,6 +42,12 @@ def check_texts(texts: Any) -> int:
             "Texts are a list of texts, a list of lists of token ids, or Tokens; got "
             f"{given(texts)}. Put a single text into a list."
         )
+    for number, text in enumerate(texts):
+        if isinstance(text, bytes) or not (isinstance(text, Sequence) or hasattr(text, "tolist")):
+            raise TypeError(
+                "Texts are a list of texts, or a list of lists of token ids; text "
+                f"{number} is {given(text)}."
+            )
     if not texts:
         raise ValueError("A measure over texts needs at least one; got none.")
     return len(texts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...check import whole
+from ...check import Count, checked
 from .concepts import Concepts
 from .feature_index import FeatureIndex
 from .labels import Label, Labels, automatic
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOST_CONCEPTS = 32
 
 
+@checked
 def find_features(
     index: FeatureIndex,
     *,
@@ -26,7 +27,7 @@ def find_features(
     concept: Concepts | Mapping[str, Sequence[str]] | Sequence[str] | None = None,
     text: str | None = None,
     labels: Labels | None = None,
-    n: int = 20,
+    n: Count = 20,
 ) -> pd.DataFrame:
     """The features that fit best, at most `n`, with their labels and the labels' scores.
 
@@ -48,7 +49,6 @@ def find_features(
             "Features are found by one of token=, concept= and text=; got "
             f"token={token!r}, concept={concept!r:.60}, text={text!r}."
         )
-    whole("n", n, 1)
     if token is not None:
         return _framed(index, labels, _by_token(index, token, n))
     if concept is not None:

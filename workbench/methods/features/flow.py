@@ -321,5 +321,5 @@ def _labeller(labels: Any, lanes: Lanes) -> Callable[[str], str]:
         return lambda name: str(labels.of(name) or name)
     raise ValueError(
         "labels is a mapping from names to texts, or has of(name); those saved with the "
-        f"dictionaries are read without it. Got {labels!r}."
+        f"dictionaries are read without it. Got {given(labels)}."
     )

@@ -75,6 +75,9 @@ def as_thresholds(
             f"Thresholds are given by lane ({', '.join(LANES)}), by site ({sites[0]}, …) or both "
             f"('{sites[-1]} mlp'); got {unknown[0]!r}."
         )
+    for value in given.values():
+        if value is not None and not (isinstance(value, str) and value == "chance"):
+            number("A threshold", value, -1, 1, "It is a similarity, or 'chance'.")
     out = np.full(leads.shape, np.nan, np.float32)
     for (lane, at), other in np.ndenumerate(leads):
         if other < 0:
@@ -82,11 +85,7 @@ def as_thresholds(
         site = str(sites[at])
         keys = (f"{site} {LANES[lane]}", site, LANES[lane], "")
         value = next((given[key] for key in keys if given.get(key) is not None), THRESHOLD)
-        if isinstance(value, str) and value == "chance":
-            out[lane, at] = chance[lane, at]
-        else:
-            hint = "It is a similarity, or 'chance'."
-            out[lane, at] = number("A threshold", value, -1, 1, hint)
+        out[lane, at] = chance[lane, at] if isinstance(value, str) else float(value)
     with np.errstate(invalid="ignore"):
         # Of equal ones the rounding decides.
         below = np.argwhere(out < chance - 1e-6)

@@ -43,7 +43,7 @@ class Observable:
     foils: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.weights).all():
+        if self.weights.dtype.kind not in "biuf" or not np.isfinite(self.weights).all():
             raise refuse("weights", "finite numbers, one a token", self.weights)
 
     @property
