@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from ...check import Count, checked
+from ...check import Count, Later, checked
 from .concepts import Concepts
 from .feature_index import FeatureIndex
 from .labels import Label, Labels, automatic
@@ -24,7 +24,9 @@ def find_features(
     index: FeatureIndex,
     *,
     token: str | None = None,
-    concept: Concepts | Mapping[str, Sequence[str]] | Sequence[str] | None = None,
+    concept: Annotated[
+        Concepts | Mapping[str, Sequence[str]] | Sequence[str] | None, Later()
+    ] = None,
     text: str | None = None,
     labels: Labels | None = None,
     n: Count = 20,
