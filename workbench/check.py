@@ -18,8 +18,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
-from .annotations import NO, Filled, Within, as_real, as_whole, fits, resolved, says
+from .annotations import NO as NO
+from .annotations import Filled, Within, as_whole, resolved, says
 from .annotations import Later as Later
+from .annotations import as_real as as_real
+from .annotations import fits as fits
 from .ordinary import ordinary_torch
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .annotations import NO, fits
-from .check import given, refuse
+from .check import NO, fits, given, refuse
 from .checkpoint import (
     check_embedded,
     check_layers,
@@ -82,7 +81,7 @@ def load(
             "out."
         )
     _check_attention(attention)
-    if hasattr(device, "ndim"):
+    if hasattr(device, "ndim") and not isinstance(device, str):  # numpy's text has it too
         raise refuse("device", "'auto' or a device of this machine, as 'cpu' or 'cuda'", device)
     if not isinstance(source, (str, Path)):
         if device != "auto" or dtype is not None or revision is not None or remote or options:
@@ -292,7 +291,7 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     known = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
     if found not in known:
         raise ValueError(
-            f"A dtype is 'float32', 'bfloat16', 'float16' or 'float64'; got {dtype!r}."
+            f"A dtype is 'float32', 'bfloat16', 'float16' or 'float64'; got {given(dtype)}."
         )
     return found
 

@@ -111,11 +111,8 @@ class ModelSpec:
         """
         site = Site.parse(site)
         if site.stream not in self.streams:
-            why = (
-                " Its attention and MLP run in parallel."
-                if self.parallel and site.stream == "resid_mid"
-                else ""
-            )
+            parallel = self.parallel and site.stream == "resid_mid"
+            why = " Its attention and MLP run in parallel." if parallel else ""
             raise ValueError(
                 f"{self.architecture} has no {site.stream} on the {self.backend} backend.{why} "
                 f"It has {', '.join(self.streams)}."

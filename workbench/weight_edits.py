@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .annotations import as_real
-from .check import checked, tensor
+from .check import as_real, checked, tensor
 from .model import Model
 
 if TYPE_CHECKING:

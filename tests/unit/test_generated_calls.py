@@ -54,10 +54,13 @@ def drawn(calls: BaseCalls, n: int) -> Iterator[Bent]:
 def wrong(calls: BaseCalls, n: int) -> list[str]:
     """The faults of so many bent calls; and of the plain run after them."""
     before = calls.model.run(PROMPT).logits
-    out = []
+    out, made = [], 0
     for bent in drawn(calls, n):
+        made += 1
         if (reason := fault(bent)) is not None:
             out.append(f"{bent}: {reason}")
+    if made < n and not ONLY:
+        out.append(f"There were {made} bent calls of {n}.")
     after = calls.model.run(PROMPT).logits
     if not torch.equal(before, after):
         out.append("The plain run afterwards does not give the plain logits.")

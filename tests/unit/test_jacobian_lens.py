@@ -90,7 +90,7 @@ def test_no_texts_are_a_named_error() -> None:
     ("options", "text"),
     [
         ({"corpus": " "}, "corpus is a text that is not blank; got ' '"),
-        ({"max_seq_len": 1}, "does not fit on these texts: every prompt was too short"),
+        ({"max_seq_len": 1}, "does not fit on these texts: 'every prompt was too short"),
     ],
 )
 def test_what_it_is_not_fitted_on_is_a_named_error(options: dict[str, Any], text: str) -> None:

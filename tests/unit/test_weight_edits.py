@@ -286,7 +286,7 @@ def test_what_is_no_finite_number_is_no_change_of_a_weight(change: str, wrong: A
 
 def test_only_weight_edits_are_edits() -> None:
     wrong: Any = "L0.W_out"
-    text = r"edits is a WeightEdit or a list of items, each a WeightEdit; got 'L"
+    text = r"edits is a WeightEdit or a list of WeightEdits; got 'L"
     with pytest.raises(TypeError, match=text), edited_weights(zoo_model("gpt2"), wrong):
         pass
 

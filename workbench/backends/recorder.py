@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..check import given
 from ..edits import Edit
-from ..libraries import line
 from ..model import narrow
 from ..site import Site
 from ..tokens import Tokens
@@ -283,7 +283,7 @@ class Recorder:
                 raise
             raise ValueError(
                 f"grad_of failed on the {what} {tuple(of.shape)}: {type(error).__name__}, "
-                f"{line(error)}. It is a function that gives one number an example from them."
+                f"{given(str(error))}. It is a function that gives one number an example from them."
             ) from error
         if (
             not isinstance(value, torch.Tensor)

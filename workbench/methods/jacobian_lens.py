@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..check import Count, Natural, Text, Texts, checked, vectors
-from ..libraries import line
+from ..check import Count, Natural, Text, Texts, checked, given, vectors
 from ..model import Model
 from ..result import provenance
 from .translation import TranslatingLens
@@ -110,7 +109,7 @@ def jacobian_lens(
             )
         except ValueError as error:
             raise ValueError(
-                f"TransformerLens does not fit on these texts: {line(error)}. Give longer texts, a "
+                f"TransformerLens does not fit on these texts: {given(str(error))}. Give longer texts, a "
                 "larger max_seq_len or a smaller skip_first_positions."
             ) from error
     return JacobianLens.from_transformer_lens(fitted, model)

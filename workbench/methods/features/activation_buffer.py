@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...check import given
-from ...libraries import line
 from ...model import Model
 from ...site import Site
 from ...tokens import Tokens
@@ -112,7 +111,7 @@ def begin(stream: Any) -> Iterator[Any]:
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"What is trained on comes from a function of no arguments; {given(stream)} failed: "
-            f"{line(error)}. Give one that gives an iterable, or the iterable."
+            f"{given(str(error))}. Give one that gives an iterable, or the iterable."
         ) from error
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...annotations import NO, fits
-from ...check import given
+from ...check import NO, fits, given
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
 from ...site import Site
