@@ -109,8 +109,8 @@ def jacobian_lens(
             )
         except ValueError as error:
             raise ValueError(
-                f"TransformerLens does not fit on these texts: {given(str(error))}. Give longer texts, a "
-                "larger max_seq_len or a smaller skip_first_positions."
+                f"TransformerLens does not fit on these texts: {given(str(error))}. Give longer "
+                "texts, a larger max_seq_len or a smaller skip_first_positions."
             ) from error
     return JacobianLens.from_transformer_lens(fitted, model)
 
