@@ -87,7 +87,7 @@ def test_unembedding_the_last_residual_gives_the_models_own_logits(
     torch.testing.assert_close(
         model.unembed(run["L1.resid_post"]), run.logits, atol=1e-5, rtol=1e-5
     )
-    with pytest.raises(ValueError, match=r"residual vectors of width 32; got shape \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"resid is vectors of width 32; got a Tensor of shape"):
         model.unembed(torch.zeros(2, 5))
 
 
