@@ -186,7 +186,9 @@ def says(hint: Any, value: Any = None) -> str:
         return f"a list of {len(args)}: {', '.join(map(says, args))}"
     if origin in (Sequence, list, tuple, Iterable):
         each = (
-            args[0].__name__ + "s" if isinstance(args[0], type) else "items, each " + says(args[0])
+            _plural(args[0].__name__)
+            if isinstance(args[0], type)
+            else "items, each " + says(args[0])
         )
         return f"a list of {_PLURALS.get(args[0], each)}"
     if origin in (Mapping, dict):
@@ -194,6 +196,10 @@ def says(hint: Any, value: Any = None) -> str:
     kind = None if hint is type(None) else origin or hint
     name = getattr(kind, "__name__", str(kind))
     return _NOUNS.get(kind, f"{'an' if name[:1] in 'AEIO' else 'a'} {name}")
+
+
+def _plural(name: str) -> str:
+    return name[:-1] + "ies" if name.endswith("y") else name + "s"
 
 
 class _Names(dict[str, Any]):

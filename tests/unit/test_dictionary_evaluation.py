@@ -228,7 +228,7 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
             TEXTS,
             {},
             TypeError,
-            "dictionaries is a Dictionary, a list of items, each a",
+            "dictionaries is a Dictionary, a list of Dictionaries or a mapping",
         ),
         (topk("L7.attn_out"), TEXTS, {}, ValueError, "layers 0 to 3; got layer 7"),
         (topk("L1.mlp_post"), TEXTS, {}, ValueError, "width 128; L1.mlp_post of tinyworld has 512"),

@@ -15,6 +15,7 @@ import torch
 import workbench as wb
 from tests.unit import random_dictionaries
 from tests.unit.lens_models import zoo_model
+from workbench.backends.survey import _Touch
 from workbench.dictionary.edits import DictionaryEdit, KeepFeatures, SomeFeatures
 from workbench.methods.atp_star import Detach
 from workbench.methods.components import Components
@@ -107,6 +108,7 @@ KINDS: dict[Any, Callable[[Any], Sequence[wb.Edit]]] = {
     _Keep: lambda model: [_Keep("L0.mlp_out", MASK, values(2, 6, 32))],
     Detach: lambda model: [Detach("L0.mlp_out"), wb.Add("L0.attn_out", 1.0)],
     _Detach: lambda model: [_Detach("L0.mlp_out"), wb.Add("L0.attn_out", 1.0)],
+    _Touch: lambda model: [_Touch("L0.mlp_out", torch.zeros(())), wb.Add("L0.attn_out", 1.0)],
 }
 
 
