@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import workbench as wb
 from workbench.edits import Add, Scale
 from workbench.loading import load
 from workbench.model import Resume
@@ -118,3 +119,12 @@ def test_a_request_reads_back_where_workbench_is_not_installed(
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "read back: " in done.stdout
+
+
+@pytest.mark.parametrize("cut", ["L0H1", "L0H1.z → L1H1.q"])
+def test_an_edit_that_cannot_be_sent_is_refused_in_words(cut, zoo_model):
+    model = zoo_model("gpt2", "nnsight", remote="local")
+    pair = {"clean": "w5 w17 w30", "corrupt": "w9 w3 w28", "answers": [" w7"], "foils": [" w8"]}
+    with pytest.raises(ValueError, match=r"are plain data; Cut\w+ cannot be sent \(.*pickle"):
+        wb.ablate(model, wb.Task.from_pairs([pair]), [cut], kind="counterfactual")
+    assert torch.isfinite(model.run([[5, 17, 30]]).logits).all()

@@ -100,10 +100,20 @@ class NnsightModel(TracedModel):
         raw, inputs = self.raw, dict(request.inputs)
         if self.remote:
             inputs["remote"] = self.remote
-        with torch.set_grad_enabled(request.grad_of is not None), raw.trace(**inputs) as tracer:
-            result = nnsight.save(walk.through(raw))
-            if walk.stops:
-                tracer.stop()
+        try:
+            with torch.set_grad_enabled(request.grad_of is not None), raw.trace(**inputs) as tracer:
+                result = nnsight.save(walk.through(raw))
+                if walk.stops:
+                    tracer.stop()
+        except TypeError as error:
+            if not self.remote or "pickle" not in str(error):
+                raise
+            edits = ", ".join(dict.fromkeys(type(edit).__name__ for edit in recorder.edits))
+            raise ValueError(
+                "A run on a server sends its edits there, which are plain data; "
+                f"{edits or 'grad_of'} cannot be sent ({error}). Cuts of heads and edges compute with the model's "
+                "weights: load it without remote=, or patch and edit activations."
+            ) from error
         return result
 
     def _walk(self, recorder: Recorder, request: Pass) -> Walk:
