@@ -111,8 +111,8 @@ class NnsightModel(TracedModel):
             edits = ", ".join(dict.fromkeys(type(edit).__name__ for edit in recorder.edits))
             raise ValueError(
                 "A run on a server sends its edits there, which are plain data; "
-                f"{edits or 'grad_of'} cannot be sent ({error}). Cuts of heads and edges compute with the model's "
-                "weights: load it without remote=, or patch and edit activations."
+                f"{edits or 'grad_of'} cannot be sent ({error}). Cuts of heads and edges compute "
+                "with the model's weights: load it without remote=, or patch and edit activations."
             ) from error
         return result
 
