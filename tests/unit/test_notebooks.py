@@ -272,7 +272,7 @@ def nbval_says(folder: Path, *code: Any) -> str:
     (folder / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "-p", "no:cacheprovider"]
-        + ["--nbval", "--nbval-current-env", "--color=no", "-rA", "made.ipynb"],
+        + ["--nbval", "--nbval-current-env", "--color=no", "-rN", "made.ipynb"],
         cwd=folder,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
