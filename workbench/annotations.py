@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Within:
@@ -121,8 +123,6 @@ def fits(hint: Any, value: Any) -> Any:
 
 def _array(value: Any) -> Any:
     """A list or a tensor of numbers as an array."""
-    import numpy as np
-
     if not isinstance(value, Sequence) and not hasattr(value, "numpy"):
         return NO
     try:

@@ -16,7 +16,9 @@ import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
+
+import torch
 
 from .annotations import NO as NO
 from .annotations import Filled, Within, as_whole, resolved, says
@@ -24,11 +26,6 @@ from .annotations import Later as Later
 from .annotations import as_real as as_real
 from .annotations import fits as fits
 from .ordinary import ordinary_torch
-
-if TYPE_CHECKING:
-    import torch
-
-    from .site import Site
 
 Checked = TypeVar("Checked", bound=Callable[..., Any])
 
@@ -51,7 +48,6 @@ Level = Annotated[float, Within(0, 1, above=True, below=True)]
 Texts = Annotated[Sequence[str], Filled()]
 #: A text that says something.
 Text = Annotated[str, Filled(" that is not blank")]
-Sites = Annotated[Sequence["Site | str"], Filled()]
 
 
 # -- single values, for what an annotation cannot say ------------------------------------------
@@ -123,8 +119,6 @@ def tensor(
 
     infinite: take infinities too. NaN is never taken.
     """
-    import torch
-
     axes = ", ".join("n" if n is None else str(n) for n in shape or ())
     of = "" if shape is None else f" of shape ({axes}{',' * (len(shape) == 1)})"
     rule = f"numbers{of}, " + ("none of them NaN" if infinite else "all finite")
@@ -154,8 +148,6 @@ def vectors(name: str, value: torch.Tensor, width: int, then: str = "") -> torch
 
 def numbers_of(name: str, value: Any, n: int, then: str = "") -> torch.Tensor:
     """(k,) int64: the value as one or several whole numbers from 0 to n - 1."""
-    import torch
-
     rule = f"whole numbers from 0 to {n - 1}, or one"
     try:
         with ordinary_torch():
@@ -171,8 +163,6 @@ def numbers_of(name: str, value: Any, n: int, then: str = "") -> torch.Tensor:
 
 def device(name: str, value: Any) -> torch.device | None:
     """The device of this machine that is named; None stays None."""
-    import torch
-
     if value is None:
         return None
     try:
@@ -183,8 +173,6 @@ def device(name: str, value: Any) -> torch.device | None:
 
 def floating(name: str, value: Any) -> torch.dtype | None:
     """The floating type, given as torch's or by its name; None stays None."""
-    import torch
-
     own = getattr(torch, value.removeprefix("torch."), None) if isinstance(value, str) else value
     if own is not None and not (isinstance(own, torch.dtype) and own.is_floating_point):
         raise refuse(name, "a floating type, as torch.float16 or 'float16'", value)

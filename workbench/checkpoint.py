@@ -10,6 +10,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub import (
+    constants,
+    errors,
+    get_hf_file_metadata,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    __version__,
+)
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.quantizers.auto import AutoHfQuantizer
+
 from .checkpoint_files import PICKLES, check_folder
 from .libraries import line
 
@@ -54,15 +74,6 @@ def read_checkpoint(
     Raises `OSError` for what is not there, `ImportError` for a library that is missing, and
     `ValueError` for what is there and cannot be right: each names the file or the weights.
     """
-    import torch
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        AutoTokenizer,
-        GenerationConfig,
-        PretrainedConfig,
-    )
-
     for name in options.keys() & _OURS.keys():
         raise ValueError(f"{name} is not an option of load(). {_OURS[name]}")
     where: dict[str, Any] = {n: options.pop(n) for n in _WHERE if n in options}
@@ -165,8 +176,6 @@ def _unreachable(name: str, where: Mapping[str, Any]) -> str:
 
     One question with one answer: transformers asks for each file and tries each time for minutes.
     """
-    from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_url
-
     if constants.HF_HUB_OFFLINE or where.get("local_files_only"):
         return _ABSENT
     try:
@@ -197,8 +206,6 @@ def _unreachable(name: str, where: Mapping[str, Any]) -> str:
 
 def _commit(name: str, where: Mapping[str, Any]) -> str | None:
     """The commit that a model of the Hub was read at."""
-    from huggingface_hub import try_to_load_from_cache
-
     file = Path(str(where.get("subfolder") or ""), "config.json").as_posix()
     places = {"cache_dir": where.get("cache_dir"), "revision": where.get("revision")}
     path = try_to_load_from_cache(name, file, **places)
@@ -207,11 +214,6 @@ def _commit(name: str, where: Mapping[str, Any]) -> str | None:
 
 def _check_settings(settings: Mapping[str, Any], label: str, *, trusted: bool) -> None:
     """Whether transformers has a causal language model of this configuration."""
-    from transformers import AutoModelForCausalLM, __version__
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    from transformers.quantizers.auto import AutoHfQuantizer
-
     kind, own = settings.get("model_type"), settings.get("auto_map") or {}
     if not isinstance(kind, str) or not kind:
         raise ValueError(
@@ -306,8 +308,6 @@ def _named(names: Collection[str], most: int = 3) -> str:
 
 
 def _finite(value: Any) -> bool:
-    import torch
-
     floats = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
     if value.is_meta or not value.numel() or value.dtype not in floats:
         return True

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 PICKLES = (
     "Weights are read from safetensors only, because unpickling runs the code that a file holds;"
 )
@@ -115,8 +117,6 @@ def _shards(index: Path, label: str) -> list[Path]:
 
 def _stored(file: Path, label: str) -> dict[str, str]:
     """The type in which each matrix of a safetensors file is stored."""
-    from safetensors import SafetensorError, safe_open
-
     with file.open("rb") as opened:
         start = opened.read(64)
     if start.startswith(b"version https://git-lfs"):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+import torch
 
 from .check import checked, given, held, number, refuse, tensor
 from .site import Site
-
-if TYPE_CHECKING:
-    import torch
 
 Positions = int | slice | Sequence[int] | Literal["last"] | None
 
@@ -96,8 +95,6 @@ class Edit:
 
 
 def _like(value: Any, activation: torch.Tensor) -> torch.Tensor:
-    import torch
-
     out = torch.as_tensor(value, dtype=activation.dtype, device=activation.device)
     # What was made in inference mode is no part of a graph, but its copy can be.
     return out.clone() if out.is_inference() else out
@@ -169,8 +166,6 @@ class ProjectOut(Edit):
 
     @checked
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        import torch
-
         given = torch.as_tensor(
             self.directions, dtype=None if hasattr(self.directions, "dtype") else torch.float64
         )

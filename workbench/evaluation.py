@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from .check import refuse
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +66,6 @@ class Evaluation:
 
         The columns that end in _low and _high are the 95 % intervals.
         """
-        import numpy as np
-        import pandas as pd
-
         templates = np.asarray(self.templates)
         parts = [(name, templates == name) for name in dict.fromkeys(self.templates)]
         rows = []
@@ -114,8 +109,6 @@ def bootstrap(
     statistic: from example numbers (resample, n) to (resample,).
     Raises `ValueError` for a level that is not between 0 and 1.
     """
-    import numpy as np
-
     _check_level(level)
     draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
     low, high = np.nanquantile(statistic(draws), [(1 - level) / 2, (1 + level) / 2])

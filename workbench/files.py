@@ -19,6 +19,8 @@ try:
 except ImportError:
     fcntl = None  # Windows: there, two that save the same at once are not kept apart.
 
+import torch
+
 from .check import refuse
 
 #: The entry that holds the checksum of everything beside it.
@@ -153,8 +155,6 @@ def check_seal(content: Mapping[str, Any], place: str, again: str) -> None:
 
 def _bytes(tensor: Any) -> memoryview:
     """The bytes of a torch tensor on the CPU, of any type."""
-    import torch
-
     return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import networkx
 import numpy as np
+import pandas as pd
 
 from .check import checked
+from .neuronpedia import read, write
 from .result import Arrays, axes
-
-if TYPE_CHECKING:
-    import networkx
-    import pandas as pd
 
 KINDS = ("embed", "state", "head", "mlp", "neuron", "feature", "error", "logits")
 
@@ -70,8 +69,6 @@ class Graph(Arrays):
 
     def to_frame(self) -> pd.DataFrame:
         """One line an edge, the largest absolute weight first: source, target, channel, weight."""
-        import pandas as pd
-
         order = np.argsort(-np.abs(self.weights), kind="stable")
         return pd.DataFrame(
             {
@@ -84,8 +81,6 @@ class Graph(Arrays):
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """A directed graph of the ids; edges are keyed by channel and have `weight`."""
-        import networkx
-
         out = networkx.MultiDiGraph(model=self.model, prompt=self.prompt)
         for i, name in enumerate(self.ids):
             out.add_node(
@@ -106,8 +101,6 @@ class Graph(Arrays):
         self, path: str | Path | None = None, *, slug: str = "circuit"
     ) -> dict[str, Any]:
         """An attribution graph in Neuronpedia's JSON form, also written to `path` if given."""
-        from .neuronpedia import write
-
         return write(self, path, slug)
 
     @classmethod
@@ -119,8 +112,6 @@ class Graph(Arrays):
         was changed after it was written, for a link that names no node, and for ids that stand
         twice.
         """
-        from .neuronpedia import read
-
         return cls(**read(source))
 
     def __repr__(self) -> str:

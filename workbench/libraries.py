@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from transformers.utils import logging as hf_logging
+
 #: Missing and left over weights are said with their names; what is only slower is no news, and
 #: a list of the classes that transformers has for text generation is none.
 _NOT_SAID = ("LOAD REPORT", "falling back to its reference", "not supported for text-generation")
@@ -21,8 +23,6 @@ def line(error: object) -> str:
 @contextmanager
 def quiet(label: str) -> Iterator[None]:
     """No library's dumps or progress bars while a model loads; what matters is said at the end."""
-    from transformers.utils import logging as hf_logging
-
     own, root = hf_logging.get_logger("transformers"), logging.getLogger()
     levels, handlers = (own.level, root.level), own.handlers
     bars = hf_logging.is_progress_bar_enabled()

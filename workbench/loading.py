@@ -6,8 +6,17 @@ import copy
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .backends.architecture import Architecture, partly
+from .backends.nnsight import NnsightModel
+from .backends.probe import Probe, probe
+from .backends.survey import survey
+from .backends.transformer_lens import TransformerLensModel
 from .check import NO, fits, given, refuse
 from .checkpoint import (
     check_embedded,
@@ -16,18 +25,10 @@ from .checkpoint import (
     read_checkpoint,
     reading,
 )
+from .data import data_path
 from .libraries import line, quiet
 from .model import Model, ModelSpec
 from .ordinary import ordinary_torch
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from .backends.architecture import Architecture
-    from .backends.nnsight import NnsightModel
-    from .backends.probe import Probe
-    from .backends.transformer_lens import TransformerLensModel
 
 BACKENDS = ("nnsight", "transformer_lens")
 #: The revision of a model that was not read from anywhere.
@@ -137,10 +138,6 @@ def load(
 def _in_memory(
     hf_model: Any, tokenizer: Any, name: str | None, *, backend: str, attention: str
 ) -> Model:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from .backends.probe import probe
-
     if not isinstance(hf_model, PreTrainedModel):
         raise TypeError(
             "A model is a name, a directory, or a Hugging Face model in memory (a "
@@ -185,8 +182,6 @@ def _shared_copy(hf_model: Any) -> Any:
 
     Backends hook, replace and freeze what they are given; none of that reaches the original.
     """
-    import torch
-
     memo: dict[int, Any] = {id(buffer): _usable(buffer) for buffer in hf_model.buffers()}
     for parameter in hf_model.parameters():
         plain = type(parameter) is torch.nn.Parameter
@@ -205,8 +200,6 @@ def _usable(tensor: torch.Tensor) -> torch.Tensor:
 
 def _source(name: str) -> tuple[str, str]:
     """Where the weights are, and what to call the model."""
-    from .data import data_path
-
     if not name.strip():
         raise ValueError(
             "A model is named by an embedded name, a directory or a Hugging Face id; got an empty "
@@ -231,8 +224,6 @@ def _source(name: str) -> tuple[str, str]:
 
 
 def _check_attention(name: str) -> None:
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
     known = ["eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()]
     # With a slash it is a kernel of the Hub.
     if not isinstance(name, str) or (name not in known and "/" not in name):
@@ -243,8 +234,6 @@ def _check_attention(name: str) -> None:
 
 
 def _device(device: str | torch.device) -> torch.device:
-    import torch
-
     if device == "auto":
         # On Apple's MPS some operations give other numbers in silence: only where it is asked for.
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -283,8 +272,6 @@ def _device(device: str | torch.device) -> torch.device:
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:
-    import torch
-
     if dtype is None:
         return torch.float32 if device.type == "cpu" else "auto"
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
@@ -307,21 +294,13 @@ def _wrap(
     revision: str | None,
     given: Probe | None = None,
 ) -> Model:
-    from .backends.architecture import Architecture
-    from .backends.probe import probe
-    from .backends.survey import survey
-
     given = given or probe(hf_model, label)
     architecture = Architecture.of(hf_model, label, given.called_once)
     spec = _spec(hf_model, architecture, label, backend, revision or _revision(hf_model))
     model: NnsightModel | TransformerLensModel
     if backend == "nnsight":
-        from .backends.nnsight import NnsightModel
-
         model = NnsightModel(hf_model, architecture, tokenizer, spec, remote=remote, source=source)
     else:
-        from .backends.transformer_lens import TransformerLensModel
-
         live = revision == IN_MEMORY
         model = TransformerLensModel(hf_model, architecture, tokenizer, spec, live=live)
     survey(model, given)
@@ -331,8 +310,6 @@ def _wrap(
 def _spec(
     hf_model: Any, architecture: Architecture, label: str, backend: str, revision: str
 ) -> ModelSpec:
-    from .backends.architecture import partly
-
     config, sizes = hf_model.config, architecture.sizes
     parameter = next(hf_model.parameters())
     # Of a model that also sees or hears, the part that reads text.

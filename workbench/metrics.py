@@ -13,12 +13,11 @@ stands twice in a row, and where an example has no id.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Union
+from typing import Union
+
+import torch
 
 from .check import checked
-
-if TYPE_CHECKING:
-    import torch
 
 Ids = Union["torch.Tensor", Sequence[int], Sequence[Sequence[int]]]
 
@@ -95,8 +94,6 @@ TASK_METRICS: dict[str, Callable[[torch.Tensor, Ids, Ids], torch.Tensor]] = {
 @checked
 def pad_ids(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Rows of ids of different lengths as one (batch, k) int64 tensor, padded with -1."""
-    import torch
-
     width = max(map(len, rows), default=0)
     padded = [[*row, *[-1] * (width - len(row))] for row in rows]
     return torch.tensor(padded, dtype=torch.int64).reshape(len(rows), width)
@@ -104,8 +101,6 @@ def pad_ids(rows: Sequence[Sequence[int]]) -> torch.Tensor:
 
 def _one_position(logits: torch.Tensor) -> torch.Tensor:
     """The logits as (batch, d_vocab), in float32 at least."""
-    import torch
-
     if logits.ndim == 3:
         if logits.shape[1] != 1:
             raise ValueError(
@@ -123,8 +118,6 @@ def _one_position(logits: torch.Tensor) -> torch.Tensor:
 
 def _ids(given: Ids, logits: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """(batch, k) ids that can be gathered, and where they are not padding. Raises as above."""
-    import torch
-
     if not isinstance(given, torch.Tensor):
         rows = [[row] if isinstance(row, int) else row for row in given]
         given = pad_ids(rows)

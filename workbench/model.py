@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .check import Count, Later, NotNegative, Power, Seed, checked
 from .edits import Edit
 from .norm import Norm
-from .site import Site
+from .site import GLOBAL_STREAMS, STREAMS, Site
 from .tokens import Positions, Tokens
 from .turns import Turn
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 #: Held against its rule where it is read, by `Model.tokens`.
 Prompts = Annotated[str | Sequence[str] | Sequence[Sequence[int]] | Tokens, Later()]
@@ -74,8 +73,6 @@ class ModelSpec:
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every site of the model, whole streams, in the order of a forward pass."""
-        from .site import GLOBAL_STREAMS
-
         once = [Site(s) for s in self.streams if s in GLOBAL_STREAMS]
         each = [
             Site(s, layer)
@@ -246,8 +243,6 @@ def _lookup(stored: Mapping[Site, torch.Tensor], name: Site | str, verb: str) ->
 
 def narrow(activation: torch.Tensor, site: Site) -> torch.Tensor:
     """The part of a whole stream's activation that a head's or a neuron's site names."""
-    from .site import STREAMS
-
     if site.head is not None:
         return activation.select(STREAMS[site.stream].index("head"), site.head)
     if site.unit is not None:

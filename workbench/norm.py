@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
 
 from .check import checked, vectors
-
-if TYPE_CHECKING:
-    import torch
 
 
 @checked
@@ -35,8 +34,6 @@ class Norm:
         return (self.center(x).pow(2).mean(-1, keepdim=True) + self.epsilon).sqrt()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
         shape = self.weight.shape
         vectors("x", x, shape[-1])
         if self.centers:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 
 class _DefaultType:
@@ -21,8 +18,6 @@ class _DefaultType:
         self._given: torch.dtype | None = None
 
     def enter(self) -> None:
-        import torch
-
         with self._lock:
             if not self._calls:
                 self._given = torch.get_default_dtype()
@@ -30,8 +25,6 @@ class _DefaultType:
             self._calls += 1
 
     def leave(self) -> None:
-        import torch
-
         with self._lock:
             self._calls -= 1
             if not self._calls and self._given is not None:
@@ -48,11 +41,6 @@ def ordinary_torch() -> Iterator[None]:
     Inference mode is left, since no gradient passes through what is made in it; whether gradients
     are on stays as it is. Afterwards all is as it was.
     """
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "get_default_device"):
-        # Not loaded so far, or under way: nothing is set.
-        yield
-        return
     with ExitStack() as stack:
         _DEFAULT_TYPE.enter()
         stack.callback(_DEFAULT_TYPE.leave)

@@ -6,14 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
 
 from .encoding import text_ids
 from .tokens import token_strings
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,6 @@ class SetCheck:
 
     def to_frame(self) -> pd.DataFrame:
         """One row a pair: whether it passes, and why not."""
-        import pandas as pd
-
         why = [self.failures.get(i, "") for i in range(self.n_pairs)]
         return pd.DataFrame({"passes": [not each for each in why], "why_not": why}).rename_axis(
             "pair"

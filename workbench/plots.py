@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 from .check import checked
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: The rows or bars of a picture are all named up to this many; beyond, every second, third …
 NAMED = 45
@@ -78,8 +78,6 @@ def plot(result: Any, **options: Any) -> Axes:
 
 def png(result: Any, **options: Any) -> bytes:
     """The picture as the bytes of a PNG file; the figure is closed again."""
-    import matplotlib.pyplot as plt
-
     before = set(plt.get_fignums())
     try:
         figure: Any = plot(result, **options).figure
@@ -109,7 +107,5 @@ def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
     """The given axes, or new ones of a size in inches that has an upper bound."""
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
-
     size = min(24.0, width), min(20.0, height)
     return plt.subplots(figsize=size, layout="constrained")[1]

@@ -12,13 +12,15 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.lib import format as npy
+from safetensors import SafetensorError, safe_open
 
 from .check import given
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
 
 MIB = 2**20
 #: The most that a file of settings has, and one of plain data.
@@ -105,8 +107,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A settings file. Raises `ValueError` for one that is not a plain YAML mapping."""
-    import yaml
-
     check_file(path, YAML)
     try:
         text = path.read_text(encoding="utf-8")
@@ -208,8 +208,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _safetensors(path: Path, framework: str) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
     header = safetensors_header(path)
     try:
         with safe_open(path, framework=framework) as file:
@@ -227,9 +225,6 @@ def _not_whole(path: Path, error: Exception) -> ValueError:
 
 def read_npz(path: Path) -> dict[str, torch.Tensor]:
     """Every array by name. Raises `ValueError` for a file that is cut short or holds a pickle."""
-    import numpy as np
-    import torch
-
     check_file(path)
     try:
         _check_zip(path)
@@ -249,8 +244,6 @@ def read_npz(path: Path) -> dict[str, torch.Tensor]:
 
 def _check_npy(file: Any, member: zipfile.ZipInfo) -> None:
     """Raise `ValueError` where a member is no array of numbers of just its size."""
-    from numpy.lib import format as npy
-
     version = npy.read_magic(file)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
@@ -297,8 +290,6 @@ def read_torch(path: Path) -> dict[str, torch.Tensor]:
     Raises `ValueError` for a file that is cut short, and for one that holds anything but tensors by
     name: a pickled object would run code of whoever wrote it.
     """
-    import torch
-
     size = check_file(path)
     try:
         _check_zip(path, stored=True)

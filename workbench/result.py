@@ -8,15 +8,14 @@ import warnings
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
+from . import result_files
 from .check import checked, refuse
 from .files import put_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def axes(names: str, dtype: Any = np.float32, *, optional: bool = False) -> Any:
@@ -126,8 +125,6 @@ class Result(Arrays):
         Returns the path of the JSON file. A suffix .json or .safetensors of `path` is dropped. A
         save that breaks off leaves the result that was there, or this one, whole.
         """
-        from . import result_files
-
         return result_files.save(self, path)
 
     @classmethod
@@ -138,8 +135,6 @@ class Result(Arrays):
         a result, was changed after it was written, is a result of another class, or was written in
         a newer format.
         """
-        from . import result_files
-
         return result_files.load(cls, path)
 
     def _facts(self) -> str:

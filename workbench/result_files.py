@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from .files import SUM, aside, check_seal, locked, sealed, sum_of, whole
 from .reading import check_file, parse_json, read_arrays, safetensors_header
@@ -24,8 +25,6 @@ _AGAIN = "Save the result again, or get the file again."
 
 def save(result: Any, path: str | Path) -> Path:
     """See `Result.save`."""
-    from safetensors.numpy import save_file
-
     stem = _stem(path)
     arrays: dict[str, np.ndarray] = {}
     body = _pack(result, "", arrays)

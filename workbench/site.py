@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import Annotated
 
+from .annotations import Filled
 from .check import given, whole
 
 #: Every stream in the order in which a forward pass computes it, with the axes that its
@@ -166,3 +169,7 @@ class Site:
         if not isinstance(other, Site):
             return NotImplemented
         return self._key() < other._key()
+
+
+#: One site or more, in a list.
+Sites = Annotated[Sequence[Site | str], Filled()]

@@ -7,22 +7,21 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedTokenizerBase
 
 from .check import Count, Seed, checked
 from .data import data_path
 from .encoding import encode
 from .evaluation import Evaluation
 from .metrics import TASK_METRICS, pad_ids
+from .model import Model
 from .pairs import Pair, PairSet, SetCheck, read_sets
 from .tokens import Tokens
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
-    from transformers import PreTrainedTokenizerBase
-
-    from .model import Model
 
 #: Above this many tokens a vocabulary is of real text: a set of ordinary English comes first there.
 _CLOSED_VOCABULARY = 10_000
@@ -203,8 +202,6 @@ class Task:
 
     def _draw(self, check: SetCheck, n: int | None) -> list[int]:
         """The numbers of the pairs to use, in order: all that pass, or `n` of them."""
-        import numpy as np
-
         passing = check.passing
         if check.failures or check.left_out:
             warnings.warn(
@@ -234,8 +231,6 @@ class Task:
 
         n, set, prepend_bos: as in `on`. batch_size: how many prompts run together.
         """
-        import numpy as np
-
         batch = self.on(model, n=n, set=set, prepend_bos=prepend_bos)
         values: dict[str, list[Any]] = {"clean": [], "corrupt": []}
         for start in range(0, len(batch), batch_size):
@@ -280,8 +275,6 @@ def task(name: str, *, n: Count | None = None, seed: Seed = 0) -> Task:
 @checked
 def tasks() -> pd.DataFrame:
     """The shipped tasks, one a row: title, sets, n_pairs and question, by name."""
-    import pandas as pd
-
     all_of_them = [task(name) for name in _names()]
     return pd.DataFrame(
         {

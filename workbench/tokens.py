@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import torch
 
 from . import check
 from .check import as_whole, checked, given, one_of, refuse, whole
-
-if TYPE_CHECKING:
-    import torch
 
 Positions = int | slice | Sequence[int] | Literal["last"] | None
 
@@ -159,8 +158,6 @@ def pad(
     device: Any = None,
 ) -> Tokens:
     """The rows of ids as one padded `Tokens`. Raises `ValueError` for an empty row."""
-    import torch
-
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long, device="cpu")
     mask = torch.zeros((len(rows), width), dtype=torch.bool, device="cpu")
@@ -203,8 +200,6 @@ def _positions(positions: Any, n: int) -> Sequence[int]:
 
 
 def _tensor(value: Any, name: str) -> torch.Tensor:
-    import torch
-
     try:
         return torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):

@@ -6,13 +6,12 @@ import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from .check import as_real, checked, tensor
 from .model import Model
-
-if TYPE_CHECKING:
-    import torch
 
 #: What `index` counts, and along which axis of the weight as `Model.weight` gives it.
 _UNITS: dict[str, tuple[str, int]] = {
@@ -83,8 +82,6 @@ class WeightEdit:
         Raises `ValueError` for an array that does not spread to that shape, and for a result that
         is not finite.
         """
-        import torch
-
         kind = next(k for k in ("value", "factor", "add") if getattr(self, k) is not None)
         given = torch.as_tensor(getattr(self, kind), dtype=before.dtype, device=before.device)
         given = given.detach()

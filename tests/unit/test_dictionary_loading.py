@@ -129,7 +129,7 @@ class Hub:
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     made = Hub(tmp_path)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", made.download)
+    monkeypatch.setattr("workbench.dictionary.hub.hf_hub_download", made.download)
     return made
 
 

@@ -87,7 +87,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     def full(*_: Any, **__: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr("workbench.dictionary.writing.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         wb.save_dictionary(dictionary("relu", seed=1), tmp_path)
     assert len(list(tmp_path.iterdir())) == 2

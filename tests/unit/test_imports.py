@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -18,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "workbench"
 TABLE: dict[str, set[str]] = {
     "annotations": set(),
     "check": {"annotations", "ordinary"},
-    "site": set(),
+    "site": {"annotations"},
     "edits": {"site"},
     "tokens": set(),
     "encoding": {"tokens"},
@@ -29,7 +30,7 @@ TABLE: dict[str, set[str]] = {
     "ordinary": set(),
     "turns": {"ordinary"},
     "model": {"edits", "norm", "site", "tokens", "turns"},
-    "loading": {"checkpoint", "data", "libraries", "model", "ordinary"},
+    "loading": {"backends", "checkpoint", "data", "libraries", "model", "ordinary"},
     "backends": {"edits", "encoding", "model", "ordinary", "site", "tokens", "turns"},
     "files": set(),
     "reading": set(),
@@ -39,7 +40,7 @@ TABLE: dict[str, set[str]] = {
     "checkpoint": {"checkpoint_files", "libraries"},
     "libraries": set(),
     "evaluation": set(),
-    "tasks": {"tokens", "encoding", "metrics", "data", "pairs", "evaluation"},
+    "tasks": {"tokens", "encoding", "metrics", "data", "pairs", "evaluation", "model"},
     "graph": {"result", "neuronpedia"},
     "neuronpedia": {"files", "reading"},
     "texts": {"data"},
@@ -69,7 +70,7 @@ TABLE: dict[str, set[str]] = {
     "plots": set(),
     "pictures": {"methods", "plots"},
     # A result that no widget shows is drawn as its picture.
-    "views": {"methods", "result", "widgets", "plots"},
+    "views": {"methods", "graph", "result", "widgets", "plots"},
     "live": {
         "methods",
         "views",
@@ -82,20 +83,20 @@ TABLE: dict[str, set[str]] = {
         "files",
     },
     "widgets": set(),
-    # Light modules only; what brings torch, numpy or widgets is looked up when its name is used.
-    "__init__": {
-        *("data", "edits", "loading", "model", "norm", "ordinary", "site", "tasks", "texts"),
-        "tokens",
-    },
+    # What its stub names is loaded when it is used.
+    "__init__": set(),
 }
 #: What every module may import: the checks of arguments.
 ANYWHERE = {"check"}
-#: Imports outside the table, each inside a function: a name that is looked up when it is called.
+#: Imports that stand inside a function, and their targets: all others stand at a module's top.
 AT_CALL_TIME: dict[str, set[str]] = {
-    "loading": {"backends"},
+    # Views know every method and bring anywidget, pictures bring seaborn (1.5 s).
     "result": {"views", "plots"},
-    "plots": {"pictures"},
+    # An index finds by labels, and labels are made from an index.
+    "methods/features/feature_index": {"methods"},
 }
+#: Their imports are moved with them.
+NOT_YET_AT_THE_TOP = {"live", "widgets"}
 #: The one place of each library that is heavy, optional or a design decision.
 ONLY_IN: dict[str, set[str]] = {
     "nnsight": {"backends"},
@@ -182,9 +183,7 @@ def against_the_table(found: Import) -> bool:
     target = inner(found)
     if target is None or target == found.layer or target.startswith("__"):
         return False
-    if found.layer == "__init__" and found.in_function:
-        return False
-    late = AT_CALL_TIME.get(found.layer, set()) if found.in_function else set()
+    late = AT_CALL_TIME.get(found.module, set()) if found.in_function else set()
     return target not in TABLE[found.layer] | late | ANYWHERE
 
 
@@ -204,7 +203,7 @@ def test_the_package_imports_itself_as_the_table_says() -> None:
         ("methods/logit_lens", "from workbench.widgets.token_grid import TokenGrid"),
         ("methods/logit_lens", "def f():\n    from .. import views"),
         ("tokens", "from .site import Site"),
-        ("loading", "from .backends import nnsight"),
+        ("site", "from .backends import nnsight"),
         ("widgets/token_grid", "import workbench.model"),
         ("result", "from .views import widget"),
         ("__init__", "from .result import Result"),
@@ -219,6 +218,17 @@ def test_imports_for_type_checkers_and_named_late_ones_pass() -> None:
     found = list(read_imports(source, "result"))
     assert [each.target for each in found] == ["workbench.views"]
     assert not against_the_table(found[0])
+
+
+def test_imports_stand_at_the_top_of_each_module() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.in_function
+        and found.layer not in NOT_YET_AT_THE_TOP
+        and inner(found) not in AT_CALL_TIME.get(found.module, set())
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_each_heavy_library_is_imported_in_its_one_place() -> None:
@@ -258,19 +268,48 @@ def test_importing_the_package_is_quick() -> None:
     assert min(seconds) < 0.3
 
 
-def test_every_public_name_is_there_and_none_is_missing_from_the_list() -> None:
+def stub() -> dict[str, str]:
+    """Public name → the module that the stub has it from, "" for a module of the package."""
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    found = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in found for alias in node.names}
+
+
+def test_the_public_names_are_those_of_the_stub() -> None:
     import workbench
 
-    assert len(set(workbench.__all__)) == len(workbench.__all__) > 0
-    for name in workbench.__all__:
-        assert getattr(workbench, name) is not None
-    assert set(workbench.__all__) <= set(dir(workbench))
+    assert workbench.__all__ == dir(workbench) == sorted(stub())
 
 
-def test_the_functions_for_tasks_are_not_hidden_by_the_module_of_that_name() -> None:
-    code = "from workbench.tasks import Task; import workbench as wb; print(len(wb.tasks()) > 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+#: Every public name is what the stub says, whatever was imported before and in which order.
+EVERY_NAME = """
+import importlib, random, sys, types
+import workbench as wb
+
+def right(name, home):
+    module = importlib.import_module(f"workbench.{home or name}")
+    return getattr(wb, name) is (getattr(module, name) if home else module)
+
+modules, names, order = MODULES, NAMES, sys.argv[1]
+random.Random(int(order or 0)).shuffle(modules)
+for module in modules if order else []:
+    importlib.import_module(module)
+print([name for name, home in names.items() if not right(name, home)])
+"""
+
+
+@pytest.mark.parametrize(("order", "eager"), [("", ""), ("1", ""), ("2", ""), ("3", "1")])
+def test_no_module_takes_the_place_of_a_public_name(order: str, eager: str) -> None:
+    modules = [f"workbench.{name}".replace("/", ".").removesuffix(".__init__") for name in MODULES]
+    code = EVERY_NAME.replace("MODULES", repr(modules)).replace("NAMES", repr(stub()))
+    done = subprocess.run(
+        [sys.executable, "-c", code, order],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "EAGER_IMPORT": eager},
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:

@@ -65,13 +65,11 @@ def test_an_interrupt_within_a_step_or_a_write_loses_nothing(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Wherever it strikes, the same call afterwards gives what one run would have given."""
-    import safetensors.torch
-
     through = fit_dictionary(vectors(), **RESUMED)
     places = [
         (torch.optim.Adam, "step"),
         (losses, "topk_loss"),
-        (safetensors.torch, "save_file"),
+        (training_state, "save_file"),
         (os, "replace"),
     ]
     for number, (owner, name) in enumerate(places):
@@ -99,7 +97,7 @@ def test_a_half_written_checkpoint_never_takes_the_place_of_a_whole_one(
         file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr("workbench.methods.features.training_state.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         training_state.write_state(path, tensors, {"n": 2})
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]

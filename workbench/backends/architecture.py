@@ -10,6 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from transformer_lens.factories.architecture_adapter_factory import (
+    SUPPORTED_ARCHITECTURES,
+    ArchitectureAdapterFactory,
+)
+from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_config_from_hf
+
 from ..site import GLOBAL_STREAMS, STREAMS
 from .sizes import gated_queries, joint_qk_norm, joint_qkv_of, routed_apart, sizes_of
 
@@ -93,14 +100,6 @@ class Architecture:
         Raises `ValueError` for one that TransformerLens has no adapter for, or that is no decoder
         of residual blocks.
         """
-        import torch
-        from transformer_lens.factories.architecture_adapter_factory import (
-            ArchitectureAdapterFactory,
-        )
-        from transformer_lens.model_bridge.sources._bridge_builder import (
-            build_bridge_config_from_hf,
-        )
-
         config = hf_model.config
         kind = type(hf_model).__name__
         said = kind if name == kind else f"{name} ({kind})"
@@ -173,8 +172,6 @@ class Architecture:
         return 1.0 if self.soft_cap else self._transformed(1.0)
 
     def _transformed(self, logit: float) -> float:
-        import torch
-
         return float(self.output_transform(torch.tensor(logit, dtype=torch.float64)))
 
     def has(self, part: str, layer: int | None = None) -> bool:
@@ -308,8 +305,6 @@ def _block_paths(blocks: Any) -> Iterator[tuple[str, str]]:
 
 def _adapter(hf_model: Any, kind: str) -> str:
     """The class whose adapter names the modules of a model."""
-    from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
-
     if kind in SUPPORTED_ARCHITECTURES or not all(_has(hf_model, path) for path in LLAMA_PATHS):
         return kind
     # Most new architectures have Llama's names; whether they are also in its places is tried.

@@ -7,9 +7,10 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..check import Count, NotNegative, Power, Seed, checked, vectors
 from ..edits import Edit, Set, UnchangedEdit
@@ -24,9 +25,6 @@ from .architecture import Architecture
 from .generation import generate
 from .recorder import PassResult, Recorder
 from .sampling import Sampler, end_ids
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -389,8 +387,6 @@ class TracedModel(ABC):
 def _hf_cache(past: Past | None, start: int) -> Any:
     # Without a config every layer keeps all its keys: sliding windows are then applied by the mask,
     # so that a cache can be cut at any position.
-    from transformers import DynamicCache
-
     cache = DynamicCache()
     if past is not None:
         for layer, (keys, values) in enumerate(past.layers):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ..edits import Edit
 from ..model import Metric, Resume
 from ..site import Site
@@ -12,8 +14,6 @@ from ..tokens import Positions, Tokens
 from .recorder import Recorder
 
 if TYPE_CHECKING:
-    import torch
-
     from .base import TracedModel
 
 
@@ -140,8 +140,6 @@ def resumed_rows(model: TracedModel, tokens: Tokens, resume: Resume) -> tuple[To
 
 def logit_index(model: TracedModel, tokens: Tokens, at: Positions, start: int) -> tuple[Any, Any]:
     """The rows and columns, each (batch, n), of the positions to unembed; None for all."""
-    import torch
-
     if at is None:
         return None, None
     columns = [[c - start for c in tokens.columns(r, at)] for r in range(tokens.n_rows)]

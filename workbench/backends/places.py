@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from ..model import ModelSpec
 from ..site import STREAMS, Site
+from .architecture import Tap
 from .projections import join, split
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..model import ModelSpec
-    from .architecture import Tap
-    from .recorder import Recorder
+from .recorder import Recorder
 
 
 @dataclass
@@ -45,8 +43,6 @@ class Places:
 
     def route(self, tap: Tap, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """What experts are given in place of (rows, chosen experts, their weights, …)."""
-        import torch
-
         if not self.recorder.wants("router", tap.layer):
             return given
         rows, chosen, weights, *rest = given

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,6 @@ def probe(hf_model: Any, name: str) -> Probe:
 
     Raises `ValueError` for a model that is no decoder of tokens, in one sentence.
     """
-    import torch
-
     kind = type(hf_model).__name__
     kind = kind if name == kind else f"{name} ({kind})"
     otherwise = "or trace it with nnsight directly."
@@ -87,8 +84,6 @@ def probe(hf_model: Any, name: str) -> Probe:
 
 
 def _differ(first: Any, second: Any) -> bool:
-    import torch
-
     # Rows of one batch differ by rounding; in half precision by more.
     bound = 1e-4 if first.dtype in (torch.float32, torch.float64) else 3e-2
     size = float(first.float().abs().max().clamp(min=1e-3))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
-    from ..model import ModelSpec
+from ..model import ModelSpec
 
 #: "concatenated": all queries, then all keys, then all values. "grouped": for each key/value head
 #: the queries that share it, its key, its value. "quarters": four slices of the heads, each of its
@@ -43,8 +41,6 @@ def split(joint: torch.Tensor, form: str, spec: ModelSpec) -> dict[str, torch.Te
 
 def join(parts: Mapping[str, torch.Tensor], form: str, spec: ModelSpec) -> torch.Tensor:
     """The inverse of `split`."""
-    import torch
-
     if form == "gate and up":
         return torch.cat([parts["mlp_pre"], parts["mlp_pre_rest"]], -1)
     if form == "query and gate":

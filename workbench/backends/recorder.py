@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ..check import given
 from ..edits import Edit
-from ..model import narrow
+from ..model import Metric, Past, narrow
 from ..site import Site
 from ..tokens import Tokens
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..model import Metric, Past
 
 #: The largest number that is a mask of attention scores and no score: -10,000 was usual once.
 MASKED = -9_000.0
@@ -175,8 +172,6 @@ class Recorder:
     def _apply(
         self, number: int, activation: torch.Tensor, hidden: torch.Tensor | None
     ) -> torch.Tensor:
-        import torch
-
         edit, selection = self.edits[number], self._selections[number]
         part = _gather(activation, edit.site, selection)
         unseen = None if hidden is None else _gather(hidden, edit.site, selection)
@@ -211,8 +206,6 @@ class Recorder:
 
     def _hidden(self, stream: str, activation: torch.Tensor) -> torch.Tensor | None:
         """Where attention may not look, shaped to spread over scores or pattern; None elsewhere."""
-        import torch
-
         if stream not in ("attn_scores", "pattern"):
             return None
         now = activation.detach()
@@ -273,8 +266,6 @@ class Recorder:
         of: the logits, or the activation at `grad_at`. Raises `ValueError` where the metric is not
         one number an example or does not depend on them.
         """
-        import torch
-
         what = "logits" if self._grad_at is None else str(self._grad_at)
         try:
             value = metric(of)
@@ -334,8 +325,6 @@ def _version(tensor: torch.Tensor) -> int:
 
 def as_past(cache: Any) -> Past:
     """A Hugging Face cache as `Past`."""
-    from ..model import Past
-
     return Past(tuple((layer.keys, layer.values) for layer in cache.layers))
 
 
@@ -363,8 +352,6 @@ def _gather(activation: torch.Tensor, site: Site, selection: Selection) -> torch
 def _scatter(
     activation: torch.Tensor, site: Site, selection: Selection, new: torch.Tensor
 ) -> torch.Tensor:
-    import torch
-
     swaps = _swaps_head(site)
     if selection.everything and (swaps or (site.head is None and site.unit is None)):
         # Of its own: an edit may give back what it holds, which is not the pass's to change.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..check import number, whole
 
@@ -38,8 +39,6 @@ class Sampler:
         top_p: float | None,
         seed: int | None,
     ) -> None:
-        from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
         if (temperature := number("temperature", temperature)) < 0:
             raise ValueError(f"A temperature is 0 (greedy) or above; got {temperature}.")
         if temperature == 0 and (top_k is not None or top_p is not None):

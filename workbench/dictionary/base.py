@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import torch
 
 from .. import check
 from ..check import checked, floating, numbers_of, vectors
 from ..site import Site
 from .encoders import Encoder
 from .normalization import Normalization
-
-if TYPE_CHECKING:
-    import torch
 
 
 @checked
@@ -113,8 +112,6 @@ class Dictionary:
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every weight by name, the encoder's too."""
-        import torch
-
         own = {"W_dec": self.W_dec, "b_dec": self.b_dec, "W_skip": self.W_skip}
         # A matching pursuit's b_dec is taken away on the way in; it need not be the decoder's.
         reads = {"b_pre" if k == "b_dec" else k: value for k, value in vars(self.encoder).items()}
@@ -152,8 +149,6 @@ class Dictionary:
     @cached_property
     def directions(self) -> torch.Tensor:
         """(feature, d_out): the decoder rows, each of length 1 (0 where the row is 0)."""
-        import torch
-
         return torch.nn.functional.normalize(self.W_dec.float(), dim=-1)
 
     @cached_property

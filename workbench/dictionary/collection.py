@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from ..check import checked, given
 from ..data import data_path
 from ..site import Site
 from .base import Dictionary
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .loading import load_dictionary
 
 
 @checked
@@ -81,8 +81,6 @@ class Dictionaries(Mapping[Site, Dictionary]):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a dictionary: site, kind, n_features, d_in, model, name."""
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 "site": [str(site) for site in self],
@@ -110,8 +108,6 @@ def dictionaries(name: str | Path) -> Dictionaries:
     name: "tinyworld", or a directory whose folders hold one dictionary each, in any form that
     `load_dictionary` reads. Raises `ValueError` for anything else.
     """
-    from .loading import load_dictionary
-
     folder = Path(name)
     if not os.path.isdir(folder):
         shipped = data_path("dictionaries")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ..check import checked, tensor, vectors
 from ..edits import Edit, broadcast
 from .base import Dictionary
-
-if TYPE_CHECKING:
-    import torch
 
 
 @checked
@@ -93,8 +92,6 @@ class SetFeatures(SomeFeatures):
         tensor("values", self.values)
 
     def renewed(self, codes: torch.Tensor) -> torch.Tensor:
-        import torch
-
         return torch.as_tensor(self.values, dtype=codes.dtype, device=codes.device)
 
 
@@ -114,8 +111,6 @@ class ScaleFeatures(SomeFeatures):
         tensor("factor", self.factor)
 
     def renewed(self, codes: torch.Tensor) -> torch.Tensor:
-        import torch
-
         factor = torch.as_tensor(self.factor, dtype=codes.dtype, device=codes.device)
         return codes * broadcast(factor, codes)
 
@@ -142,8 +137,6 @@ class KeepFeatures(DictionaryEdit):
             )
 
     def change(self, x: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-        import torch
-
         dictionary = self.dictionary
         codes = dictionary.encode(x)
         kept = torch.as_tensor(self.kept, device=codes.device)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 #: Up to so many pursued numbers (row × feature) are held at a time.
 PURSUIT_AT_ONCE = 2**24
@@ -41,8 +40,6 @@ class Encoder:
 
     def to(self, device: Any = None, dtype: Any = None) -> Self:
         """The same encoder elsewhere or in another floating type."""
-        import torch
-
         moved = {
             f.name: value.to(device=device, dtype=dtype)
             for f in fields(self)
@@ -74,8 +71,6 @@ class Linear(Encoder):
 
     def pre(self, x: torch.Tensor, features: Any = slice(None)) -> torch.Tensor:
         """(…, feature) what the nonlinearity is given."""
-        import torch
-
         weight, bias = self.W_enc[:, features], self.b_enc[features]
         out = torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight)
         return out.reshape(*x.shape[:-1], len(bias))
@@ -141,8 +136,6 @@ class TopK(Linear):
     signed: ClassVar[bool] = False
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        import torch
-
         pre = self.pre(x)
         values, index = pre.topk(min(self.k, self.n_features), dim=-1, sorted=False)
         return torch.zeros_like(pre).scatter_(-1, index, values.relu())
@@ -215,8 +208,6 @@ class MatchingPursuit(Encoder):
         return self.directions.shape[1]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        import torch
-
         rest = (x - self.b_dec).reshape(-1, self.d_in)
         size = max(1, PURSUIT_AT_ONCE // self.n_features)
         codes = [self._pursue(part) for part in rest.split(size)]

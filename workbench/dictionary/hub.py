@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
 #: The average L0 that Gemma Scope's "canonical" names stand for, layer by layer, at 16k features.
 _CANONICAL = {
     "2b-pt-res": "105 102 141 59 124 68 70 69 71 73 77 80 82 84 84 78 78 77 74 73 71 70 72 75 73 "
@@ -146,9 +149,6 @@ def download(repository: str, name: str, revision: str | None) -> tuple[Path | N
 
     None for a file that is not there, or not in the cache where the Hub cannot be reached.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
     try:
         return Path(hf_hub_download(repository, name, revision=revision)), False
     except LocalEntryNotFoundError:

@@ -6,20 +6,18 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from .. import check
 from ..check import checked
 from ..files import locked
+from ..model import Norm
 from ..reading import check_file
+from ..site import Site
 from . import hub
 from .base import Dictionary
 from .formats import circuit_tracer, dictionary_learning, gemma_scope, sae_lens
 from .formats.parts import Given, Parts, assemble
-
-if TYPE_CHECKING:
-    from ..model import Norm
-    from ..site import Site
 
 Format = Literal["sae_lens", "gemma_scope", "dictionary_learning", "circuit_tracer"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 Scaling = Literal["none", "factor", "layer_norm", "constant_norm"]
 SCALINGS: tuple[Scaling, ...] = ("none", "factor", "layer_norm", "constant_norm")

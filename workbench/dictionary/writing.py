@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
 
 from ..check import checked
 from ..files import SUM, aside, seal, sum_of
 from .base import Dictionary
 from .encoders import BatchTopK, Factors, Gated, JumpReLU, Linear, MatchingPursuit, TopK
 from .formats.sae_lens import CONFIG, OWN, SCALINGS, WEIGHTS
-
-if TYPE_CHECKING:
-    import torch
 
 #: The version of SAELens's form that is written.
 FORM = "6.0.0"
@@ -57,9 +57,6 @@ def save_dictionary(
     Raises `ValueError` for weights that are no finite numbers in `dtype`, and for an `info` that is
     not plain data.
     """
-    import torch
-    from safetensors.torch import save_file
-
     architecture = architecture_of(dictionary)
     own_form = architecture.startswith(OWN)
     tensors = _tensors(dictionary, architecture)
@@ -109,8 +106,6 @@ def architecture_of(dictionary: Dictionary) -> str:
 
 
 def _tied(dictionary: Dictionary, encoder: MatchingPursuit) -> bool:
-    import torch
-
     return torch.equal(encoder.directions, dictionary.W_dec) and torch.equal(
         encoder.b_dec, dictionary.b_dec
     )
@@ -118,8 +113,6 @@ def _tied(dictionary: Dictionary, encoder: MatchingPursuit) -> bool:
 
 def _tensors(dictionary: Dictionary, architecture: str) -> dict[str, torch.Tensor]:
     """The weights in SAELens's names and layouts, a factor folded in where it has none."""
-    import torch
-
     encoder, own = dictionary.encoder, architecture.startswith(OWN)
     out = {"W_dec": dictionary.W_dec, "b_dec": dictionary.b_dec}
     if dictionary.W_skip is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ..check import Count, Level, Seed, checked
 from ..edits import Edit, Set
@@ -22,10 +23,6 @@ from .edge_cuts import cut_edits
 from .examples import Examples, Group, check_finite
 from .node_cuts import node_edits
 from .references import GroupRun, References, check_kind, others
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 
 @checked
@@ -79,8 +76,6 @@ class Ablation(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line an example: clean, ablated, corrupt (the metric), clean_top, ablated_top."""
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 "clean": self.clean,
@@ -284,8 +279,6 @@ class _Neurons:
 
     def _value(self, kind: str, site: Site, number: int, group: Group) -> torch.Tensor:
         """(example, pos)"""
-        import torch
-
         now, other = self._clean[number][site], self._corrupt[number][site]
         everywhere = torch.cat([run[site].flatten() for run in self._clean])
         if kind == "zero":

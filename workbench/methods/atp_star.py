@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..edits import Edit, Set
 from ..model import Model, Resume, Run
@@ -14,9 +14,6 @@ from ..site import Site
 from .components import Components
 from .edge_cuts import contribution_sites
 from .examples import Group
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,8 +127,6 @@ class _Patterns:
         """Queries: (example, head, dst, src). Keys: (example, head, dst, key, src), key of length 1
         for all keys at once without positions.
         """
-        import torch
-
         site, pattern = Site(stream, layer), Site("pattern", layer)
         now = self._corrupt[pattern].double()
         if bool((self._clean[site] == self._corrupt[site]).all()):

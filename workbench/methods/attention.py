@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ..check import checked, different
 from ..model import Model, ModelSpec, Prompts, Run
 from ..result import Result, axes, provenance
 from ..site import Site
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,13 +76,9 @@ class Attention(Result):
         """One line a weight: prompt, layer, head, dst, src, dst_token, src_token, weight, and where
         computed value_weighted. Sources after their destination, which are 0, are left out.
         """
-        import pandas as pd
-
         return pd.concat([self._frame(row) for row in range(len(self.tokens))], ignore_index=True)
 
     def _frame(self, row: int) -> pd.DataFrame:
-        import pandas as pd
-
         tokens = np.array(self.tokens[row], object)
         dst, src = np.tril_indices(len(tokens))
         layer, head, place = (
@@ -120,8 +113,6 @@ class Attention(Result):
         row: of one prompt alone. weighted: shares of the value-weighted attention, which tell a
         head that rests on a token from one that takes something from it.
         """
-        import pandas as pd
-
         rows = range(len(self.tokens)) if row is None else [row]
         summed: dict[str, np.ndarray] = {}
         counts: dict[str, int] = {}
@@ -172,8 +163,6 @@ def attention(
     Source: Kobayashi et al., "Attention is Not Only a Weight: Analyzing Transformers with Vector
     Norms" (2020), whose ‖αf(x)‖ is the value-weighted pattern.
     """
-    import torch
-
     spec = model.spec
     chosen = _layers(spec, layers)
     streams = ("pattern", "v") if value_weighted else ("pattern",)
@@ -235,8 +224,6 @@ def _moved(model: Model, run: Run, layer: int) -> torch.Tensor:
 
     dst has length 1 where the destination makes no difference.
     """
-    import torch
-
     w_o = model.weight("W_O", layer, copy=False).float()
     norm = model.norm("ln1_post", layer)
     scale = None

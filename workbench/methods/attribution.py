@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ..check import Count, checked, whole
 from ..model import Model
@@ -17,9 +18,6 @@ from .components import CHANNELS, Components
 from .exact_scores import exact_edges, exact_nodes
 from .examples import Examples, Group, tokens_per_pass
 from .gradient_scores import edge_scores, edge_scores_by_activation, site_scores
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: What each method can score, its default first.
 METHODS: dict[str, tuple[str, ...]] = {
@@ -99,8 +97,6 @@ class Attribution(Result):
 
         top: how many lines; None for all. Source or target is empty where an item has none.
         """
-        import pandas as pd
-
         order = self.ranking()[:top]
         writers, readers = (*self.parts.writers, ""), (*self.parts.readers, "")
         frame = pd.DataFrame(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from ..check import Count, checked, whole
 from ..model import Model
@@ -13,9 +14,6 @@ from ..result import Result, axes, provenance
 from ..tasks import Task, TaskBatch
 from .attribution import attribute
 from .examples import as_batch
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,8 +39,6 @@ class AttributionCheck(Result):
     @property
     def spearman(self) -> float:
         """Rank correlation of the two scores' absolute values, from −1 to 1; NaN as `pearson`."""
-        import pandas as pd
-
         # The rank correlation is the correlation of the ranks.
         guess, exact = (
             pd.Series(np.abs(x)).rank().to_numpy() for x in (self.approximate, self.exact)
@@ -63,8 +59,6 @@ class AttributionCheck(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line an item, the largest error first: name, approximate, exact, error."""
-        import pandas as pd
-
         error = self.approximate - self.exact
         order = np.argsort(-np.abs(error), kind="stable")
         return pd.DataFrame(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..check import Count, NotNegative, Seed, checked
+from ..graph import Graph
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..tasks import Task, TaskBatch
 from .acdc import acdc_edges
 from .attribution import Attribution, attribute
+from .circuit_graph import circuit_graph
 from .components import Components
 from .examples import Examples, as_batch
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ..graph import Graph
 
 #: How many connected random circuits are drawn until one has the number of edges asked for.
 RANDOM_TRIES = 50
@@ -98,14 +97,10 @@ class Circuit(Result):
 
     def graph(self) -> Graph:
         """Its nodes and edges as a `Graph`, for networkx, pandas or the Neuronpedia format."""
-        from .circuit_graph import circuit_graph
-
         return circuit_graph(self)
 
     def to_frame(self) -> pd.DataFrame:
         """One line an edge, the largest absolute score first: source, target, channel, score."""
-        import pandas as pd
-
         parts = self.parts
         order = np.argsort(-np.abs(self.scores[self.kept]), kind="stable")
         found = np.argwhere(self.kept)[order]
@@ -297,8 +292,6 @@ def greedy(parts: Components, scores: np.ndarray, n_edges: int | None) -> np.nda
 
 def _backwards(parts: Components, strength: np.ndarray) -> list[tuple[int, int]]:
     """Edges (writer, reader), the strongest first, each into a reader that leads on by then."""
-    import heapq
-
     order: list[tuple[int, int]] = []
     queue: list[tuple[float, int, int]] = []
     opened = np.zeros(len(parts.readers), bool)

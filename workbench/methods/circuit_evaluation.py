@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ..check import Count, Level, Seed, checked
 from ..model import Model
@@ -17,9 +17,6 @@ from .circuit_runs import CircuitRuns
 from .examples import Examples
 from .faithfulness import faithfulness, faithfulness_interval
 from .references import References, check_kind
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Shares of the edges over which CPR and CMD are taken (MIB, Mueller et al. 2025).
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -125,8 +122,6 @@ class CircuitEvaluation(Result):
         """One line an ablation: faithfulness and completeness with 95 % intervals (_low, _high),
         the random circuits' mean faithfulness, better_than_chance, cpr, cmd.
         """
-        import pandas as pd
-
         lines = []
         for ablation in self.ablations:
             line: dict[str, float] = {}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from .. import metrics
 from ..tokens import Tokens
 from .edge_cuts import cut_edits
 from .examples import Group, check_finite, tokens_per_pass
 from .references import GroupRun, References
-
-if TYPE_CHECKING:
-    import torch
 
 
 class CircuitRuns:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ..check import checked
 from ..model import Model, Prompts, Run
@@ -15,10 +16,6 @@ from ..tokens import Positions, token_strings
 from .places import Places
 from .targets import Targets, foil_ids, token_ids
 from .writers import Writer, Writers, sites_to_read, tolerance, writers_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,8 +60,6 @@ class DirectLogitAttribution(Result):
         """One line a contribution: prompt, pos, token, target, foil (where given), component, layer
         (-1 for the embedding, the number of layers for the final biases), contribution (logits).
         """
-        import pandas as pd
-
         lines = []
         for (b, c, p, t), value in np.ndenumerate(self.contributions):
             at = int(self.positions[b, p])
@@ -116,8 +111,6 @@ def direct_logit_attribution(
 
     Source: Elhage et al., "A Mathematical Framework for Transformer Circuits" (2021).
     """
-    import torch
-
     target_list = token_ids(model.tokenizer, targets)
     if not target_list:
         raise ValueError(
@@ -199,8 +192,6 @@ class _Split:
         targets: list[int],
         foils: list[int],
     ) -> None:
-        import torch
-
         self._writers = Writers(model, run, places.rows, places.columns)
         last = run[Site("resid_post", model.spec.n_layers - 1)]
         resid = last[places.rows, places.columns].double().cpu()
@@ -225,8 +216,6 @@ class _Split:
 
     def contribution(self, part: Writer | AttentionBias) -> torch.Tensor:
         """(pos, target)"""
-        import torch
-
         if isinstance(part, Writer):
             vector = self._writers.vector(part)
         else:

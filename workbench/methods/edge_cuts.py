@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ..edits import Edit
 from ..model import Model, Norm, Run
 from ..site import Site
 from .components import Components
 from .writers import head_gain
-
-if TYPE_CHECKING:
-    import torch
 
 
 def contribution_sites(parts: Components) -> list[Site]:
@@ -27,8 +25,6 @@ def contribution_sites(parts: Components) -> list[Site]:
 
 def contributions(model: Model, parts: Components, run: Run) -> torch.Tensor:
     """(row, pos, writer, d_model): what each writer adds to the residual stream in a run."""
-    import torch
-
     out = [run[Site("resid_pre", 0)][:, :, None]]
     for layer in range(parts.n_layers):
         out.append(head_outputs(model, layer, run[Site("z", layer)]))
@@ -41,8 +37,6 @@ def head_outputs(model: Model, layer: int, z: torch.Tensor) -> torch.Tensor:
 
     What attention adds besides, the bias of W_O, belongs to no head.
     """
-    import torch
-
     w_o = model.weight("W_O", layer, copy=False)
     return torch.einsum("rphd,hdm->rphm", z, w_o) * head_gain(model, layer, z)[..., None, :]
 
@@ -71,8 +65,6 @@ class ReaderInput:
 
     def __call__(self, resid: torch.Tensor) -> torch.Tensor:
         """What the readers give for (row, pos, reader, d_model), each its own residual stream."""
-        import torch
-
         normed = resid if self.norm is None else self.norm(resid)
         if self.weight is None or self.bias is None:
             return normed[:, :, 0]
@@ -116,8 +108,6 @@ class Differences:
     """
 
     def __init__(self, reference: torch.Tensor) -> None:
-        import torch
-
         self._reference = reference.movedim(2, 1)
         self._filled: set[Site] = set()
         self.values = torch.zeros_like(self._reference, memory_format=torch.contiguous_format)
@@ -191,8 +181,6 @@ def _computed_again(
     compute: ReaderInput,
 ) -> torch.Tensor:
     """The readers of one stream from resid + change, where `touched` (row, reader)."""
-    import torch
-
     new = compute(resid[:, :, None] + change)
     where = touched[:, None, :]
     return torch.where(where[..., None] if new.ndim == 4 else where, new, activation)
@@ -206,8 +194,6 @@ def cut_edits(
     cut: (row, writer, reader) bool. reference: (row, pos, writer, d_model), what a cut edge carries
     instead. A stream of readers of which no row cuts an edge has no edit.
     """
-    import torch
-
     edits: list[Edit] = []
     for stream, layer in parts.reader_streams:
         inside = cut[:, : parts.writers_before(stream, layer), parts.readers_of(stream, layer)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
 
 from ..edits import Edit
 from ..model import Model, Resume, Run
@@ -13,9 +12,6 @@ from .components import Components
 from .edge_cuts import ReaderInput, ShiftReaders, contribution_sites, contributions, resid_site
 from .examples import TOKENS_PER_PASS, Group, check_finite
 from .node_cuts import node_edits
-
-if TYPE_CHECKING:
-    import torch
 
 
 def exact_edges(model: Model, parts: Components, group: Group, chosen: np.ndarray) -> np.ndarray:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..metrics import TASK_METRICS
 from ..model import Model
 from ..tasks import Task, TaskBatch
-
-if TYPE_CHECKING:
-    import torch
 
 #: Below this share of the metric's own size a difference between clean and corrupt is rounding.
 SMALLEST_GAP = 1e-5

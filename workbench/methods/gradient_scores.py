@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..edits import Set
 from ..model import Model, Resume, Run
@@ -14,9 +14,6 @@ from .components import Components
 from .edge_cuts import contribution_sites, contributions
 from .examples import Group
 from .reader_grads import reader_grads, reader_sites
-
-if TYPE_CHECKING:
-    import torch
 
 #: Up to this many tokens a pass takes about as long as reading the weights once, so that one pass
 #: with gradients for clean and corrupt rows is quicker than one without and one with them.
@@ -46,8 +43,6 @@ def run_passes(
     corrupt + k / steps · (clean − corrupt) of the embedding, k = 1 … steps; the last is the clean
     run itself, so that this one is not run again.
     """
-    import torch
-
     batch, n = group.batch, len(group)
     if steps == 0 and 2 * n * group.n_positions <= JOINT_TOKENS:
         return _joint_pass(model, group, sorted({*read, *slopes}))
@@ -78,8 +73,6 @@ def run_passes(
 
 def _joint_pass(model: Model, group: Group, sites: list[Site]) -> Passes:
     """The clean and the corrupt rows in one pass, the metric's gradient of the corrupt ones."""
-    import torch
-
     clean, corrupt, n = group.batch.clean, group.batch.corrupt, len(group)
     both = replace(
         clean,
@@ -141,8 +134,6 @@ class _Product:
         self, stream: str, layer: int, grad: torch.Tensor, writers: slice | None = None
     ) -> None:
         """grad: (row, pos, reader, d_model). writers: those to score, None for all before."""
-        import torch
-
         parts = self._parts
         before = slice(0, parts.writers_before(stream, layer)) if writers is None else writers
         chosen = self._difference[before]
@@ -216,8 +207,6 @@ def _moved(
     model: Model, group: Group, clean: Run, corrupt: Run, site: Site, steps: int, read: list[Site]
 ) -> Run:
     """The corrupt run, resumed at the site's layer, with the site at each step of the way."""
-    import torch
-
     layer = site.layer or 0
     rows = list(range(len(group))) * steps
     fractions = torch.arange(1, steps + 1, device=corrupt[site].device) / steps

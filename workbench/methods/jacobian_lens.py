@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
+from transformer_lens.tools.analysis import JacobianLens as Fitted
 
 from ..check import Count, Natural, Text, Texts, checked, given, vectors
 from ..model import Model
 from ..result import provenance
 from .translation import TranslatingLens
 from .writers import Writer
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,16 +51,12 @@ class JacobianLens(TranslatingLens):
 
     def translate(self, resid: torch.Tensor, writer: Writer) -> torch.Tensor:
         """(pos, d_model) → (pos, d_model), in float32."""
-        import torch
-
         vectors("resid", resid, self.d_model)
         matrix = torch.from_numpy(self.matrix[self.rows.index(writer.label)].copy())
         return resid.float() @ matrix.to(resid.device).T
 
     def to_frame(self) -> pd.DataFrame:
         """One line a row: its label, the Frobenius norm of its matrix, and that of matrix − 1."""
-        import pandas as pd
-
         away = self.matrix - np.eye(self.d_model, dtype=np.float32)
         norms = [np.linalg.norm(m, axis=(1, 2)) for m in (self.matrix, away)]
         return pd.DataFrame({"row": self.rows, "norm": norms[0], "from_identity": norms[1]})
@@ -93,8 +88,6 @@ def jacobian_lens(
     Source: Gurnee et al., "Verbalizable Representations Form a Global Workspace in Language Models"
     (2026); transformer_lens.tools.analysis.JacobianLens.
     """
-    from transformer_lens.tools.analysis import JacobianLens as Fitted
-
     _bridge(model)
     with _own_tokens(model):
         try:

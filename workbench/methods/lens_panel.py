@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from ..model import Model
 from ..result import Arrays, axes
 from .places import Places
 from .readout import Reading
 from .writers import Writer
-
-if TYPE_CHECKING:
-    import torch
 
 
 @runtime_checkable

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ..check import Count, checked, refuse, whole
 from ..model import Model, Prompts
@@ -19,10 +21,6 @@ from .places import Places
 from .readout import MEASURES, Reading, read_out
 from .targets import Target, Targets, foil_ids, set_ids, token_ids
 from .writers import Writer, Writers, sites_to_read, writers_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,8 +84,6 @@ class LogitLens(Result):
         self, row: int = 0, component: str | None = None, lens: str | None = None
     ) -> pd.DataFrame:
         """The top token of every cell as a table: layers upwards, positions to the right."""
-        import pandas as pd
-
         panel, shown = self.panel(component, lens), self.shown(row)
         cells = [[self.text(i) for i in ids[: len(shown)]] for ids in panel.top_ids[row, ..., 0]]
         columns = pd.MultiIndex.from_tuples(
@@ -116,8 +112,6 @@ class LogitLens(Result):
         return self._frame("target")
 
     def _frame(self, which: str) -> pd.DataFrame:
-        import pandas as pd
-
         lines: list[dict[str, Any]] = []
         for panel in self.panels:
             for b, tokens in enumerate(self.tokens):
@@ -327,8 +321,6 @@ def _read(
     where: Places,
     **options: Any,
 ) -> Reading:
-    import torch
-
     # KL is measured against the model's own prediction; where no row has it, one more is read.
     stacked = rows if final in rows or "kl" not in options["measures"] else [*rows, final]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 T = TypeVar("T")
 
@@ -19,8 +18,6 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 def free_bytes(device: torch.device) -> int | None:
     """The bytes that are free on a device; None where the system does not say."""
-    import torch
-
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu" or not MEMINFO.is_file():
@@ -37,8 +34,6 @@ def free_bytes(device: torch.device) -> int | None:
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on the CPU."""
-    import torch
-
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
@@ -75,8 +70,6 @@ def in_portions(n: int, size: int, work: Callable[[int, int], T]) -> tuple[list[
 
 
 def _release() -> None:
-    import torch
-
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

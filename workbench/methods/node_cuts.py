@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..edits import Edit
 from ..model import Model
 from ..site import Site
 from .components import Components
 from .edge_cuts import head_outputs
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,8 +27,6 @@ class CutHeads(Edit):
     layer: int
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        import torch
-
         change = self.reference - head_outputs(self.model, self.layer, needed[0])
         return activation + torch.einsum("rh,rphm->rpm", self.cut, change)
 
@@ -47,8 +42,6 @@ class CutStream(Edit):
     reference: torch.Tensor
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        import torch
-
         return torch.where(self.cut[:, None, None], self.reference, activation)
 
 
@@ -60,8 +53,6 @@ def node_edits(
     cut: (row, writer) bool. reference: (row, pos, writer, d_model). The same as cutting every edge
     that leaves the writers, with fewer edits.
     """
-    import torch
-
     mask = torch.as_tensor(cut, device=reference.device)
     edits: list[Edit] = []
     for writer in np.flatnonzero(cut.any(0)).tolist():

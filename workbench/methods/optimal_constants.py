@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
 
 from .. import metrics
 from ..model import Model
@@ -12,9 +11,6 @@ from ..site import Site
 from .components import Components
 from .examples import Examples, tokens_per_pass
 from .node_cuts import node_edits
-
-if TYPE_CHECKING:
-    import torch
 
 #: Examples, steps and step size (in units of the component's own spread) of the search.
 N_EXAMPLES, N_STEPS, STEP = 16, 25, 0.3
@@ -31,8 +27,6 @@ def optimal_constants(
 
     Source: Li and Janson, "Optimal ablation for interpretability" (2024), arXiv:2409.09951.
     """
-    import torch
-
     groups = _some(examples)
     whole = [model.run(g.batch.clean, logits_at="last").logits for g in groups]
     n_writers = len(parts.writers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..model import Model
 from .memory import free_bytes
@@ -113,8 +114,6 @@ class Budget:
     @classmethod
     def of(cls, model: Model, sweep: Sweep, n_positions: int) -> Budget:
         """Raises `MemoryError`, naming what is needed, where one row does not fit."""
-        import torch
-
         spec, device = model.spec, torch.device(model.spec.device)
         size = getattr(torch, spec.dtype.removeprefix("torch.")).itemsize
         heads = spec.n_heads * spec.d_head

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from ..edits import Edit
 from ..model import Model, Past, Resume
@@ -15,9 +17,6 @@ from ..tokens import Tokens
 from .examples import Examples, Group, check_finite
 from .memory import in_portions
 from .patch_plan import AXES, Budget, Patches, Sweep, n_units, segments, start_cost
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,8 +27,6 @@ class Put(Edit):
     mask: Any
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
-        import torch
-
         return torch.where(self.mask, self.value, activation)
 
 
@@ -41,8 +38,6 @@ def run_sweep(
     A patch that changes no number of the activation leaves the metric at the base run's. NaN where
     a prompt has no such position. Raises `MemoryError` where not even one row fits.
     """
-    from tqdm.auto import tqdm
-
     n_parts = n_units(model, sweep.over) if sweep.by_unit else 1
     n_places = sweep.positions.shape[1] if sweep.by_position else 1
     base = examples.clean if sweep.base == "clean" else examples.corrupt
@@ -152,8 +147,6 @@ class Patcher:
 
     def run(self, patches: Patches, bar: Any) -> np.ndarray:
         """(patch,) float64: the metric of each."""
-        import torch
-
         final = self._resid.new_empty((len(patches), self._model.spec.d_model))
         for start, index in self._segments(patches):
             # Side by side in all layers, so that each portion runs through every block once.
@@ -196,8 +189,6 @@ class Patcher:
 
         Each pass is one block: it takes the rows that are under way and those that begin here.
         """
-        import torch
-
         enters = np.asarray(self._sweep.layers)[patches.layer] + self._enters_after
         under_way = np.zeros(0, np.intp)
         resid = None
@@ -224,8 +215,6 @@ class Patcher:
 
     def _mask(self, patches: Patches, start: int) -> torch.Tensor:
         """What is replaced in the rows of these patches, as it broadcasts to the activation."""
-        import torch
-
         axes = AXES[self._sweep.over]
         at = self._chosen[patches.example, start:]
         if self._sweep.by_position:
@@ -244,7 +233,6 @@ class Patcher:
         self, layer: int, resid: torch.Tensor, patches: Patches, n_old: int, start: int
     ) -> torch.Tensor:
         """(row, pos, d_model) after a block; of the rows, the first `n_old` are patched already."""
-        import torch
 
         def rows(at: int, stop: int) -> torch.Tensor:
             part = patches.take(slice(at, stop))
@@ -316,8 +304,6 @@ class Patcher:
 
 def _joined(first: Tokens, second: Tokens) -> Tokens:
     """The rows of both, which have equally many columns."""
-    import torch
-
     return Tokens(
         torch.cat([first.ids, second.ids]),
         torch.cat([first.mask, second.mask]),
@@ -328,8 +314,6 @@ def _joined(first: Tokens, second: Tokens) -> Tokens:
 
 def _check_reached(edit: Put, activation: torch.Tensor) -> None:
     """Raises `RuntimeError` where a row is not what was put in."""
-    import torch
-
     wanted = torch.where(edit.mask, edit.value, activation)
     same = (wanted == activation).flatten(1).all(1)
     if not bool(same.all()):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from ..check import Count, Level, checked, different, one_of, whole
 from ..model import Model
@@ -18,9 +19,6 @@ from .examples import Examples, as_batch
 from .patch_plan import AXES, Budget, Sweep
 from .patch_sweep import run_sweep
 from .places import Places
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DIRECTIONS = ("denoise", "noise")
 #: Below this many bytes the means of all resamples are computed at once.
@@ -128,8 +126,6 @@ class Patching(Result):
         patched; position and token say where that is, where it is the same in all examples. With
         `examples`, one line a patch and example: example, axes, position, token, effect, patched.
         """
-        import pandas as pd
-
         shape = self.patched.shape[1:]
         index = dict(zip(self.by, np.indices(shape).reshape(len(shape), -1), strict=True))
         index["layer"] = np.asarray(self.layers)[index["layer"]]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from ..check import Count, Level, checked
 from ..edits import Add, Edit, Set
@@ -18,9 +19,6 @@ from ..tasks import Task, TaskBatch
 from .components import Components
 from .edge_cuts import head_outputs, resid_site
 from .examples import Examples, Group, check_finite
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 THROUGH = ("residual", "mlps")
 DIRECTIONS = ("denoise", "noise")
@@ -69,8 +67,6 @@ class PathPatching(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line an example: clean, corrupt and patched metric."""
-        import pandas as pd
-
         return pd.DataFrame({"clean": self.clean, "corrupt": self.corrupt, "patched": self.patched})
 
     def _facts(self) -> str:

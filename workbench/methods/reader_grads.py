@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import torch
 
 from ..model import Model, Run
 from ..site import Site
 from .components import Components
 from .edge_cuts import mlp_norm, resid_site
-
-if TYPE_CHECKING:
-    import torch
 
 
 def reader_sites(parts: Components, first: int = 0) -> list[Site]:
@@ -35,8 +33,6 @@ def reader_grads(
     norm before them and, for q, k and v, through their projection. One stream at a time, so that
     memory grows with the model's width and not with its components.
     """
-    import torch
-
     for stream, layer in parts.reader_streams:
         if layer < first:
             continue

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
+import torch
 
 MEASURES = ("entropy", "kl", "tracks")
 #: Of the full (row, pos, d_vocab) array a chunk takes at most this share: with the temporaries of
@@ -122,8 +120,6 @@ def read_out(
     Probabilities are formed in float32 whatever the model's own type. Ranks count the logits
     that are strictly greater, so 0 is the top.
     """
-    import torch
-
     chunk = chunk or chunk_positions(n_rows, n_positions, d_vocab)
     per_block = max(1, BLOCK // (n_rows * d_vocab))
     members = [list(chosen) for chosen in (sets or {}).values()]
@@ -144,8 +140,6 @@ def read_out(
 
 def _read_block(logits: torch.Tensor, wanted: _Wanted, into: Reading, at: slice) -> None:
     """Read one block of logits (pos, row, d_vocab), which is overwritten, into its positions."""
-    import torch
-
     values, ids = top_k(logits, wanted.k)
     target_logits, foil_logits = logits[..., wanted.targets], logits[..., wanted.foils]
     into.ranks[at] = _numpy(count_greater(logits, target_logits))
@@ -194,8 +188,6 @@ def top_k(
     The k largest lie in the k blocks with the largest maxima, so that only those are sorted:
     several times as fast as a sort of the whole axis.
     """
-    import torch
-
     n_blocks = logits.shape[-1] // TOP_BLOCK
     if n_blocks < 4 * k:
         best = logits.topk(k, dim=-1, largest=largest)
@@ -214,8 +206,6 @@ def top_k(
 
 def count_greater(logits: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
     """For each threshold (…, n) how many of its row's logits (…, d_vocab) are strictly greater."""
-    import torch
-
     if logits.device.type != "cpu":
         each = [
             (logits > thresholds[..., i : i + 1]).sum(-1, dtype=torch.int32)
@@ -239,8 +229,6 @@ def _follow(
 
     Followed are the targets and each token that is the top one in some row.
     """
-    import torch
-
     ids = torch.unique(torch.cat([top, top.new_tensor(targets)]))
     chosen = logits[:, ids]
     return ids, count_greater(logits, chosen), chosen

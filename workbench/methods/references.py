@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..model import Model
 from .components import Components
 from .edge_cuts import contribution_sites, contributions
 from .examples import Examples, Group
 from .memory import free_bytes
-
-if TYPE_CHECKING:
-    import torch
+from .optimal_constants import optimal_constants
 
 #: Every kind of ablation, and what a component then adds to the residual stream.
 KINDS = {
@@ -72,8 +70,6 @@ class References:
 
     def of(self, kind: str) -> Iterator[GroupRun]:
         """Each group with the values of one kind of ablation. Raises as `check_kind`."""
-        import torch
-
         check_kind(kind)
         generator = np.random.default_rng(self.seed)
         noise = torch.Generator().manual_seed(self.seed)
@@ -109,15 +105,11 @@ class References:
 
     def _embedding_scale(self) -> float:
         """The standard deviation of the entries of the embedding over the task's clean prompts."""
-        import torch
-
         return float(torch.cat([values[:, :, 0].flatten() for values in self._clean]).std())
 
     def optimal(self) -> torch.Tensor:
         """(writer, d_model), found once: see `optimal_constants`."""
         if self._optimal is None:
-            from .optimal_constants import optimal_constants
-
             self._optimal = optimal_constants(self.model, self.parts, self.examples, self.mean())
         return self._optimal
 
@@ -130,8 +122,6 @@ def others(n: int, generator: np.random.Generator) -> list[int]:
 
 def _check_fits(model: Model, parts: Components, examples: Examples) -> None:
     """Raises `MemoryError` where what the writers add, clean and corrupt, cannot all be held."""
-    import torch
-
     n_tokens = sum(len(group) * group.n_positions for group in examples.groups)
     width = {"float32": 4, "float64": 8}.get(model.spec.dtype, 2)
     needed = 2 * width * n_tokens * len(parts.writers) * model.spec.d_model

@@ -6,9 +6,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
 
 from ..check import Count, Positive, Seed, Texts, checked, vectors
 from ..model import Model
@@ -17,10 +19,6 @@ from ..site import Site
 from .logit_lens import logit_lens
 from .translation import TranslatingLens
 from .writers import Writer, Writers, sites_to_read, writers_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 #: Positions of one batch that a training step reads at most: what bounds its memory.
 POSITIONS_A_STEP = 256
@@ -56,8 +54,6 @@ class TunedLens(TranslatingLens):
 
     def translate(self, resid: torch.Tensor, writer: Writer) -> torch.Tensor:
         """(pos, d_model) → (pos, d_model), in float32."""
-        import torch
-
         vectors("resid", resid, self.d_model)
         row = self.rows.index(writer.label)
         matrix, bias = (torch.as_tensor(a[row], device=resid.device) for a in self._writable)
@@ -76,8 +72,6 @@ class TunedLens(TranslatingLens):
         Columns: row, layer, kl_logit_lens and kl_tuned_lens (mean KL(final ‖ row) a
         position, nats), n_positions.
         """
-        import pandas as pd
-
         self.check(model)
         total, n, layers = np.zeros((2, len(self.rows) + 1)), 0, []
         for batch in _batches(texts, batch_size):
@@ -96,8 +90,6 @@ class TunedLens(TranslatingLens):
 
     def to_frame(self) -> pd.DataFrame:
         """The training: one line a step and row, with loss = KL(final ‖ row) in nats."""
-        import pandas as pd
-
         steps, rows = self.loss.shape
         return pd.DataFrame(
             {
@@ -135,9 +127,6 @@ def tuned_lens(
     Source: Belrose et al., "Eliciting Latent Predictions from Transformers with the Tuned Lens"
     (2023), equations 2 to 4.
     """
-    import torch
-    from tqdm.auto import tqdm
-
     writers, weight = _translated(model), model.weight("W_U", copy=False)
     d, device = model.spec.d_model, weight.device
     delta = torch.zeros(len(writers), d, d, device=device, requires_grad=True)
@@ -214,8 +203,6 @@ def _backward(
     bias: torch.Tensor,
 ) -> list[float]:
     """The loss of each row, its gradient left at the translators; one row's logits at a time."""
-    import torch
-
     dtype = model.weight("W_U", copy=False).dtype
     with torch.no_grad():
         reference = model.unembed(final.to(dtype)).float().log_softmax(-1)

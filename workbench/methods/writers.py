@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
 
 from ..model import Model, Run
 from ..site import Site
-
-if TYPE_CHECKING:
-    import torch
 
 #: Streams whose activation is a residual vector, and z, which a head's W_O turns into one.
 READABLE = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z")
@@ -96,8 +94,6 @@ class Writers:
 
     def stack(self, writers: Sequence[Writer], at: slice = slice(None)) -> torch.Tensor:
         """(pos, row, d_model) at a slice of the positions."""
-        import torch
-
         return torch.stack([self.vector(writer, at) for writer in writers], 1)
 
     def attention_bias(self, layer: int) -> torch.Tensor:
@@ -128,8 +124,6 @@ def head_gain(
     heads still add up. With `out`,
     the attn_out of the run, raises `ValueError` where that is not what the heads add up to.
     """
-    import torch
-
     norm, multiplier = model.norm("ln1_post", layer), model.spec.residual_multiplier
     if norm is None and out is None:
         return torch.full((1,), multiplier, dtype=z.dtype, device=z.device)
@@ -151,6 +145,4 @@ def head_gain(
 
 def tolerance(dtype: torch.dtype) -> float:
     """How far, relative to their spread, two computations of one activation may lie apart."""
-    import torch
-
     return 64 * torch.finfo(dtype).eps

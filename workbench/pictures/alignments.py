@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.alignment.alignment_runs import CONTROLS
 from ..methods.alignment.stitching import Stitching
 from ..methods.alignment.weight_alignment import WeightAlignment
 from ..plots import NAMED, new_axes
 from .attribution import POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: What is drawn of each control, in the order of `CONTROLS`.
 _CHANCE = {"tokens": ("permuted tokens", "0.55"), "units": ("mixed units", "#e08214")}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
 
 from ..methods.attention import Attention
 from ..plots import NAMED, shown_token
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Inches that a token's name needs on its axis.
 PITCH = 0.12
@@ -105,8 +105,6 @@ def _past(square: np.ndarray) -> np.ndarray:
 
 
 def _colors(high: float, *, roots: bool = False) -> dict[str, Any]:
-    from matplotlib.colors import Normalize, PowerNorm
-
     # Where nothing moves anything the scale still needs two ends.
     high = high or 1.0
     return {"cmap": "viridis", "norm": PowerNorm(0.5, 0.0, high) if roots else Normalize(0.0, high)}
@@ -119,6 +117,4 @@ def _bar(ax: Axes, image: Any, weighted: bool, note: str) -> None:
 
 
 def _new(width: float, height: float) -> Axes:
-    import matplotlib.pyplot as plt
-
     return plt.subplots(figsize=(width, height), layout="constrained")[1]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.attribution import Attribution
 from ..methods.attribution_check import AttributionCheck
 from ..methods.path_patching import PathPatching
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: The signs of the other views: blue gives more of the metric, red less.
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
@@ -31,8 +30,6 @@ def attribution(result: Attribution, *, top: int = 20, ax: Axes | None = None) -
 
 def path_patching(result: PathPatching, *, ax: Axes | None = None) -> Axes:
     """The effect on each example as a dot, and their mean with its 95 % interval."""
-    import matplotlib.pyplot as plt
-
     if ax is None:
         ax = plt.subplots(figsize=(6.5, 2.2), layout="constrained")[1]
     clean, corrupt, patched = (
@@ -53,8 +50,6 @@ def path_patching(result: PathPatching, *, ax: Axes | None = None) -> Axes:
 
 def attribution_check(result: AttributionCheck, *, named: int = 6, ax: Axes | None = None) -> Axes:
     """Approximate against exact scores, the diagonal, and the names of the largest errors."""
-    import matplotlib.pyplot as plt
-
     if ax is None:
         ax = plt.subplots(figsize=(5.6, 5.2), layout="constrained")[1]
     exact, guess = result.exact, result.approximate
@@ -92,8 +87,6 @@ def attribution_check(result: AttributionCheck, *, named: int = 6, ax: Axes | No
 
 
 def _bars(names: list[str], values: np.ndarray, ax: Any) -> Axes:
-    import matplotlib.pyplot as plt
-
     if ax is None:
         ax = plt.subplots(figsize=(7.0, 1.2 + 0.24 * len(names)), layout="constrained")[1]
     colors = [POSITIVE if value >= 0 else NEGATIVE for value in values]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
 
 from ..methods.ablation import Ablation
 from ..methods.circuit import Circuit
 from ..methods.circuit_evaluation import CircuitEvaluation
 from ..methods.circuit_graph import graph_edges, node_ids, node_layers
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Reader channels enter a head at these places below it, in units of its width.
 PORTS = {"q": -0.12, "k": 0.0, "v": 0.12, "": 0.0}
@@ -24,8 +22,6 @@ def circuit(result: Circuit, *, labels: bool = True, ax: Axes | None = None) -> 
 
     Nodes that are not in the circuit are left out. q, k and v enter a head left, middle and right.
     """
-    import matplotlib.pyplot as plt
-
     parts = result.parts
     edges = list(graph_edges(parts, result.kept))
     used = sorted({end for source, target, *_ in edges for end in (source, target)})
@@ -89,9 +85,6 @@ def circuit_evaluation(result: CircuitEvaluation, *, ax: Axes | None = None) -> 
     """Faithfulness over the share of edges, a line for each ablation; the circuit and its
     complement with 95 % intervals, and the random circuits of the same size as crosses.
     """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     if ax is None:
         ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")[1]
     palette = sns.color_palette("colorblind", len(result.ablations))
@@ -124,8 +117,6 @@ def circuit_evaluation(result: CircuitEvaluation, *, ax: Axes | None = None) -> 
 
 def ablation(result: Ablation, *, ax: Axes | None = None) -> Axes:
     """Each example's metric clean, ablated and corrupt, joined by a line; the means stand out."""
-    import matplotlib.pyplot as plt
-
     if ax is None:
         ax = plt.subplots(figsize=(5.6, 4.0), layout="constrained")[1]
     values = np.stack([result.clean, result.ablated, result.corrupt])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.parameters.concept_ablation import ConceptAblation
 from ..methods.parameters.concept_vectors import ConceptVectors
 from ..methods.parameters.unlearning_audit import UnlearningAudit
 from ..plots import new_axes, shown_token
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Colour and mark of each state of a model: before is what the others are compared with.
 BEFORE, AFTER, ABLATED = "0.35", NEGATIVE, POSITIVE

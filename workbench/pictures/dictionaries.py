@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.features.dictionary_check import ENOUGH, DictionaryCheck
 from .attribution import POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: An explained variance below this is drawn as this, its number beside it: it has no lower end.
 LOWEST = -0.5
@@ -21,8 +18,6 @@ def dictionary_check(result: DictionaryCheck, *, ax: Axes | None = None) -> Axes
 
     The lower, paler bar of each pair is over all positions, the upper one without first tokens.
     """
-    import matplotlib.pyplot as plt
-
     n = len(result.variants)
     if ax is None:
         ax = plt.subplots(figsize=(7.0, 1.5 + 0.55 * n), layout="constrained")[1]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import FancyBboxPatch
 
 from ..methods.features.feature_circuit import FeatureCircuit
 from ..methods.features.feature_circuit_evaluation import FeatureCircuitEvaluation
 from ..methods.features.feature_effects import FeatureEffects
 from ..methods.features.shift import ClassifierEffects, Shift
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: The streams of a layer, in the order of a pass, and their names.
 LANES = {"attn_out": "attention", "mlp_out": "MLP", "resid_post": "residual stream"}
@@ -78,8 +79,6 @@ def classifier_effects(
 def _bars(
     names: list[str], values: np.ndarray, labels: Mapping[str, str] | None, ax: Axes | None
 ) -> Axes:
-    import matplotlib.pyplot as plt
-
     if ax is None:
         size = (6.8 if labels is None else 9.0), 1.3 + 0.22 * len(names)
         ax = plt.subplots(figsize=size, layout="constrained")[1]
@@ -112,10 +111,6 @@ def feature_circuit(
     errors are dashed. Only the `n_nodes` nodes of the largest absolute effect and, between them and
     to the logits, the `n_edges` edges of the largest absolute weight are drawn.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import to_rgb
-    from matplotlib.patches import FancyBboxPatch
-
     graph = result.graph()
     logits = len(result.nodes)
     strongest = np.argsort(-np.abs(result.effects), kind="stable")[:n_nodes]
@@ -255,8 +250,6 @@ def feature_circuit_evaluation(
     as a dotted line what all features do without any error. reference: which panel, by default the
     first of the evaluation. Raises `ValueError` for one that it does not have.
     """
-    import matplotlib.pyplot as plt
-
     reference = result.references[0] if reference is None else reference
     value, low, high = result.score("faithfulness", reference)
     if ax is None:
@@ -296,9 +289,6 @@ def feature_circuit_evaluation(
 
 def shift(result: Shift, *, ax: Axes | None = None) -> Axes:
     """The accuracy of each way with its 95 % interval, and of each group of texts as a dot."""
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     if ax is None:
         size = 2.6 + 1.05 * len(result.ways), 3.8
         ax = plt.subplots(figsize=size, layout="constrained")[1]

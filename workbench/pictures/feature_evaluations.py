@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 
 from ..methods.features.concept_table import ConceptEvaluation
 from ..methods.features.dictionary_evaluation import DENSE, DictionaryEvaluation
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Bins of the logarithm of a frequency.
 N_BINS = 24
@@ -53,8 +51,6 @@ def _counts(result: DictionaryEvaluation, name: str) -> np.ndarray:
 
 
 def _bars(result: DictionaryEvaluation, name: str, ax: Axes | None) -> Axes:
-    import matplotlib.pyplot as plt
-
     if name not in result.names or not result.sites[result.names.index(name)]:
         raise ValueError(
             f"Frequencies are of one dictionary: {', '.join(n for n in result.names if n)}; got "
@@ -94,9 +90,6 @@ def _bars(result: DictionaryEvaluation, name: str, ax: Axes | None) -> Axes:
 
 
 def _rows(result: DictionaryEvaluation, names: list[str], ax: Axes | None) -> Axes:
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import PowerNorm
-
     if ax is None:
         size = 10.4, 2.3 + 0.3 * len(names)
         ax = plt.subplots(figsize=size, layout="constrained")[1]
@@ -169,8 +162,6 @@ def concept_evaluation(result: ConceptEvaluation, *, ax: Axes | None = None) -> 
 
     A grey line is what exchanging the whole activation does at the site.
     """
-    import matplotlib.pyplot as plt
-
     n = len(result.names)
     if ax is None:
         ax = plt.subplots(figsize=(8.2, 1.5 + 0.55 * n), layout="constrained")[1]

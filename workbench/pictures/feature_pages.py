@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ..methods.features.feature_activations import FeatureActivations
 from ..methods.features.feature_page import FeatureContext, FeaturePage
 from ..methods.features.labels import Label
 from ..plots import NAMED, shown_token
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: Letters in a line of context, and inches that each takes in the fixed-width type.
 LETTERS, WIDTH, FONT = 76, 0.0675, 8
@@ -30,8 +31,6 @@ def feature_page(result: FeaturePage, *, contexts: int = 12, ax: Axes | None = N
     contexts: how many lines, two thirds of them with the largest codes. ax: where to draw the
     contexts alone.
     """
-    import matplotlib.pyplot as plt
-
     shown = _chosen(result, contexts)
     if ax is not None:
         _fit_letters(_contexts(result, shown, ax))
@@ -93,9 +92,6 @@ def _chosen(result: FeaturePage, n: int) -> list[FeatureContext]:
 
 def _contexts(result: FeaturePage, shown: list[FeatureContext], ax: Axes) -> Axes:
     """A line a context: its quantile, then the tokens over the colour of their codes."""
-    import matplotlib
-    from matplotlib.patches import Rectangle
-
     colors = matplotlib.colormaps[COLORS]
     ax.set_xlim(-13, LETTERS)
     ax.set_ylim(len(shown) - 0.4, -1.2)
@@ -216,8 +212,6 @@ def feature_activations(
     row: which prompt. features: how many of the result's features, those with the largest codes in
     this prompt. ax: where to draw.
     """
-    import matplotlib.pyplot as plt
-
     if not 0 <= row < len(result.tokens):
         raise IndexError(f"The prompts are numbered 0 to {len(result.tokens) - 1}; got {row}.")
     tokens = result.tokens[row]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from ..methods.features.flow import FeatureFlow
 from ..methods.features.flow_classes import CLASSES
 from ..methods.features.flow_validation import FlowValidation
 from ..methods.features.lanes import BEFORE
 from ..methods.features.matching import FeatureMatches
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: The colours of the FlowGraph widget.
 COLORS = {
@@ -41,8 +42,6 @@ def feature_flow(result: FeatureFlow, *, labels: bool = True, ax: Axes | None = 
     there. labels: whether nodes carry their label; left out where there are too many. Of more than
     60 nodes only those with an edge are drawn.
     """
-    import matplotlib.pyplot as plt
-
     graph = result.graph
     cells = _cells(result)
     widest = {
@@ -123,8 +122,6 @@ def _frame(
     n_drawn: int,
 ) -> None:
     """Names of lanes and layers, and what the colours mean."""
-    from matplotlib.lines import Line2D
-
     ax.set_xlim(0, width)
     ax.set_ylim(levels[0] - 0.5, levels[-1] + 0.5)
     whole = [level for level in levels if level == int(level)]
@@ -182,8 +179,6 @@ def feature_matches(result: FeatureMatches, *, ax: Axes | None = None) -> Axes:
 
     The number at a bar's end says how many of them end there.
     """
-    import matplotlib.pyplot as plt
-
     counts = result.counts()
     counts = counts[counts["module"] == 0]
     if ax is None:
@@ -213,9 +208,6 @@ def flow_validation(result: FlowValidation, *, of: str = "drop", ax: Axes | None
 
     of: "drop", "fallen" or "loss", as in `FlowValidation.score`.
     """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     lanes: list[Any] = [None, *(lane for lane in BEFORE if lane in result.lanes)]
     if len(lanes) == 2:
         lanes = lanes[1:]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.vocabulary.head_directions import CIRCUITS, SIDES, SIGNS
 from ..methods.vocabulary.head_vocabulary import HeadVocabulary
 from ..plots import NAMED, new_axes, shown_token
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Inches of a head's square, of a line of text, and of the room above and below.
 CELL, LINE, MARGIN = 0.42, 0.2, 1.1

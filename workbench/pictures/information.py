@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from ..methods.information.flow_cut import FlowCut
 from ..methods.information.information_flow import InformationFlow
 from ..methods.information.information_paths import grown
 from ..plots import new_axes, quoted, shown_token
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: The colours of the TokenFlow widget; an MLP's other neurons are drawn like its neurons.
 COLORS = {
@@ -160,8 +158,6 @@ def _label(result: InformationFlow, node: int) -> str:
 
 
 def _frame(ax: Axes, result: InformationFlow, layout: _Layout, n_edges: int) -> None:
-    from matplotlib.lines import Line2D
-
     graph = result.graph
     ax.set_xlim(0, layout.width)
     ax.set_ylim(-0.3 * LINE, layout.height)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, TwoSlopeNorm
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..methods.direct_logit_attribution import DirectLogitAttribution
 from ..methods.jacobian_lens import JacobianLens
 from ..methods.logit_lens import LensPanel, LogitLens
 from ..methods.tuned_lens import TunedLens
 from ..plots import NAMED, new_axes, quoted, shown_token
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Cells are labelled with their tokens up to this many of them.
 LABELLED = 700
@@ -71,8 +72,6 @@ def _cells(
     result: LogitLens, panel: LensPanel, quantity: str, row: int, n: int
 ) -> tuple[np.ndarray, str, dict[str, Any]]:
     """The numbers (row, pos) behind a quantity's name, its label and its colours."""
-    from matplotlib.colors import LogNorm, TwoSlopeNorm
-
     at = (row, slice(None), slice(n))
     share = {"cmap": "viridis", "vmin": 0.0, "vmax": 1.0}
     nats = {"cmap": "viridis", "vmin": 0.0}
@@ -157,14 +156,10 @@ def _lines(
             "of any. "
             "Compute it with targets= (and foils= for a difference)."
         )
-    import seaborn as sns
-
     ax = new_axes(ax, 2.5 + 0.45 * len(panel.rows), 3.6)
     for name, line in zip(names, values, strict=True):
         sns.lineplot(x=list(panel.rows), y=line, marker="o", label=name, ax=ax)
     if quantity == "rank":
-        from matplotlib.ticker import LogLocator, NullFormatter
-
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:.0f}")
@@ -196,8 +191,6 @@ def direct_logit_attribution(
     target: number of the target. position: of the prompt; −1 is its last. largest: how many bars at
     most; the smallest are summed in one more. row: which prompt. ax: where to draw.
     """
-    import seaborn as sns
-
     at = position % len(result.tokens[row])
     held = [int(p) for p in result.positions[row] if p >= 0]
     if at not in held:
@@ -227,9 +220,6 @@ def direct_logit_attribution(
 
 def tuned_lens(result: TunedLens, *, ax: Axes | None = None) -> Axes:
     """The loss of each row over the training."""
-    import seaborn as sns
-    from matplotlib.ticker import MaxNLocator
-
     ax = new_axes(ax, 6.0, 3.6)
     if len(result.loss):
         frame = result.to_frame()
@@ -245,8 +235,6 @@ def tuned_lens(result: TunedLens, *, ax: Axes | None = None) -> Axes:
 
 def jacobian_lens(result: JacobianLens, *, ax: Axes | None = None) -> Axes:
     """How far each layer's matrix is from the identity, beside its size."""
-    import seaborn as sns
-
     frame = result.to_frame().melt("row", var_name="norm of", value_name="value")
     frame["norm of"] = frame["norm of"].replace({"norm": "J", "from_identity": "J − 1"})
     ax = new_axes(ax, 2.5 + 0.45 * len(result.rows), 3.4)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.vocabulary.direction_vocabulary import DirectionVocabulary
 from ..methods.vocabulary.found_neurons import FoundNeurons
@@ -13,9 +14,6 @@ from ..methods.vocabulary.neuron_clamp import NeuronClamp
 from ..methods.vocabulary.neuron_vocabulary import NeuronVocabulary
 from ..plots import new_axes, shown_token
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 End = Literal["top", "bottom"]
 #: What the numbers of a side or space are.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.observables.observable_attribution import ObservableAttribution
 from ..methods.observables.observable_couplings import Couplings
@@ -14,9 +13,6 @@ from ..methods.observables.observable_paths import ObservablePaths
 from ..methods.observables.observable_vector import ObservableVector
 from ..plots import new_axes, shown_token
 from .attribution import NEGATIVE, POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: What the axis of each measure of an evaluation says.
 LABELS = {

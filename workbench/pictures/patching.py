@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..methods.patching import Patching
 from ..plots import NAMED, shown_token
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Cells show their number up to this many of them.
 NUMBERED = 150
@@ -28,8 +27,6 @@ def patching(result: Patching, *, row: int | None = None, ax: Axes | None = None
     corrupt where they differ, or its number where the examples have different tokens. ax: where to
     draw. Raises `IndexError` for an example that is not there.
     """
-    import matplotlib.pyplot as plt
-
     n = len(result.clean)
     if row is not None and not 0 <= row < n:
         raise IndexError(f"The examples are numbered 0 to {n - 1}; got row={row}.")

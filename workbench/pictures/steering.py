@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
 
 from ..methods.features.steering import Steering
 from ..methods.features.steering_comparison import FLOW, RANDOM, SteeringComparison, root
 from ..plots import shown_token
 from .attribution import POSITIVE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DAMAGE = {"kl": "KL(plain ‖ steered)", "loss": "rise of the loss"}
 _EFFECT = {"log_probability": "log-probability", "probability": "probability"}
@@ -24,8 +22,6 @@ def steering(result: Steering, *, row: int = 0, largest: int = 12, ax: Axes | No
     row: which prompt. largest: how many tokens at most, by the larger of the two probabilities; of
     those below half a percent only what makes up four.
     """
-    import matplotlib.pyplot as plt
-
     frame = result.to_frame()
     frame = frame[frame["prompt"] == row]
     larger = frame[["plain", "steered"]].max(axis=1).to_numpy()
@@ -67,9 +63,6 @@ def steering_comparison(
 
     damage: "kl" or "loss". measure: "log_probability" or "probability".
     """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     gain, harm = result.gain(measure).mean(-1), result.harm(damage).mean(-1)
     if ax is None:
         ax = plt.subplots(figsize=(7.6, 4.6), layout="constrained")[1]

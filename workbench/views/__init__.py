@@ -7,6 +7,9 @@ import html
 from functools import singledispatch
 from typing import Any
 
+from ipywidgets import Widget
+
+from .. import widgets
 from ..methods.attention import Attention
 from ..methods.circuit import Circuit
 from ..methods.features.feature_activations import FeatureActivations
@@ -16,6 +19,8 @@ from ..methods.information.information_flow import InformationFlow
 from ..methods.logit_lens import LogitLens
 from ..methods.patching import Patching
 from ..result import Result
+from ..widgets import AttentionGrid, CircuitGraph, FeatureGrid, FlowGraph, TokenFlow, TokenGrid
+from ..widgets import page as widget_page
 from .circuits import by_position, edge_ids, graph_data, member_ids, patching_data
 from .features import MOST_FLOW_NODES, activations_data, flow_data, has_active, page_data
 from .information import fits, information_data
@@ -70,32 +75,24 @@ def widget(result: Any, **options: Any) -> Any:
 @widget.register(LogitLens)
 def _(result: LogitLens, *, row: int = 0, **options: Any) -> Any:
     """A `TokenGrid` of one prompt, number `row`; options as in `TokenGrid`."""
-    from ..widgets import TokenGrid
-
     return TokenGrid(**grid_data(result, row), **options)
 
 
 @widget.register(Attention)
 def _(result: Attention, *, row: int = 0, **options: Any) -> Any:
     """An `AttentionGrid` of one prompt, number `row`; options as in `AttentionGrid`."""
-    from ..widgets import AttentionGrid
-
     return AttentionGrid(**attention_data(result, row), **options)
 
 
 @widget.register(Patching)
 def _(result: Patching, *, row: int | None = None, quantity: str = "effect", **options: Any) -> Any:
     """A `TokenGrid` of the effects at each position, of the mean or of example `row`."""
-    from ..widgets import TokenGrid
-
     return TokenGrid(**patching_data(result, row), quantity=quantity, **options)
 
 
 @widget.register(Circuit)
 def _(result: Circuit, **options: Any) -> Any:
     """A `CircuitGraph` of the whole model in which the circuit stands out."""
-    from ..widgets import CircuitGraph
-
     edges, nodes = member_ids(result.parts, result.kept)
     return CircuitGraph(
         **graph_data(result.parts, result.scores),
@@ -109,32 +106,24 @@ def _(result: Circuit, **options: Any) -> Any:
 @widget.register(FeatureFlow)
 def _(result: FeatureFlow, **options: Any) -> Any:
     """A `FlowGraph` of the features; options as in `FlowGraph`."""
-    from ..widgets import FlowGraph
-
     return FlowGraph(**{**flow_data(result), **options})
 
 
 @widget.register(InformationFlow)
 def _(result: InformationFlow, **options: Any) -> Any:
     """A `TokenFlow` of the pass; options as in `TokenFlow`."""
-    from ..widgets import TokenFlow
-
     return TokenFlow(**{**information_data(result), **options})
 
 
 @widget.register(FeaturePage)
 def _(result: FeaturePage, **options: Any) -> Any:
     """A `widgets.FeaturePage`; options: `editable`."""
-    from .. import widgets
-
     return widgets.FeaturePage(**{**page_data(result), **options})
 
 
 @widget.register(FeatureActivations)
 def _(result: FeatureActivations, *, row: int = 0, **options: Any) -> Any:
     """A `FeatureGrid` of one prompt, number `row`; options as in `FeatureGrid`."""
-    from ..widgets import FeatureGrid
-
     return FeatureGrid(**{**activations_data(result, row), **options})
 
 
@@ -161,10 +150,6 @@ def widget_bundle(result: Result) -> dict[str, Any]:
 def page(result: Result, title: str) -> str:
     """One self-contained HTML page: the widget, or where there is none the picture and table."""
     if has_widget(result):
-        from ipywidgets import Widget
-
-        from ..widgets import page as widget_page
-
         drawn = widget(result)
         try:
             return widget_page(drawn, title)

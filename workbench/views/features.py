@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..graph import Graph
 from ..methods.features.feature_activations import FeatureActivations
 from ..methods.features.feature_page import FeatureContext, FeaturePage
 from ..methods.features.flow import FeatureFlow
-
-if TYPE_CHECKING:
-    from ..graph import Graph
 
 #: A graph of more features than this can neither be drawn quickly nor read.
 MOST_FLOW_NODES = 600

@@ -6,13 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...reading import read_json, read_torch
 from .parts import Parts, group, word
-
-if TYPE_CHECKING:
-    import torch
 
 CONFIG = "config.json"
 _NAMES = {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
-if TYPE_CHECKING:
-    import torch
-
-    from ...model import Norm
+from ...model import Norm
 
 #: As sae-lens: a decoder row shorter than this counts as this long.
 SHORTEST = 1e-8

@@ -7,8 +7,11 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from ...model import Norm
 from ...site import Site
 from ..base import Dictionary
 from ..encoders import (
@@ -24,11 +27,6 @@ from ..encoders import (
 )
 from ..normalization import Normalization, Scaling
 from .folding import fold_lengths, fold_norm, fold_shift
-
-if TYPE_CHECKING:
-    import torch
-
-    from ...model import Norm
 
 #: Encoders that begin with x · W_enc + b_enc.
 LINEAR_KINDS = ("relu", "linear", "jumprelu", "batchtopk", "topk")
@@ -91,8 +89,6 @@ def assemble(parts: Parts, given: Given) -> Dictionary:
     Raises `ValueError` that names the file for weights that are missing, of another shape, or not
     finite, and for a site that is not known or is no site here.
     """
-    import torch
-
     _check_shapes(parts, parts.tensors)
     # Folding is done in float32, whatever is kept in the end.
     tensors = {n: value.to(torch.float32).contiguous() for n, value in parts.tensors.items()}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...files import SUM, check_seal, whole
 from ...reading import read_json, read_safetensors, safetensors_header
 from ..normalization import Scaling
 from .parts import KINDS, Parts, flag, group, word
-
-if TYPE_CHECKING:
-    import torch
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 #: What stands in the settings of a dictionary that was saved here: the last two are the checksum
@@ -185,8 +184,6 @@ def _written(folder: Path, given: Mapping[str, Any], own: Mapping[str, Any]) -> 
 
 
 def _weights(path: Path, cfg: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    import torch
-
     tensors = read_safetensors(path)
     for axis, name in (("d_in", 0), ("d_sae", 1)):
         if "W_enc" in tensors and tensors["W_enc"].ndim == 2 and cfg.get(axis) is not None:

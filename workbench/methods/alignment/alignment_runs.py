@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from ..features.assignment import one_to_one
 from ..memory import free_bytes
 from .signatures import Signatures, combine
 from .token_spaces import SpaceName, Spaces
-
-if TYPE_CHECKING:
-    import torch
 
 #: More units than this are not matched together: beyond it the assignment takes many minutes.
 MOST = 16384
@@ -66,8 +65,6 @@ def match(
     mixtures of b's units.
     Raises `ValueError` and `MemoryError` where a group is too large.
     """
-    from tqdm.auto import tqdm
-
     for group in groups:
         _check_fits(signatures, group)
     n_steps = len(groups) * (1 + len(CONTROLS) * len(orders))
@@ -98,8 +95,6 @@ def _mixtures(
     n_units: int, layers: Sequence[int], seed: tuple[int, int]
 ) -> dict[int, torch.Tensor]:
     """For each layer of b (unit, unit) random weights: as many units of the same covariance."""
-    import torch
-
     out = {}
     for layer in layers:
         rng = np.random.default_rng((*seed, layer))
@@ -171,8 +166,6 @@ def layer_map(
     """(layer_a, layer_b) twice, own tokens and permuted: the mean over up to 256 of a's units of
     their largest similarity to one of b's.
     """
-    from tqdm.auto import tqdm
-
     n = signatures.n_units[0]
     sample = np.sort(rng.choice(n, min(n, SAMPLE), replace=False))
     out = np.empty((2, *depths), np.float32)
@@ -189,8 +182,6 @@ def layer_map(
 
 def _check_fits(signatures: Signatures, group: Group) -> None:
     """Raises `ValueError` beyond `MOST`, and `MemoryError` where the similarities do not fit."""
-    import torch
-
     sizes = [
         n * len(layers)
         for n, layers in zip(signatures.n_units, (group.layers_a, group.layers_b), strict=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+import torch
 
 from ...model import Model
 from ..vocabulary.neurons import check_neurons, is_gated
@@ -23,9 +24,6 @@ from ..vocabulary.weight_directions import (
     neuron_writing,
 )
 from .token_spaces import SpaceName, Spaces
-
-if TYPE_CHECKING:
-    import torch
 
 #: Bytes of heads' weights that are kept, norms folded in, in place of being folded again.
 KEPT = 256 << 20
@@ -131,8 +129,6 @@ class NeuronSignatures:
         units_a: np.ndarray | None = None,
         mixture: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        import torch
-
         out = []
         for number, side in enumerate(self._sides):
             a = self._spaces.a[side.space].prepare(_some(side.of_a(layer_a), units_a))
@@ -183,8 +179,6 @@ class HeadSignatures:
 
     def _factor(self, which: int, layer: int, name: str) -> torch.Tensor:
         """(head, d_head, d_model): the Q, K, V or O of every head of a layer."""
-        import torch
-
         key = which, layer, name
         if key in self._kept:
             return self._kept[key]
@@ -210,8 +204,6 @@ class HeadSignatures:
         units_a: np.ndarray | None = None,
         mixture: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        import torch
-
         out = []
         for side in self.sides:
             names = ("V", "O") if side == "OV" else ("Q", "K")

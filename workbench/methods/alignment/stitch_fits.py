@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from ...model import Model
 from .stitch_texts import StitchTexts
-
-if TYPE_CHECKING:
-    import torch
-
-    from ...model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +68,6 @@ def held_out_correlation(
 
 def mean_values(texts: StitchTexts, model: Model, layers: Sequence[int]) -> torch.Tensor:
     """(unit,) the mean activation over the fitted texts' positions, or (unit, dst, src)."""
-    import torch
-
     n, longest = len(layers) * texts.n_units(model), texts.longest
     if texts.of == "neurons":
         total, count = torch.zeros(n, dtype=torch.float64), torch.zeros(1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...edits import Set, UnchangedEdit
 from ...model import Resume
@@ -15,9 +16,6 @@ from ..examples import TOKENS_PER_PASS
 from ..vocabulary.clamp_runs import text_kl
 from .stitch_fits import Fit, mean_values
 from .stitch_texts import BYTES, StitchTexts
-
-if TYPE_CHECKING:
-    import torch
 
 
 def divergences(
@@ -36,8 +34,6 @@ def divergences(
     First with the component at its mean (component, …), then with each unit of a that stands in for
     it; stand_ins: (component, stand-in), numbered through `layers_a`.
     """
-    import torch
-
     model, n_more = texts.model_b, 0 if stand_ins is None else stand_ins.shape[1]
     out = np.empty((len(components), 1 + n_more, len(which)), np.float32)
     place = {text: at for at, text in enumerate(which)}
@@ -74,8 +70,6 @@ def _changed(
     log_probs: torch.Tensor,
 ) -> np.ndarray:
     """(row,) KL of passes with these values (row, …) at a unit, over the texts again and again."""
-    import torch
-
     model, n = texts.model_b, tokens.n_rows
     n_tokens = min(TOKENS_PER_PASS, 2 * BYTES // (8 * model.spec.d_vocab))
     most = max(1, n_tokens // tokens.n_columns)

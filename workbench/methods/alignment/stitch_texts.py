@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...model import Model, Prompts
 from ...site import Site
 from ...tokens import Tokens
-
-if TYPE_CHECKING:
-    import torch
 
 #: Bytes of the logits, or of the units' values, of one part; a few copies of them are made.
 BYTES = 64 << 20
@@ -92,8 +89,6 @@ class StitchTexts:
         """(unit, text, …) float32 of every unit of these layers, one layer after the other: a
         neuron's activation at each position, or a head's pattern (dst, src).
         """
-        import torch
-
         sites = [Site(self.stream, layer) for layer in layers]
         with torch.no_grad():
             run = model.run(tokens, read=sites, logits_at=())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
 from ...check import Count, Level, Seed, checked, given
 from ...evaluation import bootstrap
@@ -19,9 +20,6 @@ from .stitch_fits import fit, held_out_correlation
 from .stitch_runs import divergences
 from .stitch_texts import StitchTexts
 from .weight_alignment import WeightAlignment
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: What is put in for a component of b: its partner, the best of a by activation, random ones.
 STAND_INS = ("partner", "best", "random")
@@ -126,8 +124,6 @@ class Stitching(Result):
         partner, best and random the correlation and recovered; of partner also its 95 % interval
         (recovered_low, _high) and beats_random.
         """
-        import pandas as pd
-
         columns = {
             "component": self.components,
             "partner": self.partners,
@@ -189,8 +185,6 @@ def stitch(
 
     Source: model stitching, Bansal et al. (2021, arXiv:2106.07682), here of single units.
     """
-    from tqdm.auto import tqdm
-
     _check_models(alignment, model_a, model_b)
     check_texts(texts)
     pairs = paired(alignment, components)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
 
 from ...model import Model
 from ...tokens import token_strings
@@ -17,9 +18,6 @@ from ..vocabulary.projection import (
     reading_projection,
     writing_projection,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 SpaceName = Literal["writing", "reading"]
 #: Tokens that are multiplied at a time.
@@ -41,8 +39,6 @@ class TokenSpace:
 
     @classmethod
     def of(cls, projection: Projection, ids: np.ndarray) -> TokenSpace:
-        import torch
-
         matrix = projection.matrix
         at = torch.as_tensor(ids, dtype=torch.int64, device=matrix.device)
         space = cls(projection, at, torch.zeros(len(matrix), device=matrix.device))
@@ -70,8 +66,6 @@ def token_product(a: TokenSpace, b: TokenSpace, order: np.ndarray | None = None)
 
     order: (token,) which token of b stands for each of a; None for its own.
     """
-    import torch
-
     numbers = torch.arange(len(a.ids))
     others = numbers if order is None else torch.as_tensor(order)
     out = torch.zeros(len(a.mean), len(b.mean), device=a.mean.device)

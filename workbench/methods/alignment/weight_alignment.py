@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Level, Seed, checked
 from ...evaluation import bootstrap
@@ -18,9 +19,6 @@ from ..vocabulary.projection import NormChoice, check_norm
 from .alignment_runs import CONTROLS, Group, Matched, layer_map, match
 from .signatures import HeadSignatures, NeuronSignatures
 from .token_spaces import Spaces, shared_tokens
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Of = Literal["neurons", "heads"]
 #: What each kind of unit can be compared by.
@@ -163,8 +161,6 @@ class WeightAlignment(Result):
         """One line a pair: a, b, similarity, a column for each side, sign, rival_a, rival_b,
         p_tokens, p_units, best and mutual.
         """
-        import pandas as pd
-
         return pd.DataFrame(
             {"a": self.names_a, "b": self.names_b, "similarity": self.similarity}
             | {side: self.by_side[:, i] for i, side in enumerate(self.sides)}

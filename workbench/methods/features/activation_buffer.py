@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import torch
 
 from ...check import given
 from ...model import Model
 from ...site import Site
 from ...tokens import Tokens
-
-if TYPE_CHECKING:
-    import torch
 
 #: Texts that go through the model in one pass.
 TEXTS_A_PASS = 32
@@ -94,8 +93,6 @@ class GivenVectors:
             yield {self.site: x}, hashlib.sha256(x.float().cpu().numpy().tobytes()).digest()
 
     def _parts(self) -> Iterator[torch.Tensor]:
-        import torch
-
         if hasattr(self.vectors, "shape"):
             yield from torch.as_tensor(self.vectors).split(VECTORS_A_CHUNK)
         else:
@@ -117,8 +114,6 @@ def begin(stream: Any) -> Iterator[Any]:
 
 def seeded(*parts: Any) -> torch.Generator:
     """A generator on the CPU whose numbers hang on the parts alone."""
-    import torch
-
     digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
@@ -211,8 +206,6 @@ class ActivationBuffer:
         self._mix()
 
     def _mix(self) -> None:
-        import torch
-
         generator = seeded(self.seed, "shuffle", self.shuffle)
         self._order = torch.randperm(self.n, generator=generator)
 
@@ -255,8 +248,6 @@ class ActivationBuffer:
 
     def _take(self, vectors: Vectors) -> int:
         """Hold a chunk as far as there is room; how many vectors it has."""
-        import torch
-
         n = len(next(iter(vectors.values())))
         room = min(n, self.size - self.n)
         for site, x in vectors.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 #: Beyond so many rows or columns the dense matrix and its solution take too long and too much.
 MOST = 4096
@@ -36,8 +37,6 @@ def one_to_one(similarity: np.ndarray) -> np.ndarray:
 
     Raises `ValueError` for NaN or infinity.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if not np.isfinite(similarity).all():
         raise ValueError("Similarities are finite numbers; some are NaN or infinite.")
     rows, columns = linear_sum_assignment(similarity, maximize=True)

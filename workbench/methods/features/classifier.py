@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, NotNegative, checked, refuse, vectors
 from ...edits import Edit
@@ -15,10 +17,6 @@ from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import Tokens
 from .corpus import batches, check_texts
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 POOLS = ("last", "mean")
 #: Steps of the fit; it converges long before.
@@ -52,8 +50,6 @@ class Classifier(Result):
 
     def read(self, pooled: torch.Tensor) -> torch.Tensor:
         """(text, d_model) pooled activations → (text,) logits."""
-        import torch
-
         pooled = vectors("pooled", pooled, len(self.weight))
         weight = torch.as_tensor(self.weight.copy(), device=pooled.device)
         return pooled.to(weight.dtype) @ weight + self.bias
@@ -66,8 +62,6 @@ class Classifier(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line: site, pool, classes, n_texts, accuracy (on the training texts), l2."""
-        import pandas as pd
-
         line = {"site": self.site, "pool": self.pool, "classes": " / ".join(self.classes)}
         rest = {"n_texts": self.n_texts, "accuracy": self.accuracy, "l2": self.l2}
         return pd.DataFrame([line | rest])
@@ -101,8 +95,6 @@ def train_classifier(
     Raises `ValueError` where there are not as many labels as texts, for labels other than 0 and 1,
     for one class alone, and for an unknown pool.
     """
-    import torch
-
     site = model.spec.check(site).whole
     if len(site.axes) != 3 or site.axes[:2] != ("batch", "pos"):
         raise refuse("site", "a whole stream of vectors, like L1.resid_post", str(site))
@@ -151,8 +143,6 @@ def pooled(
     batch_size: int = 32,
 ) -> torch.Tensor:
     """(text, d_model) float32: each text's pooled activation. Raises as `train_classifier`."""
-    import torch
-
     if pool not in POOLS:
         raise ValueError(f"pool is {' or '.join(POOLS)}; got {pool!r}.")
     out = []

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from .concept_detection import Candidates, encoded
 from .concepts import Concepts
 from .vectors import Vectors, WordMeans
-
-if TYPE_CHECKING:
-    import torch
 
 #: A feature stands in for a concept if its decoder row has this cosine with the concept's direction
 SMALLEST_COSINE = 0.1
@@ -48,8 +45,6 @@ def absorption(
     Source: Chanin et al. 2024 (arXiv:2409.14507), section 4; "full absorption" and "absorption
     fraction" as in SAEBench (Karvonen et al. 2025), with means in place of logistic probes.
     """
-    import torch
-
     n_concepts = means.membership.shape[1]
     shape = (n_concepts, vectors.n_texts)
     present, absorbed = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
@@ -104,8 +99,6 @@ def hedging(
     correlated ones. They measure it by adding features to the dictionary and training on; this
     reads it off where the correlated features, the children, are known.
     """
-    import torch
-
     own = means.of_concepts
     rows = dictionary.directions.double().cpu()[torch.as_tensor(features)]
     share, chance = np.full(len(concepts), np.nan), np.full(len(concepts), np.nan)
@@ -124,8 +117,6 @@ def hedging(
 
 def _size(dictionary: Dictionary, x: torch.Tensor) -> torch.Tensor:
     """(n, 1) what a unit of code is multiplied by before it is added to the activation."""
-    import torch
-
     if dictionary.is_transcoder:
         return torch.ones(len(x), 1, dtype=torch.float64)
     _, _, size = dictionary.normalization.split(x.to(dictionary.W_dec))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from .splices import CODES_AT_ONCE
 from .vectors import VectorBatch, Vectors
-
-if TYPE_CHECKING:
-    import torch
 
 #: Features a concept that are looked at closely; those that together tell it are among them.
 N_CANDIDATES = 10
@@ -45,8 +43,6 @@ class Candidates:
 
     def fired(self, codes: torch.Tensor) -> torch.Tensor:
         """(n, feature) codes → (n, concept, candidate) bool: above its threshold."""
-        import torch
-
         shape = self.features.shape
         chosen = torch.as_tensor(self.features.reshape(-1), device=codes.device)
         signs = torch.as_tensor(self.signs, device=codes.device, dtype=codes.dtype)
@@ -112,8 +108,6 @@ def count_hits(
     candidates: Candidates, dictionary: Dictionary, vectors: Vectors, membership: torch.Tensor
 ) -> Counts:
     """The counts on texts that chose nothing."""
-    import torch
-
     shape = (membership.shape[1], vectors.n_texts)
     hits, false, found = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
     n_patterns = 2 ** candidates.features.shape[1]
@@ -141,8 +135,6 @@ def encoded(
     dictionary: Dictionary, vectors: Vectors, *, words_only: bool = False
 ) -> Iterator[tuple[VectorBatch, torch.Tensor]]:
     """Positions and their codes (n, feature), a bounded number at a time."""
-    import torch
-
     size = max(1, CODES_AT_ONCE // dictionary.n_features)
     for batch in vectors:
         rows = torch.arange(len(batch))
@@ -175,8 +167,6 @@ class _Sums:
 
     @classmethod
     def over(cls, dictionary: Dictionary, vectors: Vectors, membership: torch.Tensor) -> _Sums:
-        import torch
-
         sums: dict[str, Any] = {}
         n = 0
         low = torch.full((dictionary.n_features,), torch.inf, dtype=torch.float64)
@@ -202,8 +192,6 @@ class _Sums:
 
     def candidates(self, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(concept, candidate) feature numbers, and the sign with which each is read."""
-        import torch
-
         outside = (self.total - self.inside) / (self.n - self.found)[:, None].clamp(min=1)
         spread = (self.squares / self.n - (self.total / self.n).pow(2)).clamp(min=1e-24).sqrt()
         apart = (self.inside / self.found[:, None].clamp(min=1) - outside) / spread
@@ -231,8 +219,6 @@ class _Sums:
         self, features: torch.Tensor, signs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(concept, candidate) the smallest and the largest code, as the sign reads them."""
-        import torch
-
         ends = torch.stack([signs * self.low[features], signs * self.high[features]])
         return ends.amin(0), ends.amax(0)
 
@@ -247,8 +233,6 @@ def _histogram(
     high: torch.Tensor,
 ) -> torch.Tensor:
     """(concept, candidate, label, step + 1) counts: step 0 holds what is not above the smallest."""
-    import torch
-
     shape = (*features.shape, 2, N_STEPS + 1)
     counts = torch.zeros(shape, dtype=torch.int64).reshape(-1)
     place = torch.arange(features.numel()).reshape(features.shape) * 2 * (N_STEPS + 1)
@@ -267,8 +251,6 @@ def _patterns(
     candidates: Candidates, dictionary: Dictionary, vectors: Vectors, membership: torch.Tensor
 ) -> np.ndarray:
     """(concept, label, pattern) counts of which candidates fire together, as bits."""
-    import torch
-
     n_concepts, n = candidates.features.shape
     patterns = torch.zeros(n_concepts, 2, 2**n, dtype=torch.int64)
     for batch, codes in encoded(dictionary, vectors):
@@ -277,8 +259,6 @@ def _patterns(
 
 
 def _add_patterns(patterns: torch.Tensor, fired: torch.Tensor, labels: torch.Tensor) -> None:
-    import torch
-
     n_concepts, _, n_patterns = patterns.shape
     bits = 2 ** torch.arange(fired.shape[-1])
     number = (fired.long() * bits).sum(-1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
 
 from ...check import Count, Positive, Seed, checked
 from ...dictionary.base import Dictionary
@@ -15,9 +18,6 @@ from .concept_detection import labels_of
 from .concept_prompts import asked_concepts, check_found, word_means
 from .concepts import Concepts, ConceptTokens
 from .vectors import Vectors, WordMeans
-
-if TYPE_CHECKING:
-    import torch
 
 #: What is added to the counts of a regression on concepts, in words: a parent is the sum of its
 #: children, so that without it no solution is the only one.
@@ -82,8 +82,6 @@ def supervised_dictionary(
     Raises `ValueError` as `difference_in_means`, and for epochs below 1.
     Source: Makelov, Lange and Nanda 2024 (arXiv:2405.08366), supervised dictionaries.
     """
-    import torch
-
     source = _Source.of(model, site, concepts, texts, batch_size, progress)
     parts = []
     for vectors, (means, others) in zip(source.vectors, source.with_others, strict=True):
@@ -117,8 +115,6 @@ def random_dictionary(
     one of them, and signed. Decoded together the codes give about the activation back. texts: None
     takes no mean away. Raises `ValueError` for no features.
     """
-    import torch
-
     site = model.spec.check(site)
     d = model.spec.d_mlp if site.axes[-1] == "d_mlp" else model.spec.d_model
     mean = torch.zeros(d, dtype=torch.float64)
@@ -190,8 +186,6 @@ class _Source:
         self, name: str, parts: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
     ) -> Dictionary:
         """The dictionary of (W_enc, b_enc, W_dec) of the words and of the answers."""
-        import torch
-
         W_enc, b_enc, W_dec = (torch.cat(each).float() for each in zip(*parts, strict=True))
         return Dictionary(
             self.site,
@@ -214,9 +208,6 @@ def _probes(
     progress: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """weight (concept, d) and bias (concept,) of the logits, float64."""
-    import torch
-    from tqdm.auto import tqdm
-
     mean = (means.total / means.n).float()
     square: Any = 0.0
     n_batches = 0

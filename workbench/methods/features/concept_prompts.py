@@ -5,16 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
 
 from ...model import Model
 from ...site import Site
 from .concepts import SLOT, Concepts, ConceptTokens, Question, token_of
 from .corpus import batches
 from .vectors import VectorBatch, Vectors, WordMeans
-
-if TYPE_CHECKING:
-    import torch
 
 #: Prompts a concept that directions and features are fitted with, at most.
 FITTED = 24
@@ -36,8 +34,6 @@ class AskedConcepts:
     @property
     def membership(self) -> torch.Tensor:
         """(name, name): each is itself."""
-        import torch
-
         return torch.eye(len(self.names), dtype=torch.bool)
 
     def means(self, site: Site) -> WordMeans:
@@ -53,8 +49,6 @@ def asked_concepts(
     A concept of which no prompt is answered right is left out, and so is a family with only one
     left. Raises `ValueError` for an answer that is several tokens.
     """
-    import torch
-
     concepts = tokens.concepts
     drawn: list[tuple[str, str, tuple[int, ...], int]] = []
     for concept in concepts.concepts:

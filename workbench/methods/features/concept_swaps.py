@@ -6,9 +6,10 @@ import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from ...edits import Add, Set, UnchangedEdit
@@ -19,9 +20,6 @@ from .concept_detection import Candidates
 from .concept_prompts import AskedConcepts, option_ids
 from .concepts import SLOT, ConceptTokens, Question
 from .vectors import WordMeans
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -137,8 +135,6 @@ class Places:
         """(n, d_in) → (n, d_out), what exchanging the concepts adds, and its length as it was over
         the length it is given: `strength` times that of the true difference of means.
         """
-        import torch
-
         found = self.candidates
         features = list(dict.fromkeys(int(found.features[c, 0]) for c in (source, target)))
         codes = dictionary.encode(x)[:, features]
@@ -238,8 +234,6 @@ class _Group:
         members: list[tuple[Swap, list[int], list[int]]],
         sites: Sequence[Site],
     ) -> _Group | None:
-        import torch
-
         read = sorted(set(sites))
         rows = model.tokens([ids for _, ids, _ in members])
         with torch.no_grad():
@@ -266,8 +260,6 @@ class _Group:
         )
 
     def run(self, model: Model, edit: Any) -> torch.Tensor:
-        import torch
-
         with torch.no_grad(), warnings.catch_warnings():
             # A dictionary that has nothing of the concepts changes nothing, which is its score.
             warnings.simplefilter("ignore", UnchangedEdit)
@@ -276,16 +268,12 @@ class _Group:
         return logits
 
     def replaced(self, site: Site) -> Any:
-        import torch
-
         here = (self.word | self.last).to(self.at[site].device)[..., None]
         return Set(site, torch.where(here, self.at_other[site], self.at[site]))
 
     @property
     def last(self) -> torch.Tensor:
         """(swap, pos) bool: where the question is answered."""
-        import torch
-
         last = torch.zeros_like(self.word)
         last[:, -1] = True
         return last
@@ -294,8 +282,6 @@ class _Group:
         self, dictionary: Dictionary, words: Places, answers: Places, strength: float
     ) -> tuple[Any, np.ndarray]:
         """The change of the features of both concepts, at the length of the true difference."""
-        import torch
-
         site = dictionary.out_site
         value = torch.zeros_like(self.at[site], dtype=torch.float32)
         sizes = np.zeros(len(self.swaps))
@@ -315,8 +301,6 @@ class _Group:
 
     def scores(self, logits: torch.Tensor) -> dict[str, np.ndarray]:
         """answer, goal: shares of the options' probability; damage: mean KL elsewhere, in nats."""
-        import torch
-
         out: dict[str, list[float]] = {"answer": [], "goal": [], "damage": []}
         for row, swap in enumerate(self.swaps):
             shares = logits[row, -1, list(swap.options)].double().softmax(-1)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...check import Level
 from ...evaluation import bootstrap
 from ...result import Result, axes
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: The scores of one dictionary, in the order of the table.
 SCORES = ("f1", "precision", "recall", "n_split", "split_f1", "absorption", "absorption_fraction",
@@ -191,8 +189,6 @@ class ConceptEvaluation(Result):
 
         Columns in _low and _high are 95 % intervals.
         """
-        import pandas as pd
-
         lines = []
         for at, name in enumerate(self.names):
             line: dict[str, Any] = {"site": self.sites[at], "kind": self.kinds[at]}
@@ -209,8 +205,6 @@ class ConceptEvaluation(Result):
         """One line a concept of one dictionary: family, feature, sign, threshold, n, f1, precision,
         recall, n_split, split_f1, absorption, absorption_fraction, hedging, hedging_chance.
         """
-        import pandas as pd
-
         at = self._at(name)
         columns: dict[str, Any] = {"family": self.families, "feature": self.feature[at]}
         columns |= {"sign": self.sign[at], "threshold": self.threshold[at]}
@@ -227,8 +221,6 @@ class ConceptEvaluation(Result):
         """One line a swap of one dictionary: family, prompt, target, before, after, whole, damage,
         size.
         """
-        import pandas as pd
-
         at = self._at(name)
         return pd.DataFrame(
             {

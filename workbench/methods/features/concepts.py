@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+import torch
 
 from ...check import checked
 from ...data import data_path
 from ...encoding import text_ids
 from ...model import Model
 from ...tokens import Tokens
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 #: Where the word of a question stands.
 SLOT = "{x}"
@@ -218,8 +217,6 @@ class Concepts:
 
     def to_frame(self) -> pd.DataFrame:
         """One line a concept: family, parent, n_words, words, n_questions of its family."""
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 "family": [c.family for c in self.concepts],
@@ -299,16 +296,12 @@ class ConceptTokens:
     @property
     def membership(self) -> torch.Tensor:
         """(word, concept) bool: which words are of which concepts."""
-        import torch
-
         names = self.concepts.names
         rows = [[word in self.concepts.words(name) for name in names] for word in self.words]
         return torch.tensor(rows, dtype=torch.bool)
 
     def word_numbers(self, ids: torch.Tensor) -> torch.Tensor:
         """Token ids → the number of the word that each is, −1 for none."""
-        import torch
-
         table = torch.full((self.d_vocab,), -1, dtype=torch.long)
         for number, own in enumerate(self.ids):
             table[list(own)] = number

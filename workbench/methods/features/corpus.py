@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
 
 from ...check import given, whole
 from ...model import Model
 from ...tokens import Tokens
-
-if TYPE_CHECKING:
-    import torch
 
 
 def batches(
@@ -21,8 +21,6 @@ def batches(
     texts: texts, lists of token ids, or `Tokens`, each within the model's context.
     Raises `ValueError` for no texts and a batch size below 1, `TypeError` for a single text.
     """
-    from tqdm.auto import tqdm
-
     n = check_texts(texts)
     whole("batch_size", batch_size, 1)
     for start in tqdm(range(0, n, batch_size), desc=title, disable=not progress):

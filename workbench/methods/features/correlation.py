@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...model import Model
 from .corpus import batches
 from .lanes import Lanes
 from .similarity import BLOCK_BYTES, CHANCE_LEVEL, N_CHANCE
-
-if TYPE_CHECKING:
-    import torch
 
 #: Bytes that the codes of all dictionaries may take together; only those that are not 0 are held.
 CODE_BYTES = 2**31
@@ -81,8 +79,6 @@ class Codes:
     def _top(
         self, at: int, other: int, features: np.ndarray, k: int, shift: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
         a, b = self.by_site[at], self.by_site[other].to(self.by_site[at].mean.device)
         n, n_b, device = self.n_positions, len(b.mean), b.mean.device
         values = np.full((len(features), k), np.nan, np.float32)
@@ -121,8 +117,6 @@ def _products(
     Every code is paired with those of b at its position, so that the work is as many products as
     there are, whatever the number of features.
     """
-    import torch
-
     n_b = len(b.mean)
     out = torch.zeros(n_rows * n_b, dtype=torch.float64, device=values.device)
     counts = b.starts[positions + 1] - b.starts[positions]
@@ -150,8 +144,6 @@ def collect_codes(
     Raises `ValueError` for no texts, and where the codes would take more than 2 GiB: 12 bytes each
     that is not 0, so positions × dictionaries × mean number of active features.
     """
-    import torch
-
     dictionaries = [lanes.dicts[site] for site in lanes.sites]
     read = sorted({dictionary.site for dictionary in dictionaries})
     pieces: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in dictionaries]
@@ -177,8 +169,6 @@ def collect_codes(
 
 
 def _join(dictionary: Any, pieces: list[tuple[torch.Tensor, ...]], n: int) -> SparseCodes:
-    import torch
-
     positions, features, values = map(torch.cat, zip(*pieces, strict=True))
     pieces.clear()
     starts = torch.zeros(n + 1, dtype=torch.long, device=values.device)

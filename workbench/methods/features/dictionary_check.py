@@ -5,18 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, checked
 from ...dictionary.base import Dictionary
 from ...model import Model
 from ...result import Result, axes, provenance
 from .normalization_trials import default_texts, sample, score, variants
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Below this share of the variance the check warns, and where another normalisation leaves less of
 #: what is unexplained than `CLEARLY` times. Where it also gives back each activation's own length,
@@ -76,8 +75,6 @@ class DictionaryCheck(Result):
         the same on each: site, out_site, kind, n_features, d_in, made_for, n_positions, mean_norm,
         mean_share.
         """
-        import pandas as pd
-
         each = {
             "center": self.center,
             "scale": list(self.scale),
@@ -148,8 +145,6 @@ def check_dictionary(
 
     Raises `ValueError` for a site that the model does not have and for another width.
     """
-    import torch
-
     check_fits(model, dictionary)
     given = default_texts(model) if texts is None else texts
     x, y, first, strings = sample(model, dictionary, given, batch_size)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, Level, Seed, checked
 from ...dictionary.base import Dictionary
@@ -16,9 +18,6 @@ from ...result import Result, axes, provenance
 from .corpus import batches, check_texts
 from .named import named_dictionaries
 from .splices import SpliceSums, mean_activations
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: A feature that is active at a larger share of the positions counts as dense.
 DENSE = 0.1
@@ -135,8 +134,6 @@ class DictionaryEvaluation(Result):
         loss_recovered_mean, l0, kl, loss, loss_spliced, loss_zero and loss_mean (nats a token),
         dead and dense (how many features), n_tokens. In _low and _high: 95 % intervals.
         """
-        import pandas as pd
-
         lines = []
         for at, name in enumerate(self.names):
             line: dict[str, Any] = {"site": self.sites[at], "kind": self.kinds[at]}
@@ -190,8 +187,6 @@ def evaluate_dictionary(
     Source: Karvonen et al., "SAEBench" (2025, arXiv:2503.09532), core measures; loss recovered as
     in Rajamanoharan et al. (2024, arXiv:2404.16014), section 4.1, against zero and mean ablation.
     """
-    import torch
-
     named = named_dictionaries(model, dictionaries, edit=True)
     check_texts(texts)
     with torch.no_grad():

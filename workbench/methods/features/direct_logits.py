@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
 from ...model import Model
 from ...site import Site
-
-if TYPE_CHECKING:
-    import torch
 
 #: Streams whose vectors are added to the residual stream, or are it.
 RESIDUAL = ("embed", "resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, checked
 from ...dictionary.base import Dictionary
@@ -16,10 +18,6 @@ from ...result import Result, axes, provenance
 from ...site import Site
 from .dictionary_check import check_fits
 from .labels import Labels
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 #: So many features stand in one view at most, where none are chosen.
 MOST_SHOWN = 32
@@ -60,8 +58,6 @@ class FeatureActivations(Result):
 
         Columns: prompt, position, token, feature, value, explained (of the position).
         """
-        import pandas as pd
-
         batch, position, k = np.nonzero(self.top >= 0)
         return pd.DataFrame(
             {
@@ -99,8 +95,6 @@ def feature_activations(
     Raises `ValueError` for a dictionary that does not fit the model, k below 1, and a feature that
     does not exist.
     """
-    import torch
-
     check_fits(model, dictionary)
     chosen = None if features is None else feature_numbers(dictionary, list(features))
     tokens = model.tokens(prompt)
@@ -147,8 +141,6 @@ def _chunks(dictionary: Dictionary, n: int) -> list[slice]:
 
 def _largest(dictionary: Dictionary, x: torch.Tensor) -> torch.Tensor:
     """(feature,) the largest code of each over the positions."""
-    import torch
-
     parts = [dictionary.encode(x[part]).amax(0) for part in _chunks(dictionary, len(x))]
     return torch.stack(parts).amax(0)
 
@@ -157,8 +149,6 @@ def _codes(
     dictionary: Dictionary, x: torch.Tensor, target: torch.Tensor, k: int, features: list[int]
 ) -> tuple[torch.Tensor, ...]:
     """Of each position: codes of `features`, the top features and codes, explained variance."""
-    import torch
-
     out = []
     for part in _chunks(dictionary, len(x)):
         codes = dictionary.encode(x[part])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, NotNegative, Seed, checked
 from ...dictionary.collection import Dictionaries
+from ...graph import Graph
 from ...model import Model, ModelSpec
 from ...result import Result, axes, provenance
 from ...site import Site
@@ -20,11 +21,6 @@ from .dictionary_check import check_fits
 from .feature_edges import feature_edges
 from .feature_effects import FeatureEffects, feature_effects
 from .node_bases import FeatureBasis
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ...graph import Graph
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,8 +117,6 @@ class FeatureCircuit(Result):
 
         labels: words for nodes, by name.
         """
-        from ...graph import Graph
-
         sites = [Site.parse(name.rpartition("/")[0]) for name in self.nodes]
         units = [name.rpartition("/")[2] for name in self.nodes]
         direct = np.flatnonzero(self.to_logits)
@@ -146,8 +140,6 @@ class FeatureCircuit(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a node, the largest absolute effect first: node, site, effect, to_logits."""
-        import pandas as pd
-
         order = np.argsort(-np.abs(self.effects), kind="stable")
         return pd.DataFrame(
             {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Level, Seed, checked
 from ...dictionary.collection import Dictionaries
@@ -21,9 +21,6 @@ from .feature_effects import node_effects
 from .node_ablation import Kept, kept_metric
 from .node_bases import Basis, FeatureBasis, PlainBasis, plain_bases
 from .node_references import check_reference
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SIZES = (5, 10, 20, 50, 100, 200, 400)
 #: What the curves compare: features with errors, the same sites' coordinates, heads and neurons.
@@ -114,8 +111,6 @@ class FeatureCircuitEvaluation(Result):
         """One line a reference: every score, with 95 % intervals (_low, _high) of the first two,
         and the random circuits' mean faithfulness.
         """
-        import pandas as pd
-
         lines = []
         for reference in self.references:
             line: dict[str, float] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...edits import Edit, UnchangedEdit
 from ...model import Metric, Model, Resume, Run
@@ -15,9 +16,6 @@ from ...site import Site
 from ..examples import TOKENS_PER_PASS, Examples, Group
 from .node_bases import Codes, FeatureBasis
 from .node_references import References, parts_of, sites_of
-
-if TYPE_CHECKING:
-    import torch
 
 Chosen = Mapping[Site, np.ndarray]
 
@@ -175,8 +173,6 @@ class _Part:
         Without the sites that the nodes cannot depend on: a transcoder's features see nothing
         between what it reads and what it decodes.
         """
-        import torch
-
         n, dictionary = len(self.part), target.dictionary
         rows = list(range(n)) * len(numbers)
         grad = self.clean.grad(target.site)

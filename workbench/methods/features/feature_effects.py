@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, checked
 from ...dictionary.collection import Dictionaries
@@ -19,10 +20,6 @@ from ..examples import Examples, Group
 from .dictionary_check import check_fits
 from .node_bases import Basis, Codes, feature_bases
 from .node_references import References, check_reference, parts_of, sites_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 METHODS = ("attribution", "ig")
 
@@ -60,8 +57,6 @@ class FeatureEffects(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a node with an effect, the largest absolute one first: node, site, effect."""
-        import pandas as pd
-
         top = [row for row in self.top() if row[2]]
         return pd.DataFrame(
             {
@@ -185,8 +180,6 @@ def _path_gradient(
     model: Model, part: Group, basis: Basis, clean: Run, difference: Codes, steps: int
 ) -> torch.Tensor:
     """The gradient at the basis' site, averaged from the reference to the clean activation."""
-    import torch
-
     site, n = basis.site, len(part)
     now = clean[site]
     change = basis.written(difference, clean).to(now)

@@ -8,9 +8,13 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
+from safetensors import safe_open
+from tqdm.auto import tqdm
 
 from ...check import Count, Level, checked
 from ...dictionary.base import Dictionary
@@ -20,9 +24,6 @@ from .index_entries import Place, Together, TokenPairs, TokenUse
 from .index_files import ARRAYS, cache_folder, check_same, read_facts, write
 from .index_tally import Tally, active_codes, bin_edges
 from .token_rows import TokenRows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @checked
@@ -50,8 +51,6 @@ class FeatureIndex:
 
     @cached_property
     def _file(self) -> Any:
-        from safetensors import safe_open
-
         return safe_open(str(self.folder / ARRAYS), framework="numpy")
 
     def _whole(self, name: str) -> np.ndarray:
@@ -261,8 +260,6 @@ class FeatureIndex:
 
     def to_frame(self) -> pd.DataFrame:
         """One line a feature: feature, count, frequency, mean, largest."""
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 "feature": [self.name(i) for i in range(self.n_features)],
@@ -367,9 +364,6 @@ def _gather(
     progress: bool,
 ) -> Tally:
     """Everything about the features, from one pass over the texts."""
-    import torch
-    from tqdm.auto import tqdm
-
     tally = Tally(
         dictionary.n_features,
         model.spec.d_vocab,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, Level, Natural, Seed, checked
 from ...dictionary.base import Dictionary
@@ -15,6 +17,7 @@ from ...evaluation import bootstrap
 from ...model import Model
 from ...result import Arrays, Result, axes, provenance
 from ...site import Site
+from ...tokens import token_strings
 from .dictionary_check import check_fits
 from .direct_logits import direct_logits, extremes
 from .feature_index import FeatureIndex, index_features
@@ -23,9 +26,6 @@ from .labels import Label, Labels, automatic
 from .neighbours import labels_of, nearest
 from .removal import remove
 from .token_rows import tokens_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: How far the codes of an index may be from the model's own, as a share, before it is refused.
 FARTHEST = 0.1
@@ -131,8 +131,6 @@ class FeaturePage(Result):
         Columns: mean, low, high, control, control_low, control_high: means over places, with
         percentile intervals from resampled places. NaN where none was measured.
         """
-        import pandas as pd
-
         rows = {}
         for name, own, control in (
             ("kl", self.effect_kl, self.control_kl),
@@ -162,8 +160,6 @@ class FeaturePage(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a context: group, text, position, value, quantile, token, context."""
-        import pandas as pd
-
         return pd.DataFrame(
             [
                 {
@@ -296,8 +292,6 @@ def _contexts(
     after: int,
 ) -> tuple[FeatureContext, ...]:
     """The shown places, with the feature's code at each token around them."""
-    import torch
-
     places = [("top", place) for place in index.contexts(feature)[:n_contexts]]
     # Of a feature that seldom fires, the places drawn are those with the largest codes again.
     seen = {(place.text, place.position) for _, place in places}
@@ -367,8 +361,6 @@ def _promoted(
     model: Model, dictionary: Dictionary, feature: int, k: int
 ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
     """The tokens whose logits the feature's direction raises and lowers most, with the numbers."""
-    import torch
-
     with torch.inference_mode():
         logits = direct_logits(model, dictionary.out_site, dictionary.directions[feature])
     return ([], []) if logits is None else (extremes(logits, k), extremes(-logits, k, -1.0))
@@ -377,8 +369,6 @@ def _promoted(
 def _named_tokens(
     tokenizer: Any, name: str, number: str, found: Sequence[tuple[int, float]]
 ) -> dict[str, Any]:
-    from ...tokens import token_strings
-
     # A vocabulary may be padded beyond what its tokenizer knows.
     size = len(tokenizer)
     strings = [token_strings(tokenizer, [i])[0] if i < size else f"[{i}]" for i, _ in found]

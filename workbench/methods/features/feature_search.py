@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Later, checked
 from .concepts import Concepts
 from .feature_index import FeatureIndex
 from .labels import Label, Labels, automatic
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: A view of more concepts than this can no longer be read.
 MOST_CONCEPTS = 32
@@ -146,8 +144,6 @@ def _by_words(
 def _framed(
     index: FeatureIndex, labels: Labels | None, columns: dict[str, np.ndarray]
 ) -> pd.DataFrame:
-    import pandas as pd
-
     numbers = [int(i) for i in columns["feature"]]
     shown: list[Label] = []
     for i in numbers:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Natural, Seed, checked, given
 from ...graph import Graph
@@ -19,9 +20,6 @@ from .flow_search import FlowSearch
 from .labels import Labels
 from .lanes import LANES, Lanes, as_dictionaries, lane_of
 from .matching import By, FeatureMatches, check_matching, match_features, origin
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Direction = Literal["both", "back", "forward"]
 DIRECTIONS: tuple[Direction, ...] = ("both", "back", "forward")
@@ -139,8 +137,6 @@ class FeatureFlow(Result):
         """One line a feature: feature, label, class, ended, resid, mlp, attn and successor (its
         best similarities), and the threshold of each (resid_threshold, …).
         """
-        import pandas as pd
-
         names = ("resid", "mlp", "attn", "successor")
         limits = self.thresholds[:, self.node_sites]
         columns: dict[str, Any] = {
@@ -155,8 +151,6 @@ class FeatureFlow(Result):
 
     def limits(self) -> pd.DataFrame:
         """One line a dictionary and lane that the flow passes: site, lane, threshold, chance."""
-        import pandas as pd
-
         lines = [
             {
                 "site": self.sites[site],

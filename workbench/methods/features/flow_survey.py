@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...model import Model
 from .corpus import batches, check_texts
 from .lanes import Lanes
-
-if TYPE_CHECKING:
-    import torch
 
 #: A control is drawn from so many features that come closest in activity, and strengthened or
 #: weakened by up to so much where even they write more or less.
@@ -127,8 +125,6 @@ class _Counts:
 
     @classmethod
     def of(cls, lanes: Lanes, targets: list[int], key: tuple[int, int], n_texts: int) -> _Counts:
-        import torch
-
         source = lanes.dicts[lanes.sites[key[0]]]
 
         def zeros(*shape: int) -> torch.Tensor:
@@ -150,8 +146,6 @@ class _Counts:
         first: int,
     ) -> None:
         """Count a batch whose first text has the number `first`."""
-        import torch
-
         with torch.no_grad():
             codes, x = own.encode_some(x_own, self.targets), x_other[mask]
             mask = mask.to(codes.device)
@@ -169,8 +163,6 @@ class _Counts:
 
     def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The numbers of a `Group` after its edges."""
-        import torch
-
         n_active = torch.as_tensor(self.active.sum(1), device=self.fired.device)[:, None]
         mean_t, mean_s = self.target_sums[0] / self.n, self.source_sums[0] / self.n
         var_t, var_s = (

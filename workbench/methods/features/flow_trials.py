@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from ...dictionary.base import Dictionary
 from ...dictionary.edits import ScaleFeatures
@@ -18,9 +20,6 @@ from ..examples import tokens_per_pass
 from ..memory import in_portions
 from .flow_survey import Edge
 from .lanes import Lanes
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Trial(NamedTuple):
@@ -110,8 +109,6 @@ def measure(
     Texts of one length run together, so that nothing is padded; each batch runs once plainly, and
     then once for every target's layer with as many rows as there are trials, from that layer on.
     """
-    from tqdm.auto import tqdm
-
     by_text: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_text[trial.text].append(trial)
@@ -165,8 +162,6 @@ class _Batch:
 
     def _codes(self, features: set[tuple[int, int]]) -> dict[tuple[int, int], torch.Tensor]:
         """(site, number) → (row, pos) its codes in the plain pass."""
-        import torch
-
         out = {}
         for site in sorted({site for site, _ in features}):
             numbers = sorted(number for own, number in features if own == site)
@@ -202,8 +197,6 @@ class _Batch:
         self, target: Dictionary, trials: Sequence[Trial], before: dict[Trial, torch.Tensor]
     ) -> dict[Trial, Measured]:
         """One pass with a row for each trial."""
-        import torch
-
         rows = [self.row[trial.text] for trial in trials]
         layer = _layer_into(target.out_site)
         edits = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Level, Seed, checked
 from ...evaluation import bootstrap
@@ -19,9 +20,6 @@ from .flow_survey import Edge, Group, survey
 from .flow_trials import as_arrays, measure, trials_of
 from .lanes import BEFORE, LANES
 from .matching import FeatureMatches
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: What a score is of, and what it says.
 SCORES = ("drop", "fallen", "loss")
@@ -163,8 +161,6 @@ class FlowValidation(Result):
         """One line an arm and lane, and "all": n (edges measured), drop, fallen and loss with 95 %
         intervals (_low, _high), advantage of drop over "random", rate and length (means).
         """
-        import pandas as pd
-
         lines = []
         for lane in ("all", *BEFORE):
             edges = self._lane(None if lane == "all" else lane)
@@ -190,8 +186,6 @@ class FlowValidation(Result):
         """One line an edge and arm: lane, target, arm, feature, similarity (of the edge), n_texts,
         n_positions, drop, fallen, loss, strength, rate, length.
         """
-        import pandas as pd
-
         scores = {of: self._scores(of, None) for of in SCORES}
         lines = [
             {

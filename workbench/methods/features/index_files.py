@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from ...files import SUM, aside, check_seal, is_sum_of, sealed, sum_of
 from ...reading import Header, check_counts, check_file, parse_json, safetensors_header
@@ -70,8 +72,6 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, An
 
     Raises `OSError` that says so where the disk is full; other indexes stay as they are.
     """
-    from safetensors.numpy import save_file
-
     kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
         with aside(folder) as (part,):
@@ -163,8 +163,6 @@ def _check_arrays(facts: Mapping[str, Any], header: Header) -> None:
 
 def _check_starts(path: Path) -> None:
     """Raise `ValueError` where texts or features do not begin one behind the other."""
-    from safetensors import safe_open
-
     with safe_open(path, framework="numpy") as file:
         for starts, name in (("offsets", "ids"), ("token_starts", "token")):
             places, n = file.get_tensor(starts), file.get_slice(name).get_shape()[0]

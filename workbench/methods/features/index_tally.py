@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from ...dictionary.encoders import TopK
 from .pair_counts import PairCounts
-
-if TYPE_CHECKING:
-    import torch
 
 #: Codes are sorted into bins a quarter of a power of 2 wide, from 2^-12 on; the ends take the rest.
 BINS_PER_OCTAVE, FIRST_OCTAVE, N_BINS = 4, -12, 128
@@ -37,8 +34,6 @@ class Active:
 
 def active_codes(dictionary: Dictionary, x: torch.Tensor) -> Active:
     """The codes above 0 of activations (position, d_in), ordered by position; on the CPU."""
-    import torch
-
     parts, at_once = [], max(1, CODES_AT_ONCE // dictionary.n_features)
     for start in range(0, len(x), at_once):
         rows = x[start : start + at_once]
@@ -74,8 +69,6 @@ class Best:
     position: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        import torch
-
         shape = (self.n_features, self.n)
         self.rank = torch.full(shape, -1.0, dtype=torch.float64)
         self.value = torch.zeros(shape)
@@ -95,8 +88,6 @@ class Best:
 
         rank: (n,) float64, at least 0. Of equal ranks the earlier text and position stay.
         """
-        import torch
-
         size = n_texts * self.n_features
         best = torch.full((size,), -1.0, dtype=torch.float64)
         best = best.scatter_reduce(0, group, rank, "amax")
@@ -145,8 +136,6 @@ class Tally:
         n_sampled: int,
         first_held_out: int,
     ) -> None:
-        import torch
-
         self.n_features, self.first_held_out = n_features, first_held_out
         self.n_positions, self.n_paired = n_positions, 0
         self.counts = torch.zeros(2, n_features, dtype=torch.int64)
@@ -170,8 +159,6 @@ class Tally:
 
         text: its number, rising. place: where in its text. token: the id that stands there.
         """
-        import torch
-
         feature, value = codes.feature, codes.value
         of_text, of_place = text[codes.position], place[codes.position]
         held_out = of_text >= self.first_held_out
@@ -192,8 +179,6 @@ class Tally:
         self._seen += len(text)
 
     def _pair(self, codes: Active, n: int) -> None:
-        import torch
-
         if self._share is None:
             # Dense dictionaries have many pairs a position, so fewer positions are drawn.
             each = max(1.0, (len(codes.value) / n) ** 2)
@@ -239,8 +224,6 @@ class Tally:
 
     def _together(self) -> dict[str, np.ndarray]:
         """For each feature those that fire with it: number, Jaccard index, positions of both."""
-        import torch
-
         starts, others, values = self.pairs.largest()
         lengths = np.diff(starts)
         own = np.repeat(np.arange(self.n_features), lengths)
@@ -286,8 +269,6 @@ def mixed(number: torch.Tensor) -> torch.Tensor:
 
 def _all_pairs(lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Every pair (left, right) of entries of the same run; runs lie one behind the other."""
-    import torch
-
     starts = lengths.cumsum(0) - lengths
     own = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     each = lengths[own]

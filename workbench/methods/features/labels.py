@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from ...check import checked
 from ...dictionary.base import Dictionary
@@ -20,9 +22,6 @@ from ...reading import check_file, parse_json
 from ...site import Site
 from .feature_index import FeatureIndex, index_features
 from .index_files import cache_folder
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FILE = "labels.json"
 FORMAT = 1
@@ -187,8 +186,6 @@ class Labels:
 
     def to_frame(self) -> pd.DataFrame:
         """One line a labelled feature: feature, label, f1, precision, recall, by."""
-        import pandas as pd
-
         rows = [(f"{self.site}/{i}", self._labels[i]) for i in self]
         return pd.DataFrame(
             {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...dictionary import encoders
 from ...dictionary.base import Dictionary
@@ -12,9 +14,6 @@ from . import losses
 from .activation_buffer import Vectors, seeded
 from .losses import Outcome, Weights
 from .training_options import TrainingOptions
-
-if TYPE_CHECKING:
-    import torch
 
 #: Steps between two looks for dead features; one that was off on all of them is dead.
 REVIVE_EVERY = 250
@@ -75,8 +74,6 @@ class Learner:
 
     def begin(self, vectors: Vectors) -> None:
         """Set out from the first vectors: their mean, their length, and random directions."""
-        import torch
-
         x, y = vectors[self.site], vectors[self.out_site]
         self.units, self.out_units = Units.of(x), Units.of(y)
         n, device = self.options.n_features, x.device
@@ -98,8 +95,6 @@ class Learner:
         self.fired = torch.zeros(n, dtype=torch.bool, device=device)
 
     def _hold(self, weights: Weights) -> None:
-        import torch
-
         self.weights = weights
         names = ("W_dec", "b_dec") if self._pursues else tuple(weights.parameters)
         self.learnt = {name: weights.parameters[name].requires_grad_() for name in names}
@@ -116,8 +111,6 @@ class Learner:
 
         Raises `FloatingPointError` where the loss is not a finite number.
         """
-        import torch
-
         x, y = self.units(vectors[self.site]), self.out_units(vectors[self.out_site])
         self.optimizer.param_groups[0]["lr"] = self.options.lr * self._rate()
         self.optimizer.zero_grad()
@@ -189,8 +182,6 @@ class Learner:
 
     def _revive(self, x: torch.Tensor, error: torch.Tensor) -> None:
         """Give features that never fired the direction of what is explained worst."""
-        import torch
-
         dead = (~self.fired).nonzero()[:, 0]
         loss = error.pow(2).sum(-1).cpu().double()
         n = min(len(dead), int((loss > 0).sum()))
@@ -262,8 +253,6 @@ class Learner:
 
     def dictionary(self, *, model: str, name: str, info: dict[str, Any]) -> Dictionary:
         """The dictionary learnt, in the model's own units, with decoder rows of length 1."""
-        import torch
-
         with torch.no_grad():
             weights, size, out_size = self.weights, self.units.factor, self.out_units.factor
             W_dec = torch.nn.functional.normalize(weights.W_dec.detach(), dim=-1)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 #: Codes below this hardly feel that the power of the sparsity loss is lowered.
 SMALL_CODE = 1e-3
@@ -57,8 +56,6 @@ def relu_loss(
     Karvonen et al., "Measuring Progress in Dictionary Learning for Language Model Interpretability
     with Board Game Models" (2024), p-annealing.
     """
-    import torch
-
     codes = torch.nn.functional.linear(x, weights.W_enc, weights.b_enc).relu()
     error = y - codes @ weights.W_dec - weights.b_dec
     penalty = sparsity(codes, p)
@@ -81,8 +78,6 @@ def sparsity(codes: torch.Tensor, p: float) -> torch.Tensor:
 
 def topk_loss(weights: Weights, x: torch.Tensor, y: torch.Tensor, k: int) -> Outcome:
     """Squared error of the k largest codes of each row (Gao et al. 2024)."""
-    import torch
-
     pre = _pre(weights, x)
     columns = pre.topk(k, -1, sorted=False).indices
     rows = torch.arange(len(x), device=x.device)[:, None]
@@ -103,8 +98,6 @@ def pursuit_loss(weights: Weights, x: torch.Tensor, y: torch.Tensor, k: int) -> 
     Source: Costa et al., "From Flat to Hierarchical: Extracting Sparse Representations with
     Matching Pursuit" (2025).
     """
-    import torch
-
     rest = y - weights.b_dec
     on = torch.zeros(len(x), len(weights.W_dec), dtype=torch.bool, device=x.device)
     smallest = float("inf")
@@ -128,8 +121,6 @@ def pursuit_loss(weights: Weights, x: torch.Tensor, y: torch.Tensor, k: int) -> 
 
 
 def _pre(weights: Weights, x: torch.Tensor) -> torch.Tensor:
-    import torch
-
     with torch.no_grad():
         return torch.nn.functional.linear(x, weights.W_enc, weights.b_enc)
 
@@ -142,8 +133,6 @@ def _sparse_loss(
     Decoding few codes of many as sums of rows, and not as a product with all features, halves the
     time of a step.
     """
-    import torch
-
     n = pre.shape[1]
     codes = _chosen_codes()(weights.W_enc, weights.b_enc, x, pre, chosen).relu()
     rows, features = chosen // n, chosen % n
@@ -174,7 +163,6 @@ def _chosen_codes() -> Any:
 
     It gives (place,) the pre-activations there, and only those are differentiated.
     """
-    import torch
 
     class Chosen(torch.autograd.Function):
         @staticmethod

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
 
 from ...check import Count, Seed, checked, whole
 from ...model import Model
@@ -19,9 +22,6 @@ from .correlation import Codes, collect_codes
 from .flow_classes import CLASSES, as_thresholds, classify, is_ended
 from .lanes import LANES, Lanes, lane_of
 from .similarity import chance_cosine, top_matches, unit_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 By = Literal["cosine", "correlation", "permutation"]
 MEASURES: tuple[By, ...] = ("cosine", "correlation", "permutation")
@@ -125,8 +125,6 @@ class FeatureMatches(Result):
 
     def counts(self) -> pd.DataFrame:
         """One line a dictionary: how many of its features are of each class, and how many end."""
-        import pandas as pd
-
         at, n = self.site_of_node, len(self.sites)
         columns = {name: np.bincount(at, self.classes == name, n) for name in CLASSES}
         columns["ended"] = np.bincount(at, self.ended, n)
@@ -136,8 +134,6 @@ class FeatureMatches(Result):
         """One line a feature: feature, class, ended, and in each lane the best match and its
         similarity (resid, resid_similarity, mlp, …); NaN and "" where there is none.
         """
-        import pandas as pd
-
         sites = np.array([*self.sites, ""])
         columns: dict[str, Any] = {
             "feature": [self.name(node) for node in range(len(self.site_of_node))],
@@ -209,8 +205,6 @@ def match_features(
     Source: Laptev, Balagansky et al., "Analyze Feature Flow to Enhance Interpretation and Steering
     in Language Models" (2025); Balagansky et al., "Mechanistic Permutability" (2024).
     """
-    from tqdm.auto import tqdm
-
     lanes = Lanes.of(dicts)
     check_matching(lanes, by, k, model, texts)
     codes = None
@@ -258,8 +252,6 @@ def compare_matches(matches: Sequence[FeatureMatches]) -> pd.DataFrame:
 
     Raises `ValueError` for fewer than two, and for matches of different dictionaries.
     """
-    import pandas as pd
-
     if len(matches) < 2:
         raise ValueError(f"A comparison takes two or more FeatureMatches; got {len(matches)}.")
     for other in matches[1:]:
@@ -313,8 +305,6 @@ def _by_permutation(
     lanes: Lanes, at: int, other: int, assigned: dict[tuple[int, int], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n, 1) as `by_cosine`, one-to-one; NaN and −1 for those of a larger dictionary left over."""
-    import torch
-
     a, b = (unit_rows(lanes.dicts[lanes.sites[i]]).cpu() for i in (at, other))
     # The matching of two dictionaries is one, seen from either.
     if (other, at) in assigned:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
 from ...site import Site
@@ -16,8 +18,6 @@ def nearest(
     dictionary: Dictionary, feature: int, others: Dictionaries | None, k: int
 ) -> list[tuple[str, float]]:
     """The features whose decoder rows have the largest cosine with the feature's."""
-    import torch
-
     direction = dictionary.directions[feature]
     found: list[tuple[str, float]] = []
     rest = (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...edits import Edit
 from ...model import Model
@@ -13,9 +13,6 @@ from ...site import Site
 from ..examples import Examples, check_finite
 from .node_bases import Basis, Codes
 from .node_references import References, parts_of
-
-if TYPE_CHECKING:
-    import torch
 
 #: Which nodes are kept, (node,) bool, by site; a site that is missing keeps all of its nodes.
 Kept = Mapping[Site, np.ndarray]
@@ -52,6 +49,4 @@ def kept_metric(
 
 
 def _mask(kept: np.ndarray, reference: Codes) -> torch.Tensor:
-    import torch
-
     return torch.as_tensor(kept, device=reference.values.device)

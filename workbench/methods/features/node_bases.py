@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
@@ -15,9 +16,6 @@ from ...dictionary.edits import KeepFeatures
 from ...edits import Edit
 from ...model import ModelSpec, Run
 from ...site import Site
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -126,8 +124,6 @@ class FeatureBasis(Basis):
         return Codes(values, run[self.site].to(values) - self.dictionary.decode(values, x))
 
     def effects(self, difference: Codes, grad: torch.Tensor, run: Run) -> torch.Tensor:
-        import torch
-
         assert difference.error is not None
         at_codes = self.dictionary.pull_back(grad, run[self.dictionary.site])
         features = (at_codes * difference.values).sum(1)
@@ -135,8 +131,6 @@ class FeatureBasis(Basis):
         return torch.cat([features, error[:, None]], dim=-1)
 
     def effects_between(self, clean: Run, corrupt: Run, grad: torch.Tensor) -> torch.Tensor:
-        import torch
-
         read, made = self.dictionary.site, self.dictionary
         moved = (clean[read] != corrupt[read]).any(-1) | (
             clean[self.site] != corrupt[self.site]

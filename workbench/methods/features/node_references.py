@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ...model import Model, Run
 from ...site import Site
 from ..examples import Examples, Group, tokens_per_pass
@@ -101,8 +103,6 @@ class References:
 
         corrupt: as `run` gave it.
         """
-        import torch
-
         if corrupt is not None:
             return basis.codes(corrupt)
         if self.kind == "mean":

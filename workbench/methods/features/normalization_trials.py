@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...dictionary.base import Dictionary
 from ...dictionary.normalization import Normalization
@@ -12,9 +14,6 @@ from ...encoding import text_ids
 from ...model import Model
 from ...texts import texts as shipped_texts
 from .corpus import batches
-
-if TYPE_CHECKING:
-    import torch
 
 #: Positions that are sampled at most, and encoded at a time.
 MOST_POSITIONS, AT_ONCE = 4096, 512
@@ -45,8 +44,6 @@ def sample(
     model: Model, dictionary: Dictionary, texts: Any, batch_size: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[tuple[str, ...], ...]]:
     """(position, d) what is read and what is decoded, which are first tokens, and the tokens."""
-    import torch
-
     sites = sorted({dictionary.site, dictionary.out_site})
     read: list[torch.Tensor] = []
     wanted: list[torch.Tensor] = []
@@ -96,8 +93,6 @@ def score(
     first: torch.Tensor,
 ) -> tuple[float, float, float]:
     """Explained variance over all positions and over all but first tokens, and L0."""
-    import torch
-
     tried = replace(dictionary, normalization=way)
     errors, active = [], 0
     for start in range(0, len(x), AT_ONCE):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
+import torch
 
 #: A table of up to so many pairs is held whole: 128 MB a value.
 WHOLE_TABLE = 2**24
@@ -24,8 +20,6 @@ class PairCounts:
     """
 
     def __init__(self, n_rows: int, n_columns: int, n_values: int, kept: int) -> None:
-        import torch
-
         self.n_rows, self.n_columns, self.n_values, self.kept = n_rows, n_columns, n_values, kept
         self.exact = True
         self._table: torch.Tensor | None = None
@@ -38,8 +32,6 @@ class PairCounts:
 
     def add(self, rows: torch.Tensor, columns: torch.Tensor, *values: torch.Tensor) -> None:
         """Add each entry's values to its pair; rows, columns (n,) int64, values (n,)."""
-        import torch
-
         keys = rows * self.n_columns + columns
         if self._table is not None:
             for row, value in zip(self._table, values, strict=True):
@@ -61,8 +53,6 @@ class PairCounts:
         Returns starts (row + 1,) int64, columns (pair,) int64 and values (value, pair) float64.
         Pairs whose first value is 0 are left out; of equal ones the lower column comes first.
         """
-        import torch
-
         if self._table is not None:
             keys = self._largest_of_table()
             values = self._table[:, keys]
@@ -76,8 +66,6 @@ class PairCounts:
         return starts.numpy(), columns.numpy(), values.numpy()
 
     def _put_together(self) -> None:
-        import torch
-
         if not self._waiting:
             return
         keys = torch.cat([self._keys, *(keys for keys, _ in self._waiting)])
@@ -90,8 +78,6 @@ class PairCounts:
 
     def _largest(self) -> torch.Tensor:
         """Places of the pairs that are kept: by row, within it by falling first value."""
-        import torch
-
         order = self._values[0].argsort(descending=True, stable=True)
         order = order[(self._keys[order] // self.n_columns).argsort(stable=True)]
         rows = self._keys[order] // self.n_columns
@@ -101,8 +87,6 @@ class PairCounts:
 
     def _largest_of_table(self) -> torch.Tensor:
         """The keys that are kept of the whole table, in the same order; some rows at a time."""
-        import torch
-
         assert self._table is not None
         first, out = self._table[0].view(self.n_rows, self.n_columns), []
         at_once = max(1, WAITING // self.n_columns)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from ...dictionary.edits import ScaleFeatures
@@ -15,9 +15,6 @@ from .direct_logits import extremes
 from .feature_index import FeatureIndex
 from .index_entries import Place, spread
 from .token_rows import tokens_of
-
-if TYPE_CHECKING:
-    import torch
 
 #: So many control features are drawn, from so many that are closest in activity.
 CONTROLS, CLOSEST = 4, 16
@@ -101,8 +98,6 @@ def _predictions(
     model: Model, dictionary: Dictionary, index: FeatureIndex, jobs: list[tuple[int, Place]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(place, d_vocab) log-probabilities at each place, plain and without its feature."""
-    import torch
-
     # What stands behind a place does not change the prediction there.
     rows = [index.text(place.text)[: place.position + 1] for _, place in jobs]
     tokens = tokens_of(model, rows, index.strings)

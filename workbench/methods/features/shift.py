@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, Level, Seed, checked
 from ...dictionary.collection import Dictionaries
@@ -19,9 +21,6 @@ from ...site import Site
 from .classifier import Classifier, check_labels, train_classifier
 from .corpus import batches, check_texts
 from .dictionary_check import check_fits
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Random choices of as many features, the control.
 N_RANDOM = 5
@@ -49,8 +48,6 @@ class ClassifierEffects(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a feature, the largest absolute separation first."""
-        import pandas as pd
-
         order = np.argsort(-np.abs(self.separation), kind="stable")
         return pd.DataFrame(
             {
@@ -120,8 +117,6 @@ class Shift(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a way: accuracy, its 95 % interval, and the accuracy of each group."""
-        import pandas as pd
-
         lines = []
         for way in self.ways:
             value, low, high = self.accuracy(way)
@@ -156,8 +151,6 @@ def classifier_effects(
     Raises `ValueError` where no dictionary lies before the classifier, and for labels as
     `train_classifier`. Source: Marks et al. (2024), section 4.
     """
-    import torch
-
     target = check_labels(texts, labels)
     check_fits(model, *dicts.values())
     read_at = Site.parse(classifier.site)

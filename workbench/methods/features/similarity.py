@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
-
-if TYPE_CHECKING:
-    import torch
 
 #: Bytes that the products of a block of rows take at most.
 BLOCK_BYTES = 2**26
@@ -31,8 +28,6 @@ def top_matches(
 
     Raises `ValueError` where b has fewer than k rows, and where a product is NaN.
     """
-    import torch
-
     n, m = len(a), len(b)
     if not 1 <= k <= m:
         raise ValueError(f"Each row has 1 to {m} matches, as many as there are rows; got k={k!r}.")
@@ -55,8 +50,6 @@ def top_matches(
 
 def unit_rows(dictionary: Dictionary, features: object = slice(None)) -> torch.Tensor:
     """(n, d_out) float32: decoder rows of length 1, made anew so that nothing stays in memory."""
-    import torch
-
     return torch.nn.functional.normalize(dictionary.W_dec[features].float(), dim=-1)  # type: ignore[index]
 
 
@@ -66,8 +59,6 @@ def chance_cosine(dictionary: Dictionary, seed: int = 0, n: int = N_CHANCE) -> f
     Among m directions of d dimensions chance alone finds about √(2 ln m / d). Held for each
     dictionary, since every flow asks for it.
     """
-    import torch
-
     held = _chance.setdefault(dictionary, {})
     if (seed, n) not in held:
         # Not torch's generator: a dictionary that was drawn from the same seed would be found.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...dictionary.base import Dictionary
 from ...dictionary.encoders import Factors, factor_codes
@@ -10,9 +12,6 @@ from ...site import Site
 from .activation_buffer import Vectors, seeded
 from .learner import explained_variance
 from .training_options import TrainingOptions
-
-if TYPE_CHECKING:
-    import torch
 
 #: Multiplicative updates of the codes at each step of the training.
 CODE_STEPS = 20
@@ -56,8 +55,6 @@ class FactorLearner:
 
     def begin(self, vectors: Vectors) -> None:
         """Set out from vectors drawn among the first ones."""
-        import torch
-
         x, n = vectors[self.site], self.options.n_features
         length = float(x.norm(dim=-1).mean())
         if not 0 < length < float("inf"):
@@ -79,8 +76,6 @@ class FactorLearner:
 
         Raises `FloatingPointError` where the loss is not a finite number.
         """
-        import torch
-
         x = vectors[self.site] * self.factor
         factors = self.factors
         l1 = self.options.l1 or 0.0
@@ -119,8 +114,6 @@ class FactorLearner:
 
     def _revive(self, error: torch.Tensor) -> None:
         """Give factors that hardly take part the direction of what is explained worst."""
-        import torch
-
         size = self.gram.diagonal()
         dead = (size < DEAD_SHARE * size.mean()).nonzero()[:, 0]
         loss = error.pow(2).sum(-1).cpu().double()
@@ -153,8 +146,6 @@ class FactorLearner:
 
     def dictionary(self, *, model: str, name: str, info: dict[str, Any]) -> Dictionary:
         """The factors as a dictionary, of length 1, in the model's own units."""
-        import torch
-
         return Dictionary(
             site=self.site,
             out_site=self.out_site,

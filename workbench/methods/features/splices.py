@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...dictionary.base import Dictionary
 from ...dictionary.edits import Splice
@@ -15,9 +16,6 @@ from ...model import Model, Resume, Run
 from ...site import Site
 from ...tokens import Tokens
 from .corpus import batches, row_sums
-
-if TYPE_CHECKING:
-    import torch
 
 #: The row of all dictionaries spliced in one pass.
 TOGETHER = "all"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, NotNegative, Positive, Seed, checked, whole
 from ...edits import Edit, UnchangedEdit
@@ -15,15 +18,8 @@ from ...metrics import kl
 from ...model import Generation, Model, Prompts
 from ...result import Result, axes, provenance
 from ...tokens import token_strings
+from .flow import FeatureFlow
 from .steering_plan import edits_of, read_dictionaries, read_pushes, removals_of, typical_length
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    import torch
-
-    from .flow import FeatureFlow
 
 #: The lists of next tokens: the likeliest of each run, and those whose probability moved most.
 GROUPS = ("before", "after", "promoted", "suppressed")
@@ -72,8 +68,6 @@ class Steering(Result):
         Columns: prompt (its number), token, plain and steered (probabilities), change (of the
         natural log-probability), and groups, the lists that the token stands in.
         """
-        import pandas as pd
-
         rows = []
         for b, lists in enumerate(self.words):
             seen: dict[int, dict[str, Any]] = {}
@@ -217,8 +211,6 @@ def steer(
 
 def _lists(plain: torch.Tensor, steered: torch.Tensor, k: int) -> torch.Tensor:
     """(batch, group, k) token ids of each of `GROUPS`, from log-probabilities (batch, d_vocab)."""
-    import torch
-
     # A logit of -inf stays one, and has not moved.
     change = (steered - plain).nan_to_num(nan=0.0)
     each = (plain, steered, change, -change)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
 from ...check import Count, Level, Positive, Seed, checked
 from ...edits import Add
@@ -16,6 +18,7 @@ from ...result import Result, axes, provenance
 from ...tokens import token_strings
 from ..targets import Targets, token_ids
 from .corpus import batches, check_texts
+from .flow import FeatureFlow
 from .steering_plan import Push, edits_of, read_dictionaries, read_pushes, typical_length
 from .steering_runs import (
     concept_log_probs,
@@ -25,11 +28,6 @@ from .steering_runs import (
     random_edits,
     settings,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from .flow import FeatureFlow
 
 FLOW, RANDOM = "flow", "random"
 STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -156,8 +154,6 @@ class SteeringComparison(Result):
         Columns: effect with _low and _high, area (see there), and the paired difference from
         "flow", flow_minus with _low and _high (0 for "flow" itself), all with 95 % intervals.
         """
-        import pandas as pd
-
         options: dict[str, Any] = {"damage": damage, "measure": measure}
         rows = []
         for way in self.ways:
@@ -185,8 +181,6 @@ class SteeringComparison(Result):
         """One line a way and strength: effect (gain in log-probability), probability (of the
         concept), kl and loss (its rise), each a mean with its 95 % interval in _low and _high.
         """
-        import pandas as pd
-
         columns = {
             "effect": self.gain(),
             "probability": np.exp(self.effect.astype(np.float64)),
@@ -298,8 +292,6 @@ def compare_steering(
     Source: after the multi-layer steering of Laptev et al. (2025); the curves of effect over
     damage, matched damage and the random control are ours.
     """
-    from tqdm.auto import tqdm
-
     given = [float(s) for s in strengths]
     if not given or given[0] <= 0 or any(a >= b for a, b in zip(given, given[1:], strict=False)):
         raise ValueError(f"Strengths are numbers above 0, ascending; got {tuple(strengths)!r}.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...check import refuse
 from ...data import DataNotFound
@@ -191,8 +192,6 @@ def typical_length(
     Raises `ValueError` where there are no texts or a feature is never active on them, `TypeError`
     for a single text.
     """
-    import torch
-
     if texts is None:
         try:
             texts = shipped_texts(model.spec.name, n=N_TEXTS)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...edits import Add, Edit
 from ...metrics import log_probability
 from ...model import Model
 from ...tokens import Tokens
 from .steering_plan import Push, direction_of
-
-if TYPE_CHECKING:
-    import torch
 
 
 def settings(
@@ -31,8 +29,6 @@ def settings(
 
 def random_edits(pushes: Sequence[Push], dicts: Any, rng: np.random.Generator) -> list[Add]:
     """The same sites and shares along directions drawn evenly from the sphere."""
-    import torch
-
     out: list[Add] = []
     for push in pushes:
         width = direction_of(dicts, push.feature).shape[-1]
@@ -67,8 +63,6 @@ def losses(log_probs: torch.Tensor, tokens: Tokens) -> np.ndarray:
 
 def divergences(plain: torch.Tensor, steered: torch.Tensor, tokens: Tokens) -> np.ndarray:
     """(batch) KL(plain ‖ steered), the mean over each row's positions."""
-    import torch
-
     # Row by row, since a whole batch over the vocabulary is large; 0 · log 0 counts as 0.
     each = [
         (p.exp() * (p.clamp(min=-1e30) - s.clamp(min=-1e30))).sum(-1)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...check import Count, NotNegative, Positive, Power, Seed, Sites, checked
+from ...check import Count, NotNegative, Positive, Power, Seed, checked
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
 from ...model import Model
 from ...result import provenance
-from ...site import Site
+from ...site import Site, Sites
 from .activation_buffer import GivenVectors, ModelVectors
 from .training_options import TrainingOptions
 from .training_run import TrainingRun

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm.auto import tqdm
+
 from ...dictionary.base import Dictionary
 from ...site import Site
 from .activation_buffer import ActivationBuffer, Corpus
@@ -66,8 +68,6 @@ class TrainingRun:
 
     def train(self, progress: bool) -> list[Dictionary]:
         """The dictionaries after all steps, or after an interrupt, with a warning."""
-        from tqdm.auto import tqdm
-
         begun = self.checkpoint is not None and os.path.lexists(self.checkpoint)
         if begun:
             self._restore()

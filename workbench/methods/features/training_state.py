@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from ...files import SUM, aside, seal
 from ...reading import safetensors_header
-
-if TYPE_CHECKING:
-    import torch
 
 FORMAT = 1
 _KEY = "workbench_training"
@@ -21,8 +22,6 @@ def write_state(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, A
 
     It is put in place whole, so that an interrupt or a full disk leaves the one before as it was.
     """
-    from safetensors.torch import save_file
-
     given = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     notes = {_KEY: json.dumps({"format": FORMAT, **facts})}
     with aside(path) as (part,):
@@ -39,8 +38,6 @@ def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
     Raises `ValueError` for a file that is none, or that is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
         head = safetensors_header(path)
         notes = head.notes

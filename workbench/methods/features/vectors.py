@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...model import Model
 from ...site import Site
 from .concepts import ConceptTokens
 from .corpus import batches, check_texts
-
-if TYPE_CHECKING:
-    import torch
 
 #: Up to so many numbers are kept in place of running the model again at the next pass.
 KEPT = 2**26
@@ -83,8 +82,6 @@ class Vectors:
         self._kept = kept
 
     def _read(self) -> Iterator[VectorBatch]:
-        import torch
-
         for rows, tokens in batches(
             self._model, self._texts, self._batch_size, title=self._title, progress=self._progress
         ):
@@ -119,8 +116,6 @@ class WordMeans:
         cls, vectors: Vectors, site: Site, member: torch.Tensor, families: Sequence[str]
     ) -> WordMeans:
         """The sums over one pass; families: of each concept."""
-        import torch
-
         sums: Any = None
         counts = torch.zeros(len(member), dtype=torch.float64)
         total: Any = 0.0
@@ -156,8 +151,6 @@ class WordMeans:
     @property
     def of_rivals(self) -> torch.Tensor:
         """(concept, d) the mean over the words of the rest of its family, where it has one."""
-        import torch
-
         words = (self.rivals.double() @ self.membership.double().T) > 0
         counts = words.double() @ self.counts
         means = (words.double() @ self.sums) / counts[:, None]

@@ -8,18 +8,16 @@ parts add up to the state's own contribution, in logits).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
 
 from ...model import Model, Run
 from ...site import Site
 from ...tokens import Tokens
 from ..vocabulary.projection import n_words
 from ..writers import head_gain, tolerance
-
-if TYPE_CHECKING:
-    import torch
 
 By = Literal["state", "answer"]
 BY: tuple[By, ...] = ("state", "answer")
@@ -100,8 +98,6 @@ class PassParts:
     """
 
     def __init__(self, model: Model, tokens: Tokens, answer: Answer | None = None) -> None:
-        import torch
-
         self.model, self.tokens = model, tokens
         spec = model.spec
         needed = ("pattern", "q", "k", "v", "z", "mlp_post", "mlp_out", "resid_post", "resid_pre")
@@ -150,8 +146,6 @@ class PassParts:
 
     def head_outputs(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(pos, head, d_model) what heads write, and (pos or 1, d_model) what scales it."""
-        import torch
-
         z = full(self.run[Site("z", layer)][0])
         w_o = full(self.model.weight("W_O", layer, copy=False))
         gain = full(head_gain(self.model, layer, self.run[Site("z", layer)][0]))
@@ -165,8 +159,6 @@ class PassParts:
 
     def neuron_gain(self, layer: int) -> torch.Tensor:
         """(pos or 1, d_model): what multiplies the sum of the neurons on its way to the stream."""
-        import torch
-
         spec, norm = self.model.spec, self.model.norm("ln2_post", layer)
         multiplier = spec.residual_multiplier
         if norm is None:
@@ -183,8 +175,6 @@ class PassParts:
 
     def layer(self, layer: int, n_neurons: int) -> LayerContributions:
         """Everything that one layer's parts add; of the neurons the largest at each position."""
-        import torch
-
         parallel = self.model.spec.parallel
         middle = "resid_post" if parallel else "resid_mid"
         after_attention = self._direction(middle, layer)
@@ -224,8 +214,6 @@ class PassParts:
         self, layer: int, toward: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """What each source brings into each head: by its value and, for an answer, by its key."""
-        import torch
-
         w_o = full(self.model.weight("W_O", layer, copy=False))
         v = self.source_values(layer)
         # Some models compute their softmax in another precision than the rest.
@@ -245,8 +233,6 @@ class PassParts:
         return values, ((pattern - even) * each).sum(-1), keys
 
     def _check_sums(self, layer: int, pattern: torch.Tensor, v: torch.Tensor) -> None:
-        import torch
-
         z = self.run[Site("z", layer)][0]
         miss = float((torch.einsum("phs,shd->phd", pattern, v) - full(z)).abs().max())
         if miss > _allowed(z):
@@ -301,8 +287,6 @@ def full(x: torch.Tensor) -> torch.Tensor:
 
 def _allowed(x: torch.Tensor) -> float:
     """How far two computations of x may lie apart."""
-    import torch
-
     # Norms and softmax are often in float32 where all else is in float64.
     wide = torch.float32 if x.dtype == torch.float64 else x.dtype
     return 16 * tolerance(wide) * float(x.abs().max())

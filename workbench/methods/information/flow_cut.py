@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, Natural, Seed, Share, checked
 from ...edits import UnchangedEdit
@@ -20,10 +21,6 @@ from ..vocabulary.projection import n_words
 from .contributions import full
 from .flow_cuts import NothingLeft, cut_edits, cut_name
 from .information_flow import InformationFlow
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,8 +63,6 @@ class FlowCut(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a run: run, edges, answer, effect, probability, kl, top (likeliest token)."""
-        import pandas as pd
-
         names = ["plain", "cut", *(f"control {i}" for i in range(len(self.control_edges)))]
         return pd.DataFrame(
             {
@@ -195,8 +190,6 @@ def _run(
     at: int,
 ) -> tuple[Run, list[list[int]]]:
     """The plain row, the cut one and the controls in one pass; and the controls that can be run."""
-    import torch
-
     prompt = model.tokens([flow.token_ids.tolist()])
     read = [] if model.spec.soft_cap is None else [Site("ln_final")]
     while True:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
 
 from ...edits import Edit, Scale
 from ...model import Model
 from ...site import Site
-
-if TYPE_CHECKING:
-    import torch
-
-    from .information_flow import InformationFlow
+from .information_flow import InformationFlow
 
 
 class NothingLeft(ValueError):

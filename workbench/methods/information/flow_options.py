@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from ...model import Model, Prompts
 from ...tokens import Tokens
 from ..memory import free_bytes
@@ -40,8 +42,6 @@ def one_prompt(model: Model, prompt: Prompts, prepend_bos: bool | None) -> Token
 
 def check_room(model: Model, n_positions: int, by: By) -> None:
     """Raises `ValueError`, with the memory they would take, for more edges than there is room."""
-    import torch
-
     spec, free = model.spec, free_bytes(torch.device("cpu"))
     each = BYTES * (2 if by == "answer" else 1)
     need = each * spec.n_layers * spec.n_heads * n_positions**2

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
 
 from ...model import Norm
 from ...site import Site
@@ -23,9 +24,6 @@ from ..vocabulary.projection import (
 from ..vocabulary.weight_directions import head_reading, neuron_reading
 from .contributions import PassParts, full
 from .flow_edges import CHANNELS, EMBED, HEAD, MID, MLP, NEURON, STATE, FlowEdges, NodeKeys, Place
-
-if TYPE_CHECKING:
-    import torch
 
 Words = tuple[str, ...]
 Details = tuple[tuple[str, Words], ...]
@@ -51,8 +49,6 @@ class _Batch:
     @cached_property
     def words(self) -> list[Words]:
         """Of every vector; asked for when all are there."""
-        import torch
-
         return self._read(torch.stack(self._vectors)) if self._vectors else []
 
 
@@ -104,8 +100,6 @@ class FlowWords:
     def _states(
         self, places: Sequence[Place], keys: np.ndarray, edges: FlowEdges, more: bool
     ) -> Finish:
-        import torch
-
         vectors = torch.stack([self._state(place) for place in places])
         known = n_words(self._model)
         words = self._top(vectors, lambda x: self._model.unembed(x)[:, :known].float())
@@ -136,8 +130,6 @@ class FlowWords:
         the length that the weight gives it: weights that are all alike and large would bring out
         whatever is first and hold back all else, and filter nothing.
         """
-        import torch
-
         out: list[Details] = [()] * len(places)
         pairs, members = [], []
         for i, (kind, layer, *_) in enumerate(places):
@@ -280,8 +272,6 @@ class FlowWords:
     def _top(
         self, vectors: torch.Tensor, read: Projection | Callable[[torch.Tensor], torch.Tensor]
     ) -> list[Words]:
-        import torch
-
         dtype = self._model.weight("W_U", copy=False).dtype
         out: list[Words] = []
         with torch.no_grad():

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, checked
 from ...graph import Graph
@@ -21,9 +22,6 @@ from .flow_nodes import contributions_of, graph_of, in_order
 from .flow_options import check_options, check_room, one_prompt, unit_of
 from .flow_words import FlowWords
 from .information_paths import between, edge_name, strongest_path, walked
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Details = tuple[tuple[str, tuple[str, ...]], ...]
 T = TypeVar("T")
@@ -228,8 +226,6 @@ class InformationFlow(Result):
         """One line an edge, the most relevant first: source, target, channel, weight, share,
         relevance, and the first words of both ends.
         """
-        import pandas as pd
-
         graph, order = self.graph, np.argsort(-self.relevance, kind="stable")
         return pd.DataFrame(
             {
@@ -246,8 +242,6 @@ class InformationFlow(Result):
 
     def nodes(self) -> pd.DataFrame:
         """One line a node: node, kind, layer, pos, token, relevance, contribution, rest, words."""
-        import pandas as pd
-
         graph = self.graph
         return pd.DataFrame(
             {

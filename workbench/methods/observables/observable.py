@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...check import checked, refuse
 from ...model import Model, Prompts
@@ -21,9 +22,6 @@ from .observable_paths import ObservablePaths, ranked_paths
 from .observable_propagation import propagate
 from .observable_vector import ObservableVector
 from .observable_words import Embedding
-
-if TYPE_CHECKING:
-    import torch
 
 
 @checked
@@ -50,8 +48,6 @@ class Observable:
     @ordinary_torch()
     def direction(self) -> torch.Tensor:
         """(d_model,) float32: the observable in the normed stream that the unembedding reads."""
-        import torch
-
         w_u = self.model.weight("W_U", copy=False)
         ids = np.flatnonzero(self.weights)
         chosen = w_u[:, ids.tolist()] if len(ids) < len(self.weights) else w_u
@@ -177,8 +173,6 @@ def observable(
 
 def _as_vector(targets: Any) -> np.ndarray | None:
     """The array that was given; None where it is a list of tokens."""
-    import torch
-
     if isinstance(targets, torch.Tensor):
         return targets.detach().float().cpu().numpy()
     return targets if isinstance(targets, np.ndarray) else None
@@ -203,8 +197,6 @@ def _checked_vector(model: Model, given: np.ndarray, foils: Targets) -> np.ndarr
 
 def _check_read_out(model: Model) -> None:
     """Raises `ValueError` where logits are not the final norm's output through the unembedding."""
-    import torch
-
     norm = model.norm("ln_final")
     w_u = model.weight("W_U", copy=False)
     generator = torch.Generator().manual_seed(0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...model import Model
 from ...ordinary import ordinary_torch
@@ -19,8 +21,6 @@ from .observable_measure import measured
 from .observable_path import Step, path_name, stream_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .observable import Observable
 
 
@@ -68,8 +68,6 @@ class ObservableAttribution(Result):
         """One line a component, the largest share first: component, layer (-1 for the embedding),
         mean and spread (standard deviation) over prompts (logits), and share.
         """
-        import pandas as pd
-
         each = self.contributions
         frame = pd.DataFrame(
             {
@@ -172,8 +170,6 @@ def _contributions(
     model: Model, parts: Components, writers: range, found: PathGradient
 ) -> np.ndarray:
     """(row, component, column), components as in `_labels`."""
-    import torch
-
     group = parts.n_heads // parts.n_kv_heads
     out, gains = [], {}
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize
 
 
 def difference_in_means(streams: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -16,8 +17,6 @@ def logistic_probe(streams: np.ndarray, labels: np.ndarray, strength: float = 1.
     The least Σ log(1 + exp(−label · logit)) + |w|² / (2 · strength) over streams that are centred
     and, as a whole, scaled to a root mean square of 1.
     """
-    from scipy.optimize import minimize
-
     centred = streams.astype(np.float64) - streams.mean(0, dtype=np.float64)
     scale = float(np.sqrt((centred**2).mean())) or 1.0
     x, y = centred / scale, labels.astype(np.float64)

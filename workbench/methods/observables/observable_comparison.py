@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ...model import Model, Norm
 from ..targets import token_ids
@@ -42,8 +43,6 @@ def tried(
     progress: bool,
 ) -> dict[str, np.ndarray]:
     """What the ablation of each direction and a push along it do, and were foretold to."""
-    from tqdm.auto import tqdm
-
     n_draws = len(directions[RANDOM])
     shape = (len(directions), n_draws, len(trials.examples))
     names = ("ablated", "pushed", "predicted_ablated", "predicted_pushed")

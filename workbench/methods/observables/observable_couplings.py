@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ...check import checked
 from ...result import Result, axes
 from .observable_vector import ObservableVector, check_together
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,8 +29,6 @@ class Couplings(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """The coefficients as a square table: a row moves by 1, a column follows."""
-        import pandas as pd
-
         rows = pd.Index(self.names, name="moved")
         return pd.DataFrame(self.coefficients, rows, pd.Index(self.names, name="follows"))
 

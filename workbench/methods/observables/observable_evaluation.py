@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import rankdata
 
 from ...check import Count, Level, Seed, checked, whole
 from ...model import Model, Prompts
@@ -24,9 +27,6 @@ from .observable_measure import measured
 from .observable_path import read_norm, read_path
 from .observable_trials import Trials
 from .observable_vector import ObservableVector, check_together
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MEASURES = ("removed", "gain", "damage", "truth", "slope", "correlation")
 N_RESAMPLES = 1000
@@ -141,8 +141,6 @@ class ObservableEvaluation(Result):
 
     def _spearman(self, d: int) -> np.ndarray:
         """(draw,)"""
-        from scipy.stats import rankdata
-
         assert self.truth is not None and self.word_scores is not None
         draws = 1 if d < self.n_vectors else self.word_scores.shape[1]
         ranks = np.stack([rankdata(scores) for scores in self.word_scores[d, :draws]])
@@ -152,8 +150,6 @@ class ObservableEvaluation(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a direction: each measure with its 95 % interval in _low and _high."""
-        import pandas as pd
-
         rows = []
         for direction in self.directions:
             row: dict[str, float] = {}
@@ -236,8 +232,6 @@ def evaluate_observable(
     differences in means in the same way; the ablation, the random control and the intervals are
     ours.
     """
-    import torch
-
     many = [vectors] if isinstance(vectors, ObservableVector) else list(vectors)
     check_together(many)
     first = many[0]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...model import Model
 from ...tasks import Task, TaskBatch
 from ...tokens import Positions, Tokens
-
-if TYPE_CHECKING:
-    from .observable import Observable
+from .observable import Observable
 
 
 @dataclass(frozen=True, eq=False)

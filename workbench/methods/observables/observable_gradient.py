@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
 
 from ...model import Model, Prompts, Run
 from ...site import Site
 from ...tokens import Tokens
 from ..writers import head_gain
 from .observable_path import Step, read_norm, read_site
-
-if TYPE_CHECKING:
-    import torch
 
 Position = int | Literal["last"]
 #: From weights alone, paths are linearised at so many tokens, each by itself.
@@ -80,8 +79,6 @@ def path_gradient(
     direction: (d_model,) the observable in the normed stream that the unembedding reads. read:
     further sites for `run`.
     """
-    import torch
-
     rows, columns = list(range(len(tokens))), end_columns(tokens, position)
     last, site = read_site(model, ()), read_site(model, path)
     with torch.no_grad():
@@ -117,8 +114,6 @@ def head_directions(
 
     grad: (d_model,), in the sum of the heads, before a norm that follows the attention.
     """
-    import torch
-
     spec = model.spec
     w_o = model.weight("W_O", layer, copy=False)[heads].float()
     w_v = model.weight("W_V", layer, copy=False).float()
@@ -148,8 +143,6 @@ def _needed(path: Sequence[Step], tokens: Tokens) -> list[Site]:
 
 def _pattern(run: Run, step: Step, tokens: Tokens) -> torch.Tensor:
     """(row, dst, src). A token by itself has nothing else to attend to."""
-    import torch
-
     assert step.head is not None
     if tokens.n_columns == 1:
         return torch.ones((len(tokens), 1, 1), device=tokens.ids.device)
@@ -159,8 +152,6 @@ def _pattern(run: Run, step: Step, tokens: Tokens) -> torch.Tensor:
 def _through_head(
     model: Model, run: Run, step: Step, pattern: torch.Tensor, grad: torch.Tensor
 ) -> torch.Tensor:
-    import torch
-
     spec, layer = model.spec, step.layer
     assert step.head is not None
     w_o = model.weight("W_O", layer, step.head, copy=False).float()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ...edits import Edit
 from ...ordinary import ordinary_torch
@@ -26,8 +27,6 @@ def measured_with(
     obs: Observable, tokens: Tokens, edits: Sequence[Edit], position: Position = "last"
 ) -> np.ndarray:
     """(batch,) the observable in one pass with edits, whose rows are those of `tokens`."""
-    import torch
-
     model = obs.model
     with torch.no_grad():
         run = model.run(tokens, edits=edits, read="ln_final", logits_at=())

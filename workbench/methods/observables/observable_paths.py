@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...model import Prompts
 from ...ordinary import ordinary_torch
@@ -26,9 +28,6 @@ from .observable_path import Step, path_name, read_norm, read_site
 from .observable_words import Embedding, choose_embedding, n_tokens, token_covariance
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import torch
-
     from .observable import Observable
 
 
@@ -57,8 +56,6 @@ class ObservablePaths(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a path, the first the best: path, spread and norm (logits)."""
-        import pandas as pd
-
         names = [path_name(path) for path in self.paths]
         return pd.DataFrame({"path": names, "spread": self.spread, "norm": self.norm})
 
@@ -78,8 +75,6 @@ def ranked_paths(
     embedding: Embedding | None,
 ) -> ObservablePaths:
     """Every path of one head and at most one MLP after it. See `Observable.paths`."""
-    import torch
-
     model = obs.model
     parts, spec = Components.nodes_of(model.spec), model.spec
     tokens = points(model, at)
@@ -131,8 +126,6 @@ def _mean_gradients(
     The mean over rows of the sum over positions: what a head reads is the same wherever it attends,
     since its pattern sums to 1 and its norm is left out.
     """
-    import torch
-
     model = obs.model
     sites = [Site("z", layer) for layer in layers if model.norm("ln1_post", layer) is not None]
     sums = [torch.zeros(model.spec.d_model, device=tokens.ids.device) for _ in layers]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from ...model import Prompts
 from ...ordinary import ordinary_torch
 from ...result import provenance
@@ -28,8 +30,6 @@ def propagate(
     embedding: Embedding | None,
 ) -> ObservableVector:
     """The feature vector of an observable by a path that was read. See `Observable.propagate`."""
-    import torch
-
     model = obs.model
     site, norm = read_site(model, path), read_norm(model, path)
     kind = choose_embedding(site, embedding)

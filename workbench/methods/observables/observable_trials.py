@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...edits import Add, Affine, Edit
 from ...model import Model, Norm
 from ...site import Site
 from ..features.corpus import batches
 from ..features.steering_runs import divergences, log_probs
+from .observable import Observable
 from .observable_examples import TrialExamples
 from .observable_gradient import path_gradient, portions
 from .observable_measure import measured_with
 from .observable_path import Step
-
-if TYPE_CHECKING:
-    from .observable import Observable
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +44,6 @@ class Trials:
 
     def normed(self) -> np.ndarray:
         """(batch, d_model) each row's stream as the norm leaves it, the mean over its positions."""
-        import torch
-
         out = []
         for stream in self.streams:
             x = torch.from_numpy(stream)
@@ -79,8 +76,6 @@ class Trials:
 
     def push(self, unit: np.ndarray, length: float) -> tuple[np.ndarray, list[np.ndarray]]:
         """(batch,) the observable with `length` along `unit` added; the changes."""
-        import torch
-
         step = torch.as_tensor(length * unit, dtype=torch.float32)
         changes = [np.tile(length * unit, (len(stream), 1)) for stream in self.streams]
         return self._measure(lambda **where: Add(self.site, step, **where)), changes
@@ -104,8 +99,6 @@ class Trials:
 
 def at_mean(site: Site, unit: np.ndarray, level: float, **where: Any) -> Affine:
     """An edit that sets the part of a stream along a unit vector to `level`."""
-    import torch
-
     matrix = np.eye(len(unit)) - np.outer(unit, unit)
     return Affine(
         site,
@@ -119,8 +112,6 @@ def damage(
     model: Model, texts: Any, makes: Sequence[Edit], batch_size: int, progress: bool
 ) -> np.ndarray:
     """(edit, text) KL(plain ‖ edited) in nats, the mean over each text's positions."""
-    import torch
-
     columns = []
     with torch.no_grad():
         for _, tokens in batches(model, texts, batch_size, title="damage", progress=progress):
@@ -132,8 +123,6 @@ def damage(
 
 def _streams(model: Model, site: Site, examples: TrialExamples) -> list[np.ndarray]:
     """For each row (pos, d_model) float64: the stream at its positions."""
-    import torch
-
     out, start = [], 0
     for part in portions(examples.tokens):
         with torch.no_grad():

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, whole
 from ...result import Result, axes
 from .observable_words import Embedding
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,8 +120,6 @@ class ObservableVector(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """One line a token, the largest score first: token and score (logits)."""
-        import pandas as pd
-
         frame = pd.DataFrame({"token": self.vocabulary, "score": self.token_scores})
         return frame.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
 
 from ...model import Model, Norm
 from ...site import Site
 from ..vocabulary.projection import token_embeddings
 from .observable_gradient import POINTS
-
-if TYPE_CHECKING:
-    import torch
 
 #: A token as the model stores its embedding, or as it leaves the first block when it stands alone.
 Embedding = Literal["token", "block 0"]
@@ -43,8 +42,6 @@ def token_streams(
     model: Model, embedding: Embedding, norm: Norm | None, ids: Sequence[int]
 ) -> Iterator[torch.Tensor]:
     """(token, d_model) float32 in chunks: the streams of tokens, centred and divided by `norm`."""
-    import torch
-
     for start in range(0, len(ids), POINTS):
         chosen = list(ids[start : start + POINTS])
         with torch.no_grad():
@@ -61,8 +58,6 @@ def token_scores(
     model: Model, vectors: torch.Tensor, embedding: Embedding, norm: Norm | None
 ) -> torch.Tensor:
     """(token, vector) on the CPU: what each token's stream gives. vectors: (vector, d_model)."""
-    import torch
-
     ids = range(n_tokens(model))
     each = [chunk @ vectors.T for chunk in token_streams(model, embedding, norm, ids)]
     return torch.cat(each).cpu()
@@ -72,8 +67,6 @@ def token_covariance(
     model: Model, embedding: Embedding, norm: Norm | None, ids: Sequence[int]
 ) -> torch.Tensor:
     """(d_model, d_model) float64 on the CPU: the covariance of the streams of tokens."""
-    import torch
-
     width = model.spec.d_model
     total, square = torch.zeros(width).double(), torch.zeros(width, width).double()
     for chunk in token_streams(model, embedding, norm, ids):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
 from ...check import Count, Positive, Seed, checked
 from ...model import Model, Prompts
@@ -18,9 +20,6 @@ from .condition_runs import Answered, answers_under, texts_under
 from .measured_change import MeasuredChange
 from .questions import Asked, Questions
 from .value_vectors import HOW, How, Place, ablations, name_of, random_places
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Prompts whose continuations are kept.
 N_CONTINUED = 4
@@ -101,14 +100,10 @@ class ConceptAblation(Result):
         random_low, random_high (2.5 and 97.5 % of the controls), beyond_random (the share of
         controls that change less); excess (change less random) with excess_low, excess_high.
         """
-        import pandas as pd
-
         return pd.DataFrame([each.line() for each in self.changes()])
 
     def alone(self) -> pd.DataFrame:
         """One line a vector ablated alone: vector, change of the probability, low, high (95 %)."""
-        import pandas as pd
-
         lines = []
         for name, ablated in zip(self.neurons, self.alone_probability, strict=True):
             each = MeasuredChange(name, self.plain_probability, ablated, ablated[None], 0)
@@ -192,8 +187,6 @@ def ablate_concept(
     score generated answers; here the probability of a known answer is read, and random vectors are
     the control.
     """
-    from tqdm.auto import tqdm
-
     check_found_in(vectors, model)
     if how not in HOW:
         raise ValueError(f"how is one of {HOW}; got {how!r}.")

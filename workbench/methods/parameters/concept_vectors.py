@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
 from ...check import Count, Seed, checked, whole
 from ...model import Model
@@ -18,9 +19,6 @@ from ..vocabulary.projection import NormChoice
 from .condition_runs import answers_under
 from .questions import Asked, Questions
 from .value_vectors import Place, ablations, place_of, rows_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Vectors that are ablated one by one for each that is kept.
 SHORTLIST = 5
@@ -67,8 +65,6 @@ class ConceptVectors(Result):
         """One line a vector, the strongest first: vector, layer, neuron, score, by_chance, lost
         (NaN without prompts), size (root mean square), own_words.
         """
-        import pandas as pd
-
         empty = np.full(len(self.neurons), np.nan, np.float32)
         return pd.DataFrame(
             {
@@ -195,8 +191,6 @@ def check_found_in(vectors: ConceptVectors, model: Model) -> None:
 
 def _lost(model: Model, places: list[Place], questions: Questions, progress: bool) -> np.ndarray:
     """(vector,) the drop of the answers' mean log-probability without each vector alone."""
-    from tqdm.auto import tqdm
-
     edits = [[], *(ablations(model, [place], "zero") for place in places)]
     conditions = [lambda e=e: edited_weights(model, e) for e in edits]
     with tqdm(total=len(edits), disable=not progress, leave=False) as bar:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...metrics import log_probability, rank
 from ...model import Model
 from ...tokens import Tokens
 from ..vocabulary.clamp_runs import text_kl, text_loss
 from .questions import Questions
-
-if TYPE_CHECKING:
-    import torch
 
 #: Bytes of the logits of one pass over texts; several copies of them are made.
 LOGITS = 64 << 20

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...model import Model, Prompts
 from ...tasks import Task, TaskBatch
 from ...tokens import Tokens
 from .questions import Answers, Asked, Questions
-
-if TYPE_CHECKING:
-    import torch
 
 Material = Asked | str | Tokens | Sequence[str | tuple[str, Answers]]
 
@@ -59,8 +57,6 @@ class Lessons:
 
     @classmethod
     def _padded(cls, rows: list[list[int]], starts: list[int], model: Model) -> Lessons:
-        import torch
-
         width = max(map(len, rows))
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         mask, counts = (torch.zeros(len(rows), width, dtype=torch.bool) for _ in range(2))
@@ -73,8 +69,6 @@ class Lessons:
 
     def loss(self, hf_model: Any, rows: Sequence[int]) -> torch.Tensor:
         """The mean cross-entropy of what counts in some rows, in nats, to be differentiated."""
-        import torch
-
         index = list(rows)
         width = int(self.mask[index].sum(1).max())
         ids, mask = self.ids[index, :width], self.mask[index, :width]
@@ -114,8 +108,6 @@ def train(
 
     Raises `RuntimeError` where a loss is no longer finite.
     """
-    import torch
-
     chosen = list(hf_model.parameters()) if parameters is None else list(parameters)
     optimizer = torch.optim.AdamW(chosen, lr=learning_rate, weight_decay=0.0)
     draws = [

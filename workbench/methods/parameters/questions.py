@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from ...check import given
 from ...encoding import starts
@@ -14,9 +16,6 @@ from ...model import Model
 from ...tasks import Task, TaskBatch
 from ...tokens import Tokens, token_strings
 from ..targets import token_ids
-
-if TYPE_CHECKING:
-    import torch
 
 Answers = str | int | Sequence[str | int]
 Asked = Task | TaskBatch | Mapping[str, Answers] | Sequence[tuple[str, Answers]]

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ...loading import load
 from ...model import Model
@@ -30,8 +31,6 @@ def relearned(
     """(relearner, step, batch) the answers' probability when copies have been trained for `at`
     steps, rising, from 0 on. models: by name, each in its own condition.
     """
-    from tqdm.auto import tqdm
-
     options: dict[str, Any] = {
         "at": at,
         "learning_rate": learning_rate,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...model import Model
 from ...tokens import token_strings
@@ -108,8 +109,6 @@ def _read(
     model: Model, places: Sequence[Place], vectors: ConceptVectors, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(vector, k) the first words, and (vector,) the concept's score, in one model."""
-    import torch
-
     norm: Any = vectors.norm
     projection = writing_projection(model, norm)
     with torch.no_grad():

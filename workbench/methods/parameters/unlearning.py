@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
 
 from ...check import Count, Positive, Seed, checked
 from ...loading import load
 from ...model import Model
 from .lessons import Lessons, Material, train
-
-if TYPE_CHECKING:
-    import torch
 
 #: Which weights each choice trains, by the names of `Model.weight`.
 WEIGHTS: dict[str, tuple[str, ...]] = {
@@ -83,8 +83,6 @@ def unlearn(
 
 def trainable(model: Model) -> tuple[Any, dict[str, torch.dtype]]:
     """A copy in float32 to be trained, and the dtypes that its parameters had."""
-    import torch
-
     copied = model.to_hugging_face()
     dtypes = {name: parameter.dtype for name, parameter in copied.named_parameters()}
     for parameter in copied.parameters():
@@ -124,8 +122,6 @@ def _parameters(copied: Any, model: Model, weights: str) -> list[torch.nn.Parame
 
 
 def _shown(turns: Iterable[list[float]], steps: int, progress: bool) -> Iterable[list[float]]:
-    from tqdm.auto import tqdm
-
     with tqdm(turns, total=steps, disable=not progress, leave=False) as bar:
         for losses in bar:
             bar.set_postfix(forget=f"{losses[0]:.2f}", retain=f"{losses[1]:.3f}", refresh=False)

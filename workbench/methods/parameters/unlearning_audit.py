@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Positive, Seed, checked
 from ...evaluation import bootstrap
@@ -25,9 +26,6 @@ from .questions import Asked, Questions
 from .relearning import relearned
 from .traces import Traces
 from .value_vectors import ablations
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Tokens of a text elsewhere that stand before a prompt in "after other text".
 N_CONTEXT = 12
@@ -94,8 +92,6 @@ class UnlearningAudit(Result):
         after_low and after_high, change with low and high (95 %: bootstrap over examples); ablated
         (the mean without the vectors).
         """
-        import pandas as pd
-
         lines = []
         for name, about, *values in self.measures():
             each = MeasuredChange(name, values[0], values[1], values[2][None], self.seed or 0)
@@ -144,8 +140,6 @@ class UnlearningAudit(Result):
         vectors); others (the mean over the control) with others_low and others_high (2.5 and
         97.5 % of them).
         """
-        import pandas as pd
-
         lines = []
         for name in ("cosine", "change", "kept"):
             own = getattr(self, name).astype(np.float64)
@@ -169,8 +163,6 @@ class UnlearningAudit(Result):
         """One line a relearner and step: relearner, step, probability (mean) with low and high (95
         %: bootstrap over prompts). Raises `ValueError` where nothing was relearned.
         """
-        import pandas as pd
-
         if self.relearned is None or self.relearn_at is None:
             raise ValueError("This audit relearned nothing; give audit_unlearning relearn=.")
         lines = []
@@ -195,8 +187,6 @@ class UnlearningAudit(Result):
         """One line a vector: vector, cosine, change, kept, score_before, score_after, words_before,
         words_after.
         """
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 "vector": list(self.neurons),

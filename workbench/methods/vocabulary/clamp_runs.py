@@ -5,18 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from ...edits import Set, UnchangedEdit
 from ...metrics import probability
 from ...model import Model
 from ...site import Site
 from ...tokens import Positions, Tokens
-
-if TYPE_CHECKING:
-    import torch
 
 #: Bytes of the logits that one pass gives; several copies of them are made.
 LOGITS = 64 << 20
@@ -72,8 +70,6 @@ def effects_of(
     progress: bool = False,
 ) -> list[Effects]:
     """What is measured with nothing held, and then with each of `held`."""
-    from tqdm.auto import tqdm
-
     runs = [Held((), np.zeros(0)), *held]
     out = [
         Effects(*(np.zeros(n, np.float32) for n in (prompts.n_rows, texts.n_rows, texts.n_rows)))

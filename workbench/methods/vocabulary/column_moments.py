@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
 
 from .projection import Projection
-
-if TYPE_CHECKING:
-    import torch
 
 #: Columns of a projection that are looked at at once.
 COLUMNS = 8192
@@ -29,8 +27,6 @@ class ColumnMoments:
 
     @classmethod
     def of(cls, projection: Projection) -> ColumnMoments:
-        import torch
-
         n, d_model = projection.d_vocab, projection.matrix.shape[0]
         mean = projection.matrix.new_zeros(d_model, dtype=torch.float64)
         covariance = mean.new_zeros(d_model, d_model)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, checked, tensor
 from ...model import Model, Norm
@@ -22,10 +24,6 @@ from .projection import (
 )
 from .word_table import joined
 from .words import MEASURES, Words, check_k, read_words
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 Space = Literal["unembed", "embed"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -62,8 +60,6 @@ class DirectionVocabulary(Result):
 
         Further columns: token, value. Raises `ValueError` for another name.
         """
-        import pandas as pd
-
         if name not in self.names:
             raise ValueError(
                 f"This table has the directions {', '.join(self.names[:8])}"
@@ -87,8 +83,6 @@ class DirectionVocabulary(Result):
         """One line a direction: direction, top and bottom (its `n` first words at either end in
         one text), value (of the top word), share and kurtosis where measured, and size.
         """
-        import pandas as pd
-
         columns: dict[str, Any] = {
             "direction": list(self.names),
             "top": joined(self.vocabulary, self.top_ids[:, :n]),
@@ -162,8 +156,6 @@ def bias_vocabulary(
 
     Raises `ValueError` for a model without such a bias, and a k beyond the vocabulary.
     """
-    import torch
-
     projection = writing_projection(model, norm)
     check_k(k, projection.d_vocab)
     with torch.no_grad():
@@ -229,8 +221,6 @@ def _behind(norm: Norm | None, written: torch.Tensor, choice: NormChoice) -> tor
 
 def _rows(model: Model, directions: Any) -> torch.Tensor:
     """(n, d_model) on the model's device and in its precision."""
-    import torch
-
     like = model.weight("W_U", copy=False)
     rows = torch.atleast_2d(tensor("directions", directions)).detach().to(like)
     d_model = model.spec.d_model

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, Seed, checked, whole
 from ...model import Model
 from ...result import Result, axes, provenance
+from ...site import Site
 from ...tokens import token_strings
 from ..readout import count_greater
 from ..targets import Targets, token_ids
@@ -17,10 +20,6 @@ from .column_moments import ColumnMoments
 from .neurons import Layers, Side, directions_of, layers_of, projection_of, sides_of
 from .projection import NormChoice, check_norm
 from .words import read_words
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 Effect = Literal["promote", "suppress", "either"]
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
@@ -82,10 +81,6 @@ class FoundNeurons(Result):
         Columns: neuron, layer, unit, score, by_chance, among_first (how many of the m words are
         among the first m tokens at the neuron's end), median_rank, best_word, own_words.
         """
-        import pandas as pd
-
-        from ...site import Site
-
         sites = [Site.parse(name) for name in self.neurons]
         return pd.DataFrame(
             {
@@ -137,8 +132,6 @@ def find_neurons(
     Raises `ValueError` for a word of several tokens, naming them, and for layers, sides and
     numbers that the model does not have.
     """
-    import torch
-
     ids = list(dict.fromkeys(token_ids(model.tokenizer, words, of="A word that neurons write")))
     if not ids:
         raise ValueError("Neurons are found by at least one word; got none. Write words=[' dog'].")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from .head_factors import HeadWeights
 from .projection import Projection
 from .words import read_words
-
-if TYPE_CHECKING:
-    import torch
 
 CIRCUITS = ("OV", "QK")
 SIGNS = ("+", "-")
@@ -35,8 +32,6 @@ class Singular:
     @classmethod
     def of(cls, first: torch.Tensor, second: torch.Tensor) -> Singular:
         """Of firstᵀ second, both (d_head, d_model)."""
-        import torch
-
         # QR keeps the decomposition at d_head × d_head.
         q_first, r_first = torch.linalg.qr(first.detach().double().cpu().T)
         q_second, r_second = torch.linalg.qr(second.detach().double().cpu().T)
@@ -75,8 +70,6 @@ class DirectionWords:
         writing: Projection,
     ) -> DirectionWords:
         """The n largest directions of each circuit."""
-        import torch
-
         like = reading.matrix
         pairs = [torch.stack([s.first[:n], s.second[:n]], 1) for s in circuits]
         directions = torch.stack(pairs).to(like)

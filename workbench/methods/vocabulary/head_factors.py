@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
+from tqdm.auto import tqdm
 
 from ...model import Model, ModelSpec
 from ...site import Site
 from .projection import NormChoice, Projection, n_words, token_embeddings, writing_projection
 from .weight_directions import head_reading, head_writing
-
-if TYPE_CHECKING:
-    import torch
 
 EmbeddingChoice = Literal["weights", "first_block"]
 EMBEDDINGS: tuple[EmbeddingChoice, ...] = ("weights", "first_block")
@@ -44,8 +44,6 @@ class WordVectors:
 
         Directions that a norm's centring is folded into read centred words as they are.
         """
-        import torch
-
         matrix = directions.to(self.rows.device, torch.float32).T
         read = torch.cat([some.float() @ matrix for some in self.rows.split(ROWS)])
         return read if self.scale is None else read.mul_(self.scale[:, None])
@@ -80,8 +78,6 @@ def word_vectors(
     before = model.norm("ln1", 0)
     if norm == "none" or before is None:
         return WordVectors(rows, None)
-    import torch
-
     sizes = torch.cat(
         [before.center(some.float()).pow(2).mean(-1).sqrt() for some in rows.split(ROWS)]
     )
@@ -90,9 +86,6 @@ def word_vectors(
 
 def after_first_block(model: Model, *, progress: bool = False) -> torch.Tensor:
     """(word, d_model): the residual stream behind block 0, for each word as a prompt of its own."""
-    import torch
-    from tqdm.auto import tqdm
-
     site, rows = Site("resid_post", 0), []
     words = [[i] for i in range(n_words(model))]
     with torch.no_grad(), tqdm(total=len(words), disable=not progress, leave=False) as bar:
@@ -162,8 +155,6 @@ class Writing:
 
     def of(self, directions: torch.Tensor) -> torch.Tensor:
         """(word, n) float32 for directions (n, d_model); the final norm's division is left out."""
-        import torch
-
         norm, matrix = self.projection.norm, self.projection.matrix
         rows = directions.to(matrix.device, torch.float32)
         if norm is not None:

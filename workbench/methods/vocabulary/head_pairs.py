@@ -8,14 +8,11 @@ column norm, so blocks that cannot hold one of the best are not computed; what c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from .head_factors import Factors
-
-if TYPE_CHECKING:
-    import torch
 
 #: What the pairs of a `HeadVocabulary` are: the largest of OV, its smallest, the largest of QK.
 KINDS = ("promoted", "suppressed", "attended")
@@ -43,8 +40,6 @@ def extreme_pairs(factors: Factors, n: int, *, smallest: bool = True) -> tuple[P
     smallest: False leaves the second empty, and skips more. Equal numbers are in the order of
     their words. At most rows × columns pairs come back.
     """
-    import torch
-
     with torch.no_grad():
         left, right = balanced(factors)
         left, rows, row_norms = _by_norm(left)
@@ -77,8 +72,6 @@ def balanced(factors: Factors) -> tuple[torch.Tensor, torch.Tensor]:
     makes the bound by norms as tight as a linear change of both factors can. Left as they are where
     the product is 0.
     """
-    import torch
-
     left, right = factors.left, factors.right
     grams = [(part.double().T @ part.double()).cpu() for part in (left, right)]
     roots = [_root(gram) for gram in grams]
@@ -95,8 +88,6 @@ def balanced(factors: Factors) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _root(gram: torch.Tensor) -> torch.Tensor:
     """R with Rᵀ R = gram."""
-    import torch
-
     values, vectors = torch.linalg.eigh(gram)
     return values.clamp(min=0).sqrt()[:, None] * vectors.T
 
@@ -116,8 +107,6 @@ class _Best:
     """The n largest numbers seen so far, with their row and column words."""
 
     def __init__(self, n: int, device: torch.device) -> None:
-        import torch
-
         self._n = n
         self._values = torch.empty(0, device=device)
         self._ids = torch.empty(0, 2, dtype=torch.long, device=device)
@@ -127,8 +116,6 @@ class _Best:
         return bound > self._least
 
     def add(self, values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> None:
-        import torch
-
         best = values.flatten().topk(min(self._n, values.numel()))
         at = best.indices
         width = values.shape[1]

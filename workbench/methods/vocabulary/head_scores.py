@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
 
 from ...check import whole
 from ...model import Model
@@ -13,9 +14,6 @@ from ...site import Site
 from ..readout import count_greater
 from .head_factors import ROWS, Factors, Head, WordVectors, Writing
 from .projection import n_words
-
-if TYPE_CHECKING:
-    import torch
 
 #: Numbers of a block of words against all words, 64 MiB.
 BLOCK = 16 << 20
@@ -39,8 +37,6 @@ def copying_score(factors: Factors) -> float:
 
 def eigenvalue_share(matrices: torch.Tensor) -> np.ndarray:
     """(…,) Σλ / Σ|λ| of square matrices (…, d, d), in float64 on the CPU."""
-    import torch
-
     values = torch.linalg.eigvals(matrices.double().cpu())
     total = values.abs().sum(-1)
     share = values.sum(-1).real / total.where(total > 0, 1)
@@ -56,8 +52,6 @@ def own_word_extremes(
     shares its number with others counts as behind them all, so that a head which writes nothing
     neither copies nor suppresses.
     """
-    import torch
-
     copied, suppressed = [], []
     size = max(1, BLOCK // len(right))
     for rows, words in zip(left.split(size), own.split(size), strict=True):
@@ -76,8 +70,6 @@ def sampled_words(model: Model, n_tokens: int | None, seed: int) -> torch.Tensor
 
     Raises `ValueError` for a number of words that the model does not have.
     """
-    import torch
-
     total = n_words(model)
     if n_tokens is None:
         n_tokens = total if total <= ALL_UP_TO else SAMPLE
@@ -115,8 +107,6 @@ class RandomHeads:
         seed: int,
     ) -> RandomHeads:
         """n_random pairs of orthonormal bases of d_head directions each."""
-        import torch
-
         generator = torch.Generator().manual_seed(seed)
         d_model = words.rows.shape[1]
         both = [
@@ -131,8 +121,6 @@ class RandomHeads:
         spectra: (head, d) the singular values of each head. The sampled words are dealt out to the
         draws, so that the shares are over as many words as a head's own.
         """
-        import torch
-
         n = len(self.inward)
         spread = torch.as_tensor(spectra, dtype=torch.float32, device=self.words.rows.device)
         scores = np.zeros((len(spectra), n), np.float32)
@@ -172,8 +160,6 @@ def previous_token(model: Model, heads: list[Head], seed: int) -> PreviousToken:
     ALiBi, scores of an unknown scale) measured on prompts of random words; NaN where the backend
     reads no pattern.
     """
-    import torch
-
     try:
         table = model.weight("W_pos", copy=False)
     except ValueError:
@@ -217,8 +203,6 @@ def table_pattern(
     model: Model, stream: torch.Tensor, layer: int, head: int, scale: float
 ) -> torch.Tensor:
     """(dst, src): a head's attention over `table_stream`, biases of queries and keys included."""
-    import torch
-
     spec = model.spec
     group = head // (spec.n_heads // spec.n_kv_heads)
     q, k = (
@@ -252,8 +236,6 @@ def chance(n: int) -> float:
 
 
 def _measured(model: Model, heads: list[Head], seed: int) -> PreviousToken:
-    import torch
-
     length = min(PROMPT_LENGTH, model.spec.n_ctx)
     if "pattern" not in model.spec.streams:
         empty = np.full((len(heads), 1), np.nan, np.float32)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from ...check import whole
 from ...model import Model
@@ -24,9 +26,6 @@ from .head_pairs import Pairs, extreme_pairs
 from .head_scores import RandomHeads, copying_score, own_word_extremes
 from .projection import NormChoice, n_words
 from .words import check_k
-
-if TYPE_CHECKING:
-    import torch
 
 
 def check_counts(model: Model, *, k: int, top: int, **counts: int) -> None:
@@ -61,9 +60,6 @@ def sweep(
     progress: bool,
 ) -> dict[str, Any]:
     """The arrays of a `HeadVocabulary` that come from weights, by the names of its fields."""
-    import torch
-    from tqdm.auto import tqdm
-
     writing = Writing.to(model, norm)
     plain = word_vectors(model, norm)
     behind = plain

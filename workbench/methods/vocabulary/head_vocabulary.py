@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 
 from ...check import Count, Natural, Seed, checked, refuse
 from ...evaluation import bootstrap
@@ -19,9 +20,6 @@ from .head_scores import previous_token, sampled_words
 from .head_sweep import check_counts, sweep
 from .head_tables import TABLES
 from .projection import NormChoice, check_norm, n_words
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,8 +130,6 @@ class HeadVocabulary(Result):
 
         Raises `ValueError` for another table.
         """
-        import pandas as pd
-
         if what not in TABLES:
             raise ValueError(f"A table is one of {', '.join(TABLES)}; got what={what!r}.")
         return pd.DataFrame(TABLES[what](self))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, Level, Seed, checked
 from ...edits import UnchangedEdit
@@ -22,9 +24,6 @@ from .clamp_runs import Held, effects_of, highest_activations
 from .found_neurons import FoundNeurons
 from .neurons import neuron_site
 from .weight_directions import neuron_writing
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Neurons = FoundNeurons | str | Site | Sequence[str | Site]
 
@@ -92,8 +91,6 @@ class NeuronClamp(Result):
         whose mean change is smaller); excess (change less random), excess_low and excess_high (its
         95 % interval, paired by example).
         """
-        import pandas as pd
-
         levels = {
             "probability": (self.plain_probability, self.clamped_probability),
             "loss elsewhere": (self.plain_loss, self.clamped_loss),
@@ -172,8 +169,6 @@ def clamp_neurons(
     tokens, where no texts are given and none ship, for a text of a single token, for a value that
     is not finite, and where a layer has too few other neurons to draw from.
     """
-    import torch
-
     sites = _sites(model, neurons)
     if words is None:
         if not isinstance(neurons, FoundNeurons):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+import torch
 
 from ...check import Count, checked, whole
 from ...model import Model
@@ -18,9 +20,6 @@ from .projection import NormChoice, check_norm
 from .vocabulary_comparison import kept_words
 from .word_table import joined, matching_ids
 from .words import MEASURES, Words, check_k, check_measures, read_words
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,8 +92,6 @@ class NeuronVocabulary(Result):
 
         Further columns: token, value. Raises `ValueError` for a neuron that is not in the table.
         """
-        import pandas as pd
-
         at = divmod(self.row(neuron), self.top_ids.shape[2])
         lines = []
         for s, side in enumerate(self.sides):
@@ -109,8 +106,6 @@ class NeuronVocabulary(Result):
         one text ("out", and "out_bottom" where they were read), kurtosis_ and size_ of that side;
         share, bias, and gate_bias of a gated MLP.
         """
-        import pandas as pd
-
         n_layers, n_neurons = self.top_ids.shape[1:3]
         layer, unit = np.repeat(self.layers, n_neurons), np.tile(np.arange(n_neurons), n_layers)
         names = [f"L{at}.mlp_post/{i}" for at, i in zip(layer.tolist(), unit.tolist(), strict=True)]
@@ -140,8 +135,6 @@ class NeuronVocabulary(Result):
         Raises `ValueError` for a word that is no token of the vocabulary, or a side that was not
         read.
         """
-        import pandas as pd
-
         if side is not None and side not in self.sides:
             raise ValueError(f"This table has the sides {', '.join(self.sides)}; got {side!r}.")
         meant = matching_ids(self.vocabulary, word)
@@ -229,8 +222,6 @@ def neuron_vocabulary(
     Source: Dar et al., "Analyzing Transformers in Embedding Space" (2022), section 3; for the
     share: "Decoding specialised feature neurons in LLMs with the final projection layer" (2025).
     """
-    import torch
-
     layers, chosen = layers_of(model, layer), sides_of(model, sides)
     check_norm(norm)
     check_measures(measures)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
+
+import torch
 
 from ...check import different
 from ...model import Model
@@ -11,9 +13,6 @@ from ...site import Site
 from ..edge_cuts import mlp_norm
 from .projection import NormChoice, Projection, reading_projection, writing_projection
 from .weight_directions import neuron_reading, neuron_writing
-
-if TYPE_CHECKING:
-    import torch
 
 Side = Literal["out", "in", "gate"]
 SIDES: tuple[Side, ...] = get_args(Side)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
 
 from ...model import Model, Norm
-
-if TYPE_CHECKING:
-    import torch
 
 NormChoice = Literal["folded", "none"]
 NORMS: tuple[NormChoice, ...] = ("folded", "none")
@@ -93,8 +92,6 @@ def reading_projection(model: Model, norm: NormChoice = "folded") -> Projection:
 
 def _row_sizes(rows: torch.Tensor, centers: bool) -> torch.Tensor:
     """(n,) root mean squares of rows, in float32 at least, without a copy of all of them."""
-    import torch
-
     dtype = torch.promote_types(rows.dtype, torch.float32)
     square = torch.linalg.vector_norm(rows, dim=1, dtype=dtype).pow(2) / rows.shape[1]
     if centers:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ...evaluation import wilson
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .neuron_vocabulary import NeuronVocabulary
 
 
 def kept_words(first: NeuronVocabulary, second: NeuronVocabulary) -> pd.DataFrame:
     """The table that `NeuronVocabulary.kept` describes."""
-    import pandas as pd
-
     _check(first, second)
     n_words, k = len(first.vocabulary), first.k
     lines = []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
 
 from ...model import Model, Norm
 from ..edge_cuts import mlp_norm
 from .projection import NormChoice
-
-if TYPE_CHECKING:
-    import torch
 
 
 def neuron_writing(model: Model, layer: int, norm: NormChoice = "folded") -> torch.Tensor:

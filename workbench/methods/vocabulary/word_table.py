@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -34,7 +35,5 @@ def matching_ids(vocabulary: Sequence[str], word: str | int) -> np.ndarray:
 
 
 def _alike(vocabulary: Sequence[str], word: str) -> str:
-    from difflib import get_close_matches
-
     near = get_close_matches(word.strip(), {token.strip() for token in vocabulary}, n=3)
     return f" Tokens like it are {', '.join(map(repr, near))}." if near else ""

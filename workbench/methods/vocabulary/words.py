@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from tqdm.auto import tqdm
 
 from ...check import whole
 from ..readout import top_k
 from .projection import Projection
-
-if TYPE_CHECKING:
-    import torch
 
 MEASURES = ("share", "kurtosis")
 #: Bytes of the array (row, d_vocab) that one matrix product fills. Smaller ones multiply slower.
@@ -99,8 +98,6 @@ def read_words(
     the cache. Raises `ValueError` for a k beyond the vocabulary, for an unknown measure, and for
     directions of another width.
     """
-    import torch
-
     check_k(k, projection.d_vocab)
     check_measures(measures)
     d_model = projection.matrix.shape[0]
@@ -131,9 +128,6 @@ def _blocks(
     projection: Projection, directions: torch.Tensor, sizes: np.ndarray, progress: bool, text: str
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Rows of the array (n, d_vocab), float32, each block to be overwritten; fills `sizes`."""
-    import torch
-    from tqdm.auto import tqdm
-
     n, row = len(directions), 4 * projection.d_vocab
     on_cpu = directions.device.type == "cpu"
     chunk = min(n, max(1, (CHUNK if on_cpu else LAUNCH) // row))
