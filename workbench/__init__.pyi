@@ -1,8 +1,10 @@
 """The public names, and the module that holds each."""
 
+from . import controls as controls
 from . import live as live
 from . import metrics as metrics
 from . import widgets as widgets
+from .change import Change as Change
 from .data import data_path as data_path
 from .dictionary.base import Dictionary as Dictionary
 from .dictionary.collection import Dictionaries as Dictionaries
@@ -19,6 +21,8 @@ from .edits import ProjectOut as ProjectOut
 from .edits import Scale as Scale
 from .edits import Set as Set
 from .edits import UnchangedEdit as UnchangedEdit
+from .effects import Effects as Effects
+from .experiment import experiment as experiment
 from .graph import Graph as Graph
 from .loading import load as load
 from .methods.ablation import Ablation as Ablation

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -11,11 +13,29 @@ import torch
 from .check import checked, given, held, number, refuse, tensor
 from .site import Site
 
+#: Whether edits that change nothing are no surprise here, and nothing to warn of.
+_FINE: ContextVar[bool] = ContextVar("unchanged edits are fine", default=False)
+
 Positions = int | slice | Sequence[int] | Literal["last"] | None
 
 
 class UnchangedEdit(UserWarning):
     """An edit reached its rows and positions and left every number as it was."""
+
+
+@contextmanager
+def unchanged_is_fine() -> Iterator[None]:
+    """For the block, an edit that leaves every number as it was is nothing to warn of."""
+    before = _FINE.set(True)
+    try:
+        yield
+    finally:
+        _FINE.reset(before)
+
+
+def warns_of_unchanged() -> bool:
+    """Whether an edit that leaves every number as it was is told of here."""
+    return not _FINE.get()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
-from .check import refuse
+from .resample import bootstrap, wilson
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,37 +93,3 @@ class Evaluation:
             f"[{low:.3f}, {high:.3f}], {self.metric_name} {self.clean.mean():.2f} clean, "
             f"{self.corrupt.mean():.2f} corrupt, {len(self.clean)} examples"
         )
-
-
-def bootstrap(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    n: int,
-    level: float = 0.95,
-    seed: int = 0,
-    n_resamples: int = 2000,
-) -> tuple[float, float]:
-    """The percentile interval of a statistic over n examples, resampled with replacement.
-
-    statistic: from example numbers (resample, n) to (resample,).
-    Raises `ValueError` for a level that is not between 0 and 1.
-    """
-    _check_level(level)
-    draws = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
-    low, high = np.nanquantile(statistic(draws), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise refuse("level", "a number between 0 and 1", level, "Write 0.95 for 95 %.")
-
-
-def wilson(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The score interval of a share of `right` examples."""
-    _check_level(level)
-    n, share = len(right), float(right.mean())
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    centre = share + z**2 / (2 * n)
-    reach = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-    scale = 1 + z**2 / n
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)

@@ -18,6 +18,7 @@ from typing import Union
 import torch
 
 from .check import checked
+from .tokens import Tokens
 
 Ids = Union["torch.Tensor", Sequence[int], Sequence[Sequence[int]]]
 
@@ -82,6 +83,30 @@ def kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     reference = reference.to(logits.device).log_softmax(-1)
     difference = reference.clamp(min=-1e30) - logits.log_softmax(-1).clamp(min=-1e30)
     return (reference.exp() * difference).sum(-1)
+
+
+@checked
+def text_loss(log_probs: torch.Tensor, texts: Tokens) -> torch.Tensor:
+    """(batch,) minus the mean log-probability of each text's tokens but the first.
+
+    log_probs: (batch, pos, d_vocab), at every position of the texts; padding is left out.
+    """
+    real = texts.mask[:, 1:] & texts.mask[:, :-1]
+    each = -log_probs[:, :-1].gather(-1, texts.ids[:, 1:, None])[..., 0]
+    return each.masked_fill(~real, 0).sum(-1) / real.sum(-1)
+
+
+@checked
+def text_kl(log_probs: torch.Tensor, plain: torch.Tensor, texts: Tokens) -> torch.Tensor:
+    """(batch,) the mean over a text's positions of KL(plain ‖ this), both log-probabilities."""
+    # A token of probability 0 in both adds nothing; row by row, which stays in the cache.
+    each = torch.stack(
+        [
+            (p.exp() * (p.clamp(min=-1e30) - q.clamp(min=-1e30))).sum(-1)
+            for p, q in zip(plain, log_probs, strict=True)
+        ]
+    )
+    return each.masked_fill(~texts.mask, 0).sum(-1) / texts.mask.sum(-1)
 
 
 #: The metrics that a task can name: those of logits, answers and foils.

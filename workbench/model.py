@@ -19,6 +19,8 @@ from .turns import Turn
 #: Held against its rule where it is read, by `Model.tokens`.
 Prompts = Annotated[str | Sequence[str] | Sequence[Sequence[int]] | Tokens, Later()]
 Messages = Annotated[Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]], Later()]
+#: Edits, one or several, or a `Change`.
+Edits = Annotated[Any, Later()]
 Metric = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -308,7 +310,8 @@ class Model(Protocol):
         tokens: Prompts,
         *,
         read: Iterable[Site | str] | Site | str = (),
-        edits: Iterable[Edit] | Edit = (),
+        edits: Edits = (),
+        n_prompt: Sequence[Count] | None = None,
         grad_of: Metric | None = None,
         grad_at: Site | str | None = None,
         logits_at: Positions = None,
@@ -319,11 +322,12 @@ class Model(Protocol):
         """One forward pass: reads, edits, and on request gradients.
 
         read: sites to keep. edits: applied in the order of the pass, those of one site in the order
-        given. grad_of: a function from logits (batch, pos, d_vocab) to one number an example; the
-        run then holds its gradient at every site read. grad_at: a site, of whose activation, edits
-        included, `grad_of` is then a function in place of the logits; the pass ends there.
-        logits_at: positions to unembed, None for
-        all, () for none. stop_after: end the pass after this site (a number: that layer), with no
+        given; or a `Change`. n_prompt: how many tokens of each row are prompt, so that the others
+        count as new for a change; None: all are prompt. grad_of: a function from logits (batch,
+        pos, d_vocab) to one number an example; the run then holds its gradient at every site
+        read. grad_at: a site, of whose activation, edits included, `grad_of` is then a function in
+        place of the logits; the pass ends there. logits_at: positions to unembed, None for all, ()
+        for none. stop_after: end the pass after this site (a number: that layer), with no
         logits. resume: start at a layer. cache: keep keys and values for a later `Resume`, where
         this model's can be used again (else `past` is None and not needed).
         """
@@ -332,21 +336,20 @@ class Model(Protocol):
     def generate(
         self,
         tokens: Prompts,
-        n: Count,
+        n_new: Count = 20,
         *,
-        edits: Iterable[Edit] | Edit = (),
-        on: Literal["prompt", "new", "both"] = "both",
+        edits: Edits = (),
         temperature: NotNegative = 0.0,
         top_k: Count | None = None,
         top_p: Power | None = None,
         seed: Seed | None = None,
     ) -> Generation:
-        """The prompts continued by up to `n` tokens, greedily unless `temperature` is above 0.
+        """The prompts continued by up to `n_new` tokens, greedily unless `temperature` is above 0.
 
         A row ends with the first end token: the model's generation configuration names them (else
         its configuration), and the tokenizer. A chat is continued with
-        `model.generate(model.tokens(messages=…), n)`. Edits act while the prompt is read, on the
-        new tokens, or on both.
+        `model.generate(model.tokens(messages=…))`. edits: as in `run`; a `Change` says whether it
+        acts while the prompt is read, on the new tokens (and which), or on both.
         """
         ...
 

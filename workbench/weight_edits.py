@@ -76,6 +76,10 @@ class WeightEdit:
             raise TypeError(f"index is a whole number or a list of them; got {given!r}.") from None
         return many
 
+    def by_unit(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight, as `Model.weight` gives it, with its units along the first axis."""
+        return weight.movedim(_UNITS[self.name][1], 0)
+
     def changed(self, before: torch.Tensor) -> torch.Tensor:
         """before (unit, …) → after, of the same shape and dtype.
 
@@ -128,15 +132,25 @@ def edited_weights(
     weights cannot be written: on a server, quantised or offloaded. A run of another thread that has
     waited for the block for half a minute raises `RuntimeError`.
     """
+    with written(model, edits, tied=tied):
+        yield model
+
+
+@contextmanager
+def written(model: Any, edits: Any, *, tied: bool = False) -> Iterator[None]:
+    """The edits in the model's weights, for the block. Raises as `edited_weights` does."""
     changes = [edits] if isinstance(edits, WeightEdit) else list(edits)
     if wrong := [each for each in changes if not isinstance(each, WeightEdit)]:
         raise TypeError(f"Weights are changed by WeightEdits; got {wrong[0]!r}.")
+    if not changes:
+        yield
+        return
     with model.turn.taken(edits=True):
-        written: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
+        done: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
         try:
             for edit in changes:
-                kind, axis = _UNITS[edit.name]
-                live = model.live_weight(edit.name, edit.layer, tied=tied).movedim(axis, 0)
+                kind = _UNITS[edit.name][0]
+                live = edit.by_unit(model.live_weight(edit.name, edit.layer, tied=tied))
                 units = edit.units
                 if bad := [i for i in units or () if not 0 <= i < len(live)]:
                     raise ValueError(
@@ -147,11 +161,11 @@ def edited_weights(
                 before = live[at].clone()
                 after = edit.changed(before)
                 # Kept first, so that no interrupt finds a weight changed and forgotten.
-                written.append((live, at, before))
+                done.append((live, at, before))
                 live[at] = after
-            yield model
+            yield
         finally:
-            _put_back(written)
+            _put_back(done)
 
 
 def _put_back(written: list[tuple[torch.Tensor, Any, torch.Tensor]]) -> None:

@@ -152,7 +152,7 @@ def test_a_text_may_end_exactly_where_the_context_does(backend):
 ])  # fmt: skip
 def test_an_option_of_sampling_is_a_number_in_its_range(options, said, zoo_model):
     with pytest.raises(ValueError, match=said):
-        zoo_model("llama", "nnsight").generate(ROWS, **{"n": 2, **options})
+        zoo_model("llama", "nnsight").generate(ROWS, **{"n_new": 2, **options})
 
 
 def test_numbers_of_numpy_are_numbers(zoo_model):

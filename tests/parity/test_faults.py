@@ -231,13 +231,12 @@ def test_a_bad_call_names_the_rule_the_value_and_the_next_step(case, backend, zo
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"n": 0}, r"n is a whole number from 1; got 0"),
-        ({"n": 60}, r"reads at most 64 tokens; the prompt has 9 and 60 more"),
-        ({"n": 2, "on": "all"}, r"on is one of 'prompt', 'new', 'both'; got 'all'"),
-        ({"n": 2, "temperature": -1}, r"temperature is a finite number from 0; got -1"),
-        ({"n": 2, "top_k": 5}, r"top_k and top_p sample, and temperature=0 is greedy"),
+        ({"n_new": 0}, r"n_new is a whole number from 1; got 0"),
+        ({"n_new": 60}, r"reads at most 64 tokens; the prompt has 9 and 60 more"),
+        ({"n_new": 2, "temperature": -1}, r"temperature is a finite number from 0; got -1"),
+        ({"n_new": 2, "top_k": 5}, r"top_k and top_p sample, and temperature=0 is greedy"),
         (
-            {"n": 2, "edits": Scale("L0.z", 0, positions=1)},
+            {"n_new": 2, "edits": Scale("L0.z", 0, positions=1)},
             r"names prompt positions. Use on='prompt'",
         ),
     ],

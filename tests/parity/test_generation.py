@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.change import Change
 from workbench.model import Resume
 
 from . import zoo
@@ -72,7 +73,7 @@ def test_greedy_text_is_plain_decoding_with_and_without_edits(name, backend, zoo
     for on, (stream, layer, strength) in EDITS.items():
         size = model.spec.d_head if stream == "z" else WIDTH
         edit = wb.Add(f"L{layer}.{stream}", push(strength, torch.empty(size)))
-        made = model.generate(ROWS, N_NEW, edits=edit, on=on)
+        made = model.generate(ROWS, N_NEW, edits=Change(edit, on=on))
         assert made.new == by_hand(name, on), on
         changed += made.new != by_hand(name, None)
     assert changed, "the edits are strong enough that the text tells whether they act"

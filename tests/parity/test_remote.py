@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.change import Change
 from workbench.edits import Add, Scale
 from workbench.loading import load
 from workbench.model import Resume
@@ -51,7 +52,7 @@ def test_resume_and_generation_work_remotely(zoo_model, prompts):
     assert torch.equal(*runs)
     push = Add("L0.mlp_out", torch.ones(32))
     for on in ("prompt", "new", "both"):
-        made = [m.generate(prompts, 4, edits=push, on=on).new for m in (here, there)]
+        made = [m.generate(prompts, 4, edits=Change(push, on=on)).new for m in (here, there)]
         assert made[0] == made[1]
 
 

@@ -17,7 +17,7 @@ import workbench as wb
 from tests.parity import zoo
 from tests.unit.tokenizers import CHAT, SPECIAL, Letters, adding
 from workbench.methods.features.token_rows import TokenRows
-from workbench.methods.parameters.questions import Questions
+from workbench.questions import Questions
 
 START, END, A, B, USER, ASSISTANT = (SPECIAL.index(f"<{n}>") for n in (
     "s", "/s", "a", "b", "user", "assistant"

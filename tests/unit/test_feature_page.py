@@ -27,10 +27,10 @@ from tests.unit.indexed import (
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import TopK
-from workbench.evaluation import bootstrap
 from workbench.methods.features.feature_index import FeatureIndex, index_features
 from workbench.methods.features.feature_page import FeaturePage, feature_page
 from workbench.methods.features.labels import Labels
+from workbench.resample import bootstrap
 
 FEATURE = 7
 CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-5}

@@ -13,10 +13,10 @@ import torch
 
 from tests.unit.alignment_models import model, random_texts
 from workbench.edits import Set
-from workbench.evaluation import bootstrap
 from workbench.methods.alignment import stitch_choice, stitch_texts
 from workbench.methods.alignment.stitching import Stitching, stitch
 from workbench.methods.alignment.weight_alignment import align_weights
+from workbench.resample import bootstrap
 from workbench.site import Site
 
 #: Of two lengths, so that some run apart from others.

@@ -28,9 +28,9 @@ from tests.unit.concept_trace_models import (
 )
 from workbench.methods.parameters.concept_vectors import ConceptVectors, concept_vectors
 from workbench.methods.parameters.lessons import Lessons, train
-from workbench.methods.parameters.questions import Questions
 from workbench.methods.parameters.unlearning import unlearn
 from workbench.methods.parameters.unlearning_audit import UnlearningAudit, audit_unlearning
+from workbench.questions import Questions
 
 OTHERWISE = [("w59 w7 w8 w12", "w5"), ("w33 w40 w41", "w9")]
 OPTIONS: dict[str, Any] = {

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..change import Change
 from ..check import Count, NotNegative, Power, Seed, checked, vectors
-from ..edits import Edit, Set, UnchangedEdit
+from ..edits import Edit, Set, UnchangedEdit, warns_of_unchanged
 from ..encoding import encode
-from ..model import Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
+from ..model import Edits, Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
 from ..ordinary import ordinary_torch
 from ..site import Site
 from ..tokens import Positions, Tokens
@@ -167,7 +168,8 @@ class TracedModel(ABC):
         tokens: Prompts,
         *,
         read: Iterable[Site | str] | Site | str = (),
-        edits: Iterable[Edit] | Edit = (),
+        edits: Edits = (),
+        n_prompt: Sequence[Count] | None = None,
         grad_of: Metric | None = None,
         grad_at: Site | str | None = None,
         logits_at: Positions = None,
@@ -177,7 +179,26 @@ class TracedModel(ABC):
     ) -> Run:
         rows = self.tokens(tokens)
         sites = [self.spec.check(s) for s in ([read] if isinstance(read, (Site, str)) else read)]
-        changes = [edits] if isinstance(edits, Edit) else list(edits)
+        if isinstance(edits, Change) and edits.on_weights:
+            with edits.applied(self) as now:
+                return now.run(
+                    rows,
+                    read=sites,
+                    n_prompt=n_prompt,
+                    grad_of=grad_of,
+                    grad_at=grad_at,
+                    logits_at=logits_at,
+                    stop_after=stop_after,
+                    resume=resume,
+                    cache=cache,
+                )
+        changes = (
+            edits.edits(self, rows, n_prompt)
+            if isinstance(edits, Change)
+            else [edits]
+            if isinstance(edits, Edit)
+            else list(edits)
+        )
         for edit in changes:
             checks.check_edit(self, edit)
         n_user = len(changes)
@@ -260,7 +281,7 @@ class TracedModel(ABC):
         self._check_reached(done, changes)
         by_resume = len(changes) - n_user
         unchanged = tuple(changes[i] for i in done.unchanged if i >= by_resume)
-        if n_user == 1 and unchanged:
+        if n_user == 1 and unchanged and warns_of_unchanged():
             warnings.warn(
                 f"{unchanged[0]!r} changed nothing: it reached its positions and left every number "
                 "as it was. Check its value, or the site and positions it names.",
@@ -283,20 +304,22 @@ class TracedModel(ABC):
     def generate(
         self,
         tokens: Prompts,
-        n: Count,
+        n_new: Count = 20,
         *,
-        edits: Iterable[Edit] | Edit = (),
-        on: Literal["prompt", "new", "both"] = "both",
+        edits: Edits = (),
         temperature: NotNegative = 0.0,
         top_k: Count | None = None,
         top_p: Power | None = None,
         seed: Seed | None = None,
     ) -> Generation:
-        prompt = self.tokens(tokens)
-        changes = [edits] if isinstance(edits, Edit) else list(edits)
+        prompt, change = self.tokens(tokens), Change.of(edits)
+        if change.on_weights:
+            options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+            with change.applied(self) as now:
+                return now.generate(prompt, n_new, **options)
         end = end_ids(self.module(""), self.tokenizer)
         sampler = Sampler(end, prompt.n_rows, temperature, top_k, top_p, seed)
-        return generate(self, prompt, n, changes, on, sampler)
+        return generate(self, prompt, n_new, change, sampler)
 
     @alone
     def step(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..check import whole
-from ..edits import Edit
+from ..change import Change
 from ..encoding import pad_id
 from ..model import Generation
 from ..tokens import Tokens, pad, token_strings
@@ -23,21 +21,10 @@ def generate(
     model: TracedModel,
     prompt: Tokens,
     n: int,
-    edits: Sequence[Edit],
-    on: str,
+    change: Change,
     sampler: Sampler,
 ) -> Generation:
-    """The loop behind `Model.generate`. Raises `ValueError` for options out of range."""
-    if on not in ("prompt", "new", "both"):
-        raise ValueError(f"Edits act on 'prompt', 'new' or 'both'; got {on!r}.")
-    if (n := whole("n", n)) < 1:
-        raise ValueError(f"A generation has at least one new token; got n={n}.")
-    for edit in edits:
-        if on != "prompt" and edit.positions is not None:
-            raise ValueError(
-                f"An edit on new tokens acts at every one; {edit!r} names prompt positions. "
-                "Use on='prompt', or leave positions out."
-            )
+    """The loop behind `Model.generate`. Raises `ValueError` for more than the model reads."""
     # The last new token is not read.
     if (longest := max(prompt.lengths)) + n - 1 > model.spec.n_ctx:
         raise ValueError(
@@ -50,10 +37,11 @@ def generate(
     lists = [ids[mask].tolist() for ids, mask in zip(prompt.ids, prompt.mask, strict=True)]
     prompt = pad(lists, prompt.strings, pad_id=filler, side="left", device=model.device)
     new: list[list[int]] = [[] for _ in lists]
+    held, n_prompt = change.decided(model, prompt), list(prompt.lengths)
     rows, past = prompt, None
     for _ in range(n):
         start = 0 if past is None else rows.n_columns - 1
-        logits, past = model.step(rows, _phase(edits, on, prompt, rows, start), start, past)
+        logits, past = model.step(rows, held.laid(rows, n_prompt, start), start, past)
         for r, token in sampler.pick(logits):
             new[r].append(token)
         if sampler.finished:
@@ -68,27 +56,6 @@ def generate(
     texts = tuple(str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in rows_of_ids)
     tokens = pad(rows_of_ids, strings, pad_id=filler, device=model.device)
     return Generation(tokens, tuple(map(tuple, new)), texts)
-
-
-def _phase(edits: Sequence[Edit], on: str, prompt: Tokens, rows: Tokens, start: int) -> list[Edit]:
-    """The edits of one step; without a cache a step computes the prompt again beside them."""
-    if rows is prompt:
-        return list(edits) if on != "new" else []
-    if start:
-        return list(edits) if on != "prompt" else []
-    if on == "both":
-        return list(edits)
-    out = []
-    for edit in edits:
-        where: dict[tuple[int, ...], list[int]] = {}
-        for r in range(prompt.n_rows) if edit.rows is None else edit.rows:
-            if on == "new":
-                at = tuple(range(prompt.lengths[r], rows.lengths[r]))
-            else:
-                at = tuple(c - prompt.offset(r) for c in prompt.columns(r, edit.positions))
-            where.setdefault(at, []).append(r)
-        out += [replace(edit, rows=tuple(members), positions=at) for at, members in where.items()]
-    return out
 
 
 def _append(tokens: Tokens, ids: Sequence[Any]) -> Tokens:

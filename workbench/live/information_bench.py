@@ -11,8 +11,8 @@ import numpy as np
 from ..methods.information.flow_cut import FlowCut, cut_flow
 from ..methods.information.information_flow import InformationFlow, information_flow
 from ..methods.information.information_paths import strongest_path
-from ..methods.targets import Target
 from ..model import Model
+from ..targets import Target
 from .answers import Answers, likeliest
 
 N_ANSWERS = 6

@@ -12,8 +12,8 @@ import ipywidgets
 from ..check import Count, Natural, Seed, checked
 from ..methods.information.contributions import By, FinalNorm
 from ..methods.information.information_flow import InformationFlow
-from ..methods.targets import Target, token_id
 from ..model import Model
+from ..targets import Target, token_id
 from ..tokens import token_strings
 from ..views import information_data
 from ..widgets import TokenFlow

@@ -15,8 +15,8 @@ from ..encoding import start_ids, starts
 from ..methods.lens_panel import Translator
 from ..methods.logit_lens import LogitLens
 from ..methods.logit_lens import logit_lens as compute
-from ..methods.targets import Target, Targets, token_id
 from ..model import Model
+from ..targets import Target, Targets, token_id
 from ..tokens import token_strings
 from ..views import grid_data
 from ..widgets import TokenGrid

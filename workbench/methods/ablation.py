@@ -11,8 +11,8 @@ import torch
 
 from ..check import Count, Level, Seed, checked
 from ..edits import Edit, Set
-from ..evaluation import bootstrap
 from ..model import Model
+from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch

@@ -12,9 +12,9 @@ from ..check import checked
 from ..model import Model, Prompts, Run
 from ..result import Result, axes, provenance
 from ..site import Site
+from ..targets import Targets, foil_ids, token_ids
 from ..tokens import Positions, token_strings
 from .places import Places
-from .targets import Targets, foil_ids, token_ids
 from .writers import Writer, Writers, sites_to_read, tolerance, writers_of
 
 

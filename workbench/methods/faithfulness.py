@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..evaluation import bootstrap
+from ..resample import bootstrap
 
 #: An ablation that moves the metric by less than this share of clean − corrupt measures nothing.
 SMALLEST_RANGE = 0.05

@@ -15,11 +15,11 @@ from ..check import Count, checked, refuse, whole
 from ..model import Model, Prompts
 from ..result import Result, axes, provenance
 from ..site import Site
+from ..targets import Target, Targets, foil_ids, set_ids, token_ids
 from ..tokens import Positions, token_strings
 from .lens_panel import LensPanel, Translator, lens_panel
 from .places import Places
 from .readout import MEASURES, Reading, read_out
-from .targets import Target, Targets, foil_ids, set_ids, token_ids
 from .writers import Writer, Writers, sites_to_read, writers_of
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..check import Count, Level, checked
 from ..edits import Add, Edit, Set
-from ..evaluation import bootstrap
 from ..model import Model, Run
+from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch

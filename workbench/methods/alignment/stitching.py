@@ -10,8 +10,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ...check import Count, Level, Seed, checked, given
-from ...evaluation import bootstrap
 from ...model import Model, Prompts
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
 from ..features.corpus import check_texts

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ...check import Count, Level, Seed, checked
-from ...evaluation import bootstrap
 from ...model import Model
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
 from ..vocabulary.projection import NormChoice, check_norm

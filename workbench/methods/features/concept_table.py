@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...check import Level
-from ...evaluation import bootstrap
+from ...resample import bootstrap
 from ...result import Result, axes
 
 #: The scores of one dictionary, in the order of the table.

@@ -12,8 +12,8 @@ import torch
 
 from ...check import Count, Level, Seed, checked
 from ...dictionary.base import Dictionary
-from ...evaluation import bootstrap
 from ...model import Model
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from .corpus import batches, check_texts
 from .named import named_dictionaries

@@ -13,8 +13,8 @@ import torch
 from ...check import Count, Level, Natural, Seed, checked
 from ...dictionary.base import Dictionary
 from ...dictionary.collection import Dictionaries
-from ...evaluation import bootstrap
 from ...model import Model
+from ...resample import bootstrap
 from ...result import Arrays, Result, axes, provenance
 from ...site import Site
 from ...tokens import token_strings

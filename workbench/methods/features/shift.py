@@ -14,8 +14,8 @@ from ...check import Count, Level, Seed, checked
 from ...dictionary.collection import Dictionaries
 from ...dictionary.edits import ScaleFeatures
 from ...edits import Edit
-from ...evaluation import bootstrap
 from ...model import Model
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
 from .classifier import Classifier, check_labels, train_classifier

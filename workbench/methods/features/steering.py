@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...change import Change
 from ...check import Count, NotNegative, Positive, Seed, checked, whole
-from ...edits import Edit, UnchangedEdit
+from ...edits import Edit, UnchangedEdit, unchanged_is_fine
 from ...metrics import kl
 from ...model import Generation, Model, Prompts
 from ...result import Result, axes, provenance
@@ -159,8 +160,7 @@ def steer(
         return model.generate(
             tokens,
             n,
-            edits=edits,
-            on=on,
+            edits=Change(edits, on=on),
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
@@ -172,9 +172,8 @@ def steer(
         assert run.logits is not None
         return run.logits[:, 0].float().log_softmax(-1), len(run.unchanged) == len(edits) > 0
 
-    with warnings.catch_warnings():
-        # Said once for all below: a step at which a feature is silent is nothing to warn of.
-        warnings.simplefilter("ignore", UnchangedEdit)
+    # Said once for all below: a step at which a feature is silent is nothing to warn of.
+    with unchanged_is_fine():
         plain, _ = next_tokens(())
         steered, unchanged = (plain, False) if on == "new" else next_tokens(edits)
         before, after = generated(()), generated(edits)

@@ -12,11 +12,11 @@ from tqdm.auto import tqdm
 
 from ...check import Count, Level, Positive, Seed, checked
 from ...edits import Add
-from ...evaluation import bootstrap
 from ...model import Model, Prompts
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
+from ...targets import Targets, token_ids
 from ...tokens import token_strings
-from ..targets import Targets, token_ids
 from .corpus import batches, check_texts
 from .flow import FeatureFlow
 from .steering_plan import Push, edits_of, read_dictionaries, read_pushes, typical_length

@@ -14,8 +14,8 @@ from ...check import Count, checked
 from ...graph import Graph
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
+from ...targets import Target, token_id
 from ...tokens import token_strings
-from ..targets import Target, token_id
 from .contributions import Answer, By, FinalNorm, PassParts
 from .flow_edges import KINDS, STATE, NodeKeys, node_relevance, strongest, walk_back
 from .flow_nodes import contributions_of, graph_of, in_order

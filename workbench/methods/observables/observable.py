@@ -11,8 +11,8 @@ import torch
 from ...check import checked, refuse
 from ...model import Model, Prompts
 from ...ordinary import ordinary_torch
+from ...targets import Targets, token_ids
 from ...tokens import token_strings
-from ..targets import Targets, token_ids
 from ..writers import tolerance
 from .observable_attribution import ObservableAttribution, attribute
 from .observable_gradient import Position

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ...model import Model, Norm
-from ..targets import token_ids
+from ...targets import token_ids
 from .observable_baselines import BASELINES, few_rows
 from .observable_path import Step
 from .observable_trials import Trials, damage

@@ -11,14 +11,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ...check import Count, Positive, Seed, checked
+from ...elsewhere import texts_elsewhere
 from ...model import Model, Prompts
+from ...questions import Asked, Questions
 from ...result import Result, axes, provenance
 from ...weight_edits import edited_weights
-from ..elsewhere import texts_elsewhere
 from .concept_vectors import ConceptVectors, check_found_in
 from .condition_runs import Answered, answers_under, texts_under
 from .measured_change import MeasuredChange
-from .questions import Asked, Questions
 from .value_vectors import HOW, How, Place, ablations, name_of, random_places
 
 #: Prompts whose continuations are kept.

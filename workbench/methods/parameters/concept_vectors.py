@@ -10,14 +10,14 @@ from tqdm.auto import tqdm
 
 from ...check import Count, Seed, checked, whole
 from ...model import Model
+from ...questions import Asked, Questions
 from ...result import Result, axes, provenance
+from ...targets import Targets
 from ...weight_edits import edited_weights
-from ..targets import Targets
 from ..vocabulary.found_neurons import Effect, find_neurons
 from ..vocabulary.neurons import Layers, Side, check_neurons, layers_of
 from ..vocabulary.projection import NormChoice
 from .condition_runs import answers_under
-from .questions import Asked, Questions
 from .value_vectors import Place, ablations, place_of, rows_of
 
 #: Vectors that are ablated one by one for each that is kept.

@@ -12,9 +12,9 @@ import torch
 
 from ...metrics import log_probability, rank
 from ...model import Model
+from ...questions import Questions
 from ...tokens import Tokens
 from ..vocabulary.clamp_runs import text_kl, text_loss
-from .questions import Questions
 
 #: Bytes of the logits of one pass over texts; several copies of them are made.
 LOGITS = 64 << 20

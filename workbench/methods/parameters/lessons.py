@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ...model import Model, Prompts
+from ...questions import Answers, Asked, Questions
 from ...tasks import Task, TaskBatch
 from ...tokens import Tokens
-from .questions import Answers, Asked, Questions
 
 Material = Asked | str | Tokens | Sequence[str | tuple[str, Answers]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation import bootstrap
+from ...resample import bootstrap
 
 
 @dataclass(frozen=True, eq=False)

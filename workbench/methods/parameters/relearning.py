@@ -11,9 +11,9 @@ from tqdm.auto import tqdm
 
 from ...loading import load
 from ...model import Model
+from ...questions import Questions
 from .condition_runs import Condition, answers_under
 from .lessons import Lessons, train
-from .questions import Questions
 from .unlearning import trainable
 
 

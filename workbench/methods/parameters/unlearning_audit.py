@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 
 from ...check import Count, Positive, Seed, checked
-from ...evaluation import bootstrap
+from ...elsewhere import texts_elsewhere
 from ...model import Model, Prompts
+from ...questions import Asked, Questions
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...weight_edits import edited_weights
-from ..elsewhere import texts_elsewhere
 from ..vocabulary.words import check_k
 from .audit_report import report
 from .concept_vectors import ConceptVectors, check_found_in
 from .condition_runs import answers_under, texts_under
 from .lessons import Lessons, Material
 from .measured_change import MeasuredChange
-from .questions import Asked, Questions
 from .relearning import relearned
 from .traces import Traces
 from .value_vectors import ablations

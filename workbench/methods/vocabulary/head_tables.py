@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...evaluation import bootstrap
+from ...resample import bootstrap
 from .head_directions import CIRCUITS, SIGNS
 from .head_pairs import KINDS
 

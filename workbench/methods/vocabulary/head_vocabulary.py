@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ...check import Count, Natural, Seed, checked, refuse
-from ...evaluation import bootstrap
 from ...model import Model
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import token_strings

@@ -13,13 +13,13 @@ import torch
 
 from ...check import Count, Level, Seed, checked
 from ...edits import UnchangedEdit
-from ...evaluation import bootstrap
+from ...elsewhere import texts_elsewhere
 from ...model import Model, Prompts
+from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
+from ...targets import Targets, token_ids
 from ...tokens import Tokens, token_strings
-from ..elsewhere import texts_elsewhere
-from ..targets import Targets, token_ids
 from .clamp_runs import Held, effects_of, highest_activations
 from .found_neurons import FoundNeurons
 from .neurons import neuron_site

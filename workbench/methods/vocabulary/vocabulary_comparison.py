@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ...evaluation import wilson
+from ...resample import wilson
 
 if TYPE_CHECKING:
     from .neuron_vocabulary import NeuronVocabulary

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
 import torch
 
-from ...check import given
-from ...encoding import starts
-from ...metrics import pad_ids
-from ...model import Model
-from ...tasks import Task, TaskBatch
-from ...tokens import Tokens, token_strings
-from ..targets import token_ids
+from .check import given
+from .encoding import starts
+from .metrics import pad_ids
+from .model import Model
+from .targets import token_ids
+from .tasks import Task, TaskBatch
+from .tokens import Tokens, token_strings
 
 Answers = str | int | Sequence[str | int]
 Asked = Task | TaskBatch | Mapping[str, Answers] | Sequence[tuple[str, Answers]]
@@ -26,18 +26,21 @@ class Questions:
     """Prompts as one model reads them, and what answers each.
 
     answer_ids: (batch, k) int64, padded with -1; more than one count together. answers: the first
-    of each as text.
+    of each as text. foil_ids: the same of what answers are compared with, None where nothing is.
+    measures: what is read of them where nothing else is asked for.
     """
 
     tokens: Tokens
     answer_ids: torch.Tensor
     answers: tuple[str, ...]
+    foil_ids: torch.Tensor | None = None
+    measures: str = "probability"
 
     @classmethod
     def of(
         cls,
         model: Model,
-        asked: Asked,
+        asked: Any,
         *,
         prepend_bos: bool | None = None,
         of: str = "prompts",
@@ -47,6 +50,8 @@ class Questions:
         of: how errors call it. Raises `ValueError` for none, and for answers of several tokens,
         naming them; `TypeError` for anything else.
         """
+        if isinstance(asked, Questions):
+            return asked
         if isinstance(asked, Task):
             asked = asked.on(model, prepend_bos=prepend_bos)
         if isinstance(asked, TaskBatch):
@@ -55,6 +60,8 @@ class Questions:
                 model.tokens(asked.clean),
                 asked.answer_ids,
                 tuple(token_strings(model.tokenizer, first)),
+                asked.foil_ids,
+                asked.metric_name,
             )
         rows: Any = list(asked.items()) if isinstance(asked, Mapping) else asked
         many = isinstance(rows, Sequence) and not isinstance(rows, str)
@@ -86,10 +93,12 @@ class Questions:
     def take(self, rows: Sequence[int]) -> Questions:
         """The given questions, in that order."""
         index = list(rows)
-        return Questions(
-            self.tokens.take(index).trimmed(),
-            self.answer_ids[index],
-            tuple(self.answers[r] for r in index),
+        return replace(
+            self,
+            tokens=self.tokens.take(index).trimmed(),
+            answer_ids=self.answer_ids[index],
+            answers=tuple(self.answers[r] for r in index),
+            foil_ids=None if self.foil_ids is None else self.foil_ids[index],
         )
 
     def after(self, model: Model, contexts: Sequence[Sequence[int]]) -> Questions:
@@ -107,7 +116,7 @@ class Questions:
             room = max(0, model.spec.n_ctx - length)
             before = [i for i in contexts[r % len(contexts)] if i not in added]
             rows.append([*start, *before[max(0, len(before) - room) :], *own[len(start) :]])
-        return Questions(model.tokens(rows), self.answer_ids, self.answers)
+        return replace(self, tokens=model.tokens(rows))
 
     def __len__(self) -> int:
         return len(self.answers)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data import DataNotFound
-from ..model import Model, Prompts
-from ..texts import texts as shipped_texts
-from ..tokens import Tokens
+from .data import DataNotFound
+from .model import Model, Prompts
+from .texts import texts as shipped_texts
+from .tokens import Tokens
 
 #: Shipped texts that are read where none are given: the last ones, since other methods take
 #: the first.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..check import whole
-from ..encoding import text_ids
-from ..tokens import token_strings
+from .check import whole
+from .encoding import text_ids
+from .tokens import token_strings
 
 Target = str | int
 Targets = Target | Sequence[Target] | None

@@ -1,0 +1,210 @@
+"""Experiments: every number against prompts run one at a time, and what stands beside them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from workbench.change import Change, Rule
+from workbench.experiment import experiment
+
+BACKENDS = ("nnsight", "transformer_lens")
+PAIRS = [
+    ("The capital of France is", " Paris"),
+    ("Tom likes the cat because he", " is"),
+    ("The old man went to the", [" river", " house"]),
+]
+TEXTS = ["The capital of France is Paris.", "Tom likes the cat.", "The dog is in the house now."]
+
+
+@cache
+def tinyworld(backend: str = "nnsight") -> Any:
+    return wb.load("tinyworld", backend=backend, device="cpu")
+
+
+@cache
+def direction(seed: int = 0) -> torch.Tensor:
+    made = torch.randn(tinyworld().spec.d_model, generator=torch.Generator().manual_seed(seed))
+    return 6 * made / made.norm()
+
+
+def changes() -> dict[str, Any]:
+    return {
+        "push": Change(wb.Add("L2.resid_post", direction())),
+        "zero": wb.WeightEdit("W_out", 1, [3, 5, 9], value=0.0),
+        "both": [wb.Scale("L1H2.z", 0.0), wb.ProjectOut("L3.resid_pre", direction(1))],
+        "other": wb.load("tinyworld-seed1", device="cpu"),
+    }
+
+
+def run(model: Any, change: Any, prompt: str) -> torch.Tensor:
+    """(pos, d_vocab) float64 log-probabilities of one prompt, alone."""
+    with Change.of(change).applied(model) as now:
+        return now.run(prompt).logits[0].double().log_softmax(-1)
+
+
+def ids(words: Any) -> list[int]:
+    words = [words] if isinstance(words, str) else words
+    return [tinyworld().tokenizer(w, add_special_tokens=False)["input_ids"][-1] for w in words]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_number_is_that_of_each_prompt_alone(backend):
+    model = tinyworld(backend)
+    effects = experiment(
+        model,
+        PAIRS,
+        changes(),
+        measures=("probability", "log_probability", "rank", "accuracy"),
+        controls=(),
+        elsewhere=TEXTS,
+        progress=False,
+    )
+    for i, change in enumerate([None, *changes().values()]):
+        for e, (prompt, answer) in enumerate(PAIRS):
+            last = run(model, change or Change(), prompt)[-1]
+            p = float(last[ids(answer)].exp().sum())
+            rank = 1 + int((last > last[ids(answer)].max()).sum())
+            wanted = {"probability": p, "log_probability": np.log(p), "rank": rank}
+            wanted["accuracy"] = float(rank == 1)
+            for name, value in wanted.items():
+                one = effects[f"prompts {name}"]
+                found = one.changed[i - 1, e] if i else one.plain[e]
+                assert found == pytest.approx(value, rel=1e-4, abs=1e-6), (name, i, e)
+        for t, text in enumerate(TEXTS):
+            now, plain = (run(model, c, text) for c in (change or Change(), Change()))
+            token = model.tokens(text).ids[0, 1:]
+            loss = -now[:-1].gather(-1, token[:, None]).mean()
+            kl = (plain.exp() * (plain - now)).sum(-1).mean()
+            for name, value in (("loss elsewhere", loss), ("KL elsewhere", kl)):
+                one = effects[name]
+                found = one.changed[i - 1, t] if i else one.plain[t]
+                assert found == pytest.approx(float(value), rel=1e-4, abs=2e-6), (name, i, t)
+
+
+def test_a_task_is_measured_by_its_own_metric_and_continued():
+    model, task = tinyworld(), wb.task("ioi", n=6)
+    effects = experiment(
+        model, task, {"push": changes()["push"]}, controls=(), elsewhere=(), n_new=4, progress=False
+    )
+    batch = task.on(model)
+    logits = [model.run(batch.clean.take([r]).trimmed(), logits_at="last").logits for r in range(6)]
+    plain = [float(batch.take([r]).metric(x)[0]) for r, x in enumerate(logits)]
+    assert effects["ioi"].plain == pytest.approx(plain, rel=1e-4)
+    assert [m.name for m in effects.measures] == ["ioi"] and effects["ioi"].unit == "logits"
+    assert set(effects.texts) == {"plain", "push"}
+    assert effects.texts["plain"] == model.generate(batch.clean, 4).texts
+    assert effects.texts["push"] == model.generate(batch.clean, 4, edits=changes()["push"]).texts
+
+
+def test_controls_are_drawn_for_each_change_and_follow_its_strengths():
+    model, push = tinyworld(), changes()["push"]
+    effects = experiment(
+        model,
+        {"capitals": PAIRS[:1], "others": PAIRS[1:]},
+        {"push": push, "pull": -push},
+        strengths=(1, 2),
+        controls=("random", "orthogonal"),
+        n_controls=3,
+        elsewhere=TEXTS,
+        progress=False,
+    )
+    assert len(effects) == 4 and len(effects.controls["draw"]) == 2 * 2 * 3 * 2
+    assert [m.name for m in effects.measures] == [
+        "capitals",
+        "others",
+        "loss elsewhere",
+        "KL elsewhere",
+    ]
+    frame = effects.to_frame()
+    assert len(frame) == 4 * 4 * 2 and set(frame.kind) == {"random", "orthogonal"}
+    drawn = wb.controls.like(model, push, 3)[1].at(2)
+    last = run(model, drawn, PAIRS[0][0])[-1]
+    keys = list(zip(*effects.controls.values(), strict=True))
+    found = effects["capitals"].control[keys.index(("push", "random", 1, 2.0)), 0]
+    assert found == pytest.approx(float(last[ids(" Paris")].exp()), rel=1e-4)
+    assert len(effects.at_damage(beside="pull")) == 2
+
+
+def test_controls_of_ones_own_are_keyed_by_kind_and_draw():
+    model, push = tinyworld(), changes()["push"]
+    mine = {("push", "mine", i): wb.Add("L2.resid_post", direction(5 + i)) for i in range(2)}
+    effects = experiment(model, PAIRS, {"push": push}, controls=mine, elsewhere=(), progress=False)
+    assert effects.kinds == ("mine",) and effects.to_frame().kind.tolist() == ["mine"]
+
+
+class Word(Rule):
+    """Puts in a value of each example's own, all rows of a pass at once."""
+
+    laid: list[int] = []
+
+    def __init__(self, times: float) -> None:
+        self.times = times
+
+    @classmethod
+    def together(cls, model, rules, strengths, tokens, examples):
+        cls.laid.append(len(rules))
+        each = [r.times * t * (1 + e) for r, t, e in zip(rules, strengths, examples, strict=True)]
+        return [wb.Add("L2.resid_post", torch.tensor(each)[:, None, None] * direction())]
+
+
+def test_rules_of_a_class_are_laid_as_rows_of_one_pass():
+    model = tinyworld()
+    effects = experiment(
+        model,
+        PAIRS[:1] * 3,
+        {("a", 1): Change(Word(0.2)), ("b", 2): Change(Word(0.4)).at(0.5)},
+        by="change number",
+        controls=(),
+        elsewhere=(),
+        progress=False,
+    )
+    assert max(Word.laid) == 6
+    for c in range(2):
+        for e in range(3):
+            push = wb.Add("L2.resid_post", 0.2 * (1 + e) * direction())
+            p = float(run(model, push, PAIRS[0][0])[-1][ids(" Paris")].exp())
+            assert effects["prompts"].changed[c, e] == pytest.approx(p, rel=1e-4)
+    assert effects.changes == {"change": ("a", "b"), "number": (1, 2)}
+
+
+def test_what_acts_on_new_tokens_does_its_damage_on_texts():
+    model = tinyworld()
+    late = Change(wb.Add("L2.resid_post", direction()), on="new")
+    effects = experiment(model, PAIRS, {"late": late}, controls=(), elsewhere=TEXTS, progress=False)
+    by_hand = []
+    for text in TEXTS:
+        n = len(model.tokens(text).strings[0])
+        at = wb.Add("L2.resid_post", direction(), positions=slice(1, n))
+        now, plain = run(model, at, text), run(model, Change(), text)
+        by_hand.append(float((plain.exp() * (plain - now)).sum(-1).mean()))
+    assert effects["KL elsewhere"].changed[0] == pytest.approx(by_hand, rel=1e-3)
+    assert np.array_equal(effects["prompts"].changed[0], effects["prompts"].plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"changes": {}}, ValueError, r"tries at least one change on one question; got 0 changes"),
+        ({"questions": ["a"]}, TypeError, r"prompts with an answer each"),
+        ({"measures": "loss"}, ValueError, r"A measure is one of 'probability'"),
+        ({"measures": "logit_difference"}, ValueError, r"compares answers with foils, which these"),
+        ({"controls": {"push": Change()}}, ValueError, r"A control is named by the labels"),
+        ({"controls": ("shuffled",)}, ValueError, r"controls is a list of .*'random', 'orthogonal'"),
+        ({"changes": {("a", 1): Change()}}, ValueError, r"has the parts change; got \('a', 1\)"),
+        ({"strengths": ("much",)}, ValueError, r"strengths is a list of finite numbers"),
+    ],
+)  # fmt: skip
+def test_what_is_no_experiment_is_said(options, error, text):
+    model = tinyworld()
+    given = {"questions": PAIRS, "changes": {"push": changes()["push"]}, "controls": (), **options}
+    with pytest.raises(error, match=text):
+        experiment(model, elsewhere=(), progress=False, **given)
+    assert torch.equal(
+        model.run(TEXTS[0]).logits, wb.load("tinyworld", device="cpu").run(TEXTS[0]).logits
+    )
