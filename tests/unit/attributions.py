@@ -13,7 +13,7 @@ from tests.unit.circuit_models import (
     plain_metric,
     tinyworld,
 )
-from workbench.methods.attribution import Attribution, attribute
+from workbench import Attribution, attribute
 
 STEPS = 2
 #: Readers of every stream, at several layers; those of heads are there under grouped queries too.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench as wb
+from tests.unit import kernels
 from tests.unit.base_values import OBJECTS, OF_CALLS, argument_values
 
 #: Given wherever a call takes them, so that one is quick.
@@ -97,9 +98,7 @@ class BaseCalls:
     @cached_property
     def writers(self) -> Any:
         """The writers of the residual stream, as a lens names them."""
-        from workbench.methods.writers import writers_of
-
-        return writers_of(self.model, "resid_post")
+        return kernels.writers.writers_of(self.model, "resid_post")
 
     @cached_property
     def saved(self) -> Path:

@@ -12,8 +12,8 @@ import torch
 
 from tests.parity import zoo
 from tests.unit.tokenizers import byte_level
+from workbench import logit_lens as _logit_lens
 from workbench.loading import load
-from workbench.methods.logit_lens import logit_lens as _logit_lens
 
 TEXTS = [
     "When Mary and John went to the store, John gave a drink to Mary.",

@@ -20,13 +20,11 @@ from tests.unit.circuit_models import (
     plain_metric,
     tinyworld,
 )
-from workbench.methods.ablation import Ablation, Cut, ablate
-from workbench.methods.circuit import circuit_of
-from workbench.methods.components import Components
-from workbench.methods.examples import Examples
-from workbench.methods.references import KINDS, References, others
+from tests.unit.kernels import Components, Examples, References, others
+from workbench import Ablation, Cut, ablate, circuit_of
 from workbench.metrics import kl
 
+KINDS = ("zero", "mean", "mean-position", "resample", "counterfactual", "noise")
 CLOSE: dict[str, Any] = {"atol": 2e-4, "rtol": 1e-5}
 #: A head, an MLP, the embedding for some readers, and an edge of a key.
 MIXED = ("L2H1.z", "L1.mlp_out → L3H0.q", "embed → L1H1.v", "L0H2.z → logits")
@@ -89,7 +87,7 @@ def edges_of(model: Plain, names: tuple[str, ...]) -> set[tuple[str, str]]:
     return out
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "optimal"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", TINY)
 def test_each_kind_equals_a_plain_pass_with_those_values(name: str, kind: str) -> None:
     model = plain(name)
@@ -192,7 +190,7 @@ def neuron_values(model: Any, site: str, kind: str) -> list[torch.Tensor]:
     return out
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "optimal"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_neuron_cut_adds_its_change_times_its_output_weights(kind: str) -> None:
     model, site = tinyworld(), "L2.mlp_post/77"
     direction = model.weight("W_out", 2)[77]

@@ -12,9 +12,8 @@ import torch
 
 from tests.unit import lens_models
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
-from workbench import data_path, load
-from workbench.methods.attention import Attention
-from workbench.methods.attention import attention as _attention
+from workbench import Attention, data_path, load
+from workbench import attention as _attention
 from workbench.result import provenance
 
 #: Its optional array and its tables would else have to be narrowed wherever one is tested.

@@ -9,10 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tests.unit.kernels import lens as kernel
 from tests.unit.lens_models import PROMPT, words_model
-from workbench.methods.attention import attention
+from tests.unit.widget_data import widget_data
+from workbench import attention
 from workbench.plots import shown_token
-from workbench.views import attention_data
 from workbench.widgets import AttentionGrid
 
 
@@ -25,6 +26,10 @@ def _closed_figures() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def result() -> Any:
     return attention(words_model(), [PROMPT, "When Mary and Paul"])
+
+
+def attention_data(result: Any, row: int = 0) -> dict[str, Any]:
+    return widget_data(AttentionGrid, lambda: result.widget(row=row))
 
 
 def tiles(ax: Any, n_layers: int, n_heads: int, n: int) -> np.ndarray:
@@ -118,7 +123,7 @@ def test_many_weights_travel_in_half_precision_where_that_holds_them(
     result: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert attention_data(result)["pattern"].dtype == np.float32
-    monkeypatch.setattr("workbench.views.lens.FULL_PRECISION", 100)
+    monkeypatch.setattr(kernel, "FULL_PRECISION", 100)
     data = attention_data(result)
     assert data["pattern"].dtype == data["value_weighted"].dtype == np.float16
     np.testing.assert_allclose(data["pattern"], result.of_prompt(0), rtol=1e-3, atol=1e-7)

@@ -35,13 +35,17 @@ from tests.unit.circuit_models import (
     tinyworld,
     words,
 )
-from workbench.methods.attribution import METHODS, Attribution, attribute
-from workbench.methods.attribution_check import AttributionCheck, check_attribution
-from workbench.methods.components import Components
-from workbench.methods.edge_cuts import contribution_sites, contributions, cut_edits
-from workbench.methods.path_patching import path_patch
+from tests.unit.kernels import Components, edge_cuts
+from workbench import Attribution, AttributionCheck, attribute, check_attribution, path_patch
 from workbench.model import Norm
 from workbench.tasks import Task, TaskBatch
+
+#: Every method and what it scores.
+METHODS = [
+    *((m, "nodes") for m in ("attribution", "eap-ig", "eap-ig-activations", "atp*", "exact")),
+    *((m, "neurons") for m in ("attribution", "eap-ig", "eap-ig-activations")),
+    *((m, "edges") for m in ("eap", "eap-ig", "eap-ig-activations", "exact")),
+]
 
 
 def slopes(
@@ -178,7 +182,7 @@ def test_exact_nodes_equal_all_edges_of_a_node_in_the_plain_graph(name: str) -> 
     np.testing.assert_allclose(result.examples[:, 0].mean(), 1, **CLOSE)
 
 
-@pytest.mark.parametrize(("method", "over"), [(m, o) for m, all_ in METHODS.items() for o in all_])
+@pytest.mark.parametrize(("method", "over"), METHODS)
 @pytest.mark.parametrize("name", TINY)
 def test_both_backends_give_the_same_scores(name: str, method: str, over: str) -> None:
     ours, theirs = (attributed(name, backend, method, over) for backend in BACKENDS)
@@ -196,9 +200,9 @@ def slow_by_cuts(model: Any, batch: TaskBatch, size: float) -> np.ndarray:
     """(example, edge): the metric of the corrupt run with one edge moved by `size` of the way."""
     parts = Components.of(model.spec)
     clean, corrupt = (
-        model.run(t, read=contribution_sites(parts)) for t in (batch.clean, batch.corrupt)
+        model.run(t, read=edge_cuts.contribution_sites(parts)) for t in (batch.clean, batch.corrupt)
     )
-    now, then = (contributions(model, parts, run) for run in (corrupt, clean))
+    now, then = (edge_cuts.contributions(model, parts, run) for run in (corrupt, clean))
     edges = np.argwhere(parts.edges)
     out = np.empty((len(batch), len(edges)))
     for row in range(len(batch)):
@@ -206,7 +210,9 @@ def slow_by_cuts(model: Any, batch: TaskBatch, size: float) -> np.ndarray:
         cut[range(len(edges)), edges[:, 0], edges[:, 1]] = True
         reference = torch.lerp(now, then, size)[[row] * len(edges)]
         tokens = batch.corrupt.take([row] * len(edges))
-        run = model.run(tokens, edits=cut_edits(model, parts, cut, reference), logits_at="last")
+        run = model.run(
+            tokens, edits=edge_cuts.cut_edits(model, parts, cut, reference), logits_at="last"
+        )
         alone = batch.take([row] * len(edges))
         out[row] = alone.metric(run.logits).numpy()
     return out

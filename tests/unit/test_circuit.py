@@ -12,17 +12,8 @@ import pytest
 
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, plain, tinyworld
-from workbench.methods import acdc
-from workbench.methods.attribution import attribute
-from workbench.methods.circuit import (
-    Circuit,
-    circuit_of,
-    find_circuit,
-    greedy,
-    named_edges,
-    random_edges,
-)
-from workbench.methods.components import Components
+from tests.unit.kernels import Components, acdc, greedy, random_edges
+from workbench import Circuit, attribute, circuit_of, find_circuit
 from workbench.metrics import kl
 
 SHAPES = [
@@ -212,12 +203,15 @@ def test_complement_random_and_without_are_circuits_of_the_same_task() -> None:
 
 
 def test_a_shared_key_head_is_not_cut_with_one_of_its_heads() -> None:
+    model = lens_models.zoo_model("llama")
     parts = Components(2, 4, 2, False)
-    cut = named_edges(parts, ["L1H0.z"])
+    whole = circuit_of(model, [parts.edge_name(*e) for e in np.argwhere(parts.edges).tolist()])
+    assert whole.parts == parts and whole.n_edges == parts.n_edges
+    cut = whole.kept & ~whole.without(["L1H0.z"]).kept
     assert cut[:, parts.reader("L1H0.q")].any()
     assert not cut[:, parts.reader("L1H0.k")].any() and not cut[:, parts.reader("L1H0.v")].any()
     assert cut[parts.writer("L1H0.z")].sum() == parts.edges[parts.writer("L1H0.z")].sum()
-    assert named_edges(parts, "embed → logits").sum() == 1
+    assert (whole.kept & ~whole.without("embed → logits").kept).sum() == 1
 
 
 def test_edges_nodes_and_table_name_the_same_circuit() -> None:

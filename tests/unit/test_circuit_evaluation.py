@@ -12,17 +12,19 @@ import pytest
 
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, tinyworld
-from workbench.methods.ablation import ablate
-from workbench.methods.attribution import Attribution
-from workbench.methods.circuit import Circuit, circuit_of, find_circuit
-from workbench.methods.circuit_evaluation import (
-    ABLATIONS,
-    FRACTIONS,
+from workbench import (
+    Attribution,
+    Circuit,
     CircuitEvaluation,
+    ablate,
+    circuit_of,
     evaluate_circuit,
+    find_circuit,
 )
 
 N_RANDOM = 3
+FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+ABLATIONS = ("counterfactual", "resample", "mean-position")
 CLOSE: dict[str, Any] = {"atol": 2e-4, "rtol": 1e-5}
 
 
@@ -90,7 +92,7 @@ def test_minimality_is_what_each_node_adds_and_fractions_follow_the_scores(name:
 
 @cache
 def attribution(name: str) -> Attribution:
-    from workbench.methods.attribution import attribute
+    from workbench import attribute
 
     return attribute(tinyworld(name), ioi(), steps=2)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, plain, tinyworld
-from workbench.methods.components import Components
+from tests.unit.kernels import Components
 from workbench.site import Site
 
 GPT2_SMALL = Components(12, 12, 12, False)

@@ -11,11 +11,8 @@ import torch
 
 from tests.parity.zoo import CONFIGS, tokenizer
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
+from workbench import DirectLogitAttribution, direct_logit_attribution
 from workbench.loading import load
-from workbench.methods.direct_logit_attribution import (
-    DirectLogitAttribution,
-    direct_logit_attribution,
-)
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]
 #: GPT-2-, Llama-, NeoX- and Gemma-2-like, and the other forms of norm, bias and parallel block.

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.unit.circuit_models import ioi, tinyworld
+from workbench import circuit_of, find_circuit
 from workbench.graph import Graph
-from workbench.methods.circuit import circuit_of, find_circuit
 
 KINDS = ("embed", "head", "mlp", "feature", "error", "logits", "state", "neuron")
 IDS = (

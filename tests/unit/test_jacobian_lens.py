@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.unit.kernels import writers
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model, zoo_model
-from workbench.methods.jacobian_lens import JacobianLens, jacobian_lens
-from workbench.methods.writers import writers_of
+from workbench import JacobianLens, jacobian_lens
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_what_it_is_not_fitted_on_is_a_named_error(options: dict[str, Any], text
 
 
 def test_only_residual_vectors_are_translated(fitted: JacobianLens) -> None:
-    writer = fitted.chosen(writers_of(words_model(), "resid_post"))[0]
+    writer = fitted.chosen(writers.writers_of(words_model(), "resid_post"))[0]
     for shape in ((0,), (2, 5)):
         with pytest.raises(ValueError, match="resid is vectors of width"):
             fitted.translate(torch.zeros(shape), writer)

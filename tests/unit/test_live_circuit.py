@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.live.circuit import PRESETS, LiveCircuit
-from workbench.methods.components import Components
+from workbench.live import LiveCircuit
 from workbench.tasks import TaskDoesNotFit
 
 
@@ -44,7 +43,7 @@ def test_it_opens_with_the_whole_model(explorer: LiveCircuit) -> None:
     assert repr(explorer) == "LiveCircuit(ioi: whole model, 0 cut by hand)"
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", ["whole model", "found circuit", "complement", "random circuit"])
 @pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
 def test_the_code_gives_the_numbers_that_are_shown(
     name: str, preset: str, models: dict[str, Any]
@@ -137,14 +136,16 @@ def test_another_task_starts_afresh_and_one_that_does_not_fit_is_told(
     assert explorer.graph.status == "error: this is the last state that worked"
 
 
-def test_answers_with_markup_are_shown_as_text(explorer: LiveCircuit) -> None:
+def test_answers_with_markup_are_shown_as_text(
+    explorer: LiveCircuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dataclasses import replace
-
-    from workbench.live.circuit_answers import answers_table
 
     odd = replace(explorer.reading.answers[0], tokens=("<b>x</b>", "&", "a", "b", "c"))
     reading = replace(explorer.reading, answers=(odd, odd, odd), faithfulness=float("nan"))
-    text = answers_table(reading, 3, explorer.bench)
+    monkeypatch.setattr(explorer.bench, "read", lambda *cut: reading)
+    explorer.graph.cut_edges = ["embed→L0H2.v", "L0H2→L0.mlp", "L0.mlp→logits"]
+    text = explorer._answers.value
     assert "&lt;b&gt;x&lt;/b&gt;" in text and "<b>x</b>" not in text
     assert "faithfulness —" in text and "3 of 479 edges ablated" in text
 
@@ -155,6 +156,6 @@ def test_a_circuit_draws_itself_and_names_its_members(models: dict[str, Any]) ->
     graph = circuit.widget()
     assert graph.in_circuit_edges == ["embed→L0H2.v", "L0H2→L0.mlp", "L0.mlp→logits"]
     assert graph.in_circuit_nodes == ["embed", "L0H2", "L0.mlp", "logits"]
-    assert len(graph._nodes) == len(Components.of(model.spec).writers) + 1
+    assert len(graph._nodes) == len(circuit.parts.writers) + 1
     assert "circuit-graph" in circuit.to_html()
     assert np.isfinite(circuit.scores).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,7 @@ import workbench as wb
 from tests.parity import zoo
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
 from tests.unit.tokenizers import adding
-from workbench import live
-from workbench.live import logit_lens as module
-from workbench.live.logit_lens import read, written
-from workbench.methods.tuned_lens import TunedLens
+from workbench import TunedLens, live
 
 
 @pytest.fixture
@@ -75,7 +73,6 @@ def test_a_failure_of_any_kind_does_not_reach_the_kernel(
     def broken(*arguments: Any, **options: Any) -> None:
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr("workbench.live.logit_lens.compute", broken, raising=False)
     monkeypatch.setitem(live.LiveLogitLens._compute.__globals__, "compute", broken)
     explorer.prompt = "The capital of France is"
     assert explorer.message == "out of memory"
@@ -163,17 +160,24 @@ def test_its_page_is_the_grid_as_it_is_now(explorer: live.LiveLogitLens, tmp_pat
         ("When", ["When"]),
     ],
 )
-def test_a_box_is_read_as_words_between_commas(text: str, tokens: list[str]) -> None:
-    assert read(words_model().tokenizer, text) == tokens
+def test_a_box_is_read_as_words_between_commas(
+    explorer: live.LiveLogitLens, text: str, tokens: list[str]
+) -> None:
+    explorer._foils.value = ""
+    explorer._targets.value = text
+    assert not explorer.message and list(explorer.result.targets) == tokens
 
 
 @pytest.mark.parametrize("tokens", [[" Mary", " John"], ["When", ","], ["."], []])
 def test_what_a_box_is_given_it_gives_back(tokens: list[str]) -> None:
-    assert read(words_model().tokenizer, written(tokens)) == tokens
+    explorer = live.logit_lens(words_model(), PROMPT, targets=tokens)
+    explorer.prompt = "When Mary"
+    assert not explorer.message and list(explorer.result.targets) == tokens
 
 
 def test_the_function_stays_reachable_beside_its_module() -> None:
-    assert callable(live.logit_lens) and callable(module)
+    assert live.LiveLogitLens.__module__ in sys.modules
+    assert callable(live.logit_lens)
 
 
 def test_a_tokenizer_without_a_start_token_has_no_such_option() -> None:

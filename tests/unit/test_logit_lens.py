@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.kernels import readout, writers
 from tests.unit.lens_models import PROMPT, logit_lens, words_model, zoo_model
-from workbench.methods.logit_lens import LogitLens
-from workbench.methods.readout import SHARE, chunk_positions, count_greater, read_out, top_k
+from workbench import LogitLens
 from workbench.model import Model
 
 TARGETS: dict[str, Any] = {"targets": [" Mary", " John"], "foils": [" John", " Mary"]}
@@ -165,16 +165,12 @@ def test_heads_and_sites_can_be_read_one_by_one() -> None:
 
 @pytest.mark.parametrize("name", ["gemma2", "olmo2", "llama", "bloom", "opt", "gpt_neox"])
 def test_heads_and_their_bias_add_up_to_the_attention_output(name: str) -> None:
-    from workbench.methods.places import Places
-    from workbench.methods.writers import Writers, sites_to_read, writers_of
-
     model = zoo_model(name)
-    heads = writers_of(model, "L1.z")
+    heads = writers.writers_of(model, "L1.z")
     tokens = model.tokens([[5, 9, 7, 30]])
-    places = Places.of(tokens, None)
-    run = model.run(tokens, read=sorted(sites_to_read(heads)), logits_at=())
-    writers = Writers(model, run, places.rows, places.columns)
-    total = writers.stack(heads).sum(1) + writers.attention_bias(1)
+    run = model.run(tokens, read=sorted(writers.sites_to_read(heads)), logits_at=())
+    written = writers.Writers(model, run, [0] * 4, range(4))
+    total = written.stack(heads).sum(1) + written.attention_bias(1)
     torch.testing.assert_close(total, run["L1.attn_out"][0], atol=1e-5, rtol=1e-5)
 
 
@@ -285,7 +281,7 @@ def test_a_stream_that_the_architecture_lacks_is_a_named_error() -> None:
 @pytest.mark.parametrize("k", [1, 3, 7])
 def test_the_top_k_by_blocks_are_those_of_a_sort(n_vocab: int, k: int) -> None:
     logits = torch.randn(4, 3, n_vocab, generator=torch.Generator().manual_seed(k))
-    values, ids = top_k(logits, k)
+    values, ids = readout.top_k(logits, k)
     torch.testing.assert_close(values, logits.sort(descending=True).values[..., :k], rtol=0, atol=0)
     torch.testing.assert_close(logits.gather(-1, ids), values, rtol=0, atol=0)
 
@@ -294,7 +290,7 @@ def test_the_top_k_by_blocks_are_those_of_a_sort(n_vocab: int, k: int) -> None:
     st.lists(st.integers(-3, 3), min_size=1, max_size=20), st.lists(st.integers(-4, 4), max_size=4)
 )
 def test_ranks_count_the_strictly_greater(values: list[int], limits: list[int]) -> None:
-    counted = count_greater(torch.tensor([values]).float(), torch.tensor([limits]).float())
+    counted = readout.count_greater(torch.tensor([values]).float(), torch.tensor([limits]).float())
     assert counted.tolist() == [[sum(v > limit for v in values) for limit in limits]]
 
 
@@ -302,10 +298,10 @@ def test_ranks_count_the_strictly_greater(values: list[int], limits: list[int]) 
 def test_a_chunk_keeps_to_its_share_of_the_full_array(
     rows: int, positions: int, vocab: int
 ) -> None:
-    size = chunk_positions(rows, positions, vocab)
+    size = readout.chunk_positions(rows, positions, vocab)
     assert 1 <= size <= positions
     position = 4 * rows * vocab
-    assert size == 1 or size * position <= max(8 << 20, SHARE * position * positions)
+    assert size == 1 or size * position <= max(8 << 20, 0.06 * position * positions)
     assert size == 1 or size * position <= 256 << 20
 
 
@@ -320,7 +316,7 @@ def test_no_more_than_one_chunk_of_logits_is_ever_held(sets: Any) -> None:
         alive.append(weakref.ref(logits))
         return torch.from_numpy(logits)
 
-    reading = read_out(
+    reading = readout.read_out(
         lambda at: torch.zeros(12, 3, 5)[at],
         unembed,
         n_positions=12,

@@ -10,16 +10,22 @@ import numpy as np
 import pytest
 
 from tests.unit import lens_models
-from workbench.edits import Set
+from tests.unit.kernels import patch_plan
+from workbench import Patching
+from workbench import patch as _patch
+from workbench.edits import Edit, Set
 from workbench.loading import load
-from workbench.methods import patch_sweep
-from workbench.methods.patch_plan import AXES, segments
-from workbench.methods.patching import Patching
-from workbench.methods.patching import patch as _patch
 from workbench.site import STREAMS, Site
 from workbench.tasks import Task
 from workbench.tasks import task as shipped_task
 
+#: What a stream may be patched by, besides its layers.
+AXES = {
+    **dict.fromkeys(("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"), ("pos",)),
+    **dict.fromkeys(("z", "q", "k", "v"), ("head", "pos")),
+    "pattern": ("head", "dst"),
+    "mlp_post": ("neuron", "pos"),
+}
 BACKENDS = ("nnsight", "transformer_lens")
 CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 #: Every sweep: the stream and what `by` may be.
@@ -213,7 +219,8 @@ def test_few_rows_a_pass_give_the_same_numbers() -> None:
 
 def test_a_patch_that_does_not_reach_its_row_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     model = lens_models.zoo_model("gpt2")
-    monkeypatch.setattr(patch_sweep.Put, "apply", lambda self, activation, *needed: activation + 1)
+    put = next(kind for kind in Edit.__subclasses__() if kind.__name__ == "Put")
+    monkeypatch.setattr(put, "apply", lambda self, activation, *needed: activation + 1)
     with pytest.raises(RuntimeError, match=r"A patch is there in every row it was put into; Put\("):
         patch(model, TASK, over="z")
 
@@ -296,7 +303,7 @@ def test_segments_are_the_cheapest_of_all() -> None:
             ends = zip(cuts, (*cuts[1:], 6), strict=True)
             rows = [blocks[first:last].sum() * (12 - starts[first]) for first, last in ends]
             costs[cuts] = sum(rows) + price * len(cuts)
-        assert costs[tuple(segments(starts, blocks, 12, price))] == min(costs.values())
+        assert costs[tuple(patch_plan.segments(starts, blocks, 12, price))] == min(costs.values())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.unit import lens_models
+from tests.unit.kernels import memory, patch_plan
 from tests.unit.test_patching import BACKENDS, CLOSE, TASK, patch
-from workbench.methods import memory, patch_plan
 
 
 class Counted:

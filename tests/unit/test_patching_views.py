@@ -11,7 +11,8 @@ import pytest
 
 from tests.unit import lens_models
 from tests.unit.test_patching import SMALL, TASK, patch, words
-from workbench import views
+from tests.unit.widget_data import widget_data
+from workbench.widgets import TokenGrid
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,10 @@ def _close_figures() -> Iterator[None]:
 
 def labels(ax: Any, axis: str) -> list[str]:
     return [each.get_text() for each in getattr(ax, f"get_{axis}ticklabels")()]
+
+
+def patching_data(result: Any, row: int | None = None) -> dict[str, Any]:
+    return widget_data(TokenGrid, lambda: result.widget(row=row))
 
 
 def cells(ax: Any) -> np.ndarray:
@@ -84,14 +89,15 @@ def test_a_result_without_positions_is_a_page_with_its_picture_and_numbers() -> 
     result = patch(lens_models.zoo_model("gpt2"), SMALL, over="z")
     page = result.to_html()
     assert "denoise z on my task" in page and page.startswith("<!doctype html>")
-    assert not views.has_widget(result) and "image/png" in result._repr_mimebundle_()
+    assert "image/png" in (bundle := result._repr_mimebundle_())
+    assert "application/vnd.jupyter.widget-view+json" not in bundle
     with pytest.raises(TypeError, match="this result has them by layer, head. Draw it with plot"):
         result.widget()
 
 
 def test_the_grid_has_the_effects_of_every_layer_and_position() -> None:
     result = patch(lens_models.zoo_model("gpt2"), TASK)
-    data = views.patching_data(result)
+    data = patching_data(result)
     (panel,) = data["panels"]
     assert panel["rows"] == ["L0", "L1"] and data["tokens"] == [str(i) for i in range(6)]
     assert panel["top"].shape == (2, 6, 0) and data["vocabulary"] == []
@@ -107,7 +113,7 @@ def test_the_grid_has_the_effects_of_every_layer_and_position() -> None:
 
 def test_the_grid_of_one_example_has_its_tokens_and_its_metric() -> None:
     result = patch(lens_models.zoo_model("gpt2"), TASK, over="z", by="head pos", layers=1)
-    data = views.patching_data(result, 1)
+    data = patching_data(result, 1)
     (panel,) = data["panels"]
     assert panel["rows"] == ["L1H0", "L1H1", "L1H2", "L1H3"]
     assert data["tokens"] == [f"w{20 + i} / w{30 + i}" for i in range(4)]
@@ -122,4 +128,4 @@ def test_the_grid_of_one_example_has_its_tokens_and_its_metric() -> None:
 def test_chosen_positions_carry_their_own_numbers() -> None:
     task = words([("w2 w3 w8", "w2 w7 w8")])
     result = patch(lens_models.zoo_model("gpt2"), task, positions=[1, -1])
-    assert views.patching_data(result)["tokens"] == ["1 w3 / w7", "2 w8"]
+    assert patching_data(result)["tokens"] == ["1 w3 / w7", "2 w8"]

@@ -13,13 +13,17 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Annotation, Text
 
 from tests.unit.circuit_models import ioi, tinyworld
-from workbench.methods.ablation import ablate
-from workbench.methods.attribution import attribute
-from workbench.methods.attribution_check import check_attribution
-from workbench.methods.circuit import Circuit, find_circuit
-from workbench.methods.circuit_evaluation import evaluate_circuit
-from workbench.methods.path_patching import path_patch
-from workbench.pictures.attribution import NEGATIVE, POSITIVE
+from workbench import (
+    Circuit,
+    ablate,
+    attribute,
+    check_attribution,
+    evaluate_circuit,
+    find_circuit,
+    path_patch,
+)
+
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import workbench as wb
+from tests.unit.kernels import lenses
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model
-from workbench.methods.direct_logit_attribution import direct_logit_attribution
-from workbench.methods.jacobian_lens import JacobianLens
-from workbench.methods.tuned_lens import TunedLens, tuned_lens
+from workbench import JacobianLens, TunedLens, direct_logit_attribution, tuned_lens
 from workbench.plots import PICTURES, png, shown_token
 
 
@@ -80,8 +79,8 @@ def test_the_text_of_a_cell_stands_out_from_its_colour(lens: Any) -> None:
 def test_many_cells_are_left_without_text_and_many_rows_with_some_names(
     lens: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.pictures.lenses.LABELLED", 50)
-    monkeypatch.setattr("workbench.pictures.lenses.NAMED", 7)
+    monkeypatch.setattr(lenses, "LABELLED", 50)
+    monkeypatch.setattr(lenses, "NAMED", 7)
     ax = lens.plot(component="z")
     assert not ax.texts
     assert [t.get_text() for t in ax.get_yticklabels()] == [
@@ -189,5 +188,5 @@ def test_tokens_are_written_so_that_they_can_be_seen(token: str, shown: str) -> 
 @pytest.mark.parametrize("name", sorted(PICTURES))
 def test_every_picture_that_is_named_is_there_for_a_class_of_results(name: str) -> None:
     module, _, function = PICTURES[name].partition(".")
-    assert callable(getattr(import_module(f"workbench.pictures.{module}"), function))
+    assert callable(getattr(import_module(f".pictures.{module}", wb.__name__), function))
     assert issubclass(getattr(wb, name), wb.Result)

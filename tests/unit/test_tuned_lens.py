@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.unit.kernels import tuned_lens as module
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model, zoo_model
+from workbench import TunedLens, tuned_lens
 from workbench.loading import load
-from workbench.methods import tuned_lens as module
-from workbench.methods.tuned_lens import TunedLens, tuned_lens
 
 
 @pytest.fixture(scope="module")

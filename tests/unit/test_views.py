@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.kernels import lens as kernel
 from tests.unit.lens_models import PROMPT, logit_lens, words_model
-from workbench.methods.attention import attention
-from workbench.methods.direct_logit_attribution import direct_logit_attribution
-from workbench.views import grid_data
+from tests.unit.widget_data import widget_data
+from workbench import attention, direct_logit_attribution
 from workbench.widgets import TokenGrid, page
+
+
+def grid_data(result: Any, row: int = 0) -> dict[str, Any]:
+    return widget_data(TokenGrid, lambda: result.widget(row=row))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def test_large_readings_travel_in_half_precision(
     lens: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert grid_data(lens)["panels"][0]["top_logprob"].dtype == np.float32
-    monkeypatch.setattr("workbench.views.lens.FULL_PRECISION", 100)
+    monkeypatch.setattr(kernel, "FULL_PRECISION", 100)
     half = grid_data(lens)["panels"][0]["top_logprob"]
     assert half.dtype == np.float16
     np.testing.assert_allclose(half, lens.panels[0].top_logprobs[0], rtol=1e-3)
@@ -105,10 +109,10 @@ def test_a_result_without_a_widget_draws_its_picture() -> None:
 
 
 def test_a_view_that_fails_becomes_a_warning(lens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: Any) -> None:
+    def broken(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("no canvas")
 
-    monkeypatch.setattr("workbench.views.grid_data", broken)
+    monkeypatch.setattr(TokenGrid, "__init__", broken)
     with pytest.warns(
         UserWarning, match=r"LogitLens could not be drawn: RuntimeError\('no canvas'\)"
     ):
