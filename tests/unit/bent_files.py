@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 import workbench as wb
 from tests.unit import indexed
 from tests.unit.dictionary_files import gemma_weights, sae_lens_folder, save_npz, weights
+from tests.unit.kernels import training
 from tests.unit.random_dictionaries import D_IN, dictionary, forms
 from tests.unit.training_vectors import vectors
-from workbench.methods.features.training import fit_dictionary
 from workbench.result import Result
 
 
@@ -150,7 +150,7 @@ def _collection(folder: Path) -> None:
 
 
 def _train(folder: Path) -> Any:
-    return fit_dictionary(vectors(), checkpoint=folder / "run.safetensors", **TRAINING)
+    return training.fit_dictionary(vectors(), checkpoint=folder / "run.safetensors", **TRAINING)
 
 
 def _sae_lens(folder: Path) -> None:

@@ -44,6 +44,20 @@ from workbench.methods import tuned_lens as tuned_lens
 # The vectors that heads, MLPs and biases write: they add up to the sites.
 from workbench.methods import writers as writers
 
+# --- files, encodings and signatures of several families ---
+
+# An index and a checkpoint, which an interrupted write leaves whole or not there at all.
+from workbench.methods.features import index_files as index_files
+from workbench.methods.features import training as training
+from workbench.methods.features import training_state as training_state
+
+# Texts become the same tokens here as in every public call.
+from workbench.methods.features import token_rows as token_rows
+
+# Similarities without the vocabulary, beside those of signatures that are formed in full.
+from workbench.methods.alignment import signatures as signatures
+from workbench.methods.alignment import token_spaces as token_spaces
+
 # --- features ---
 
 # --- vocabulary, information, weights, compare, steering ---

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.parity import zoo
+from tests.unit.kernels import token_rows
 from tests.unit.tokenizers import CHAT, SPECIAL, Letters, adding
-from workbench.methods.features.token_rows import TokenRows
 from workbench.questions import Questions
 
 START, END, A, B, USER, ASSISTANT = (SPECIAL.index(f"<{n}>") for n in (
@@ -319,10 +319,11 @@ def test_tasks_targets_questions_and_texts_follow_the_same_rule(before, after, r
     lens = wb.logit_lens(model, "w9 w10", targets=" w11")
     assert list(lens.tokens[0]) == [*before, "w9", "w10"]
     assert lens.targets == ("w11",)
-    rows = TokenRows.of(model, ["w9 w10", "<s> w9"])
+    rows = token_rows.TokenRows.of(model, ["w9 w10", "<s> w9"])
     assert rows.row(0).tolist() == [*start, 9, 10] == ids(model.tokens("w9 w10"))[0]
     assert rows.row(1).tolist() == ids(model.tokens("<s> w9"))[0]
-    after_text = Questions.of(model, {"w9 w10": "w11"}).after(model, [[*start, 20, 21]])
+    asked = Questions.of(model, {"w9 w10": "w11"})
+    after_text = asked.after(model, [[*start, 20, 21]])
     assert ids(after_text.tokens) == [[*start, 20, 21, 9, 10]]
 
 

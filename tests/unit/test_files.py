@@ -22,10 +22,9 @@ import torch
 
 import workbench as wb
 from tests.unit.bent_files import graph, labels, made_up, same
+from tests.unit.kernels import index_files, training_state
 from tests.unit.random_dictionaries import dictionary
 from workbench import files
-from workbench.methods.features import index_files
-from workbench.methods.features.training_state import read_state, write_state
 from workbench.result import Result, axes
 
 
@@ -57,8 +56,10 @@ SAVED: dict[str, tuple[Callable[[Path, int], Any], Callable[[Path], Any]]] = {
         lambda f: wb.Graph.from_neuronpedia(f / "one.json"),
     ),
     "checkpoint": (
-        lambda f, n: write_state(f / "x.safetensors", {"a": torch.full((3,), n)}, {"n": n}),
-        lambda f: read_state(f / "x.safetensors"),
+        lambda f, n: training_state.write_state(
+            f / "x.safetensors", {"a": torch.full((3,), n)}, {"n": n}
+        ),
+        lambda f: training_state.read_state(f / "x.safetensors"),
     ),
     "page": (
         lambda f, n: files.put_text(f / "page.html", f"page {n}"),

@@ -16,16 +16,17 @@ from tests.unit.alignment_models import (
     model,
     neuron_signatures,
 )
+from tests.unit.kernels import signatures as kernel
+from tests.unit.kernels import token_spaces
 from workbench.loading import load
-from workbench.methods.alignment import token_spaces
-from workbench.methods.alignment.signatures import HeadSignatures, NeuronSignatures, combine
-from workbench.methods.alignment.token_spaces import Spaces, shared_tokens
 
 EVERY: Any = ("writing", "reading")
 
 
-def made(kind: Any, a: Any, b: Any, sides: Any, norm: Any = "folded") -> tuple[Any, Spaces]:
-    spaces = Spaces.of(a, b, EVERY, norm, shared_tokens(a, b))
+def made(
+    kind: Any, a: Any, b: Any, sides: Any, norm: Any = "folded"
+) -> tuple[Any, token_spaces.Spaces]:
+    spaces = token_spaces.Spaces.of(a, b, EVERY, norm, token_spaces.shared_tokens(a, b))
     return kind(a, b, spaces, sides, norm), spaces
 
 
@@ -33,7 +34,7 @@ def made(kind: Any, a: Any, b: Any, sides: Any, norm: Any = "folded") -> tuple[A
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "olmo2", "gpt_neox"])
 def test_neurons_are_compared_by_correlations_over_the_vocabulary(name: str, norm: str) -> None:
     a, b = model(name, 0), model(name, 1)
-    signatures, spaces = made(NeuronSignatures, a, b, ("out", "in"), norm)
+    signatures, spaces = made(kernel.NeuronSignatures, a, b, ("out", "in"), norm)
     found = signatures.compare(1, 0, spaces.products()).numpy()
     gated = name in ("llama", "gemma2", "olmo2")
     assert signatures.sides == (("out", "gate", "in") if gated else ("out", "in"))
@@ -48,7 +49,7 @@ def test_neurons_are_compared_by_correlations_over_the_vocabulary(name: str, nor
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "olmo2"])
 def test_heads_are_compared_by_cosines_of_their_vocabulary_matrices(name: str, norm: str) -> None:
     a, b = model(name, 0), model(name, 1)
-    signatures, spaces = made(HeadSignatures, a, b, ("OV", "QK"), norm)
+    signatures, spaces = made(kernel.HeadSignatures, a, b, ("OV", "QK"), norm)
     found = signatures.compare(0, 1, spaces.products()).numpy()
     for side, values in zip(("OV", "QK"), found, strict=True):
         every = cosines(head_matrices(a, 0, side, norm), head_matrices(b, 1, side, norm))
@@ -57,7 +58,7 @@ def test_heads_are_compared_by_cosines_of_their_vocabulary_matrices(name: str, n
 
 def test_a_plain_neuron_is_compared_with_what_enters_a_gated_ones_nonlinearity() -> None:
     a, b = model("gpt2", 0), model("llama", 1)
-    signatures, spaces = made(NeuronSignatures, a, b, ("out", "in"))
+    signatures, spaces = made(kernel.NeuronSignatures, a, b, ("out", "in"))
     assert signatures.n_units == (128, 48) and signatures.signed == (True, False)
     found = signatures.compare(0, 0, spaces.products()).numpy()
     formed = [neuron_signatures(a, 0, "W_in")[:5], neuron_signatures(b, 0, "W_gate")[:8]]
@@ -67,13 +68,13 @@ def test_a_plain_neuron_is_compared_with_what_enters_a_gated_ones_nonlinearity()
 def test_permuted_tokens_compare_each_token_of_one_with_another_of_the_other() -> None:
     a, b = model("gpt2", 0), model("gpt2", 1)
     order = np.random.default_rng(0).permutation(60)
-    neurons, spaces = made(NeuronSignatures, a, b, ("out", "in"))
+    neurons, spaces = made(kernel.NeuronSignatures, a, b, ("out", "in"))
     found = neurons.compare(0, 0, spaces.products(order)).numpy()
     for side, values in zip(("W_out", "W_in"), found, strict=True):
         formed = [neuron_signatures(m, 0, side)[:6] for m in (a, b)]
         every = correlations(formed[0], formed[1][:, order])
         np.testing.assert_allclose(values[:6, :6], every, atol=1e-5)
-    heads, spaces = made(HeadSignatures, a, b, ("QK",))
+    heads, spaces = made(kernel.HeadSignatures, a, b, ("QK",))
     found = heads.compare(0, 0, spaces.products(order)).numpy()[0]
     permuted = [matrix[np.ix_(order, order)] for matrix in head_matrices(b, 0, "QK")]
     np.testing.assert_allclose(found, cosines(head_matrices(a, 0, "QK"), permuted), atol=1e-5)
@@ -82,7 +83,7 @@ def test_permuted_tokens_compare_each_token_of_one_with_another_of_the_other() -
 def test_mixed_units_are_sums_of_units_that_are_all_of_one_size() -> None:
     a, b = model("gpt2", 0), model("gpt2", 1)
     draw = np.random.default_rng(0)
-    neurons, spaces = made(NeuronSignatures, a, b, ("out", "in"))
+    neurons, spaces = made(kernel.NeuronSignatures, a, b, ("out", "in"))
     weights = draw.standard_normal((128, 128), np.float32)
     mixed = torch.from_numpy(weights)
     found = neurons.compare(0, 0, spaces.products(), None, mixed).numpy()
@@ -91,7 +92,7 @@ def test_mixed_units_are_sums_of_units_that_are_all_of_one_size() -> None:
         standard = (formed - formed.mean(1, keepdims=True)) / formed.std(1, keepdims=True)
         every = correlations(neuron_signatures(a, 0, side)[:4], (weights @ standard)[:20])
         np.testing.assert_allclose(values[:4, :20], every, atol=1e-5)
-    heads, spaces = made(HeadSignatures, a, b, ("OV",))
+    heads, spaces = made(kernel.HeadSignatures, a, b, ("OV",))
     found = heads.compare(0, 0, spaces.products(), None, mixed[:4, :4]).numpy()[0]
     unit = [m / np.linalg.norm(m) for m in head_matrices(b, 0, "OV")]
     sums = [sum(float(w) * m for w, m in zip(row, unit, strict=True)) for row in weights[:4, :4]]
@@ -101,7 +102,10 @@ def test_mixed_units_are_sums_of_units_that_are_all_of_one_size() -> None:
 
 def test_some_units_are_compared_as_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = model("gpt2", 0), model("gpt2", 1)
-    for kind, sides in ((NeuronSignatures, ("out", "in")), (HeadSignatures, ("OV", "QK"))):
+    for kind, sides in (
+        (kernel.NeuronSignatures, ("out", "in")),
+        (kernel.HeadSignatures, ("OV", "QK")),
+    ):
         signatures, spaces = made(kind, a, b, sides)
         whole = signatures.compare(0, 1, spaces.products())
         some = signatures.compare(0, 1, spaces.products(), np.array([2, 0]))
@@ -114,17 +118,17 @@ def test_some_units_are_compared_as_among_all(monkeypatch: pytest.MonkeyPatch) -
 
 def test_signs_turn_only_what_may_turn_together() -> None:
     values = np.array([[0.2, -0.9], [0.5, 0.1], [-0.6, -0.3]])  # out, gate, in
-    total, sign = combine(values, (True, False, True))
+    total, sign = kernel.combine(values, (True, False, True))
     np.testing.assert_allclose(total, [(0.5 + 0.4) / 3, (0.1 + 1.2) / 3])
     assert sign.tolist() == [-1, -1]
-    total, sign = combine(values, (False, False, False))
+    total, sign = kernel.combine(values, (False, False, False))
     np.testing.assert_allclose(total, values.mean(0))
     assert sign.tolist() == [1, 1]
 
 
 def test_what_says_the_same_of_every_token_is_similar_to_nothing() -> None:
     a, b = model("gpt2", 0), model("gpt2", 1)
-    signatures, spaces = made(NeuronSignatures, a, b, ("out",))
+    signatures, spaces = made(kernel.NeuronSignatures, a, b, ("out",))
     weight = a.live_weight("W_out", 0)
     kept = weight[3].clone()
     try:
@@ -157,22 +161,22 @@ def other_words(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_models_with_other_tokens_are_refused_with_the_first_difference(other_words: Any) -> None:
     with pytest.raises(ValueError, match=r"same tokens in one order; token 2 is 'w2' in gpt20 and"):
-        shared_tokens(model("gpt2"), other_words)
+        token_spaces.shared_tokens(model("gpt2"), other_words)
     with pytest.raises(ValueError, match="Compare those that both have: tokens='shared'"):
-        shared_tokens(model("gpt2"), other_words)
+        token_spaces.shared_tokens(model("gpt2"), other_words)
     with pytest.raises(ValueError, match="'same' or 'shared'; got tokens='some'"):
-        shared_tokens(model("gpt2"), model("gpt2", 1), "some")  # type: ignore[arg-type]
+        token_spaces.shared_tokens(model("gpt2"), model("gpt2", 1), "some")  # type: ignore[arg-type]
 
 
 def test_shared_tokens_are_those_of_one_text_in_both(other_words: Any) -> None:
-    a, b = shared_tokens(model("gpt2"), other_words, "shared")
+    a, b = token_spaces.shared_tokens(model("gpt2"), other_words, "shared")
     texts = [
         m.tokenizer.convert_ids_to_tokens(ids.tolist())
         for m, ids in ((model("gpt2"), a), (other_words, b))
     ]
     assert texts[0] == texts[1] == ["<end>", "<pad>", *(f"w{i}" for i in range(2, 50))]
-    spaces = Spaces.of(model("gpt2"), other_words, EVERY, "folded", (a, b))
-    signatures = NeuronSignatures(model("gpt2"), other_words, spaces, ("out",), "folded")
+    spaces = token_spaces.Spaces.of(model("gpt2"), other_words, EVERY, "folded", (a, b))
+    signatures = kernel.NeuronSignatures(model("gpt2"), other_words, spaces, ("out",), "folded")
     found = signatures.compare(0, 0, spaces.products()).numpy()[0]
     formed = [neuron_signatures(m, 0, "W_out")[:5] for m in (model("gpt2"), other_words)]
     every = correlations(formed[0][:, a], formed[1][:, b])
@@ -184,4 +188,4 @@ def test_too_few_shared_tokens_are_refused(
 ) -> None:
     monkeypatch.setattr(token_spaces, "FEWEST", 51)
     with pytest.raises(ValueError, match="at least 51 tokens that both have; .* share 50"):
-        shared_tokens(model("gpt2"), other_words, "shared")
+        token_spaces.shared_tokens(model("gpt2"), other_words, "shared")
