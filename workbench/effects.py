@@ -249,7 +249,7 @@ class Effects(Result):
             ]
         frame = pd.DataFrame(columns)
         there = ~frame.change.isin(one.scale or ()) & frame.changed.notna()
-        return frame[there].infer_objects()
+        return frame.loc[there].infer_objects()
 
     def area(
         self,
