@@ -25,7 +25,7 @@ from .weight_edits import WeightEdit, written
 #: The format of saved changes.
 FORMAT = 1
 #: Where the classes live whose objects a saved change may hold.
-_HOMES = ("change", "edits", "weight_edits", "dictionary.base", "dictionary.edits")
+_HOMES = ("change", "edits", "weight_edits", "dictionary.base")
 _HOMES += ("dictionary.encoders", "dictionary.normalization")
 ON = ("prompt", "new", "both")
 

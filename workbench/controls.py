@@ -11,7 +11,7 @@ import torch
 
 from .change import Change, Part
 from .check import Count, Seed, checked, given, one_of, refuse
-from .dictionary.edits import ScaleFeatures, SetFeatures
+from .dictionary.base import ScaleFeatures, SetFeatures
 from .edits import Add, Affine, ProjectOut, Scale, Set
 from .site import Site
 from .weight_edits import WeightEdit

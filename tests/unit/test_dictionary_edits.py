@@ -11,8 +11,7 @@ import torch
 
 import workbench as wb
 from tests.unit.random_dictionaries import dictionary
-from workbench.dictionary.base import Dictionary
-from workbench.dictionary.edits import DictionaryEdit, KeepFeatures, feature_numbers
+from workbench.dictionary.base import Dictionary, DictionaryEdit, KeepFeatures, feature_numbers
 from workbench.dictionary.normalization import Normalization
 from workbench.model import Model
 

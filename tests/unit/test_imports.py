@@ -48,6 +48,7 @@ TABLE: dict[str, set[str]] = {
     "weight_edits": {"model"},
     # The core that every method stands on.
     "targets": {"encoding", "tokens"},
+    "activations": {"model", "result", "site", "tokens"},
     "questions": {"encoding", "metrics", "model", "targets", "tasks", "tokens"},
     "elsewhere": {"data", "model", "texts", "tokens"},
     "change": {"edits", "files", "reading", "site", "tokens", "weight_edits"},
@@ -65,7 +66,7 @@ TABLE: dict[str, set[str]] = {
         "result",
         "tokens",
     },
-    "dictionary": {"data", "edits", "files", "model", "ordinary", "reading", "site"},
+    "dictionary": {"change", "data", "edits", "files", "model", "ordinary", "reading", "site"},
     "methods": {
         "model",
         "site",
@@ -85,6 +86,7 @@ TABLE: dict[str, set[str]] = {
         "loading",
         "files",
         "reading",
+        "activations",
         "targets",
         "questions",
         "elsewhere",
@@ -108,6 +110,7 @@ TABLE: dict[str, set[str]] = {
         "tokens",
         "encoding",
         "files",
+        "activations",
         "targets",
     },
     "widgets": set(),

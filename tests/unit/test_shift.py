@@ -21,8 +21,8 @@ from tests.unit.feature_circuit_models import (
     plain_pass,
 )
 from tests.unit.test_classifier import LABELS, TEXTS
+from workbench.dictionary.base import ScaleFeatures
 from workbench.dictionary.collection import Dictionaries
-from workbench.dictionary.edits import ScaleFeatures
 from workbench.methods.features.classifier import Classifier, train_classifier
 from workbench.methods.features.shift import (
     N_RANDOM,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 
 from .. import check
-from ..check import checked, floating, numbers_of, vectors
+from ..change import Change
+from ..check import checked, floating, numbers_of, refuse, tensor, vectors
+from ..edits import Add, Edit, ProjectOut, broadcast
 from ..site import Site
-from .encoders import Encoder
+from .encoders import Encoder, Linear, MatchingPursuit
 from .normalization import Normalization
 
 
@@ -28,7 +30,8 @@ class Dictionary:
     one unit of each feature adds. b_dec: (d_out,). W_skip: (d_in, d_out) of a transcoder with a
     linear skip. normalization: what is done to x first. model: the name of the model it was made
     for, "" where that is not known. name: where it comes from, to be shown. path: the folder it was
-    read from. info: its training and its card, as plain data.
+    read from. names: of the features, where they have any. info: its training and its card, as
+    plain data.
 
     Raises `ValueError` where shapes do not agree or a weight is not a finite number.
     """
@@ -44,6 +47,7 @@ class Dictionary:
     model: str = ""
     name: str = ""
     path: Path | None = None
+    names: tuple[str, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,12 +72,45 @@ class Dictionary:
                 f" and b_dec (d_out,), with d_out = {d_in} where it decodes its own site; got "
                 f"W_dec {tuple(self.W_dec.shape)}, b_dec {tuple(self.b_dec.shape)}, W_skip {skip}."
             )
-        for key, tensor in self.tensors.items():
-            if not bool(tensor.isfinite().all()):
+        object.__setattr__(self, "names", tuple(self.names))
+        if len(set(self.names)) not in (0, n) or len(self.names) not in (0, n):
+            raise refuse("names", f"different names, one for each of {n} features", self.names)
+        for key, weight in self.tensors.items():
+            if not bool(weight.isfinite().all()):
                 raise ValueError(
                     f"The weights of a dictionary are finite numbers; {key} of {self!r} has NaN or "
                     "infinity. The file is damaged, or its training diverged."
                 )
+
+    @classmethod
+    def of(
+        cls,
+        vectors: Any,
+        *,
+        site: Site | str,
+        names: Sequence[str] = (),
+        encoder: Literal["project", "pursuit"] = "project",
+        model: str = "",
+    ) -> Self:
+        """Directions as a dictionary: (feature, d) vectors of a site, of any length but 0.
+
+            wb.Dictionary.of(probe_weights, site="L2.resid_post", names=["man", "woman"])
+
+        encoder: "project", how far along each direction an activation lies, 1 at the vector itself;
+        "pursuit", so that all of them together give the activation back, one after another.
+        """
+        rows = check.tensor("vectors", vectors, (None, None)).detach().float().cpu()
+        sizes = rows.square().sum(-1, keepdim=True)
+        if not len(rows) or bool((sizes == 0).any()):
+            raise refuse("vectors", "one direction or more, none of length 0", vectors)
+        if encoder == "pursuit":
+            unit = torch.nn.functional.normalize(rows, dim=-1)
+            zero = torch.zeros(rows.shape[1])
+            read: Encoder = MatchingPursuit(unit, zero, len(unit))
+            rows = unit
+        else:
+            read = Linear((rows / sizes).T.contiguous(), torch.zeros(len(rows)))
+        return cls(site, read, rows, torch.zeros(rows.shape[1]), names=tuple(names), model=model)
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -128,6 +165,8 @@ class Dictionary:
         Raises `ValueError` where there is no such feature, or the name is of another site.
         """
         number: Any = feature
+        if isinstance(feature, str) and feature in self.names:
+            return self.names.index(feature)
         if isinstance(feature, (str, Site)):
             site = Site.parse(feature)
             if site.unit is None or site.whole != self.out_site:
@@ -157,9 +196,9 @@ class Dictionary:
         digest = hashlib.sha256(
             f"{self.site} {self.out_site} {self.kind} {self.normalization}".encode()
         )
-        for key, tensor in sorted(self.tensors.items()):
+        for key, weight in sorted(self.tensors.items()):
             digest.update(key.encode())
-            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+            digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
         options = {k: v for k, v in vars(self.encoder).items() if isinstance(v, (int, float))}
         digest.update(str(sorted(options.items())).encode())
         return digest.hexdigest()[:16]
@@ -247,6 +286,41 @@ class Dictionary:
             )
         return x.to(device=self.device, dtype=self.W_dec.dtype)
 
+    # -- as changes of a model -------------------------------------------------------------------
+
+    def add(self, feature: int | str | Site, strength: float = 1.0) -> Change:
+        """The change that adds `strength` times what one unit of a feature adds, at every token.
+
+        Raises `ValueError` where that depends on the activation: use `scale` or `set`.
+        """
+        if self.normalization.per_row and not self.is_transcoder:
+            raise ValueError(
+                f"What a unit of a feature adds depends on the activation in {self!r}, which is "
+                "normalised by row. Use set or scale."
+            )
+        size = 1.0 if self.is_transcoder else 1 / self.normalization.factor
+        row = self.W_dec[self.check_feature(feature)] * size
+        return Change(Add(self.out_site, row)).at(strength)
+
+    def set(self, values: Mapping[Any, Any]) -> Change:
+        """The change that puts codes in place, {feature: value}; others and the error stay."""
+        features, each = _by_feature(self, values)
+        return Change(SetFeatures(self, features, each))
+
+    def scale(self, factors: Mapping[Any, Any]) -> Change:
+        """The change that multiplies codes, {feature: factor}: 0 takes a feature away."""
+        features, each = _by_feature(self, factors)
+        return Change(ScaleFeatures(self, features, each))
+
+    def project_out(self, features: Any) -> Change:
+        """The change that takes away what lies along the directions of features."""
+        numbers = list(feature_numbers(self, features))
+        return Change(ProjectOut(self.out_site, self.W_dec[numbers]))
+
+    def splice(self) -> Change:
+        """The change that puts the reconstruction in place of the activation: no error is left."""
+        return Change(Splice(self))
+
     # -- copies ----------------------------------------------------------------------------------
 
     def to(self, device: Any = None, dtype: Any = None) -> Self:
@@ -265,3 +339,163 @@ class Dictionary:
         where = str(self.site) + (f" → {self.out_site}" if self.is_transcoder else "")
         of = f"{self.model}, " if self.model else ""
         return f"Dictionary({of}{where}: {self.n_features} features of {self.d_in}, {self.kind})"
+
+
+# -- edits of codes ------------------------------------------------------------------------------
+
+
+@checked
+@dataclass(frozen=True, eq=False, repr=False)
+class DictionaryEdit(Edit):
+    """An edit at a dictionary's `out_site`; it needs the activation that the dictionary reads.
+
+    Rows, positions: as in `Edit`. Subclasses give the new activation in `change(x, now)`.
+    """
+
+    # The dictionary says where; a transcoder reads one site and changes another.
+    site: Any = field(default=None, init=False)
+    needs: Any = field(default=(), init=False)
+    dictionary: Dictionary
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "site", self.dictionary.out_site)
+        needs = (self.dictionary.site,) if self.dictionary.is_transcoder else ()
+        object.__setattr__(self, "needs", needs)
+        super().__post_init__()
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        x = needed[0] if needed else activation
+        return self.change(x, activation).to(activation)
+
+    def change(self, x: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+        """The new activation at `out_site`, from what was read and what is there now."""
+        raise TypeError(f"{type(self).__name__} has no change(x, now); define it in the subclass.")
+
+
+@checked
+@dataclass(frozen=True, eq=False, repr=False)
+class Splice(DictionaryEdit):
+    """Put the reconstruction in place of the activation: the error is dropped."""
+
+    def change(self, x: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+        return self.dictionary.reconstruct(x)
+
+
+@checked
+@dataclass(frozen=True, eq=False, repr=False)
+class SomeFeatures(DictionaryEdit):
+    """An edit of some features' codes; other features and the error stay as they are.
+
+    features: numbers or names; held as numbers. Subclasses give the new codes in `renewed(codes)`.
+    """
+
+    features: Any
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "features", feature_numbers(self.dictionary, self.features))
+
+    def change(self, x: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+        dictionary, features = self.dictionary, list(self.features)
+        codes = dictionary.encode_some(x, features)
+        renewed = broadcast(self.renewed(codes), codes)
+        vectors("now", now, dictionary.d_out)
+        return now + dictionary.written(renewed - codes, x, features).to(now)
+
+    def renewed(self, codes: torch.Tensor) -> torch.Tensor:
+        """(row, pos, n) the codes of the features as they are → as they should be."""
+        raise TypeError(f"{type(self).__name__} has no renewed(codes); define it in the subclass.")
+
+
+@checked
+@dataclass(frozen=True, eq=False, repr=False)
+class SetFeatures(SomeFeatures):
+    """Put `values` in place of the codes of `features`; other features and the error stay.
+
+    features: numbers or names. values: one number, one a feature, or what broadcasts to
+    (row, pos, n). 0 is zero ablation.
+    """
+
+    values: Any = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("values", self.values)
+
+    def renewed(self, codes: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.values, dtype=codes.dtype, device=codes.device)
+
+
+@checked
+@dataclass(frozen=True, eq=False, repr=False)
+class ScaleFeatures(SomeFeatures):
+    """Multiply the codes of `features` by `factor`: 0 removes them, 2 doubles them.
+
+    features: numbers or names. factor: one number, one a feature, or what broadcasts to
+    (row, pos, n).
+    """
+
+    factor: Any = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tensor("factor", self.factor)
+
+    def renewed(self, codes: torch.Tensor) -> torch.Tensor:
+        factor = torch.as_tensor(self.factor, dtype=codes.dtype, device=codes.device)
+        return codes * broadcast(factor, codes)
+
+
+@checked
+@dataclass(frozen=True, eq=False, repr=False)
+class KeepFeatures(DictionaryEdit):
+    """Keep the codes of some features; the others carry `values`, the error `error`.
+
+    kept: (feature,) bool. values: what broadcasts to (row, pos, feature). error: None keeps the
+    error as it is, a tensor that broadcasts to (row, pos, d_out) takes its place.
+    """
+
+    kept: Any
+    values: Any = 0.0
+    error: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if tuple(self.kept.shape) != (self.dictionary.n_features,):
+            raise ValueError(
+                f"kept has one value for each of {self.dictionary.n_features} features; got shape "
+                f"{tuple(self.kept.shape)}."
+            )
+
+    def change(self, x: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+        dictionary = self.dictionary
+        codes = dictionary.encode(x)
+        kept = torch.as_tensor(self.kept, device=codes.device)
+        values = torch.as_tensor(self.values, dtype=codes.dtype, device=codes.device)
+        if self.error is None:
+            # Only what changes is written, so that a circuit of everything is the model itself.
+            return now + dictionary.written((values - codes) * ~kept, x).to(now)
+        error = torch.as_tensor(self.error, dtype=codes.dtype, device=codes.device)
+        return dictionary.decode(codes.where(kept, values), x) + error
+
+
+def feature_numbers(dictionary: Dictionary, features: Any) -> tuple[int, ...]:
+    """The numbers of one or several features, given as numbers, names or sites.
+
+    Raises `ValueError` for none, for one that stands twice, and for one that is not there.
+    """
+    given: Any = features.tolist() if hasattr(features, "tolist") else features
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    given = list(given) if several else [given]
+    numbers = tuple(dictionary.check_feature(each) for each in given)
+    if not numbers or len(set(numbers)) != len(numbers):
+        raise ValueError(
+            f"Features are at least one number, each once; got {features!r} for {dictionary!r}."
+        )
+    return numbers
+
+
+def _by_feature(dictionary: Dictionary, values: Mapping[Any, Any]) -> tuple[Any, torch.Tensor]:
+    """The numbers of features, and a value for each. Raises as `feature_numbers`."""
+    numbers = [check.number(f"The value of {name}", v) for name, v in values.items()]
+    return feature_numbers(dictionary, list(values)), torch.tensor(numbers)

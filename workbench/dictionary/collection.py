@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..change import Change
 from ..check import checked, given
 from ..data import data_path
 from ..site import Site
@@ -74,6 +75,40 @@ class Dictionaries(Mapping[Site, Dictionary]):
     def only(self, *streams: str) -> Dictionaries:
         """Those of the given streams. Raises `ValueError` where there is none."""
         return Dictionaries(d for site, d in self.items() if site.stream in streams)
+
+    # -- as changes of a model: `Dictionary`'s, at several sites at once -----------------------
+
+    def add(self, feature: Site | str, strength: float = 1.0) -> Change:
+        """As `Dictionary.add`, of a feature named "L3.resid_post/123"."""
+        dictionary, number = self.feature(feature)
+        return dictionary.add(number, strength)
+
+    def set(self, values: Mapping[Any, Any]) -> Change:
+        """As `Dictionary.set`, by feature names."""
+        each = self._by_dictionary(values)
+        return Change([d.set({n: values[name] for n, name in own.items()}) for d, own in each])
+
+    def scale(self, factors: Mapping[Any, Any]) -> Change:
+        """As `Dictionary.scale`, by feature names."""
+        each = self._by_dictionary(factors)
+        return Change([d.scale({n: factors[name] for n, name in own.items()}) for d, own in each])
+
+    def project_out(self, features: Iterable[Any]) -> Change:
+        """As `Dictionary.project_out`, of feature names."""
+        return Change([d.project_out(list(own)) for d, own in self._by_dictionary(features)])
+
+    def splice(self) -> Change:
+        """As `Dictionary.splice`, at every site."""
+        return Change([dictionary.splice() for dictionary in self.values()])
+
+    def _by_dictionary(self, names: Any) -> list[tuple[Dictionary, dict[int, Any]]]:
+        """Each dictionary that has some of the features, and their names by number."""
+        names = [names] if isinstance(names, (str, Site)) else list(names)
+        found: dict[Site, dict[int, Any]] = {}
+        for name in names:
+            dictionary, number = self.feature(name)
+            found.setdefault(dictionary.out_site, {})[number] = name
+        return [(self._by_site[site], found[site]) for site in self if site in found]
 
     def to(self, device: Any = None, dtype: Any = None) -> Dictionaries:
         """The same dictionaries elsewhere, or in another floating type."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..activations import check_texts
+from ..dictionary.base import ScaleFeatures
 from ..dictionary.collection import Dictionaries
-from ..dictionary.edits import ScaleFeatures
-from ..methods.features.corpus import check_texts
 from ..methods.features.feature_index import FeatureIndex, index_features
 from ..methods.features.feature_page import FeaturePage, feature_page
 from ..methods.features.flow import FeatureFlow, feature_flow

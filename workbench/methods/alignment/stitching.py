@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from ...activations import check_texts
 from ...check import Count, Level, Seed, checked, given
 from ...model import Model, Prompts
 from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
-from ..features.corpus import check_texts
 from .stitch_choice import largest_effects, paired, place_of, pool_layers, stand_ins, unit_name
 from .stitch_fits import fit, held_out_correlation
 from .stitch_runs import divergences

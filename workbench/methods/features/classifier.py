@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...activations import batches, check_texts
 from ...check import Count, NotNegative, checked, refuse, vectors
 from ...edits import Edit
 from ...model import Model
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import Tokens
-from .corpus import batches, check_texts
 
 POOLS = ("last", "mean")
 #: Steps of the fit; it converges long before.

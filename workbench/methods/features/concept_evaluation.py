@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...activations import check_texts
 from ...check import Count, Seed, checked
 from ...dictionary.base import Dictionary
 from ...model import Model
@@ -18,7 +19,6 @@ from .concept_prompts import AskedConcepts, asked_concepts, check_found, word_me
 from .concept_swaps import Places, SwapRuns, draw_swaps
 from .concept_table import ConceptEvaluation as ConceptEvaluation
 from .concepts import Concepts
-from .corpus import check_texts
 from .named import named_dictionaries
 from .vectors import Vectors, WordMeans
 

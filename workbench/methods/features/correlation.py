@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...activations import batches
 from ...model import Model
-from .corpus import batches
 from .lanes import Lanes
 from .similarity import BLOCK_BYTES, CHANCE_LEVEL, N_CHANCE
 

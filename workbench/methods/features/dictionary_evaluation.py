@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...activations import batches, check_texts
 from ...check import Count, Level, Seed, checked
 from ...dictionary.base import Dictionary
 from ...model import Model
 from ...resample import bootstrap
 from ...result import Result, axes, provenance
-from .corpus import batches, check_texts
 from .named import named_dictionaries
 from .splices import SpliceSums, mean_activations
 

@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 
 from ...check import Count, checked
-from ...dictionary.base import Dictionary
-from ...dictionary.edits import feature_numbers
+from ...dictionary.base import Dictionary, feature_numbers
 from ...model import Model, Prompts
 from ...result import Result, axes, provenance
 from ...site import Site

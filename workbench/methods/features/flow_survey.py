@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...activations import batches, check_texts
 from ...model import Model
-from .corpus import batches, check_texts
 from .lanes import Lanes
 
 #: A control is drawn from so many features that come closest in activity, and strengthened or

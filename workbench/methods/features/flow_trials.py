@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ...dictionary.base import Dictionary
-from ...dictionary.edits import ScaleFeatures
+from ...dictionary.base import Dictionary, ScaleFeatures
 from ...model import Model, Resume, Run
 from ...site import Site
 from ...tokens import Tokens

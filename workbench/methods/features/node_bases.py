@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...dictionary.base import Dictionary
+from ...dictionary.base import Dictionary, KeepFeatures
 from ...dictionary.collection import Dictionaries
-from ...dictionary.edits import KeepFeatures
 from ...edits import Edit
 from ...model import ModelSpec, Run
 from ...site import Site

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from ...activations import batches
 from ...dictionary.base import Dictionary
 from ...dictionary.normalization import Normalization
 from ...encoding import text_ids
 from ...model import Model
 from ...texts import texts as shipped_texts
-from .corpus import batches
 
 #: Positions that are sampled at most, and encoded at a time.
 MOST_POSITIONS, AT_ONCE = 4096, 512

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...dictionary.base import Dictionary
-from ...dictionary.edits import ScaleFeatures
+from ...dictionary.base import Dictionary, ScaleFeatures
 from ...model import Model, Resume
 from ...site import Site
 from .direct_logits import extremes

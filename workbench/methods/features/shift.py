@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...activations import batches, check_texts
 from ...check import Count, Level, Seed, checked
+from ...dictionary.base import ScaleFeatures
 from ...dictionary.collection import Dictionaries
-from ...dictionary.edits import ScaleFeatures
 from ...edits import Edit
 from ...model import Model
 from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...site import Site
 from .classifier import Classifier, check_labels, train_classifier
-from .corpus import batches, check_texts
 from .dictionary_check import check_fits
 
 #: Random choices of as many features, the control.

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...dictionary.base import Dictionary
-from ...dictionary.edits import Splice
+from ...activations import batches, row_sums
+from ...dictionary.base import Dictionary, Splice
 from ...edits import Edit, Set, UnchangedEdit
 from ...model import Model, Resume, Run
 from ...site import Site
 from ...tokens import Tokens
-from .corpus import batches, row_sums
 
 #: The row of all dictionaries spliced in one pass.
 TOGETHER = "all"

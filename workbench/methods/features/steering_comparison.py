@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from ...activations import batches, check_texts
 from ...check import Count, Level, Positive, Seed, checked
 from ...edits import Add
 from ...model import Model, Prompts
@@ -17,7 +18,6 @@ from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...targets import Targets, token_ids
 from ...tokens import token_strings
-from .corpus import batches, check_texts
 from .flow import FeatureFlow
 from .steering_plan import Push, edits_of, read_dictionaries, read_pushes, typical_length
 from .steering_runs import (

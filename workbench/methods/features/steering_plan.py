@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...activations import batches
 from ...check import refuse
 from ...data import DataNotFound
+from ...dictionary.base import ScaleFeatures
 from ...dictionary.collection import Dictionaries, dictionaries
-from ...dictionary.edits import ScaleFeatures
 from ...edits import Add, Edit
 from ...model import Model
 from ...site import Site
 from ...texts import texts as shipped_texts
-from .corpus import batches
 from .dictionary_check import check_fits
 from .flow import FeatureFlow
 from .lanes import as_dictionaries

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from ...activations import batches, check_texts
 from ...model import Model
 from ...site import Site
 from .concepts import ConceptTokens
-from .corpus import batches, check_texts
 
 #: Up to so many numbers are kept in place of running the model again at the next pass.
 KEPT = 2**26

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...activations import batches
 from ...edits import Add, Affine, Edit
 from ...model import Model, Norm
 from ...site import Site
-from ..features.corpus import batches
 from ..features.steering_runs import divergences, log_probs
 from .observable import Observable
 from .observable_examples import TrialExamples
