@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
+import workbench as wb
 from tests.parity import zoo
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import JumpReLU
 from workbench.loading import load
-from workbench.methods.features.concepts import Concepts, Question
+from workbench.methods.features.concepts import Question
 
 _folder = tempfile.TemporaryDirectory()
 atexit.register(_folder.cleanup)
@@ -31,10 +32,10 @@ KINDS = {"a": " w20", "b": " w21", "c": " w22"}
 LARGE = 4.0
 
 
-def planted() -> Concepts:
+def planted() -> wb.Concepts:
     """Three kinds of words, a question that the kind decides, and one that it does not."""
     kind_of = {word: kind for kind, words in WORDS.items() for word in words}
-    return Concepts.of_words(
+    return wb.Concepts.of_words(
         WORDS,
         parents=dict.fromkeys(WORDS, "any"),
         families=dict.fromkeys(WORDS, "kind"),

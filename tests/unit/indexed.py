@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+import workbench as wb
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU, TopK
 from workbench.loading import load
-from workbench.methods.features.feature_index import FeatureIndex, index_features
 from workbench.texts import texts as shipped
 
 SITE = "L1.resid_post"
@@ -68,9 +68,11 @@ def codes(kind: str = "topk", site: str = SITE) -> tuple[np.ndarray, ...]:
     return tuple(dictionary(kind, site).encode(x).numpy() for x in activations(site))
 
 
-def made(folder: Path, kind: str = "topk", **options: Any) -> FeatureIndex:
+def made(folder: Path, kind: str = "topk", **options: Any) -> wb.FeatureIndex:
     options = {"n_contexts": N_CONTEXTS, "n_sampled": N_SAMPLED, "batch_size": 5} | options
-    return index_features(model(), dictionary(kind), rows(), path=folder, progress=False, **options)
+    return wb.index_features(
+        model(), dictionary(kind), rows(), path=folder, progress=False, **options
+    )
 
 
 @dataclass(frozen=True)

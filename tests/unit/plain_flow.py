@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from workbench.methods.information.information_flow import InformationFlow, information_flow
+import workbench as wb
 
 #: All of a small flow.
 EVERY = 100_000
 STREAMS = ("pattern", "v", "z", "mlp_post", "mlp_out", "resid_pre", "resid_post")
 
 
-def flow_of(model: Any, prompt: Any, **options: Any) -> InformationFlow:
+def flow_of(model: Any, prompt: Any, **options: Any) -> wb.InformationFlow:
     """A flow without what is not tested everywhere."""
-    return information_flow(model, prompt, **{"details": False, "k": 1, **options})
+    return wb.information_flow(model, prompt, **{"details": False, "k": 1, **options})
 
 
 def place(node: str) -> tuple[str, int]:
@@ -83,7 +83,7 @@ class Parts:
             written -= self.neuron(layer, int(unit), position)
         return written
 
-    def written(self, flow: InformationFlow, node: str) -> torch.Tensor:
+    def written(self, flow: wb.InformationFlow, node: str) -> torch.Tensor:
         """(d_model,) what a node writes, or is."""
         site, position = place(node)
         layer = int(site[1 : site.index(".")].split("H")[0])
@@ -96,7 +96,7 @@ class Parts:
         return self.state(node)
 
 
-def edges_of(flow: InformationFlow) -> list[tuple[str, str, str, float]]:
+def edges_of(flow: wb.InformationFlow) -> list[tuple[str, str, str, float]]:
     """(source, target, channel, weight) of every edge."""
     graph = flow.graph
     return [

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU
 from workbench.dictionary.normalization import Normalization
 from workbench.methods.features.concept_absorption import absorption, hedging
 from workbench.methods.features.concept_detection import Candidates
-from workbench.methods.features.concepts import Concepts
 from workbench.methods.features.vectors import VectorBatch, Vectors, WordMeans
 from workbench.site import Site
 
@@ -145,7 +145,7 @@ def test_what_pulls_back_carries_nothing_and_gives_nothing_away() -> None:
 
 
 def test_the_chance_of_hedging_is_over_directions_that_are_independent() -> None:
-    concepts = Concepts.of_words({"x": ["w0"], "y": ["w1"]}, parents=dict.fromkeys("xy", "p"))
+    concepts = wb.Concepts.of_words({"x": ["w0"], "y": ["w1"]}, parents=dict.fromkeys("xy", "p"))
     eye = torch.eye(WIDTH)
     found = vectors(torch.stack([eye[0] + eye[1], eye[0] + eye[2]] * 5), [0, 1] * 5, [0] * 10)
     member = torch.tensor([[1, 0, 1], [0, 1, 1]]).bool()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.circuit_models import BACKENDS
 from tests.unit.concept_models import (
     ALL,
@@ -26,13 +27,6 @@ from workbench.dictionary.encoders import JumpReLU, ReLU
 from workbench.edits import Add
 from workbench.methods.features.concept_absorption import absorption, hedging
 from workbench.methods.features.concept_detection import count_hits, find_candidates
-from workbench.methods.features.concept_directions import (
-    difference_in_means,
-    random_dictionary,
-    supervised_dictionary,
-)
-from workbench.methods.features.concept_evaluation import ConceptEvaluation, evaluate_concepts
-from workbench.methods.features.concepts import Concepts
 from workbench.methods.features.vectors import VectorBatch, Vectors, WordMeans
 from workbench.site import Site
 
@@ -49,16 +43,18 @@ def relu() -> Dictionary:
 
 
 @cache
-def compared(backend: str = "nnsight") -> ConceptEvaluation:
+def compared(backend: str = "nnsight") -> wb.ConceptEvaluation:
     model, some, texts = planted_model(backend), planted(), planted_texts()
     named = {
         "perfect": perfect(),
         "relu": relu(),
-        "supervised": supervised_dictionary(model, SITE, some, texts, progress=False),
-        "means": difference_in_means(model, SITE, some, texts, progress=False),
-        "random": random_dictionary(model, SITE, 3, texts=texts),
+        "supervised": wb.supervised_dictionary(model, SITE, some, texts, progress=False),
+        "means": wb.difference_in_means(model, SITE, some, texts, progress=False),
+        "random": wb.random_dictionary(model, SITE, 3, texts=texts),
     }
-    return evaluate_concepts(model, named, some, texts, n_prompts=12, batch_size=8, progress=False)
+    return wb.evaluate_concepts(
+        model, named, some, texts, n_prompts=12, batch_size=8, progress=False
+    )
 
 
 def test_a_perfect_dictionary_scores_one_and_random_directions_do_not() -> None:
@@ -174,7 +170,7 @@ def test_swaps_are_what_separate_runs_give() -> None:
 @pytest.mark.parametrize("strength", [0.25, 1.0, 3.0])
 def test_a_swap_is_as_long_as_the_strength_says(strength: float) -> None:
     model, dictionary = planted_model(), perfect()
-    result = evaluate_concepts(
+    result = wb.evaluate_concepts(
         model, dictionary, planted(), planted_texts(), n_prompts=3, strength=strength,
         progress=False, seed=1,
     )  # fmt: skip
@@ -197,9 +193,9 @@ def test_a_swap_is_as_long_as_the_strength_says(strength: float) -> None:
 
 
 def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up() -> None:
-    def evaluated(**options: Any) -> ConceptEvaluation:
+    def evaluated(**options: Any) -> wb.ConceptEvaluation:
         given = planted_model(), perfect(), planted(), planted_texts()
-        return evaluate_concepts(*given, n_prompts=3, progress=False, **options)
+        return wb.evaluate_concepts(*given, n_prompts=3, progress=False, **options)
 
     first, again, other = (evaluated(seed=seed) for seed in (0, 0, 3))
     assert first.swap_prompts == again.swap_prompts != other.swap_prompts
@@ -279,7 +275,7 @@ def test_absorption_is_none_where_parent_and_child_are_apart() -> None:
 
 
 def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
-    concepts = Concepts.of_words(
+    concepts = wb.Concepts.of_words(
         {"x": ["w0"], "y": ["w1"], "z": ["w2"]}, parents=dict.fromkeys("xyz", "p")
     )
     vectors = by_hand([(E[0] + E[1], 0), (E[0] + E[2], 1), (E[0] + E[3], 2), (E[5], -1)])
@@ -340,7 +336,7 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
 
     result = compared()
     result.save(tmp_path / "concepts")
-    again = ConceptEvaluation.load(tmp_path / "concepts")
+    again = wb.ConceptEvaluation.load(tmp_path / "concepts")
     assert repr(again) == repr(result) and again.strength == 1.0
     np.testing.assert_array_equal(again.after, result.after)
     ax = result.plot()
@@ -349,8 +345,8 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
 
 
 def test_concepts_without_questions_have_no_swaps() -> None:
-    some = Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
-    result = evaluate_concepts(planted_model(), perfect(), some, planted_texts(), progress=False)
+    some = wb.Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
+    result = wb.evaluate_concepts(planted_model(), perfect(), some, planted_texts(), progress=False)
     assert result.names == ("L0.resid_post",) and result.score("f1")[0] == 1.0
     assert np.isnan(result.score("causal")).all() and result.after.shape == (1, 0)
 
@@ -374,7 +370,7 @@ def test_bad_input_is_named(
     dictionaries: Any, texts: Any, options: dict[str, Any], match: str
 ) -> None:
     with pytest.raises(ValueError, match=match):
-        evaluate_concepts(
+        wb.evaluate_concepts(
             planted_model(), dictionaries, planted(), texts, progress=False, **options
         )
 

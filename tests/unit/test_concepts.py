@@ -14,7 +14,7 @@ from data.tinyworld import world
 from tests.unit.circuit_models import tinyworld
 from tests.unit.concept_models import ALL, planted, planted_model
 from workbench.data import data_path
-from workbench.methods.features.concepts import Concept, Concepts, Question, concepts
+from workbench.methods.features.concepts import Concept, Question
 
 
 def test_the_shipped_concepts_are_what_the_script_makes_of_the_world() -> None:
@@ -23,7 +23,7 @@ def test_the_shipped_concepts_are_what_the_script_makes_of_the_world() -> None:
 
 
 def test_the_shipped_concepts_say_what_the_world_says() -> None:
-    shipped = concepts("tinyworld")
+    shipped = wb.concepts("tinyworld")
     for kind, words in world.CLASSES.items():
         assert shipped.words(kind) == words and shipped[kind].parent == world.PARENT[kind]
     for group, kinds in world.GROUPS.items():
@@ -46,7 +46,7 @@ def test_the_shipped_concepts_say_what_the_world_says() -> None:
 
 def test_the_model_knows_the_answers() -> None:
     model, right, n = tinyworld(), 0, 0
-    for question in concepts("tinyworld").questions[::7]:
+    for question in wb.concepts("tinyworld").questions[::7]:
         words = list(question.answers)[:3]
         logits = model.run(
             [question.template.replace("{x}", word) for word in words], logits_at="last"
@@ -60,7 +60,7 @@ def test_the_model_knows_the_answers() -> None:
 
 
 def test_labels_are_where_the_words_are() -> None:
-    model, some = tinyworld(), concepts("tinyworld").only("class", "group", "gender")
+    model, some = tinyworld(), wb.concepts("tinyworld").only("class", "group", "gender")
     texts = ["The class of the dog is mammal.", "Mary gave the owl to John.", "Mary"]
     tokens, on = model.tokens(texts), some.on(model)
     labels = on.labels(tokens)
@@ -78,7 +78,7 @@ def test_labels_are_where_the_words_are() -> None:
 
 
 def test_words_of_several_tokens_are_named() -> None:
-    given = Concepts.of_words({"mammal": ["dog", "hippopotamus"], "bird": ["owl", "kea"]})
+    given = wb.Concepts.of_words({"mammal": ["dog", "hippopotamus"], "bird": ["owl", "kea"]})
     with pytest.raises(ValueError, match=r"for tinyworld hippopotamus, kea \(2 of 4\) are several"):
         given.on(tinyworld())
 
@@ -88,9 +88,9 @@ def test_parents_have_the_words_of_their_children_and_families_are_siblings() ->
     assert some.words("any") == ALL and some.children("any") == ("a", "b", "c")
     assert some["any"].family == "roots" and some.of_family("kind") == ("a", "b", "c")
     assert some.concept_of("w7", "kind") == "b" and some.concept_of("w99", "kind") is None
-    flat = Concepts.of_words({"x": ["w2"], "y": ["w3"]})
+    flat = wb.Concepts.of_words({"x": ["w2"], "y": ["w3"]})
     assert flat.families == ("words",)
-    inside = Concepts.of_words({"x": ["w2"], "y": ["w3"]}, parents={"x": "z", "y": "z"})
+    inside = wb.Concepts.of_words({"x": ["w2"], "y": ["w3"]}, parents={"x": "z", "y": "z"})
     assert inside["x"].family == inside["y"].family == "of z" and inside.words("z") == ("w2", "w3")
     assert repr(some) == "Concepts(planted: 4 concepts of 2 families, 12 words, 2 questions)"
     frame = some.to_frame()
@@ -103,7 +103,7 @@ def test_half_of_the_words_are_for_fitting() -> None:
     some = planted()
     assert some.fitting("a") == ("w2", "w4") and some.counting("a") == ("w3", "w5")
     assert some.fitting("any") == ("w2", "w4", "w6", "w8", "w10", "w12")
-    shipped = concepts("tinyworld")
+    shipped = wb.concepts("tinyworld")
     for name in shipped.names:
         both = {*shipped.fitting(name), *shipped.counting(name)}
         assert both == set(shipped.words(name))
@@ -118,40 +118,45 @@ A, B = Concept("a", "f", ("w2",)), Concept("b", "f", ("w3",))
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        (lambda: Concepts("", ()), "at least one, each under a name of its own"),
-        (lambda: Concepts("", (A, A)), "each under a name of its own; got a, a"),
-        (lambda: Concepts("", (Concept("a", "f", ()),)), "'a' has none"),
-        (lambda: Concepts("", (Concept("a", "f", ("w2",), "z"),)), "is a concept; got 'z'"),
+        (lambda: wb.Concepts("", ()), "at least one, each under a name of its own"),
+        (lambda: wb.Concepts("", (A, A)), "each under a name of its own; got a, a"),
+        (lambda: wb.Concepts("", (Concept("a", "f", ()),)), "'a' has none"),
+        (lambda: wb.Concepts("", (Concept("a", "f", ("w2",), "z"),)), "is a concept; got 'z'"),
         (
-            lambda: Concepts("", (Concept("a", "f", ("w2",), "b"), Concept("b", "g", (), "a"))),
+            lambda: wb.Concepts("", (Concept("a", "f", ("w2",), "b"), Concept("b", "g", (), "a"))),
             "A concept is not below itself",
         ),
         (
-            lambda: Concepts("", (A, Concept("b", "f", ("w2",)))),
+            lambda: wb.Concepts("", (A, Concept("b", "f", ("w2",)))),
             "'w2' is in 'a' and 'b' of 'f'. Give them different families",
         ),
         (
-            lambda: Concepts("", (A, B), (Question("g", "g", "{x}", {}),)),
+            lambda: wb.Concepts("", (A, B), (Question("g", "g", "{x}", {}),)),
             "a family of concepts, f; the question '{x}' is about 'g'",
         ),
         (
-            lambda: Concepts("", (A, B), (Question("f", "f", "what", {"w2": " w5"}),)),
+            lambda: wb.Concepts("", (A, B), (Question("f", "f", "what", {"w2": " w5"}),)),
             "has {x} where the word stands; the question 'what' has not",
         ),
         (
-            lambda: Concepts("", (A, B), (Question("f", "f", "{x}", {"w9": " w5"}),)),
+            lambda: wb.Concepts("", (A, B), (Question("f", "f", "{x}", {"w9": " w5"}),)),
             "is about words of 'f'; got 'w9'",
         ),
         (
-            lambda: Concepts("", (A, B), (Question("f", "f", "{x}", {"w2": " w5", "w3": " w5"}),)),
+            lambda: wb.Concepts(
+                "", (A, B), (Question("f", "f", "{x}", {"w2": " w5", "w3": " w5"}),)
+            ),
             "decide the answer, one for each of two or more",
         ),
         (
-            lambda: Concepts.of_words({"a": "dog"}),
+            lambda: wb.Concepts.of_words({"a": "dog"}),
             "words is a mapping whose keys are each a text, whose",
         ),
-        (lambda: concepts("middleworld"), "ship for tinyworld; got 'middleworld'"),
-        (lambda: concepts("tinyworld").only("colour"), "The families are domain, .*; got colour"),
+        (lambda: wb.concepts("middleworld"), "ship for tinyworld; got 'middleworld'"),
+        (
+            lambda: wb.concepts("tinyworld").only("colour"),
+            "The families are domain, .*; got colour",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(given: Any, match: str) -> None:
@@ -165,5 +170,5 @@ def test_a_concept_that_is_not_there_is_a_key_error() -> None:
 
 
 def test_concepts_are_public_and_fit_the_planted_model() -> None:
-    assert wb.concepts is concepts and wb.Concepts is Concepts
+    assert wb.concepts is wb.concepts and wb.Concepts is wb.Concepts
     assert planted().on(planted_model()).membership.sum() == 24

@@ -21,7 +21,7 @@ from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU
 from workbench.dictionary.normalization import Normalization
 from workbench.methods.features import dictionary_check, normalization_trials
-from workbench.methods.features.dictionary_check import check_dictionary, check_fits
+from workbench.methods.features.dictionary_check import check_fits
 from workbench.model import Model
 
 TEXTS = wb.texts("tinyworld", n=6)
@@ -80,7 +80,7 @@ def slow_scores(
 def test_every_number_of_a_check_is_recomputed(backend: str) -> None:
     model = tinyworld(backend)
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    result = check_dictionary(model, made, TEXTS[:3], batch_size=2)
+    result = wb.check_dictionary(model, made, TEXTS[:3], batch_size=2)
     reads = activations(model, TEXTS[:3], "L2.resid_post")
     flat = torch.cat(reads)
     assert result.n_positions == len(flat) == 192
@@ -125,7 +125,7 @@ def test_a_transcoder_is_measured_at_the_site_it_gives() -> None:
     with pytest.warns(
         UserWarning, match=r"explains -?\d+.\d+ of the variance at L1.mlp_out of tin"
     ):
-        result = check_dictionary(model, made, TEXTS[:2])
+        result = wb.check_dictionary(model, made, TEXTS[:2])
     reads, gives = (activations(model, TEXTS[:2], str(s)) for s in (made.site, made.out_site))
     wanted = slow_scores(made, made.normalization, reads, gives)
     found = (result.explained_variance[0], result.explained_after_first[0], result.l0[0])
@@ -136,13 +136,13 @@ def test_a_transcoder_is_measured_at_the_site_it_gives() -> None:
 def test_padding_does_not_count_and_single_tokens_leave_nothing_after_the_first() -> None:
     model = lens_models.zoo_model("gpt2")
     made = principal(model, ZOO_TEXTS, "L1.resid_post", 12)
-    together = check_dictionary(model, made, ZOO_TEXTS, batch_size=4)
-    alone = check_dictionary(model, made, ZOO_TEXTS, batch_size=1)
+    together = wb.check_dictionary(model, made, ZOO_TEXTS, batch_size=4)
+    alone = wb.check_dictionary(model, made, ZOO_TEXTS, batch_size=1)
     assert together.n_positions == alone.n_positions == 20
     np.testing.assert_allclose(together.score, alone.score, atol=1e-4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        single = check_dictionary(model, made, ["w3", "w4", "w5"])
+        single = wb.check_dictionary(model, made, ["w3", "w4", "w5"])
     assert np.isnan(single.explained_after_first).all()
     np.testing.assert_array_equal(single.score, single.explained_variance)
 
@@ -151,7 +151,7 @@ def test_no_more_positions_are_read_than_are_sampled(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(normalization_trials, "MOST_POSITIONS", 100)
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    result = check_dictionary(model, made, TEXTS, batch_size=1)
+    result = wb.check_dictionary(model, made, TEXTS, batch_size=1)
     assert result.n_positions == 100 and len(result.tokens) == 2
 
 
@@ -160,11 +160,11 @@ def test_centring_is_told_from_the_activations() -> None:
     made = principal(model, ZOO_TEXTS, "L1.resid_post", 31, Normalization(center=True))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        right = check_dictionary(model, made, ZOO_TEXTS)
+        right = wb.check_dictionary(model, made, ZOO_TEXTS)
     assert right.score[0] > 0.999 and right.warned == ()
     left = replace(made, normalization=Normalization())
     with pytest.warns(UserWarning, match="“mean taken away” .*load_dictionary.*center=True"):
-        wrong = check_dictionary(model, left, ZOO_TEXTS)
+        wrong = wb.check_dictionary(model, left, ZOO_TEXTS)
     assert wrong.variants[wrong.best] == "mean taken away"
     assert wrong.score[wrong.best] == pytest.approx(right.score[0], abs=1e-6)
     assert 1 - wrong.score[0] > 1.25 * (1 - wrong.score[wrong.best])
@@ -181,12 +181,12 @@ def test_another_factor_is_told_from_the_activations() -> None:
     made = replace(made, W_dec=W_dec, encoder=ReLU(W_dec.T.contiguous(), torch.zeros(50)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        right = check_dictionary(model, made, TEXTS)
+        right = wb.check_dictionary(model, made, TEXTS)
     assert right.scale[0] == "factor" and right.variants[1:3] == ("mean taken away", "not scaled")
     with pytest.warns(
         UserWarning, match=rf"“times {factor:.3g}” .*center=False, factor={factor:.4g}"
     ):
-        wrong = check_dictionary(model, replace(made, normalization=Normalization()), TEXTS)
+        wrong = wb.check_dictionary(model, replace(made, normalization=Normalization()), TEXTS)
     same = wrong.variants.index(f"times {factor:.3g}")
     assert wrong.score[same] == pytest.approx(right.score[0], abs=1e-5)
     # Scaled one by one, each is also given its own length back: named, since it is better by far.
@@ -200,15 +200,15 @@ def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_o
     with pytest.warns(
         UserWarning, match="made for 'gpt2-small'; this model is 'tinyworld'. It exp"
     ):
-        result = check_dictionary(model, replace(made, model="gpt2-small"), TEXTS)
+        result = wb.check_dictionary(model, replace(made, model="gpt2-small"), TEXTS)
     assert result.same_model is False and len(result.warned) == 1
     assert "1 warning)" in repr(result)
-    assert check_dictionary(model, replace(made, model=""), TEXTS).same_model is None
+    assert wb.check_dictionary(model, replace(made, model=""), TEXTS).same_model is None
     random = dictionary("relu", d_in=128, n=64, site="L2.resid_post", model="org/tinyworld")
     with pytest.warns(
         UserWarning, match=r"over 384 positions\), less than 0.5: it may be of anoth"
     ):
-        result = check_dictionary(model, random, TEXTS)
+        result = wb.check_dictionary(model, random, TEXTS)
     assert result.same_model is True and result.score[0] < 0.5
     # Other normalisations do better and still explain nothing: no sign of anything.
     assert result.score.max() < 0 and len(result.warned) == 1
@@ -218,13 +218,13 @@ def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_o
 def test_texts_are_the_models_own_or_english() -> None:
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 40)
-    assert check_dictionary(model, made).tokens == tuple(
+    assert wb.check_dictionary(model, made).tokens == tuple(
         model.tokens([text]).strings[0] for text in wb.texts("tinyworld", n=64)
     )
     words = lens_models.words_model()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = check_dictionary(words, dictionary("relu", d_in=32, site="L1.mlp_out"))
+        result = wb.check_dictionary(words, dictionary("relu", d_in=32, site="L1.mlp_out"))
     assert len(result.tokens) == len(normalization_trials.SAMPLE)
 
 
@@ -240,7 +240,7 @@ def test_a_dictionary_that_cannot_work_is_refused() -> None:
     with pytest.raises(
         ValueError, match="reads vectors of width 12; L1.resid_post of tinyworld has"
     ):
-        check_dictionary(model, dictionary("relu"))
+        wb.check_dictionary(model, dictionary("relu"))
     wide = dictionary("relu", d_in=128, site="L1.mlp_post")
     with pytest.raises(
         ValueError, match="width 128; L1.mlp_post of tinyworld has 512.*load one tha"
@@ -256,7 +256,7 @@ def test_a_dictionary_that_cannot_work_is_refused() -> None:
     with pytest.raises(ValueError, match="does not fit .*has no resid_mid.*run in parallel"):
         check_fits(parallel, dictionary("relu", d_in=d, site="L0.resid_mid"))
     with pytest.raises(ValueError, match="at least one; got none"):
-        check_dictionary(model, made, [])
+        wb.check_dictionary(model, made, [])
 
 
 def test_a_check_is_saved_and_drawn(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_check_is_saved_and_drawn(tmp_path: Path) -> None:
 
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    result = check_dictionary(model, made, TEXTS)
+    result = wb.check_dictionary(model, made, TEXTS)
     again = dictionary_check.DictionaryCheck.load(result.save(tmp_path / "check"))
     assert repr(again) == repr(result) and again.same_model is True
     np.testing.assert_array_equal(again.explained_variance, result.explained_variance)

@@ -15,10 +15,6 @@ from tests.unit.circuit_models import BACKENDS, tinyworld
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import JumpReLU, Linear, TopK
-from workbench.methods.features.dictionary_evaluation import (
-    DictionaryEvaluation,
-    evaluate_dictionary,
-)
 from workbench.tokens import Tokens
 
 #: Of unequal lengths, so that most rows are padded; in batches of two the last one is alone.
@@ -60,8 +56,8 @@ def several() -> Dictionaries:
 
 
 @cache
-def evaluated(backend: str = "nnsight") -> DictionaryEvaluation:
-    return evaluate_dictionary(
+def evaluated(backend: str = "nnsight") -> wb.DictionaryEvaluation:
+    return wb.evaluate_dictionary(
         tinyworld("tinyworld", backend), several(), TEXTS, batch_size=2, progress=False
     )
 
@@ -163,7 +159,7 @@ def test_a_perfect_dictionary_recovers_everything_and_an_empty_one_nothing() -> 
         "mean": Dictionary(site, nothing, torch.zeros(3, 128), x.mean(0)),
         "zero": Dictionary(site, nothing, torch.zeros(3, 128), torch.zeros(128)),
     }
-    result = evaluate_dictionary(tinyworld(), named, TEXTS, progress=False)
+    result = wb.evaluate_dictionary(tinyworld(), named, TEXTS, progress=False)
     # Three of one site cannot be spliced in one pass, so that there is no line for all.
     assert result.names == ("perfect", "mean", "zero")
     for score in (result.explained_variance, result.loss_recovered):
@@ -188,7 +184,7 @@ def test_tokens_and_lists_of_ids_are_texts_too() -> None:
     assert isinstance(tokens, Tokens) and tokens.padded
     ids = [tinyworld().tokens([text]).ids[0].tolist() for text in TEXTS[:3]]
     for given in (tokens, ids):
-        other = evaluate_dictionary(
+        other = wb.evaluate_dictionary(
             tinyworld(), several()["L1.resid_post"], given, batch_size=2, progress=False
         )
         np.testing.assert_allclose(other.spliced[0], evaluated().spliced[1, :3], **CLOSE)
@@ -200,12 +196,12 @@ def test_tokens_and_lists_of_ids_are_texts_too() -> None:
 def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
     result = evaluated()
     result.save(tmp_path / "evaluation")
-    again = DictionaryEvaluation.load(tmp_path / "evaluation")
+    again = wb.DictionaryEvaluation.load(tmp_path / "evaluation")
     assert again.names == result.names and again.n_features == result.n_features
     np.testing.assert_array_equal(again.spliced, result.spliced)
     assert repr(again) == repr(result)
     assert "3 dictionaries on 5 texts" in repr(result)
-    one = evaluate_dictionary(tinyworld(), topk("L0.attn_out"), TEXTS[:2], progress=False)
+    one = wb.evaluate_dictionary(tinyworld(), topk("L0.attn_out"), TEXTS[:2], progress=False)
     assert "L0.attn_out, topk, 40 features: explained variance" in repr(one)
     import matplotlib.pyplot as plt
 
@@ -248,7 +244,7 @@ def test_bad_input_is_named(
     dictionaries: Any, texts: Any, options: Any, error: type[Exception], match: str
 ) -> None:
     with pytest.raises(error, match=match):
-        evaluate_dictionary(tinyworld(), dictionaries, texts, progress=False, **options)
+        wb.evaluate_dictionary(tinyworld(), dictionaries, texts, progress=False, **options)
 
 
 def test_a_name_or_baseline_that_is_not_there_is_an_error() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.feature_circuit_models import (
     BACKENDS,
     CLOSE,
@@ -21,28 +22,21 @@ from tests.unit.feature_circuit_models import (
 )
 from workbench.dictionary.collection import Dictionaries
 from workbench.methods.examples import Examples
-from workbench.methods.features.feature_circuit import (
-    FeatureCircuit,
-    _leads_on,
-    chosen_nodes,
-    feature_circuit,
-    in_layers,
-)
+from workbench.methods.features.feature_circuit import _leads_on, chosen_nodes, in_layers
 from workbench.methods.features.feature_edges import feature_edges
-from workbench.methods.features.feature_effects import FeatureEffects, feature_effects
 from workbench.methods.features.node_bases import FeatureBasis
 
 LAYERS = (0, 1)
 
 
 @cache
-def effects() -> FeatureEffects:
-    return feature_effects(model(), batch(), dicts(), method="ig", steps=3)
+def effects() -> wb.FeatureEffects:
+    return wb.feature_effects(model(), batch(), dicts(), method="ig", steps=3)
 
 
 @cache
-def found(n_nodes: int = 20, n_edges: int = 10**6, backend: str = "nnsight") -> FeatureCircuit:
-    return feature_circuit(
+def found(n_nodes: int = 20, n_edges: int = 10**6, backend: str = "nnsight") -> wb.FeatureCircuit:
+    return wb.feature_circuit(
         model("gpt2", backend),
         batch(),
         dicts(),
@@ -79,9 +73,9 @@ def test_the_nodes_are_those_of_the_largest_effect_in_the_order_of_the_pass() ->
 def test_a_threshold_keeps_all_above_it_and_errors_may_be_left_out() -> None:
     limit = abs(ranked()[14][1])
     options: dict[str, Any] = {"layers": LAYERS, "effects": effects(), "n_edges": 10**6}
-    circuit = feature_circuit(model(), batch(), dicts(), threshold=limit, **options)
+    circuit = wb.feature_circuit(model(), batch(), dicts(), threshold=limit, **options)
     assert set(circuit.nodes) == {name for name, value in ranked() if abs(value) > limit}
-    plain = feature_circuit(model(), batch(), dicts(), n_nodes=8, errors=False, **options)
+    plain = wb.feature_circuit(model(), batch(), dicts(), n_nodes=8, errors=False, **options)
     features = [name for name, _ in ranked() if not name.endswith("error")]
     last = {name for name in features[:8] if name.startswith("L1.resid_post")}
     # Others may lead to the logits only through nodes that were not chosen.
@@ -192,7 +186,7 @@ def test_a_circuit_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
     counts = f"{len(circuit.features)} features and {len(circuit.errors)} errors at 6 sites"
     assert counts in repr(circuit)
     circuit.save(tmp_path / "circuit")
-    again = FeatureCircuit.load(tmp_path / "circuit")
+    again = wb.FeatureCircuit.load(tmp_path / "circuit")
     assert again.nodes == circuit.nodes and again.sites == circuit.sites
     np.testing.assert_array_equal(again.weights, circuit.weights)
     for site in circuit.sites:
@@ -207,7 +201,7 @@ def test_the_first_third_of_the_layers_is_left_as_it_is() -> None:
         in_layers(dicts(), model().spec, [1, 2])
     only = Dictionaries([dicts()["L0.attn_out"]])
     with pytest.raises(ValueError, match=r"of 0; got \[1\]"):
-        feature_circuit(model(), batch(), only)
+        wb.feature_circuit(model(), batch(), only)
 
 
 def test_chosen_nodes_are_masks_and_names_that_are_not_there_are_refused() -> None:
@@ -236,12 +230,12 @@ def test_chosen_nodes_are_masks_and_names_that_are_not_there_are_refused() -> No
 def test_wrong_options_are_refused_by_name(options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         call: dict[str, Any] = {"steps": 1} | options
-        feature_circuit(model(), batch(), dicts(), **call)
+        wb.feature_circuit(model(), batch(), dicts(), **call)
 
 
 def test_effects_of_something_else_are_refused() -> None:
-    def circuit(each: Dictionaries, given: FeatureEffects) -> FeatureCircuit:
-        return feature_circuit(model(), batch(), each, effects=given, layers=LAYERS)
+    def circuit(each: Dictionaries, given: wb.FeatureEffects) -> wb.FeatureCircuit:
+        return wb.feature_circuit(model(), batch(), each, effects=given, layers=LAYERS)
 
     other = replace(effects(), task="another")
     with pytest.raises(ValueError, match="effects are those of the same task and of every"):
@@ -259,4 +253,4 @@ def test_effects_of_something_else_are_refused() -> None:
 @pytest.mark.parametrize("threshold", [-1.0, float("nan"), float("inf")])
 def test_a_threshold_is_an_effect(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold is a finite number from 0 or None; got"):
-        feature_circuit(model(), batch(), dicts(), threshold=threshold)
+        wb.feature_circuit(model(), batch(), dicts(), threshold=threshold)

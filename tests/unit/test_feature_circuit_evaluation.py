@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.feature_circuit_models import (
     BACKENDS,
     CLOSE,
@@ -27,12 +28,7 @@ from tests.unit.feature_circuit_models import (
 from workbench.dictionary.collection import Dictionaries
 from workbench.methods.examples import Examples
 from workbench.methods.faithfulness import faithfulness
-from workbench.methods.features.feature_circuit import FeatureCircuit, feature_circuit
-from workbench.methods.features.feature_circuit_evaluation import (
-    CURVES,
-    FeatureCircuitEvaluation,
-    evaluate_feature_circuit,
-)
+from workbench.methods.features.feature_circuit_evaluation import CURVES
 from workbench.methods.features.feature_effects import node_effects
 from workbench.methods.features.node_ablation import kept_metric
 from workbench.methods.features.node_bases import FeatureBasis, plain_bases
@@ -43,13 +39,13 @@ SIZES = (2, 9, 10**6)
 
 
 @cache
-def circuit(name: str = "gpt2") -> FeatureCircuit:
-    return feature_circuit(model(name), batch(name), dicts(), n_nodes=25, layers=(0, 1), steps=2)
+def circuit(name: str = "gpt2") -> wb.FeatureCircuit:
+    return wb.feature_circuit(model(name), batch(name), dicts(), n_nodes=25, layers=(0, 1), steps=2)
 
 
 @cache
-def evaluated(name: str = "gpt2", backend: str = "nnsight") -> FeatureCircuitEvaluation:
-    return evaluate_feature_circuit(
+def evaluated(name: str = "gpt2", backend: str = "nnsight") -> wb.FeatureCircuitEvaluation:
+    return wb.evaluate_feature_circuit(
         model(name, backend),
         batch(name),
         circuit(name),
@@ -128,11 +124,11 @@ def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
 
 
 def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() -> None:
-    plain = feature_circuit(
+    plain = wb.feature_circuit(
         model(), batch(), dicts(), n_nodes=25, layers=(0, 1), method="attribution"
     )
     options: dict[str, Any] = {"references": "mean", "sizes": (3,), "n_random": 1}
-    result = evaluate_feature_circuit(model(), batch(), plain, dicts(), n=2, **options)
+    result = wb.evaluate_feature_circuit(model(), batch(), plain, dicts(), n=2, **options)
     assert result.whole.shape == (2,) == result.inside[0].shape and len(result.tokens) == 2
     examples = Examples.of(model(), batch(), n=2)
     bases = [FeatureBasis(one) for one in dicts().values() if one.site.layer in (0, 1)]
@@ -228,7 +224,7 @@ def test_an_evaluation_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
         assert frame.loc[kind, "only_errors"] == result.score("only_errors", kind)[0]
     assert "faithfulness" in repr(result)
     result.save(tmp_path / "scores")
-    again = FeatureCircuitEvaluation.load(tmp_path / "scores")
+    again = wb.FeatureCircuitEvaluation.load(tmp_path / "scores")
     np.testing.assert_array_equal(again.random, result.random)
     assert again.score("faithfulness", "counterfactual") == result.score(
         "faithfulness", "counterfactual"
@@ -243,7 +239,7 @@ def test_what_is_not_there_is_refused_by_name() -> None:
         result.score("faithfulness", "zero")
     with pytest.raises(ValueError, match="A curve is of features, .*; got 'heads'"):
         result.curve("counterfactual", "heads")
-    call: Any = evaluate_feature_circuit
+    call: Any = wb.evaluate_feature_circuit
     for options in ({"references": ()}, {"sizes": ()}, {"sizes": (0,)}, {"n_random": 0}):
         with pytest.raises(
             ValueError, match="at least one reference, sizes and a num|n_random is a"

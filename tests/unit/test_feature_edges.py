@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.feature_circuit_models import (
     BACKENDS,
     CLOSE,
@@ -28,7 +29,6 @@ from workbench.dictionary.collection import Dictionaries
 from workbench.methods.examples import Examples
 from workbench.methods.features import feature_edges as edges_module
 from workbench.methods.features.feature_edges import Edges, feature_edges
-from workbench.methods.features.feature_effects import feature_effects
 from workbench.methods.features.node_bases import FeatureBasis
 
 #: Of every site some features and the error.
@@ -133,7 +133,7 @@ def test_in_a_parallel_block_attention_does_nothing_to_the_mlp() -> None:
 
 
 def test_the_last_site_reaches_the_logits_by_its_whole_effect() -> None:
-    effects = feature_effects(model(), batch(), dicts(), method="attribution")
+    effects = wb.feature_effects(model(), batch(), dicts(), method="attribution")
     direct = found("gpt2").to_logits[-len(CHOSEN) :]
     np.testing.assert_allclose(direct, effects.effects["L1.resid_post"][CHOSEN], **CLOSE)
 

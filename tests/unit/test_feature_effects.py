@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.feature_circuit_models import (
     BACKENDS,
     CLOSE,
@@ -30,17 +31,13 @@ from tests.unit.feature_circuit_models import (
 from workbench.dictionary.collection import Dictionaries
 from workbench.methods import examples as examples_module
 from workbench.methods.examples import Examples
-from workbench.methods.features.feature_effects import (
-    FeatureEffects,
-    feature_effects,
-    node_effects,
-)
+from workbench.methods.features.feature_effects import node_effects
 from workbench.methods.features.node_bases import plain_bases
 
 
 @cache
 def found(name: str, method: str, kind: str, steps: int = 3, backend: str = "nnsight") -> Any:
-    return feature_effects(
+    return wb.feature_effects(
         model(name, backend), batch(name), dicts(), method=method, reference=kind, steps=steps
     )
 
@@ -123,7 +120,9 @@ def test_effects_do_not_depend_on_how_many_examples_run_together(
     whole = {method: found("gpt2", method, kind) for method in ("attribution", "ig")}
     monkeypatch.setattr(examples_module, "TOKENS_PER_PASS", 1)
     for method, result in whole.items():
-        again = feature_effects(model(), batch(), dicts(), method=method, reference=kind, steps=3)
+        again = wb.feature_effects(
+            model(), batch(), dicts(), method=method, reference=kind, steps=3
+        )
         for site in result.sites:
             np.testing.assert_allclose(again.effects[site], result.effects[site], **CLOSE)
 
@@ -151,7 +150,9 @@ def test_heads_and_neurons_are_nodes_too() -> None:
 
 
 def test_a_model_of_half_precision_gives_the_effects_to_its_own_precision() -> None:
-    half = feature_effects(model("gpt2", dtype="bfloat16"), batch(), dicts(), method="attribution")
+    half = wb.feature_effects(
+        model("gpt2", dtype="bfloat16"), batch(), dicts(), method="attribution"
+    )
     exact = found("gpt2", "attribution", "counterfactual")
     rough, fine = (np.concatenate(list(each.effects.values())) for each in (half, exact))
     assert np.isfinite(rough).all()
@@ -170,7 +171,7 @@ def test_a_result_lists_its_nodes_by_size_and_is_the_same_from_disk(tmp_path: Pa
     assert (frame["effect"].abs().diff().dropna() <= 0).all()
     assert "ig" in repr(result)
     result.save(tmp_path / "effects")
-    again = FeatureEffects.load(tmp_path / "effects")
+    again = wb.FeatureEffects.load(tmp_path / "effects")
     assert again.nodes == result.nodes
     for site in result.sites:
         np.testing.assert_array_equal(again.effects[site], result.effects[site])
@@ -189,16 +190,16 @@ def test_a_result_lists_its_nodes_by_size_and_is_the_same_from_disk(tmp_path: Pa
 )
 def test_wrong_options_are_refused_by_name(options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
-        feature_effects(model(), batch(), dicts(), **options)
+        wb.feature_effects(model(), batch(), dicts(), **options)
 
 
 def test_dictionaries_that_do_not_fit_and_pairs_that_do_not_differ_are_refused() -> None:
     wide = Dictionaries([made("relu", "L1.resid_post", 0, 16)])
     with pytest.raises(ValueError, match="width"):
-        feature_effects(model(), batch(), wide)
+        wb.feature_effects(model(), batch(), wide)
     deep = Dictionaries([made("relu", "L7.resid_post", 0)])
     with pytest.raises(ValueError, match="layers 0 to 1; got layer 7"):
-        feature_effects(model(), batch(), deep)
+        wb.feature_effects(model(), batch(), deep)
     same = replace(batch(), corrupt=batch().clean)
     with pytest.raises(ValueError, match="difference between clean and corrupt"):
-        feature_effects(model(), same, dicts())
+        wb.feature_effects(model(), same, dicts())

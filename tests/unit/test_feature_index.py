@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.indexed import (
     DEAD,
     DENSE,
@@ -29,14 +30,13 @@ from tests.unit.indexed import (
     rows,
 )
 from workbench.methods.features import index_files, index_tally, pair_counts
-from workbench.methods.features.feature_index import FeatureIndex, index_features
 from workbench.methods.features.pair_counts import PairCounts
 
 KINDS = ("topk", "relu")
 
 
 @pytest.fixture(scope="module")
-def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureIndex]:
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, wb.FeatureIndex]:
     return {kind: made(tmp_path_factory.mktemp("indexes") / kind, kind) for kind in KINDS}
 
 
@@ -47,7 +47,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_counts_means_and_histograms_are_those_of_plain_loops(
-    kind: str, indexes: dict[str, FeatureIndex]
+    kind: str, indexes: dict[str, wb.FeatureIndex]
 ) -> None:
     index = indexes[kind]
     assert index.n_positions == sum(map(len, rows())) and index.n_texts == len(rows())
@@ -71,7 +71,7 @@ def test_counts_means_and_histograms_are_those_of_plain_loops(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_contexts_are_the_largest_code_of_each_text_in_falling_order(
-    kind: str, indexes: dict[str, FeatureIndex]
+    kind: str, indexes: dict[str, wb.FeatureIndex]
 ) -> None:
     for feature in range(N_FEATURES):
         best: dict[int, Any] = {}
@@ -89,7 +89,7 @@ def test_contexts_are_the_largest_code_of_each_text_in_falling_order(
 
 
 def test_sampled_places_are_spread_over_all_and_not_the_largest(
-    indexes: dict[str, FeatureIndex],
+    indexes: dict[str, wb.FeatureIndex],
 ) -> None:
     shares = []
     for feature in range(N_FEATURES):
@@ -107,7 +107,7 @@ def test_sampled_places_are_spread_over_all_and_not_the_largest(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_are_counted_with_their_share_rate_and_part(
-    kind: str, indexes: dict[str, FeatureIndex]
+    kind: str, indexes: dict[str, wb.FeatureIndex]
 ) -> None:
     index = indexes[kind]
     assert index.first_held_out == 9 and index.exact_tokens
@@ -133,7 +133,7 @@ def test_tokens_are_counted_with_their_share_rate_and_part(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_that_fire_together_are_ranked_by_their_jaccard_index(
-    kind: str, indexes: dict[str, FeatureIndex]
+    kind: str, indexes: dict[str, wb.FeatureIndex]
 ) -> None:
     active = np.concatenate([each > 0 for each in codes(kind)])
     assert indexes[kind].n_paired == len(active)
@@ -172,7 +172,7 @@ def test_pairs_are_counted_on_some_positions_where_there_are_many(
 
 
 def test_the_way_texts_are_given_and_cut_into_batches_changes_nothing(
-    tmp_path: Path, indexes: dict[str, FeatureIndex]
+    tmp_path: Path, indexes: dict[str, wb.FeatureIndex]
 ) -> None:
     as_text = [model().tokenizer.decode(row) for row in rows()]
     assert [model().tokenizer(t).input_ids for t in as_text] == rows()
@@ -180,7 +180,7 @@ def test_the_way_texts_are_given_and_cut_into_batches_changes_nothing(
     for number, (given, backend) in enumerate(
         [(as_text, "transformer_lens"), (model().tokens(rows()), "nnsight")]
     ):
-        index = index_features(
+        index = wb.index_features(
             model(backend), dictionary(), given, path=tmp_path / str(number), **options
         )
         assert index.facts | {"strings": 0} == indexes["topk"].facts | {"strings": 0}
@@ -194,18 +194,18 @@ def test_the_way_texts_are_given_and_cut_into_batches_changes_nothing(
 
 def test_an_index_is_made_once_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"progress": False, "n_contexts": 2, "n_sampled": 2}
-    first = index_features(model(), dictionary(), rows(), **options)
+    first = wb.index_features(model(), dictionary(), rows(), **options)
     assert first.folder.parent == index_files.cache_folder()
     with monkeypatch.context() as patched:
         patched.setattr(
             "workbench.methods.features.feature_index._gather",
             lambda *args: pytest.fail("made again"),
         )
-        again = index_features(model(), dictionary(), rows(), **options)
+        again = wb.index_features(model(), dictionary(), rows(), **options)
         assert again.folder == first.folder and repr(again) == repr(first)
-        opened = FeatureIndex.open(first.folder)
+        opened = wb.FeatureIndex.open(first.folder)
         assert opened.contexts(3) == first.contexts(3)
-    fewer = index_features(model(), dictionary(), rows()[:6], **options)
+    fewer = wb.index_features(model(), dictionary(), rows()[:6], **options)
     assert fewer.folder != first.folder
     assert sorted(p.name for p in first.folder.parent.iterdir()) == sorted(
         [first.folder.name, fewer.folder.name]
@@ -218,11 +218,11 @@ def test_an_index_of_something_else_is_refused_with_the_reason(tmp_path: Path) -
     with pytest.raises(
         ValueError, match="is of another dictionary: it has '.*', and '.*' is asked for"
     ):
-        index_features(
+        wb.index_features(
             model(), other(), rows(), path=path, n_contexts=N_CONTEXTS, n_sampled=N_SAMPLED
         )
     with pytest.raises(ValueError, match="is of other texts: it has"):
-        index_features(
+        wb.index_features(
             model(), dictionary(), rows()[1:], path=path, n_contexts=5, n_sampled=6, progress=False
         )
     with pytest.raises(
@@ -234,13 +234,13 @@ def test_an_index_of_something_else_is_refused_with_the_reason(tmp_path: Path) -
     facts = json.loads((path / "index.json").read_text())
     (path / "index.json").write_text(json.dumps(facts | {"format": 9}))
     with pytest.raises(ValueError, match="has format 9; this workbench reads format 1"):
-        FeatureIndex.open(path)
+        wb.FeatureIndex.open(path)
     (path / "index.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged .JSONDecodeError.*Delete the folder"):
-        FeatureIndex.open(path)
+        wb.FeatureIndex.open(path)
     (path / "index.json").unlink()
     with pytest.raises(FileNotFoundError, match="has no index.json. Make it with index_features"):
-        FeatureIndex.open(path)
+        wb.FeatureIndex.open(path)
 
 
 def test_a_truncated_index_is_said_when_it_is_opened(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(
         with pytest.raises(OSError, match="The disk is full: this index takes .* WORKBENCH_CACHE"):
             made(tmp_path / "half")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["finished"]
-    assert FeatureIndex.open(finished.folder).contexts(2) == finished.contexts(2)
+    assert wb.FeatureIndex.open(finished.folder).contexts(2) == finished.contexts(2)
     assert made(tmp_path / "half").contexts(2) == finished.contexts(2)
 
 
@@ -310,7 +310,7 @@ def test_bad_input_is_named() -> None:
         ([[1], "The king"], TypeError, "all text or all lists of token ids; text 1"),
     ):
         with pytest.raises(error, match=text):
-            index_features(model(), dictionary(), given, progress=False)
+            wb.index_features(model(), dictionary(), given, progress=False)
     with pytest.raises(ValueError, match="n_contexts is a whole number from 1; got 0"):
         made(Path("none"), n_contexts=0)
     with pytest.raises(ValueError, match="held_out is a finite number above 0 and below 1; got 1"):
@@ -319,7 +319,7 @@ def test_bad_input_is_named() -> None:
         made(Path("none"), batch_size=0)
 
 
-def test_a_feature_or_text_that_is_not_there_is_named(indexes: dict[str, FeatureIndex]) -> None:
+def test_a_feature_or_text_that_is_not_there_is_named(indexes: dict[str, wb.FeatureIndex]) -> None:
     index = indexes["topk"]
     for read in (index.contexts, index.sampled, index.histogram, index.tokens, index.together):
         with pytest.raises(ValueError, match="has features 0 to 39; got 40"):

@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.indexed import DENSE, N_FEATURES, SITE, codes, fired, made, model, rows
-from workbench.methods.features.concepts import Concepts
-from workbench.methods.features.feature_index import FeatureIndex
 from workbench.methods.features.feature_search import MOST_CONCEPTS
-from workbench.methods.features.labels import Labels
 
 FIRST_HELD_OUT = 9
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> FeatureIndex:
+def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
     return made(tmp_path_factory.mktemp("search") / "index")
 
 
@@ -30,7 +28,9 @@ def words_that_stand_in_both_parts(n: int) -> list[str]:
     return [s for s in strings if s.strip().isalpha()][:n]
 
 
-def test_a_token_gives_the_features_with_most_of_their_activity_on_it(index: FeatureIndex) -> None:
+def test_a_token_gives_the_features_with_most_of_their_activity_on_it(
+    index: wb.FeatureIndex,
+) -> None:
     token = words_that_stand_in_both_parts(1)[0]
     number = next(i for i, s in index.strings.items() if s == token)
     frame = index.find(token=token, n=6)
@@ -46,7 +46,7 @@ def test_a_token_gives_the_features_with_most_of_their_activity_on_it(index: Fea
     assert frame.feature.tolist() == [f"{SITE}/{f}" for f in best]
     assert frame.share.tolist() == pytest.approx([share[f] for f in best], rel=1e-3)
     assert frame.rate.tolist() == pytest.approx([rate[f] for f in best])
-    labels = Labels.from_index(index)
+    labels = wb.Labels.from_index(index)
     assert frame.label.tolist() == [labels[f].text for f in best]
     assert frame.frequency.tolist() == pytest.approx([len(fired(f)) / 612 for f in best])
     assert index.find(token=token.strip(), n=6).equals(frame)
@@ -69,7 +69,7 @@ def scores(words: set[str], feature: int, held_out: bool) -> tuple[float, float,
 
 
 def test_a_concept_gives_the_features_with_the_best_f1_and_their_held_out_score(
-    index: FeatureIndex,
+    index: wb.FeatureIndex,
 ) -> None:
     words = words_that_stand_in_both_parts(5)
     frame = index.find(concept=words, n=3)
@@ -83,10 +83,10 @@ def test_a_concept_gives_the_features_with_the_best_f1_and_their_held_out_score(
 
 
 def test_several_concepts_have_their_own_rows_and_more_than_32_are_refused(
-    index: FeatureIndex,
+    index: wb.FeatureIndex,
 ) -> None:
     words = [w.strip() for w in words_that_stand_in_both_parts(4)]
-    named = Concepts.of_words({"first": words[:2], "second": words[2:]})
+    named = wb.Concepts.of_words({"first": words[:2], "second": words[2:]})
     frame = index.find(concept=named, n=2)
     assert frame.concept.tolist() == ["first", "first", "second", "second"]
     assert frame[2:].feature.tolist() == index.find(concept=words[2:], n=2).feature.tolist()
@@ -95,8 +95,8 @@ def test_several_concepts_have_their_own_rows_and_more_than_32_are_refused(
         index.find(concept={f"concept {i}": words for i in range(33)})
 
 
-def test_a_part_of_a_label_is_found_in_any_letters_best_score_first(index: FeatureIndex) -> None:
-    labels = Labels.from_index(index)
+def test_a_part_of_a_label_is_found_in_any_letters_best_score_first(index: wb.FeatureIndex) -> None:
+    labels = wb.Labels.from_index(index)
     word = max((t for i in labels for t in labels[i].tokens), key=len)
     frame = index.find(text=word.strip().upper(), labels=labels)
     wanted = [i for i in labels if any(word in token for token in labels[i].tokens)]
@@ -109,7 +109,7 @@ def test_a_part_of_a_label_is_found_in_any_letters_best_score_first(index: Featu
     assert found.feature.tolist() == [f"{SITE}/{DENSE}"] and found.label_f1.isna().all()
 
 
-def test_bad_questions_are_named(index: FeatureIndex) -> None:
+def test_bad_questions_are_named(index: wb.FeatureIndex) -> None:
     with pytest.raises(ValueError, match="by one of token=, concept= and text=; got token=None"):
         index.find()
     with pytest.raises(ValueError, match="by one of token=, concept= and text="):

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.indexed import SITE, dictionary, made, model
 from workbench import views
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
-from workbench.methods.features.feature_activations import feature_activations
-from workbench.methods.features.feature_index import FeatureIndex
-from workbench.methods.features.feature_page import feature_page
-from workbench.methods.features.flow import FeatureFlow, feature_flow
 from workbench.site import Site
 from workbench.widgets import FeatureGrid, FeaturePage, FlowGraph
 from workbench.widgets.arrays import decode
@@ -46,9 +43,9 @@ def stack(*names: str, n: int = 12, d: int = 8) -> Dictionaries:
 
 
 @pytest.fixture(scope="module")
-def flow() -> FeatureFlow:
+def flow() -> wb.FeatureFlow:
     names = [f"L{i}.{stream}" for i in range(3) for stream in ("attn_out", "mlp_out", "resid_post")]
-    return feature_flow(
+    return wb.feature_flow(
         stack("L0.resid_pre", *names), "L1.resid_post/3", k=2,
         thresholds={"resid": 0.6, "mlp": 0.7, "attn": 0.8, "next": 0.9}, min_similarity=-1,
         labels={"L1.resid_post/3": "dogs"},
@@ -56,11 +53,11 @@ def flow() -> FeatureFlow:
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> FeatureIndex:
+def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
     return made(tmp_path_factory.mktemp("index") / "small")
 
 
-def test_a_flow_graph_is_given_the_flows_numbers(flow: FeatureFlow) -> None:
+def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.FeatureFlow) -> None:
     graph = flow.widget(threshold=0.25)
     assert isinstance(graph, FlowGraph) and graph.threshold == 0.25
     assert graph.ids == flow.graph.ids
@@ -87,8 +84,8 @@ def test_a_flow_graph_is_given_the_flows_numbers(flow: FeatureFlow) -> None:
     assert views.has_widget(flow)
 
 
-def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: FeatureFlow) -> None:
-    everything = feature_flow(stack("L0.resid_post", "L1.resid_post"), min_similarity=-1)
+def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: wb.FeatureFlow) -> None:
+    everything = wb.feature_flow(stack("L0.resid_post", "L1.resid_post"), min_similarity=-1)
     assert len(everything.roots) == 24
     assert not any(node["root"] for node in everything.widget()._nodes)
     assert everything.widget().title == (
@@ -97,7 +94,7 @@ def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: FeatureFlow) -> 
 
 
 def test_a_flow_too_large_to_be_read_is_drawn_as_a_picture(
-    flow: FeatureFlow, monkeypatch: pytest.MonkeyPatch
+    flow: wb.FeatureFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workbench.views.features.MOST_FLOW_NODES", 5)
     monkeypatch.setattr("workbench.views.MOST_FLOW_NODES", 5)
@@ -106,9 +103,9 @@ def test_a_flow_too_large_to_be_read_is_drawn_as_a_picture(
         flow.widget()
 
 
-def test_a_page_is_given_the_results_numbers(index: FeatureIndex) -> None:
+def test_a_page_is_given_the_results_numbers(index: wb.FeatureIndex) -> None:
     number = int(np.argsort(-index.count)[5])
-    page = feature_page(
+    page = wb.feature_page(
         model(), dictionary(), number, index, n_contexts=3, n_sampled=2, k=4, n_effect=3,
         progress=False,
     )  # fmt: skip
@@ -151,8 +148,8 @@ def test_a_page_is_given_the_results_numbers(index: FeatureIndex) -> None:
     assert "at 3 places where it is active" in told["ablation_note"]
 
 
-def test_the_page_of_a_dead_feature_says_so(index: FeatureIndex) -> None:
-    page = feature_page(model(), dictionary(), 39, index, progress=False)
+def test_the_page_of_a_dead_feature_says_so(index: wb.FeatureIndex) -> None:
+    page = wb.feature_page(model(), dictionary(), 39, index, progress=False)
     shown = page.widget()
     assert page.dead and repr(shown) == f"FeaturePage({SITE}/39, dead)"
     assert shown._page["mean"] is None and shown._page["histogram"] is None
@@ -161,7 +158,7 @@ def test_the_page_of_a_dead_feature_says_so(index: FeatureIndex) -> None:
 
 def test_a_grid_is_given_every_activation_that_is_known_and_says_which_is_not() -> None:
     sae = dictionary("relu")
-    found = feature_activations(model(), sae, PROMPT, k=3, features=[2, 5])
+    found = wb.feature_activations(model(), sae, PROMPT, k=3, features=[2, 5])
     grid = found.widget(n_shown=4)
     assert isinstance(grid, FeatureGrid) and grid.n_shown == 4
     assert grid._tokens == list(found.tokens[0]) and grid.features[:2] == found.names
@@ -184,7 +181,7 @@ def test_a_grid_is_given_every_activation_that_is_known_and_says_which_is_not() 
 
 
 def test_each_prompt_has_its_own_grid_and_another_is_refused() -> None:
-    found = feature_activations(model(), dictionary("relu"), [PROMPT, "Rome is"], k=2)
+    found = wb.feature_activations(model(), dictionary("relu"), [PROMPT, "Rome is"], k=2)
     second = found.widget(row=1)
     assert second._tokens == list(found.tokens[1])
     n = len(found.tokens[1])
@@ -195,7 +192,7 @@ def test_each_prompt_has_its_own_grid_and_another_is_refused() -> None:
 
 
 def test_where_nothing_is_active_there_is_no_grid() -> None:
-    found = feature_activations(model(), dictionary("relu"), "Rome is", k=1, features=[39])
+    found = wb.feature_activations(model(), dictionary("relu"), "Rome is", k=1, features=[39])
     silent = type(found)(
         **{
             **{name: getattr(found, name) for name in found.__dataclass_fields__},
@@ -209,10 +206,10 @@ def test_where_nothing_is_active_there_is_no_grid() -> None:
 
 
 @pytest.mark.parametrize("what", ["flow", "activations"])
-def test_each_is_one_page_that_needs_no_network(what: str, flow: FeatureFlow) -> None:
+def test_each_is_one_page_that_needs_no_network(what: str, flow: wb.FeatureFlow) -> None:
     result: Any = flow
     if what == "activations":
-        result = feature_activations(model(), dictionary("relu"), PROMPT, k=3)
+        result = wb.feature_activations(model(), dictionary("relu"), PROMPT, k=3)
     text = result.to_html(title="A <page>")
     assert "<title>A &lt;page&gt;</title>" in text
     assert 'src="http' not in text and 'href="http' not in text

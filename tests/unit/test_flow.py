@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.flow_models import TEXTS, before, cosine, dictionaries, made, model
 from workbench.methods.features import flow_search
-from workbench.methods.features.flow import FeatureFlow, feature_flow
-from workbench.methods.features.labels import Label, Labels
+from workbench.methods.features.labels import Label
 from workbench.methods.features.lanes import LANES
-from workbench.methods.features.matching import match_features
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
@@ -47,7 +46,7 @@ def followed(
     return out
 
 
-def edges(flow: FeatureFlow) -> dict[tuple[str, str], float]:
+def edges(flow: wb.FeatureFlow) -> dict[tuple[str, str], float]:
     graph = flow.graph
     return {
         (graph.ids[s], graph.ids[t]): float(w)
@@ -62,7 +61,7 @@ def test_a_flow_is_the_best_matches_followed_step_by_step(
     k: int, direction: Any, depth: int | None
 ) -> None:
     least = 0.35
-    flow = feature_flow(
+    flow = wb.feature_flow(
         dictionaries(), ROOT, k=k, direction=direction, depth=depth, min_similarity=least
     )
     steps = np.inf if depth is None else depth
@@ -80,8 +79,8 @@ def test_a_flow_is_the_best_matches_followed_step_by_step(
 
 
 def test_every_node_has_its_similarities_class_and_end() -> None:
-    flow = feature_flow(dictionaries(), ROOT, k=2, min_similarity=-1)
-    everything = match_features(dictionaries(), progress=False)
+    flow = wb.feature_flow(dictionaries(), ROOT, k=2, min_similarity=-1)
+    everything = wb.match_features(dictionaries(), progress=False)
     assert len(flow.graph.ids) > 12
     frame = flow.to_frame().set_index("feature")
     for i, name in enumerate(flow.graph.ids):
@@ -111,19 +110,19 @@ def test_every_node_has_its_similarities_class_and_end() -> None:
 
 def test_edges_below_the_threshold_are_left_out_and_not_followed() -> None:
     thresholds = {"resid": 0.25, "mlp": 0.34, "attn": 0.26, "next": 0.36}
-    flow = feature_flow(dictionaries(), ROOT, k=3, thresholds=thresholds)
+    flow = wb.feature_flow(dictionaries(), ROOT, k=3, thresholds=thresholds)
     found = edges(flow)
     assert {flow.lanes[flow.node(source)] for source, _ in found} == {"resid", "mlp", "attn"}
     for (source, target), weight in found.items():
         lane = "next" if source == ROOT else flow.lanes[flow.node(source)]
         assert weight >= thresholds[lane] - 1e-6, (source, target)
-    alone = feature_flow(dictionaries(), ROOT, thresholds=0.99)
+    alone = wb.feature_flow(dictionaries(), ROOT, thresholds=0.99)
     assert alone.graph.ids == (ROOT,) and alone.classes == ("unexplained",)
     assert alone.path() == (ROOT,) and bool(alone.ended[0])
 
 
 def test_the_path_follows_the_residual_stream_and_ends_in_a_module() -> None:
-    flow = feature_flow(dictionaries(), ROOT, k=2, min_similarity=-1)
+    flow = wb.feature_flow(dictionaries(), ROOT, k=2, min_similarity=-1)
     wanted = [ROOT]
     while found := best(wanted[0], "resid", 1):
         wanted.insert(0, found[0][0])
@@ -140,8 +139,8 @@ def test_the_path_follows_the_residual_stream_and_ends_in_a_module() -> None:
 
 def test_several_roots_give_the_union_of_their_flows() -> None:
     names = [ROOT, "L2.resid_post/0", "L1.mlp_out/3"]
-    together = feature_flow(dictionaries(), names, min_similarity=-1)
-    single = [feature_flow(dictionaries(), name, min_similarity=-1) for name in names]
+    together = wb.feature_flow(dictionaries(), names, min_similarity=-1)
+    single = [wb.feature_flow(dictionaries(), name, min_similarity=-1) for name in names]
     union: dict[tuple[str, str], float] = {}
     for flow in single:
         union |= edges(flow)
@@ -154,8 +153,8 @@ def test_several_roots_give_the_union_of_their_flows() -> None:
 
 
 def test_all_features_are_those_of_the_residual_stream() -> None:
-    flow = feature_flow(dictionaries(), min_similarity=-1)
-    everything = match_features(dictionaries(), progress=False)
+    flow = wb.feature_flow(dictionaries(), min_similarity=-1)
+    everything = wb.match_features(dictionaries(), progress=False)
     assert len(flow.roots) == 72
     found = edges(flow)
     for lane, name in enumerate(LANES):
@@ -168,9 +167,9 @@ def test_all_features_are_those_of_the_residual_stream() -> None:
 @pytest.mark.parametrize("by", ["correlation", "permutation"])
 def test_a_flow_by_another_measure_composes_its_matches(by: Any) -> None:
     data: dict[str, Any] = {"model": model(), "texts": TEXTS} if by == "correlation" else {}
-    flow = feature_flow(dictionaries(), ROOT, by=by, min_similarity=-1, **data)
-    matches = match_features(dictionaries(), by=by, progress=False, **data)
-    again = feature_flow(dictionaries(), ROOT, matches=matches, min_similarity=-1)
+    flow = wb.feature_flow(dictionaries(), ROOT, by=by, min_similarity=-1, **data)
+    matches = wb.match_features(dictionaries(), by=by, progress=False, **data)
+    again = wb.feature_flow(dictionaries(), ROOT, matches=matches, min_similarity=-1)
     assert flow.by == again.by == by and edges(flow) == edges(again)
     np.testing.assert_array_equal(flow.thresholds, again.thresholds)
     node, wanted = ROOT, {}
@@ -179,7 +178,7 @@ def test_a_flow_by_another_measure_composes_its_matches(by: Any) -> None:
         node = found[0][0]
     for edge, value in wanted.items():
         assert edges(flow)[edge] == pytest.approx(value)
-    plain = feature_flow(dictionaries(), ROOT, min_similarity=-1)
+    plain = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1)
     both = [
         (name, lane)
         for name in set(flow.graph.ids) & set(plain.graph.ids)
@@ -191,7 +190,7 @@ def test_a_flow_by_another_measure_composes_its_matches(by: Any) -> None:
     assert plain.agreement(plain) == 1
 
 
-def edge_of(flow: FeatureFlow, name: str, lane: str) -> str | None:
+def edge_of(flow: wb.FeatureFlow, name: str, lane: str) -> str | None:
     """The other end of a feature's strongest edge in a lane, found edge by edge."""
     found: list[tuple[float, str]] = []
     for (source, target), weight in edges(flow).items():
@@ -203,17 +202,17 @@ def edge_of(flow: FeatureFlow, name: str, lane: str) -> str | None:
 
 
 def test_matches_bring_their_thresholds_unless_others_are_given() -> None:
-    matches = match_features(dictionaries(), thresholds=0.4, k=2, progress=False)
-    flow = feature_flow(dictionaries(), ROOT, matches=matches)
+    matches = wb.match_features(dictionaries(), thresholds=0.4, k=2, progress=False)
+    flow = wb.feature_flow(dictionaries(), ROOT, matches=matches)
     passed = np.isfinite(flow.chance) & (matches.leads >= 0)
     assert (flow.thresholds[passed] == np.float32(0.4)).all()
-    other = feature_flow(dictionaries(), ROOT, matches=matches, thresholds=0.6)
+    other = wb.feature_flow(dictionaries(), ROOT, matches=matches, thresholds=0.6)
     assert (other.thresholds[np.isfinite(other.chance)] == np.float32(0.6)).all()
     with pytest.raises(ValueError, match="hold the best 2 of each feature; got k=3"):
-        feature_flow(dictionaries(), ROOT, matches=matches, k=3)
+        wb.feature_flow(dictionaries(), ROOT, matches=matches, k=3)
     fewer = dictionaries().only("resid_post")
     with pytest.raises(ValueError, match="matches of a flow are of its own dictionaries"):
-        feature_flow(fewer, ROOT, matches=matches)
+        wb.feature_flow(fewer, ROOT, matches=matches)
 
 
 def test_labels_are_shown_for_the_names_that_have_one() -> None:
@@ -222,20 +221,20 @@ def test_labels_are_shown_for_the_names_that_have_one() -> None:
             return "the root" if name == ROOT else None
 
     for labels in ({ROOT: "the root"}, Named()):
-        flow = feature_flow(dictionaries(), ROOT, min_similarity=-1, labels=labels)
+        flow = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1, labels=labels)
         for name, label in zip(flow.graph.ids, flow.graph.labels, strict=True):
             assert label == ("the root" if name == ROOT else name)
-    for wrong in (3, Labels.empty(dictionaries()["L1.resid_post"])):
+    for wrong in (3, wb.Labels.empty(dictionaries()["L1.resid_post"])):
         with pytest.raises(ValueError, match=r"labels is a mapping .* or has of\(name\); .* Got"):
-            feature_flow(dictionaries(), ROOT, labels=wrong)
+            wb.feature_flow(dictionaries(), ROOT, labels=wrong)
 
 
 def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Path) -> None:
     dictionary = replace(dictionaries()["L1.resid_post"], path=tmp_path)
-    labels = Labels.empty(dictionary)
+    labels = wb.Labels.empty(dictionary)
     labels.keep(5, Label("names of people", f1=0.875, by="person"))
     labels.save()
-    flow = feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)
+    flow = wb.feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)
     shown = dict(zip(flow.graph.ids, flow.graph.labels, strict=True))
     other = next(name for name in shown if name != ROOT)
     assert shown[ROOT] == "names of people (F1 0.88)" and shown[other] == other
@@ -244,9 +243,9 @@ def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Pa
 def test_flows_too_large_to_be_seen_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow_search, "MOST_NODES", 20)
     with pytest.raises(ValueError, match=r"up to 20 features; this one has at least 72\. .*match_"):
-        feature_flow(dictionaries())
+        wb.feature_flow(dictionaries())
     with pytest.raises(ValueError, match="this one has at least 2"):
-        feature_flow(dictionaries(), ROOT, k=9, min_similarity=-1)
+        wb.feature_flow(dictionaries(), ROOT, k=9, min_similarity=-1)
 
 
 @pytest.mark.parametrize(
@@ -266,15 +265,15 @@ def test_flows_too_large_to_be_seen_are_refused(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, Any], text: str) -> None:
-    flow: Any = feature_flow
+    flow: Any = wb.feature_flow
     with pytest.raises(ValueError, match=text):
         flow(dictionaries(), **{"feature": ROOT} | options)
 
 
 def test_a_flow_is_saved_and_read_back(tmp_path: Path) -> None:
-    flow = feature_flow(dictionaries(), ROOT, k=2, min_similarity=0.3)
+    flow = wb.feature_flow(dictionaries(), ROOT, k=2, min_similarity=0.3)
     flow.save(tmp_path / "flow")
-    again = FeatureFlow.load(tmp_path / "flow")
+    again = wb.FeatureFlow.load(tmp_path / "flow")
     assert repr(again) == repr(flow) and edges(again) == edges(flow)
     assert again.classes == flow.classes and again.path() == flow.path()
     np.testing.assert_array_equal(again.ended, flow.ended)
@@ -283,9 +282,11 @@ def test_a_flow_is_saved_and_read_back(tmp_path: Path) -> None:
 
 
 def test_where_nothing_lies_before_a_feature_is_first() -> None:
-    flow = feature_flow(dictionaries().only("resid_post"), "L0.resid_post/2", thresholds=0.2)
+    flow = wb.feature_flow(dictionaries().only("resid_post"), "L0.resid_post/2", thresholds=0.2)
     assert flow.classes[flow.node("L0.resid_post/2")] == "first"
-    pre = feature_flow([made("L0.resid_pre", 9, 1), *dictionaries().values()], ROOT, thresholds=0.1)
+    pre = wb.feature_flow(
+        [made("L0.resid_pre", 9, 1), *dictionaries().values()], ROOT, thresholds=0.1
+    )
     names = [name for name in pre.graph.ids if name.startswith("L0.resid_pre")]
     assert names and pre.classes[pre.node(names[0])] == "first"
     assert pre.lanes[pre.node(names[0])] == "resid"
@@ -294,7 +295,7 @@ def test_where_nothing_lies_before_a_feature_is_first() -> None:
 def test_the_picture_has_every_feature_in_its_lane_and_layer() -> None:
     import matplotlib.pyplot as plt
 
-    flow = feature_flow(dictionaries(), ROOT, min_similarity=0.2)
+    flow = wb.feature_flow(dictionaries(), ROOT, min_similarity=0.2)
     ax = flow.plot()
     places = {text.get_text(): text.get_position() for text in ax.texts}
     assert set(flow.graph.ids) <= set(places)
@@ -310,6 +311,6 @@ def test_the_picture_has_every_feature_in_its_lane_and_layer() -> None:
     weights = {f"{weight:.2f}" for weight in edges(flow).values()}
     assert weights <= set(places)
     plt.close(ax.figure)
-    many = feature_flow(dictionaries(), min_similarity=0.4).plot()
+    many = wb.feature_flow(dictionaries(), min_similarity=0.4).plot()
     assert "without an edge are left out" in many.get_title() and not many.texts
     plt.close(many.figure)

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.flow_models import TEXTS, dictionaries, model
 from workbench.methods.features.flow_classes import ThresholdBelowChance
-from workbench.methods.features.matching import (
-    FeatureMatches,
-    match_features,
-)
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
 pytestmark = pytest.mark.filterwarnings(
@@ -23,14 +20,14 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @cache
-def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> FeatureMatches:
+def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> wb.FeatureMatches:
     data: dict[str, Any] = {}
     if by == "correlation":
         data = {"model": model(backend), "texts": TEXTS}
-    return match_features(dictionaries(), by=by, k=k, progress=False, **data)
+    return wb.match_features(dictionaries(), by=by, k=k, progress=False, **data)
 
 
-def part(found: FeatureMatches, site: str) -> slice:
+def part(found: wb.FeatureMatches, site: str) -> slice:
     at = found.sites.index(site)
     return slice(found.starts[at], found.starts[at + 1])
 
@@ -38,7 +35,7 @@ def part(found: FeatureMatches, site: str) -> slice:
 # -- classes and thresholds -------------------------------------------------------------------
 
 
-def by_hand(found: FeatureMatches, node: int) -> tuple[str, bool]:
+def by_hand(found: wb.FeatureMatches, node: int) -> tuple[str, bool]:
     """The class of a feature and whether it ends, case by case."""
     site = int(found.site_of_node[node])
     values = [float(found.similarity[lane, node, 0]) for lane in range(4)]
@@ -98,16 +95,16 @@ def test_thresholds_are_read_from_the_most_special_key() -> None:
 )
 def test_thresholds_that_are_none_are_refused(thresholds: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        match_features(dictionaries(), thresholds=thresholds, progress=False)
+        wb.match_features(dictionaries(), thresholds=thresholds, progress=False)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_threshold_below_chance_is_warned_of() -> None:
     with pytest.warns(ThresholdBelowChance, match=r"16 do not, as that of resid at L1.resid_post"):
-        found = match_features(dictionaries(), thresholds=0.2, progress=False)
+        found = wb.match_features(dictionaries(), thresholds=0.2, progress=False)
     assert (found.chance[found.leads >= 0] > 0.2).all()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        match_features(dictionaries(), thresholds="chance", progress=False)
-        match_features(dictionaries(), thresholds=0.99, progress=False)
+        wb.match_features(dictionaries(), thresholds="chance", progress=False)
+        wb.match_features(dictionaries(), thresholds=0.99, progress=False)
     assert not caught

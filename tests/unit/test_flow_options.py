@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.lens_models import words_model, zoo_model
 from tests.unit.plain_flow import flow_of
 from workbench.methods.information.contributions import PassParts
-from workbench.methods.information.information_flow import information_flow
 
 IDS = [[5, 9, 7, 30]]
 
@@ -42,7 +42,7 @@ IDS = [[5, 9, 7, 30]]
 def test_bad_input_is_a_named_error(options: Any, error: type[Exception], text: str) -> None:
     options = {"prompt": "When Mary and John", **options}
     with pytest.raises(error, match=text):
-        information_flow(words_model(), options.pop("prompt"), **options)
+        wb.information_flow(words_model(), options.pop("prompt"), **options)
 
 
 class Altered:
@@ -84,6 +84,6 @@ def test_a_prompt_whose_edges_do_not_fit_is_refused_before_it_runs(monkeypatch) 
     options = "workbench.methods.information.flow_options"
     monkeypatch.setattr(f"{options}.free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match=r"for 4 tokens they take .* GiB and 0.0 GiB are free"):
-        information_flow(words_model("nnsight"), IDS)
+        wb.information_flow(words_model("nnsight"), IDS)
     monkeypatch.setattr(f"{options}.free_bytes", lambda device: None)
-    assert information_flow(words_model("nnsight"), IDS).graph.ids
+    assert wb.information_flow(words_model("nnsight"), IDS).graph.ids

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.flow_models import TEXTS, dictionaries, model
 from workbench.methods.features import flow_validation
-from workbench.methods.features.flow import FeatureFlow, feature_flow
-from workbench.methods.features.flow_validation import FlowValidation, validate_flow
-from workbench.methods.features.matching import FeatureMatches, match_features
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
@@ -22,18 +20,18 @@ FACTOR, SAMPLES = 0.25, 2
 
 
 @cache
-def flow() -> FeatureFlow:
-    return feature_flow(dictionaries(), ROOTS, min_similarity=-1)
+def flow() -> wb.FeatureFlow:
+    return wb.feature_flow(dictionaries(), ROOTS, min_similarity=-1)
 
 
 @cache
-def matches() -> FeatureMatches:
-    return match_features(dictionaries(), thresholds=0.3, progress=False)
+def matches() -> wb.FeatureMatches:
+    return wb.match_features(dictionaries(), thresholds=0.3, progress=False)
 
 
 @cache
-def validated(backend: str = "nnsight") -> FlowValidation:
-    return validate_flow(
+def validated(backend: str = "nnsight") -> wb.FlowValidation:
+    return wb.validate_flow(
         model(backend),
         flow(),
         TEXTS,
@@ -45,7 +43,7 @@ def validated(backend: str = "nnsight") -> FlowValidation:
     )
 
 
-def slow_score(result: FlowValidation, arm: int, e: int, of: str, counts: Any) -> float:
+def slow_score(result: wb.FlowValidation, arm: int, e: int, of: str, counts: Any) -> float:
     top = bottom = 0.0
     for s, text in enumerate(result.text[e]):
         if text < 0:

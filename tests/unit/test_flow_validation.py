@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.flow_models import TEXTS, codes, dictionaries, made, model
 from workbench.edits import Set, UnchangedEdit
-from workbench.methods.features.flow import FeatureFlow, feature_flow
-from workbench.methods.features.flow_validation import FlowValidation, validate_flow
-from workbench.methods.features.matching import FeatureMatches, match_features
 from workbench.site import Site
 
 pytestmark = pytest.mark.filterwarnings(
@@ -27,18 +25,18 @@ FACTOR, SAMPLES = 0.25, 2
 
 
 @cache
-def flow() -> FeatureFlow:
-    return feature_flow(dictionaries(), ROOTS, min_similarity=-1)
+def flow() -> wb.FeatureFlow:
+    return wb.feature_flow(dictionaries(), ROOTS, min_similarity=-1)
 
 
 @cache
-def matches() -> FeatureMatches:
-    return match_features(dictionaries(), thresholds=0.3, progress=False)
+def matches() -> wb.FeatureMatches:
+    return wb.match_features(dictionaries(), thresholds=0.3, progress=False)
 
 
 @cache
-def validated(backend: str = "nnsight") -> FlowValidation:
-    return validate_flow(
+def validated(backend: str = "nnsight") -> wb.FlowValidation:
+    return wb.validate_flow(
         model(backend),
         flow(),
         TEXTS,
@@ -126,10 +124,10 @@ def test_both_backends_give_the_same_validation() -> None:
 def test_a_model_in_bfloat16_is_validated_too() -> None:
     from tests.unit.lens_models import words_model
 
-    found = feature_flow(dictionaries(), ROOTS[0], direction="back", depth=1, min_similarity=-1)
+    found = wb.feature_flow(dictionaries(), ROOTS[0], direction="back", depth=1, min_similarity=-1)
     options: dict[str, Any] = {"dicts": dictionaries(), "progress": False, "compare": ()}
-    plain = validate_flow(model(), found, TEXTS[:3], **options)
-    short = validate_flow(words_model("nnsight", "bfloat16"), found, TEXTS[:3], **options)
+    plain = wb.validate_flow(model(), found, TEXTS[:3], **options)
+    short = wb.validate_flow(words_model("nnsight", "bfloat16"), found, TEXTS[:3], **options)
     both = np.isfinite(plain.drop[0]) & np.isfinite(short.drop[0])
     assert both.any()
     np.testing.assert_allclose(short.drop[0][both], plain.drop[0][both], atol=0.1)
@@ -183,7 +181,7 @@ def test_correlation_arm_is_the_most_correlated_feature_of_the_same_dictionary()
 
 def test_permutation_arm_is_the_match_of_the_permutation() -> None:
     result = validated()
-    found = match_features(dictionaries(), by="permutation", progress=False)
+    found = wb.match_features(dictionaries(), by="permutation", progress=False)
     for e, target in enumerate(result.targets):
         best = found.of(target, result.lanes[e])
         if (result.text[e] >= 0).any():
@@ -221,17 +219,17 @@ def test_the_control_is_one_of_the_five_of_closest_activity_and_writes_as_much()
 
 def test_matches_are_tested_by_their_best_edges_above_the_threshold() -> None:
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
-    result = validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
+    result = wb.validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
     assert [result.lanes.count(lane) for lane in ("resid", "mlp", "attn")] == [5, 5, 5]
     assert result.by == "cosine" and result.factor == 0 and np.isnan(result.loss).all()
     for e, target in enumerate(result.targets):
         best, value = matches().of(target, result.lanes[e])[0]
         assert result.features[0][e] == best and value >= 0.3
         assert result.similarity[e] == pytest.approx(value)
-    again = validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
+    again = wb.validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
     assert again.features == result.features
     np.testing.assert_array_equal(again.after, result.after)
-    other = validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, seed=1, **options)
+    other = wb.validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, seed=1, **options)
     assert other.targets != result.targets
     assert np.isnan(result.score("flow", of="loss")).all()
     there = np.isfinite(result.loss).any()
@@ -239,18 +237,18 @@ def test_matches_are_tested_by_their_best_edges_above_the_threshold() -> None:
 
 
 def test_other_matches_may_be_given_to_compare_with() -> None:
-    by_text = match_features(
+    by_text = wb.match_features(
         dictionaries(), by="correlation", model=model(), texts=TEXTS, progress=False
     )
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
-    result = validate_flow(model(), flow(), TEXTS, compare=(by_text,), loss=False, **options)
-    plain = validate_flow(model(), flow(), TEXTS, loss=False, **options)
+    result = wb.validate_flow(model(), flow(), TEXTS, compare=(by_text,), loss=False, **options)
+    plain = wb.validate_flow(model(), flow(), TEXTS, loss=False, **options)
     assert result.arms == plain.arms == ("flow", "correlation", "random")
     assert result.features[1] == plain.features[1]
     with pytest.raises(ValueError, match="compared once; got correlation, correlation"):
-        validate_flow(model(), flow(), TEXTS, compare=(by_text, "correlation"), **options)
+        wb.validate_flow(model(), flow(), TEXTS, compare=(by_text, "correlation"), **options)
     with pytest.raises(ValueError, match="'permutation' or a FeatureMatches; got .'cos'"):
-        validate_flow(model(), flow(), TEXTS, compare=("cos",), **options)  # type: ignore[arg-type]
+        wb.validate_flow(model(), flow(), TEXTS, compare=("cos",), **options)  # type: ignore[arg-type]
 
 
 def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write() -> None:
@@ -262,14 +260,16 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
     entering = replace(
         dictionaries()["L0.resid_post"], site="L1.resid_pre", out_site="L1.resid_pre"
     )
-    found = feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)
+    found = wb.feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)
     options: dict[str, Any] = {"n_samples": 2, "progress": False, "compare": (), "loss": False}
-    result = validate_flow(model(), found, TEXTS, dicts=[transcoder, renamed, entering], **options)
+    result = wb.validate_flow(
+        model(), found, TEXTS, dicts=[transcoder, renamed, entering], **options
+    )
     assert W_in.shape == (32, 10) and sorted(result.lanes) == ["mlp", "resid"]
     named = [transcoder, target, dictionaries()["L0.resid_post"]]
-    same = validate_flow(
+    same = wb.validate_flow(
         model(),
-        feature_flow(named, "L1.resid_post/0", min_similarity=-1),
+        wb.feature_flow(named, "L1.resid_post/0", min_similarity=-1),
         TEXTS,
         dicts=named,
         **options,
@@ -294,23 +294,23 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
 
 def test_silent_targets_are_left_out_and_said(tmp_path: Path) -> None:
     names = ["L2.resid_post/3", "L2.resid_post/23"]  # the second never fires
-    found = feature_flow(dictionaries(), names, direction="back", depth=1, min_similarity=-1)
+    found = wb.feature_flow(dictionaries(), names, direction="back", depth=1, min_similarity=-1)
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 2, "progress": False}
-    result = validate_flow(model(), found, TEXTS, loss=False, **options)
+    result = wb.validate_flow(model(), found, TEXTS, loss=False, **options)
     assert result.n_silent == 3 and "6 edges by cosine, 3 of them silent" in repr(result)
     silent = [target.endswith("/23") for target in result.targets]
     assert np.isnan(result.drop[:, silent]).all()
     assert np.isfinite(result.drop[0, np.logical_not(silent)]).all()
     result.save(tmp_path / "validation")
-    again = FlowValidation.load(tmp_path / "validation")
+    again = wb.FlowValidation.load(tmp_path / "validation")
     assert repr(again) == repr(result) and again.features == result.features
-    only = feature_flow(dictionaries(), names[1], direction="back", depth=1, min_similarity=-1)
+    only = wb.feature_flow(dictionaries(), names[1], direction="back", depth=1, min_similarity=-1)
     with pytest.raises(ValueError, match="None of the 3 targets is active in the 6 texts"):
-        validate_flow(model(), only, TEXTS, **options)
+        wb.validate_flow(model(), only, TEXTS, **options)
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    run: Any = validate_flow
+    run: Any = wb.validate_flow
     given: dict[str, Any] = {"dicts": dictionaries(), "progress": False}
     for options, text in (
         ({"factor": 1}, "factor is a number other than 1, which would change nothing; got 1"),
@@ -326,7 +326,7 @@ def test_what_does_not_fit_is_refused() -> None:
         run(model(), "L1.resid_post/5", TEXTS, **given)
     with pytest.raises(TypeError, match="Put a single text into a list"):
         run(model(), flow(), TEXTS[0], **given)
-    none = feature_flow(dictionaries(), ROOTS[0], thresholds=0.99)
+    none = wb.feature_flow(dictionaries(), ROOTS[0], thresholds=0.99)
     with pytest.raises(ValueError, match="has none that reach its thresholds. Lower them"):
         run(model(), none, TEXTS, **given)
     other = dictionaries().to(dtype=torch.float64)
@@ -337,7 +337,6 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(assets: Path) -> None:
     from workbench.loading import load
-    from workbench.methods.features.training import train_dictionary
 
     told = [
         "Once upon a time there was a little girl named Lily. She liked to play.",
@@ -347,16 +346,16 @@ def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(asse
     folder = assets / "models" / "stories260K"
     both = [load(folder, backend=b, device="cpu") for b in ("nnsight", "transformer_lens")]
     dicts = [
-        train_dictionary(
+        wb.train_dictionary(
             both[0], site, told, n_features=48, k=6, steps=40, batch_size=64, progress=False
         )
         for site in ("L1.resid_post", "L2.resid_post", "L2.mlp_out", "L2.attn_out")
     ]
     results = []
     for one in both:
-        found = match_features(dicts, by="correlation", model=one, texts=told, progress=False)
+        found = wb.match_features(dicts, by="correlation", model=one, texts=told, progress=False)
         results.append(
-            validate_flow(
+            wb.validate_flow(
                 one, found, told, dicts=dicts, n_edges=4, n_samples=2, batch_size=2, progress=False
             )
         )

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit import plain_words
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
 from tests.unit.plain_flow import Parts, edges_of, flow_of, place
-from workbench.methods.information.information_flow import InformationFlow, information_flow
-from workbench.methods.logit_lens import logit_lens
 from workbench.tokens import token_strings
 
 K = 4
@@ -30,8 +29,8 @@ def model_of(name: str) -> tuple[Any, Any]:
 
 
 @cache
-def flow(name: str) -> InformationFlow:
-    return information_flow(*model_of(name), n_edges=70, k=K)
+def flow(name: str) -> wb.InformationFlow:
+    return wb.information_flow(*model_of(name), n_edges=70, k=K)
 
 
 @cache
@@ -69,7 +68,7 @@ def nodes(name: str, kind: str) -> list[str]:
 def test_a_state_says_what_the_logit_lens_says(name: str) -> None:
     model, prompt = model_of(name)
     streams = ["resid_post", *([] if model.spec.parallel else ["resid_mid"])]
-    lens = logit_lens(model, prompt, component=streams, k=K, measures=())
+    lens = wb.logit_lens(model, prompt, component=streams, k=K, measures=())
     for node in [*nodes(name, "embed"), *nodes(name, "state")]:
         site, position = place(node)
         panel = lens.panel("resid_mid" if "mid" in site else "resid_post")
@@ -202,7 +201,7 @@ def test_without_details_the_words_are_the_same() -> None:
 def test_in_small_blocks_the_words_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "workbench.methods.information.flow_words.BLOCK"
     monkeypatch.setattr(name, 3 * tinyworld().spec.d_vocab)
-    again = information_flow(*model_of("tinyworld"), n_edges=70, k=K)
+    again = wb.information_flow(*model_of("tinyworld"), n_edges=70, k=K)
     assert (again.words, again.details) == (flow("tinyworld").words, flow("tinyworld").details)
 
 

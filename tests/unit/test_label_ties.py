@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from workbench.methods.features.feature_index import FeatureIndex
+import workbench as wb
 from workbench.methods.features.index_entries import TokenUse
-from workbench.methods.features.labels import Labels
 
 
 class Token(NamedTuple):
@@ -21,7 +20,7 @@ class Token(NamedTuple):
     stands: tuple[int, int]
 
 
-class Counted(FeatureIndex):
+class Counted(wb.FeatureIndex):
     """The counts of an index of one feature, which labels are made from.
 
     more: firings on tokens beyond those that are listed.
@@ -60,7 +59,7 @@ class Counted(FeatureIndex):
 
 def label(*uses: Token, **options: Any) -> Any:
     index: Any = Counted(list(uses), **options)
-    return Labels.from_index(index)[0]
+    return wb.Labels.from_index(index)[0]
 
 
 def test_of_sets_that_are_as_good_the_one_with_fewer_tokens_is_taken() -> None:
@@ -102,7 +101,7 @@ def test_the_score_is_of_the_held_out_places_alone() -> None:
 def test_a_persons_token_counts_wherever_it_stands_among_the_features_own() -> None:
     uses = [Token(f"t{i:02}", 1 / 20, (3, 2), (3, 4)) for i in range(20)]
     index: Any = Counted(uses)
-    labels = Labels.from_index(index)
+    labels = wb.Labels.from_index(index)
     found = labels.set(0, "rare", tokens=["t18", "t02"], index=index)
     assert found.recall == pytest.approx(4 / 40) and found.precision == pytest.approx(4 / 8)
     # Two tokens that are written alike are both meant, the second beyond the first sixteen.

@@ -16,7 +16,7 @@ from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
 from workbench.live.feature_flow import LiveFeatureFlow
-from workbench.methods.features.labels import Label, Labels
+from workbench.methods.features.labels import Label
 
 PROMPT = PROMPTS[0]
 
@@ -242,7 +242,7 @@ def test_expanding_adds_the_next_matches_and_keeps_what_is_scaled(
 def test_features_are_found_by_words_of_their_labels(
     explorer: LiveFeatureFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = Labels.empty(planted()["L2.resid_post"])
+    labels = wb.Labels.empty(planted()["L2.resid_post"])
     labels._labels = {
         5: Label("dog, cat", (" dog", " cat"), 0.4, 0.5, 0.3),
         7: Label("dog houses", f1=0.9, by="person"),

@@ -13,8 +13,6 @@ import workbench as wb
 from tests.unit.indexed import dictionary, model, rows
 from workbench.live import features as explore
 from workbench.live.features import LiveFeatures
-from workbench.methods.features.concepts import Concepts
-from workbench.methods.features.labels import Labels
 
 SITES = ("L1.resid_post", "L2.resid_post")
 
@@ -33,14 +31,14 @@ def explorer(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Li
     dicts = wb.Dictionaries(replace(dictionary("topk", s), path=tmp_path / s) for s in SITES)
     words = [text.strip() for text in model().tokenizer.convert_ids_to_tokens(rows()[0][:6])]
     named = {f"concept {i}": [f"the{i}", "the", *words] for i in range(33)}
-    concepts = Concepts.of_words(named, families={name: name for name in named})
+    concepts = wb.Concepts.of_words(named, families={name: name for name in named})
     return explore(
         model(), dicts, rows(), prompt="The nurse said", concepts=concepts, progress=False
     )
 
 
 def test_it_opens_with_the_best_label_and_lists_all(explorer: LiveFeatures) -> None:
-    labels = Labels.from_index(explorer.index)
+    labels = wb.Labels.from_index(explorer.index)
     scores = {i: labels[i].f1 or 0.0 for i in labels}
     assert len(explorer.found) == len(labels)
     number = int(explorer.feature.split("/")[1])
@@ -131,7 +129,7 @@ def test_a_label_is_edited_scored_by_its_tokens_and_saved(explorer: LiveFeatures
     explorer.view.label = "my own"
     assert (explorer.page.label, explorer.page.score) == ("my own", "not scored")
     assert explorer.view._page["score"] == "not scored"
-    assert Labels.of(explorer.dictionary)[explorer.feature].text == "my own"
+    assert wb.Labels.of(explorer.dictionary)[explorer.feature].text == "my own"
     assert any("my own (not scored)" in text for text, _ in explorer._controls.found.options)
     explorer.view.label = f"by tokens [{token.strip()}]"
     wanted = replace(explorer.labels[explorer.feature])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.flow_models import (
     SIZES,
     TEXTS,
@@ -26,11 +27,6 @@ from workbench.dictionary.collection import Dictionaries
 from workbench.methods.features import correlation, similarity
 from workbench.methods.features.assignment import assign, check_assignable
 from workbench.methods.features.lanes import LANES
-from workbench.methods.features.matching import (
-    FeatureMatches,
-    compare_matches,
-    match_features,
-)
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
 pytestmark = pytest.mark.filterwarnings(
@@ -39,14 +35,14 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @cache
-def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> FeatureMatches:
+def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> wb.FeatureMatches:
     data: dict[str, Any] = {}
     if by == "correlation":
         data = {"model": model(backend), "texts": TEXTS}
-    return match_features(dictionaries(), by=by, k=k, progress=False, **data)
+    return wb.match_features(dictionaries(), by=by, k=k, progress=False, **data)
 
 
-def part(found: FeatureMatches, site: str) -> slice:
+def part(found: wb.FeatureMatches, site: str) -> slice:
     at = found.sites.index(site)
     return slice(found.starts[at], found.starts[at + 1])
 
@@ -62,7 +58,7 @@ def test_the_best_match_of_what_is_turned_away_from_all_is_below_zero(by: Any) -
     near = torch.nn.functional.normalize(first.W_dec, dim=-1).sum(0)
     one = replace(first, W_dec=near + 0.1 * first.W_dec)
     dicts = Dictionaries([one, replace(turned, W_dec=-away)])
-    found = match_features(dicts, by=by, progress=False)
+    found = wb.match_features(dicts, by=by, progress=False)
     best = found.similarity[0, 4:, 0]
     assert (best < -0.5).all() and (found.similarity[3, :4, 0] < -0.5).all()
     every = one.W_dec.double().numpy() @ -away.double().numpy().T
@@ -73,11 +69,11 @@ def test_the_best_match_of_what_is_turned_away_from_all_is_below_zero(by: Any) -
 
 def test_every_feature_of_the_smallest_dictionary_may_be_a_match_and_chance_has_its_seed() -> None:
     least = min(SIZES.values())
-    every = match_features(dictionaries(), k=least, progress=False)
+    every = wb.match_features(dictionaries(), k=least, progress=False)
     assert every.k == least and (every.index[1, part(every, "L1.resid_post")] >= 0).all()
     with pytest.raises(ValueError, match=f"k is a whole number from 1 to {least}; got {least + 1}"):
-        match_features(dictionaries(), k=least + 1, progress=False)
-    one, other = (match_features(dictionaries(), seed=seed, progress=False) for seed in (0, 4))
+        wb.match_features(dictionaries(), k=least + 1, progress=False)
+    one, other = (wb.match_features(dictionaries(), seed=seed, progress=False) for seed in (0, 4))
     there = one.leads >= 0
     assert (one.chance[there] != other.chance[there]).all() and other.seed == 4
     np.testing.assert_array_equal(one.similarity, other.similarity)
@@ -134,7 +130,7 @@ def test_correlations_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.Mon
     whole = matched("correlation", 2)
     monkeypatch.setattr(correlation, "BLOCK_BYTES", 4 * 8 * 24 * 5)
     monkeypatch.setattr(correlation, "PAIRS_AT_ONCE", 37)
-    again = match_features(
+    again = wb.match_features(
         dictionaries(), by="correlation", k=2, model=model(), texts=TEXTS, progress=False
     )
     np.testing.assert_allclose(again.similarity, whole.similarity, atol=1e-6)
@@ -158,7 +154,9 @@ def test_codes_that_would_take_too_much_memory_are_refused_with_a_forecast(
 ) -> None:
     monkeypatch.setattr(correlation, "CODE_BYTES", 1000)
     with pytest.raises(ValueError, match=r"all 6 texts would take about \d+\.\d\. Give fewer than"):
-        match_features(dictionaries(), by="correlation", model=model(), texts=TEXTS, progress=False)
+        wb.match_features(
+            dictionaries(), by="correlation", model=model(), texts=TEXTS, progress=False
+        )
 
 
 @pytest.mark.parametrize("shape", [(30, 30), (17, 29), (29, 17), (1, 4)])
@@ -210,7 +208,7 @@ def test_permutations_of_too_many_features_are_refused_with_the_memory_they_woul
         check_assignable(16384, 16384)
     many = [made(f"L{layer}.resid_post", 4097, layer) for layer in range(2)]
     with pytest.raises(ValueError, match="up to 4096 features each; 4097 × 4097"):
-        match_features(many, by="permutation", progress=False)
+        wb.match_features(many, by="permutation", progress=False)
     with pytest.raises(ValueError, match="finite numbers; some are NaN"):
         assign(np.full((2, 2), np.nan))
 
@@ -220,7 +218,7 @@ def test_a_feature_that_writes_nothing_is_dead() -> None:
     rows = second.W_dec.clone()
     rows[3] = 0
     for by in ("cosine", "permutation"):
-        found = match_features([first, replace(second, W_dec=rows)], by=by, progress=False)
+        found = wb.match_features([first, replace(second, W_dec=rows)], by=by, progress=False)
         node = found.node("L1.resid_post/3")
         assert np.isnan(found.similarity[0, node, 0]) and found.index[0, node, 0] == -1
         assert found.classes[node] == "dead"
@@ -262,7 +260,7 @@ def test_names_and_tables_say_what_the_arrays_hold() -> None:
 
 def test_agreement_is_the_share_of_equal_best_matches() -> None:
     a, b, c = matched(k=2), matched("correlation", 2), matched("permutation")
-    table = compare_matches([a, b, c])
+    table = wb.compare_matches([a, b, c])
     assert list(table["a"]) == ["cosine"] * 8 + ["correlation"] * 4
     for line in table.to_dict("records"):
         one, other = ({"cosine": a, "correlation": b, "permutation": c}[line[x]] for x in "ab")
@@ -286,16 +284,16 @@ def test_agreement_is_the_share_of_equal_best_matches() -> None:
     assert set(own["same"]) == {1.0} and list(own.index) == list(LANES)
     assert a.agreement(b).loc["mlp", "same"] == table.iloc[1]["same"]
     with pytest.raises(ValueError, match="takes two or more FeatureMatches; got 1"):
-        compare_matches([a])
-    fewer = match_features(dictionaries().only("resid_post"), progress=False)
+        wb.compare_matches([a])
+    fewer = wb.match_features(dictionaries().only("resid_post"), progress=False)
     with pytest.raises(ValueError, match="compared on the same dictionaries"):
-        compare_matches([a, fewer])
+        wb.compare_matches([a, fewer])
 
 
 def test_a_result_is_saved_and_read_back_and_says_what_is_missing(tmp_path: Path) -> None:
-    found = match_features(dictionaries().only("resid_post", "mlp_out"), progress=False)
+    found = wb.match_features(dictionaries().only("resid_post", "mlp_out"), progress=False)
     found.save(tmp_path / "matches")
-    again = FeatureMatches.load(tmp_path / "matches")
+    again = wb.FeatureMatches.load(tmp_path / "matches")
     assert repr(again) == repr(found) and again.fingerprints == found.fingerprints
     np.testing.assert_array_equal(again.similarity, found.similarity)
     np.testing.assert_array_equal(again.classes, found.classes)
@@ -321,16 +319,16 @@ def test_a_result_is_saved_and_read_back_and_says_what_is_missing(tmp_path: Path
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        match_features(dictionaries(), progress=False, **options)
+        wb.match_features(dictionaries(), progress=False, **options)
 
 
 def test_no_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one; got none"):
-        match_features(dictionaries(), by="correlation", model=model(), texts=[], progress=False)
+        wb.match_features(dictionaries(), by="correlation", model=model(), texts=[], progress=False)
 
 
 def test_dictionaries_may_lie_in_another_type() -> None:
-    found = match_features(dictionaries().to(dtype=torch.bfloat16), progress=False)
+    found = wb.match_features(dictionaries().to(dtype=torch.bfloat16), progress=False)
     wanted = matched()
     there = np.isfinite(wanted.similarity)
     np.testing.assert_allclose(found.similarity[there], wanted.similarity[there], atol=0.02)

@@ -12,13 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Annotation, Text
 
-from workbench.methods.features.feature_circuit import FeatureCircuit
-from workbench.methods.features.feature_circuit_evaluation import (
-    CURVES,
-    FeatureCircuitEvaluation,
-)
-from workbench.methods.features.feature_effects import FeatureEffects
-from workbench.methods.features.shift import ClassifierEffects, Shift
+import workbench as wb
+from workbench.methods.features.feature_circuit_evaluation import CURVES
 from workbench.pictures.attribution import NEGATIVE, POSITIVE
 
 BASE: dict[str, Any] = {"model": "toy", "revision": "", "versions": {}, "seed": 0, "tokens": ()}
@@ -33,9 +28,9 @@ def _closed_figures() -> Iterator[None]:
     plt.close("all")
 
 
-def effects() -> FeatureEffects:
+def effects() -> wb.FeatureEffects:
     values = np.random.default_rng(0).normal(size=(len(SITES), 5)).astype(np.float32)
-    return FeatureEffects(
+    return wb.FeatureEffects(
         **BASE,
         task="agreement",
         metric_name="logit_difference",
@@ -48,13 +43,13 @@ def effects() -> FeatureEffects:
     )
 
 
-def circuit(n: int = 4) -> FeatureCircuit:
+def circuit(n: int = 4) -> wb.FeatureCircuit:
     """A circuit with `n` features and an error at each site, and an edge from each to the next."""
     generator = np.random.default_rng(1)
     nodes = [name for s in SITES for name in (*(f"{s}/{i}" for i in range(n)), f"{s}/error")]
     step = n + 1
     sources = np.arange(len(nodes) - step)
-    return FeatureCircuit(
+    return wb.FeatureCircuit(
         **BASE,
         task="agreement",
         metric_name="logit_difference",
@@ -73,14 +68,14 @@ def circuit(n: int = 4) -> FeatureCircuit:
     )
 
 
-def evaluation() -> FeatureCircuitEvaluation:
+def evaluation() -> wb.FeatureCircuitEvaluation:
     generator = np.random.default_rng(2)
     shape = (2, 6)
 
     def metric(*more: int) -> np.ndarray:
         return generator.normal(1, 0.1, size=(shape[0], *more, shape[1]))
 
-    return FeatureCircuitEvaluation(
+    return wb.FeatureCircuitEvaluation(
         **BASE,
         task="agreement",
         metric_name="logit_difference",
@@ -106,9 +101,9 @@ def evaluation() -> FeatureCircuitEvaluation:
     )
 
 
-def classifier_effects() -> ClassifierEffects:
+def classifier_effects() -> wb.ClassifierEffects:
     generator = np.random.default_rng(3)
-    return ClassifierEffects(
+    return wb.ClassifierEffects(
         **BASE,
         classifier="a classifier",
         class_names=("$a", "b"),
@@ -118,10 +113,10 @@ def classifier_effects() -> ClassifierEffects:
     )
 
 
-def shifted(groups: tuple[str, ...] = ("A she", "A he", "B she", "B he")) -> Shift:
+def shifted(groups: tuple[str, ...] = ("A she", "A he", "B she", "B he")) -> wb.Shift:
     ways = ("before", "after", "random", "recentred", "random recentred", "retrained")
     generator = np.random.default_rng(4)
-    return Shift(
+    return wb.Shift(
         **BASE,
         classifier="a classifier",
         features=("L0.resid_post/1", "L0.resid_post/2"),

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.flow_models import before, dictionaries, made
 from workbench.methods.features import similarity
 from workbench.methods.features.lanes import LANES, Lanes
-from workbench.methods.features.matching import (
-    match_features,
-)
 from workbench.methods.features.similarity import chance_cosine, top_matches
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
@@ -111,7 +109,7 @@ def test_dictionaries_of_another_space_or_one_place_are_refused(
     sites: list[str], text: str
 ) -> None:
     with pytest.raises(ValueError, match=text):
-        match_features([made(site, 5, 0) for site in sites], progress=False)
+        wb.match_features([made(site, 5, 0) for site in sites], progress=False)
 
 
 def test_dictionaries_of_two_widths_and_no_dictionaries_are_refused() -> None:
@@ -125,6 +123,6 @@ def test_dictionaries_of_two_widths_and_no_dictionaries_are_refused() -> None:
         b_dec=torch.zeros(16),
     )
     with pytest.raises(ValueError, match="one space, the residual stream; .* widths 16, 32"):
-        match_features([wide, narrow], progress=False)
+        wb.match_features([wide, narrow], progress=False)
     with pytest.raises(TypeError, match="A flow passes dictionaries, as wb.dictionaries"):
-        match_features("tinyworld", progress=False)  # a name is not yet dictionaries
+        wb.match_features("tinyworld", progress=False)  # a name is not yet dictionaries

@@ -11,11 +11,7 @@ import torch
 import workbench as wb
 from tests.unit.lens_models import TEXTS, words_model
 from tests.unit.training_vectors import KINDS, same, vectors
-from workbench.methods.features.training import (
-    fit_dictionary,
-    train_dictionaries,
-    train_dictionary,
-)
+from workbench.methods.features.training import fit_dictionary
 from workbench.site import Site
 
 SITE = Site.parse("L1.resid_post")
@@ -48,7 +44,7 @@ def test_what_is_learnt_is_folded_into_plain_activations(kind: str) -> None:
 
 
 def test_a_dictionary_says_how_it_was_trained(model: Any) -> None:
-    found = train_dictionary(
+    found = wb.train_dictionary(
         model, "L1.mlp_out", TEXTS, kind="relu", l1=0.3, seed=4, name="mine", **SMALL
     )
     assert (str(found.site), found.name, found.model) == ("L1.mlp_out", "mine", model.spec.name)
@@ -75,23 +71,23 @@ def test_a_curve_is_short_however_long_the_training() -> None:
 
 def test_sites_trained_together_are_what_they_are_alone(model: Any) -> None:
     sites = ["L0.attn_out", "L2.resid_post"]
-    both = train_dictionaries(model, sites, TEXTS, name="set", **SMALL)
+    both = wb.train_dictionaries(model, sites, TEXTS, name="set", **SMALL)
     assert [d.name for d in both.values()] == ["set/L0.attn_out", "set/L2.resid_post"]
     for site in sites:
-        assert same(both[site], train_dictionary(model, site, TEXTS, **SMALL))
-    assert not same(both[sites[0]], train_dictionary(model, sites[0], TEXTS, seed=1, **SMALL))
+        assert same(both[site], wb.train_dictionary(model, site, TEXTS, **SMALL))
+    assert not same(both[sites[0]], wb.train_dictionary(model, sites[0], TEXTS, seed=1, **SMALL))
 
 
 def test_both_backends_train_the_same_dictionary(model: Any) -> None:
     other = words_model("transformer_lens")
-    first = train_dictionary(model, SITE, TEXTS, **SMALL)
-    second = train_dictionary(other, SITE, TEXTS, **SMALL)
+    first = wb.train_dictionary(model, SITE, TEXTS, **SMALL)
+    second = wb.train_dictionary(other, SITE, TEXTS, **SMALL)
     for key, x in first.tensors.items():
         assert torch.allclose(x, second.tensors[key], atol=1e-3), key
 
 
 def test_a_model_in_bfloat16_trains_a_dictionary_in_float32() -> None:
-    found = train_dictionary(words_model(dtype="bfloat16"), SITE, TEXTS, **SMALL)
+    found = wb.train_dictionary(words_model(dtype="bfloat16"), SITE, TEXTS, **SMALL)
     assert found.W_dec.dtype == torch.float32
     assert found.info["loss"] < found.info["curves"]["loss"][0]
 
@@ -102,7 +98,7 @@ def test_a_transcoder_stands_for_another_site(model: Any, kind: str) -> None:
     settings: dict[str, Any] = {**SMALL, "steps": 150, "lr": 0.01}
     if kind == "relu":
         where["l1"] = 0.1
-    found = train_dictionary(model, "L1.mlp_in", TEXTS, kind=kind, **where, **settings)
+    found = wb.train_dictionary(model, "L1.mlp_in", TEXTS, kind=kind, **where, **settings)
     assert (str(found.site), str(found.out_site)) == ("L1.mlp_in", "L1.mlp_out")
     assert found.kind == ("topk" if kind == "transcoder" else kind)
     run = model.run(TEXTS, read=["L1.mlp_in", "L1.mlp_out"])
@@ -110,7 +106,7 @@ def test_a_transcoder_stands_for_another_site(model: Any, kind: str) -> None:
     x, y = run["L1.mlp_in"][real], run["L1.mlp_out"][real]
     error = (y - found.reconstruct(x)).pow(2).sum() / (y - y.mean(0)).pow(2).sum()
     assert 1 - float(error) > 0.6
-    several = train_dictionaries(
+    several = wb.train_dictionaries(
         model, ["L0.mlp_in", "L1.mlp_in"], TEXTS, kind="transcoder", **SMALL
     )
     assert [str(site) for site in several] == ["L0.mlp_out", "L1.mlp_out"]
@@ -118,7 +114,7 @@ def test_a_transcoder_stands_for_another_site(model: Any, kind: str) -> None:
 
 def test_the_model_gives_the_same_logits_after_a_training(model: Any) -> None:
     before = model.run(TEXTS).logits
-    train_dictionary(model, SITE, TEXTS, **SMALL)
+    wb.train_dictionary(model, SITE, TEXTS, **SMALL)
     assert torch.equal(model.run(TEXTS).logits, before)
 
 
@@ -166,22 +162,22 @@ def test_vectors_too_large_for_float32_are_refused() -> None:
 )
 def test_settings_that_cannot_be_are_refused(model: Any, settings: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
-        train_dictionary(model, SITE, TEXTS, **{**SMALL, **settings})
+        wb.train_dictionary(model, SITE, TEXTS, **{**SMALL, **settings})
 
 
 def test_sites_that_cannot_be_are_refused(model: Any) -> None:
     for site in ("L1.z", "L1.pattern", "L1.mlp_post/3"):
         with pytest.raises(ValueError, match="trained on a whole stream of vectors"):
-            train_dictionary(model, site, TEXTS, **SMALL)
+            wb.train_dictionary(model, site, TEXTS, **SMALL)
     with pytest.raises(ValueError, match="has layers 0 to 2; got layer 9"):
-        train_dictionary(model, "L9.resid_post", TEXTS, **SMALL)
+        wb.train_dictionary(model, "L9.resid_post", TEXTS, **SMALL)
     for sites in ("L1.resid_post", []):
         with pytest.raises(ValueError, match="each a Site or a text, at least one; got"):
-            train_dictionaries(model, sites, TEXTS, **SMALL)
+            wb.train_dictionaries(model, sites, TEXTS, **SMALL)
     with pytest.raises(ValueError, match="Each site is trained once"):
-        train_dictionaries(model, [SITE, SITE], TEXTS, **SMALL)
+        wb.train_dictionaries(model, [SITE, SITE], TEXTS, **SMALL)
     with pytest.raises(ValueError, match="the texts gave none"):
-        train_dictionary(model, SITE, [], **SMALL)
+        wb.train_dictionary(model, SITE, [], **SMALL)
 
 
 def test_the_public_names_are_these(model: Any) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.lens_models import TEXTS, words_model
 from tests.unit.training_vectors import KINDS, same, vectors
 from workbench.methods.features import learner as learner_file
 from workbench.methods.features import losses, training_run, training_state
-from workbench.methods.features.training import fit_dictionary, train_dictionaries
+from workbench.methods.features.training import fit_dictionary
 
 
 class Stop:
@@ -113,14 +114,14 @@ def test_a_resumed_training_of_several_sites_is_the_same(tmp_path: Path, monkeyp
     }  # fmt: skip
     model, sites = words_model(), ["L0.mlp_in", "L1.mlp_in"]
     texts = TEXTS * 3
-    through = train_dictionaries(model, sites, texts, kind="transcoder", **settings)
+    through = wb.train_dictionaries(model, sites, texts, kind="transcoder", **settings)
     own: dict[str, Any] = {"checkpoint": tmp_path, "checkpoint_every": 5, **settings}
     run = training_run.TrainingRun
     with monkeypatch.context() as patch:
         patch.setattr(run, "_step", _method(Stop(run._step, 8)))
         with pytest.warns(UserWarning, match="interrupted after 7 of 12"):
-            train_dictionaries(model, sites, lambda: iter(texts), kind="transcoder", **own)
-    again = train_dictionaries(model, sites, lambda: iter(texts), kind="transcoder", **own)
+            wb.train_dictionaries(model, sites, lambda: iter(texts), kind="transcoder", **own)
+    again = wb.train_dictionaries(model, sites, lambda: iter(texts), kind="transcoder", **own)
     for site in through:
         assert same(again[site], through[site])
 
