@@ -16,7 +16,6 @@ from tests.parity import zoo
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import JumpReLU
 from workbench.loading import load
-from workbench.methods.features.concepts import Question
 
 _folder = tempfile.TemporaryDirectory()
 atexit.register(_folder.cleanup)
@@ -28,6 +27,9 @@ WORDS = {
     "c": ("w10", "w11", "w12", "w13"),
 }
 ALL = tuple(word for words in WORDS.values() for word in words)
+#: The kinds of what a set of concepts holds.
+Concept = type(next(iter(wb.concepts("tinyworld").concepts)))
+Question = type(wb.concepts("tinyworld").questions[0])
 KINDS = {"a": " w20", "b": " w21", "c": " w22"}
 LARGE = 4.0
 

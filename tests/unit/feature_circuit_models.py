@@ -147,13 +147,18 @@ def reference(
 
 
 def kept_pass(
-    name: str, each: Dictionaries, kept: Mapping[str, np.ndarray], kind: str, row: int
+    name: str,
+    each: Dictionaries,
+    kept: Mapping[str, np.ndarray],
+    kind: str,
+    row: int,
+    task: TaskBatch | None = None,
 ) -> float:
     """The metric of one prompt with the nodes outside `kept` at their reference, site by site."""
 
     def put(site: str) -> Callable[..., torch.Tensor]:
         own, mask = each[site], torch.as_tensor(kept[site])
-        away = reference(name, own, row, kind)
+        away = reference(name, own, row, kind, task)
 
         def change(value: torch.Tensor, seen: Mapping[str, torch.Tensor]) -> torch.Tensor:
             x = seen[str(own.site)] if own.is_transcoder else value

@@ -15,6 +15,8 @@ from workbench.dictionary.encoders import ReLU, TopK
 from workbench.dictionary.normalization import Normalization
 
 WIDTH, LAYERS = 32, 3
+#: Where a feature may come from, and where it goes on.
+LANES = ("resid", "mlp", "attn", "next")
 #: Texts of different lengths, so that batches are padded.
 TEXTS = [*lens_models.TEXTS, "Mary gave a book to Paul", "The store is Rome", lens_models.PROMPT]
 #: In every dictionary the last feature never fires.

@@ -59,5 +59,85 @@ from workbench.methods.alignment import signatures as signatures
 from workbench.methods.alignment import token_spaces as token_spaces
 
 # --- features ---
+# What a training reads is given out in an order that its seed alone decides, within its bytes.
+from workbench.methods.features import activation_buffer as activation_buffer
+
+# The best assignment of rows to columns is scipy's, also among ties.
+from workbench.methods.features.assignment import assign as assign
+
+# Absorbed positions and the share of hedging have answers by hand; made vectors decide them.
+from workbench.methods.features import concept_absorption as concept_absorption
+
+# The best set of features for a concept and its hits, on made vectors.
+from workbench.methods.features import concept_detection as concept_detection
+
+# The memory that all codes would take is refused before it is taken: a limit made small.
+from workbench.methods.features import correlation as correlation
+
+# The direct effect on the logits is a product of weights, one a kind of site.
+from workbench.methods.features.direct_logits import direct_logits as direct_logits
+
+# Codes that are sorted in small batches: a limit made small.
+from workbench.methods.features import feature_activations as feature_activations
+
+# The effect of any node of any site, heads and neurons too, against autograd.
+from workbench.methods.features.feature_effects import node_effects as node_effects
+
+# Edges are vector-Jacobian products with everything between held.
+from workbench.methods.features import feature_edges as feature_edges
+
+# Pairs that are drawn of many positions: a limit made small, and the hash that draws them.
+from workbench.methods.features import index_tally as index_tally
+
+# One step of a training by hand: units, revival, folding.
+from workbench.methods.features import learner as learner
+
+# Labels that are shipped come from the texts alone.
+from workbench.methods.features.labels import make_labels as make_labels
+
+# A label's text is its first tokens.
+from workbench.methods.features.labels import written as written
+
+# Losses against sums that are written out.
+from workbench.methods.features import losses as losses
+
+# Any set of nodes of any sites, kept in one pass, against codes put in by hand.
+from workbench.methods.features.node_ablation import kept_metric as kept_metric
+
+# The nodes that kept_metric and node_effects are asked about.
+from workbench.methods.features import node_bases as node_bases
+
+# Counts of pairs that do and do not fit: limits made small.
+from workbench.methods.features import pair_counts as pair_counts
+
+# The most similar rows in blocks of any size are those of the whole matrix.
+from workbench.methods.features.similarity import top_matches as top_matches
+
+# A training of given vectors, with no model to run.
+from workbench.methods.features.training import fit_dictionary as fit_dictionary
+
+# The settings that one step of a training takes.
+from workbench.methods.features.training_options import TrainingOptions as TrainingOptions
+
+# Vectors that words and concepts are laid onto by hand.
+from workbench.methods.features import vectors as vectors
+
+# Fewer resamples than a user gets, so that each is repeated by hand.
+from workbench.methods.features import flow_validation as flow_validation
+
+# Pairs as kernels take them, and rows of a pass: a limit made small.
+from workbench.methods import examples as examples
+
+# Values that do not add up to the head's output are refused.
+from workbench.methods.information.contributions import PassParts as PassParts
+
+# Edges that do not fit are refused: the free bytes made few.
+from workbench.methods.information import flow_options as flow_options
+
+# Words read in small blocks: a limit made small.
+from workbench.methods.information import flow_words as flow_words
+
+# A word with markup in it is text.
+from workbench.live.flow_answers import answers_table as answers_table
 
 # --- vocabulary, information, weights, compare, steering ---

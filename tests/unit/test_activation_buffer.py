@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.unit.kernels import activation_buffer
 from tests.unit.lens_models import TEXTS, words_model
-from workbench.methods.features import activation_buffer
-from workbench.methods.features.activation_buffer import (
-    ActivationBuffer,
-    GivenVectors,
-    ModelVectors,
-    seeded,
-)
 from workbench.site import Site
 
 SITE = Site.parse("L1.resid_post")
@@ -27,8 +21,12 @@ def numbered(n: int, parts: int = 1) -> list[torch.Tensor]:
     return list(x.tensor_split(parts))
 
 
-def buffer(vectors: Any, size: int = 16, batch: int = 4, seed: int = 0) -> ActivationBuffer:
-    return ActivationBuffer(GivenVectors(SITE, vectors), size, batch, seed)
+def buffer(
+    vectors: Any, size: int = 16, batch: int = 4, seed: int = 0
+) -> activation_buffer.ActivationBuffer:
+    return activation_buffer.ActivationBuffer(
+        activation_buffer.GivenVectors(SITE, vectors), size, batch, seed
+    )
 
 
 def numbers(batch: dict[Site, torch.Tensor]) -> list[int]:
@@ -96,7 +94,7 @@ def test_the_seed_decides_the_order_and_nothing_else_does() -> None:
         torch.manual_seed(len(orders))
         orders.append(numbers(buffer(numbered(16), batch=16, seed=seed).next_batch()))
     assert orders[0] == orders[1] != orders[2]
-    expected = torch.randperm(16, generator=seeded(0, "shuffle", 0)) + 1
+    expected = torch.randperm(16, generator=activation_buffer.seeded(0, "shuffle", 0)) + 1
     assert orders[0] == expected.tolist()
 
 
@@ -159,7 +157,9 @@ def test_vectors_that_are_not_finite_or_of_another_width_are_errors() -> None:
 def test_the_vectors_of_a_model_are_the_activations_of_its_real_tokens(model: Any) -> None:
     texts = [*TEXTS, "Mary and John", "Paul"]
     sites = [SITE, Site.parse("L0.mlp_out")]
-    held = ActivationBuffer(ModelVectors(model, sites, texts), 200, 8, 0)
+    held = activation_buffer.ActivationBuffer(
+        activation_buffer.ModelVectors(model, sites, texts), 200, 8, 0
+    )
     held.fill()
     for site in sites:
         # One text at a time, so that there is no padding at all.
@@ -181,7 +181,9 @@ def test_texts_may_be_ids_tokens_streams_or_functions(model: Any, monkeypatch: A
 
     found = []
     for texts in (TEXTS, ids, tokens, stream(), stream):
-        held = ActivationBuffer(ModelVectors(model, [SITE], texts), 100, 8, 0)
+        held = activation_buffer.ActivationBuffer(
+            activation_buffer.ModelVectors(model, [SITE], texts), 100, 8, 0
+        )
         held.fill()
         found.append(held.held[SITE])
     for other in found[1:]:
@@ -197,7 +199,9 @@ def test_the_model_runs_only_as_far_as_the_buffer_needs(model: Any, monkeypatch:
             given["texts"] += 1
             yield text
 
-    held = ActivationBuffer(ModelVectors(model, [SITE], stream), 30, 8, 0)
+    held = activation_buffer.ActivationBuffer(
+        activation_buffer.ModelVectors(model, [SITE], stream), 30, 8, 0
+    )
     held.next_batch()
     lengths = [model.tokens([text]).n_columns for text in TEXTS]
     assert given["texts"] == next(n for n in range(1, 9) if sum((lengths * 9)[:n]) >= 30)
@@ -207,10 +211,10 @@ def test_texts_that_cannot_be_read_are_named(model: Any, monkeypatch: Any) -> No
     monkeypatch.setattr(activation_buffer, "TEXTS_A_PASS", 2)
     long = "Mary " * 60
     with pytest.raises(ValueError, match=r"one of 2 to 3 cannot be read .*; prompt 1 has \d+"):
-        list(ModelVectors(model, [SITE], [*TEXTS, long]).chunks(0))
+        list(activation_buffer.ModelVectors(model, [SITE], [*TEXTS, long]).chunks(0))
     with pytest.raises(TypeError, match="Put a single text into a list"):
-        ModelVectors(model, [SITE], "Mary")
+        activation_buffer.ModelVectors(model, [SITE], "Mary")
     with pytest.raises(TypeError, match="a function that gives one; got 5"):
-        ModelVectors(model, [SITE], 5)
+        activation_buffer.ModelVectors(model, [SITE], 5)
     with pytest.raises(ValueError, match="has layers 0 to 2; got layer 7"):
-        ModelVectors(model, [Site.parse("L7.resid_post")], TEXTS)
+        activation_buffer.ModelVectors(model, [Site.parse("L7.resid_post")], TEXTS)

@@ -9,12 +9,10 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import concept_absorption, concept_detection, vectors
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU
 from workbench.dictionary.normalization import Normalization
-from workbench.methods.features.concept_absorption import absorption, hedging
-from workbench.methods.features.concept_detection import Candidates
-from workbench.methods.features.vectors import VectorBatch, Vectors, WordMeans
 from workbench.site import Site
 
 SITE = Site.parse("L0.resid_post")
@@ -23,21 +21,25 @@ WIDTH, N_FEATURES, N_TEXTS = 8, 10, 6
 MEMBER = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]]).bool()
 
 
-def vectors(rows: torch.Tensor, words: list[int], texts: list[int]) -> Vectors:
-    return Vectors.of(VectorBatch({SITE: rows}, torch.tensor(words), torch.tensor(texts)))
+def placed(rows: torch.Tensor, words: list[int], texts: list[int]) -> vectors.Vectors:
+    return vectors.Vectors.of(
+        vectors.VectorBatch({SITE: rows}, torch.tensor(words), torch.tensor(texts))
+    )
 
 
-def candidates(mains: list[list[int]]) -> Candidates:
+def candidates(mains: list[list[int]]) -> concept_detection.Candidates:
     """The features that each concept takes, as if they had been found."""
     width = max(map(len, mains))
     rows = np.array([row + [0] * (width - len(row)) for row in mains])
     ones = np.ones(rows.shape)
     order = np.tile(np.arange(width), (len(mains), 1))
     counts = np.array([len(row) for row in mains])
-    return Candidates(rows, ones, ones, ones, counts, order, ones)
+    return concept_detection.Candidates(rows, ones, ones, ones, counts, order, ones)
 
 
-def random_case(seed: int, **options: Any) -> tuple[Dictionary, Vectors, Any, list[list[int]]]:
+def random_case(
+    seed: int, **options: Any
+) -> tuple[Dictionary, vectors.Vectors, Any, list[list[int]]]:
     made = torch.Generator().manual_seed(seed)
     n = 60
     x = torch.randn(n, WIDTH, generator=made)
@@ -49,15 +51,15 @@ def random_case(seed: int, **options: Any) -> tuple[Dictionary, Vectors, Any, li
     own = Dictionary(
         SITE, ReLU(W_enc, torch.full((N_FEATURES,), -1.0)), W_dec, torch.zeros(WIDTH), **options
     )
-    found = vectors(x, words, texts)
-    return own, found, WordMeans.of(found, SITE, MEMBER, ["f", "f"]), [[0, 3], [5]]
+    found = placed(x, words, texts)
+    return own, found, vectors.WordMeans.of(found, SITE, MEMBER, ["f", "f"]), [[0, 3], [5]]
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("scale", ["none", "layer_norm"])
 def test_absorption_is_counted_position_by_position(seed: int, scale: Any) -> None:
     own, found, means, mains = random_case(seed, normalization=Normalization(scale=scale))
-    result = absorption(own, candidates(mains), found, means)
+    result = concept_absorption.absorption(own, candidates(mains), found, means)
     (batch,) = list(found)
     present, absorbed = np.zeros((2, N_TEXTS)), np.zeros((2, N_TEXTS))
     shares: list[list[float]] = [[], []]
@@ -103,12 +105,12 @@ def coded(codes: list[float], W_dec: torch.Tensor, mains: list[int]) -> Any:
     """
     x = torch.zeros(5, WIDTH)
     x[:2, 0] = 2.5
-    found = vectors(x, [0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    found = placed(x, [0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     W_enc = torch.zeros(WIDTH, len(codes))
     W_enc[0] = torch.tensor(codes) / 2.5
     given = Dictionary(SITE, ReLU(W_enc, torch.zeros(len(codes))), W_dec, torch.zeros(WIDTH))
-    means = WordMeans.of(found, SITE, MEMBER, ["f", "f"])
-    return absorption(given, candidates([mains, [0]]), found, means)
+    means = vectors.WordMeans.of(found, SITE, MEMBER, ["f", "f"])
+    return concept_absorption.absorption(given, candidates([mains, [0]]), found, means)
 
 
 def row(along: float, aside: float) -> list[float]:
@@ -147,13 +149,13 @@ def test_what_pulls_back_carries_nothing_and_gives_nothing_away() -> None:
 def test_the_chance_of_hedging_is_over_directions_that_are_independent() -> None:
     concepts = wb.Concepts.of_words({"x": ["w0"], "y": ["w1"]}, parents=dict.fromkeys("xy", "p"))
     eye = torch.eye(WIDTH)
-    found = vectors(torch.stack([eye[0] + eye[1], eye[0] + eye[2]] * 5), [0, 1] * 5, [0] * 10)
+    found = placed(torch.stack([eye[0] + eye[1], eye[0] + eye[2]] * 5), [0, 1] * 5, [0] * 10)
     member = torch.tensor([[1, 0, 1], [0, 1, 1]]).bool()
-    means = WordMeans.of(found, SITE, member, ["f", "f", "g"])
+    means = vectors.WordMeans.of(found, SITE, member, ["f", "f", "g"])
     # Both children lie on one line through their common mean: one direction of eight.
     rows = torch.stack([eye[0], (eye[1] - eye[2]) / 2**0.5, eye[3]])
     for f, wanted in enumerate([0.0, 1.0, 0.0]):
         encoder = ReLU(torch.zeros(WIDTH, 3), torch.zeros(3))
         own = Dictionary(SITE, encoder, rows, torch.zeros(WIDTH))
-        share, chance = hedging(own, np.array([0, 0, f]), concepts, means)
+        share, chance = concept_absorption.hedging(own, np.array([0, 0, f]), concepts, means)
         assert share[2] == pytest.approx(wanted, abs=1e-6) and chance[2] == 1 / WIDTH

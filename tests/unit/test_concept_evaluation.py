@@ -22,12 +22,10 @@ from tests.unit.concept_models import (
     planted_model,
     planted_texts,
 )
+from tests.unit.kernels import concept_absorption, concept_detection, vectors
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import JumpReLU, ReLU
 from workbench.edits import Add
-from workbench.methods.features.concept_absorption import absorption, hedging
-from workbench.methods.features.concept_detection import count_hits, find_candidates
-from workbench.methods.features.vectors import VectorBatch, Vectors, WordMeans
 from workbench.site import Site
 
 SITE = Site.parse("L0.resid_post")
@@ -214,11 +212,13 @@ def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up(
 E = torch.eye(8)
 
 
-def by_hand(rows: list[tuple[torch.Tensor, int]], n: int = 40) -> Vectors:
+def by_hand(rows: list[tuple[torch.Tensor, int]], n: int = 40) -> vectors.Vectors:
     """Each (vector, word) `n` times, a text each time through."""
     x = torch.stack([row for row, _ in rows]).repeat(n, 1)
     words = torch.tensor([word for _, word in rows]).repeat(n)
-    return Vectors.of(VectorBatch({SITE: x}, words, torch.arange(n).repeat_interleave(len(rows))))
+    return vectors.Vectors.of(
+        vectors.VectorBatch({SITE: x}, words, torch.arange(n).repeat_interleave(len(rows)))
+    )
 
 
 #: Words 0 to 3 are the parent's: alone, and with three children. Words 4 and 5 are a rival's.
@@ -240,9 +240,13 @@ def hand_made(W_enc: torch.Tensor, W_dec: torch.Tensor) -> Dictionary:
 
 
 def scored(dictionary: Dictionary, gain: float = 0.5) -> Any:
-    candidates = find_candidates(dictionary, HIERARCHY, MEMBER, gain)
-    means = WordMeans.of(HIERARCHY, SITE, MEMBER, ["f", "f"])
-    return candidates, absorption(dictionary, candidates, HIERARCHY, means), means
+    candidates = concept_detection.find_candidates(dictionary, HIERARCHY, MEMBER, gain)
+    means = vectors.WordMeans.of(HIERARCHY, SITE, MEMBER, ["f", "f"])
+    return (
+        candidates,
+        concept_absorption.absorption(dictionary, candidates, HIERARCHY, means),
+        means,
+    )
 
 
 def test_absorption_is_one_where_every_child_has_taken_the_parent() -> None:
@@ -261,7 +265,7 @@ def test_absorption_is_one_where_every_child_has_taken_the_parent() -> None:
     candidates, found, _ = scored(absorbing, 0.05)
     assert candidates.n_split[0] == 4 and set(candidates.split(0)) == {0, 1, 2, 3}
     assert found.absorbed.sum() == 0 and found.fraction[0] == 0.0
-    counts = count_hits(candidates, absorbing, HIERARCHY, MEMBER)
+    counts = concept_detection.count_hits(candidates, absorbing, HIERARCHY, MEMBER)
     np.testing.assert_allclose(counts.split_f1, 1.0)
     assert counts.hits[0].sum() == 40 and counts.false[0].sum() == 0
 
@@ -278,9 +282,9 @@ def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
     concepts = wb.Concepts.of_words(
         {"x": ["w0"], "y": ["w1"], "z": ["w2"]}, parents=dict.fromkeys("xyz", "p")
     )
-    vectors = by_hand([(E[0] + E[1], 0), (E[0] + E[2], 1), (E[0] + E[3], 2), (E[5], -1)])
+    found = by_hand([(E[0] + E[1], 0), (E[0] + E[2], 1), (E[0] + E[3], 2), (E[5], -1)])
     member = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]]).bool()
-    means = WordMeans.of(vectors, SITE, member, ["f", "f", "f", "g"])
+    means = vectors.WordMeans.of(found, SITE, member, ["f", "f", "f", "g"])
     rows = {
         "parent": E[0],
         "one child": (E[0] + E[1]) / 2**0.5,
@@ -290,7 +294,9 @@ def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
     wanted = {"parent": 0.0, "one child": 0.5 * 2 / 3, "all alike": 0.0, "apart": 1.0}
     dictionary = hand_made(E[:4], torch.stack(list(rows.values())))
     for f, name in enumerate(rows):
-        share, chance = hedging(dictionary, np.array([0, 0, 0, f]), concepts, means)
+        share, chance = concept_absorption.hedging(
+            dictionary, np.array([0, 0, 0, f]), concepts, means
+        )
         assert share[3] == pytest.approx(wanted[name], abs=1e-6), name
         assert chance[3] == 2 / 8 and np.isnan(share[:3]).all()
 

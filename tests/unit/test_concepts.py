@@ -12,9 +12,8 @@ import workbench as wb
 from data.tinyworld import concepts as made
 from data.tinyworld import world
 from tests.unit.circuit_models import tinyworld
-from tests.unit.concept_models import ALL, planted, planted_model
+from tests.unit.concept_models import ALL, Concept, Question, planted, planted_model
 from workbench.data import data_path
-from workbench.methods.features.concepts import Concept, Question
 
 
 def test_the_shipped_concepts_are_what_the_script_makes_of_the_world() -> None:

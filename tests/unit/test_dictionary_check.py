@@ -20,8 +20,6 @@ from workbench import plots
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU
 from workbench.dictionary.normalization import Normalization
-from workbench.methods.features import dictionary_check, normalization_trials
-from workbench.methods.features.dictionary_check import check_fits
 from workbench.model import Model
 
 TEXTS = wb.texts("tinyworld", n=6)
@@ -147,12 +145,13 @@ def test_padding_does_not_count_and_single_tokens_leave_nothing_after_the_first(
     np.testing.assert_array_equal(single.score, single.explained_variance)
 
 
-def test_no_more_positions_are_read_than_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normalization_trials, "MOST_POSITIONS", 100)
+def test_no_more_positions_are_read_than_are_sampled() -> None:
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    result = wb.check_dictionary(model, made, TEXTS, batch_size=1)
-    assert result.n_positions == 100 and len(result.tokens) == 2
+    # All texts have 64 tokens but the first, so that the last one read is read in part.
+    texts = [TEXTS[0][:20], *TEXTS * 11]
+    result = wb.check_dictionary(model, made, texts, batch_size=1)
+    assert result.n_positions == 4096 and len(result.tokens) == 65
 
 
 def test_centring_is_told_from_the_activations() -> None:
@@ -194,7 +193,9 @@ def test_another_factor_is_told_from_the_activations() -> None:
     assert re.search(r"“constant norm” .*Normalization\(False, 'constant_norm'\)", wrong.warned[0])
 
 
-def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_of() -> None:
+def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
     with pytest.warns(
@@ -212,7 +213,12 @@ def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_o
     assert result.same_model is True and result.score[0] < 0.5
     # Other normalisations do better and still explain nothing: no sign of anything.
     assert result.score.max() < 0 and len(result.warned) == 1
-    assert dictionary_check._same_model("gpt2-small", "openai-community/gpt2")
+    model = lens_models.zoo_model("gpt2")
+    monkeypatch.setattr(model, "spec", replace(model.spec, name="openai-community/gpt2"))
+    made = dictionary("relu", d_in=model.spec.d_model, site="L1.mlp_out", model="gpt2-small")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert wb.check_dictionary(model, made, ZOO_TEXTS).same_model is True
 
 
 def test_texts_are_the_models_own_or_english() -> None:
@@ -225,18 +231,22 @@ def test_texts_are_the_models_own_or_english() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = wb.check_dictionary(words, dictionary("relu", d_in=32, site="L1.mlp_out"))
-    assert len(result.tokens) == len(normalization_trials.SAMPLE)
+    assert len(result.tokens) == 8
 
 
 def test_a_dictionary_that_cannot_work_is_refused() -> None:
     model = tinyworld()
     made = dictionary("relu", d_in=128)
-    check_fits(model)
-    check_fits(model, made, dictionary("topk", d_in=512, site="L0.mlp_post"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        neurons = dictionary("topk", d_in=512, site="L0.mlp_post")
+        assert wb.check_dictionary(model, neurons, TEXTS[:2]).n_positions > 0
     with pytest.raises(
         ValueError, match="does not fit tinyworld. tinyworld has layers 0 to 3; got"
     ):
-        check_fits(model, made, dictionary("relu", d_in=128, site="L4.mlp_out"))
+        wb.evaluate_dictionary(
+            model, [made, dictionary("relu", d_in=128, site="L4.mlp_out")], TEXTS
+        )
     with pytest.raises(
         ValueError, match="reads vectors of width 12; L1.resid_post of tinyworld has"
     ):
@@ -245,16 +255,16 @@ def test_a_dictionary_that_cannot_work_is_refused() -> None:
     with pytest.raises(
         ValueError, match="width 128; L1.mlp_post of tinyworld has 512.*load one tha"
     ):
-        check_fits(model, wide)
+        wb.check_dictionary(model, wide)
     narrow = replace(transcoder(), encoder=dictionary("relu", d_in=128).encoder)
     with pytest.raises(
         ValueError, match="gives vectors of width 12; L1.mlp_out of tinyworld has 128"
     ):
-        check_fits(model, narrow)
+        wb.check_dictionary(model, narrow)
     parallel = lens_models.zoo_model("gpt_neox")
     d = parallel.spec.d_model
     with pytest.raises(ValueError, match="does not fit .*has no resid_mid.*run in parallel"):
-        check_fits(parallel, dictionary("relu", d_in=d, site="L0.resid_mid"))
+        wb.check_dictionary(parallel, dictionary("relu", d_in=d, site="L0.resid_mid"))
     with pytest.raises(ValueError, match="at least one; got none"):
         wb.check_dictionary(model, made, [])
 
@@ -265,7 +275,7 @@ def test_a_check_is_saved_and_drawn(tmp_path: Path) -> None:
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
     result = wb.check_dictionary(model, made, TEXTS)
-    again = dictionary_check.DictionaryCheck.load(result.save(tmp_path / "check"))
+    again = wb.DictionaryCheck.load(result.save(tmp_path / "check"))
     assert repr(again) == repr(result) and again.same_model is True
     np.testing.assert_array_equal(again.explained_variance, result.explained_variance)
     ax = plots.plot(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ import torch
 import workbench as wb
 from tests.unit import random_dictionaries
 from tests.unit.indexed import DENSE, N_FEATURES, SITE, dictionary, model
-from workbench.methods.features import feature_activations as module
-from workbench.methods.features.labels import Label
+from tests.unit.kernels import feature_activations
 
 PROMPTS = ["The nurse said that", "When Mary and John went to the store, John gave a drink to"]
 
@@ -33,7 +33,7 @@ def plain(prompt: str, kind: str = "topk") -> tuple[torch.Tensor, torch.Tensor]:
 def test_each_token_has_its_largest_codes_and_its_explained_variance(
     kind: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CODES_AT_ONCE", chunk)
+    monkeypatch.setattr(feature_activations, "CODES_AT_ONCE", chunk)
     result = wb.feature_activations(model(), dictionary(kind), PROMPTS, k=4)
     for b, prompt in enumerate(PROMPTS):
         x, codes = plain(prompt, kind)
@@ -56,7 +56,7 @@ def test_the_features_shown_are_those_with_the_largest_codes_or_those_asked_for(
     result = wb.feature_activations(model(), dictionary(), PROMPTS)
     codes = torch.cat([plain(prompt)[1] for prompt in PROMPTS]).amax(0)
     wanted = sorted((f for f in range(N_FEATURES) if codes[f] > 0), key=lambda f: -float(codes[f]))
-    assert result.features.tolist() == wanted[: module.MOST_SHOWN]
+    assert result.features.tolist() == wanted[:32]
     asked = wb.feature_activations(model(), dictionary(), PROMPTS, features=[5, f"{SITE}/{DENSE}"])
     assert asked.names == (f"{SITE}/5", f"{SITE}/{DENSE}")
     for b, prompt in enumerate(PROMPTS):
@@ -86,7 +86,7 @@ def test_both_backends_give_the_same_and_it_is_saved_and_tabled(tmp_path: Path) 
 
 def test_labels_that_lie_with_the_dictionary_are_shown() -> None:
     labels = wb.Labels.empty(dictionary())
-    labels._labels[DENSE] = Label("the", (" the",), 0.5)
+    labels.keep(DENSE, replace(labels[DENSE], text="the", tokens=(" the",), f1=0.5))
     labels.save()
     result = wb.feature_activations(model(), dictionary(), PROMPTS[0], features=[DENSE])
     assert result.labels == ("the (F1 0.50)",)

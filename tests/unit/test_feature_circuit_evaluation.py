@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,8 @@ from tests.unit.feature_circuit_models import (
     plain_pass,
     reference,
 )
+from tests.unit.kernels import examples, kept_metric, node_bases
 from workbench.dictionary.collection import Dictionaries
-from workbench.methods.examples import Examples
-from workbench.methods.faithfulness import faithfulness
-from workbench.methods.features.feature_circuit_evaluation import CURVES
-from workbench.methods.features.feature_effects import node_effects
-from workbench.methods.features.node_ablation import kept_metric
-from workbench.methods.features.node_bases import FeatureBasis, plain_bases
 from workbench.site import Site
 
 REFERENCES = ("mean-position", "counterfactual")
@@ -94,11 +90,8 @@ def test_every_run_of_an_evaluation_is_one_with_codes_put_in_by_hand(name: str) 
 
 
 def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
-    result, examples = evaluated(), Examples.of(model(), batch())
-    bases = [FeatureBasis(one) for one in dicts().values()]
-    effects = node_effects(
-        model(), examples, bases, method="ig", reference="counterfactual", steps=2
-    )
+    result = evaluated()
+    effects = wb.feature_effects(model(), batch(), dicts(), method="ig", steps=2).effects
     every = [(site, i, abs(v)) for site, e in effects.items() for i, v in enumerate(e)]
     best = sorted(every, key=lambda row: -row[2])
     for at, size in enumerate(SIZES):
@@ -120,7 +113,6 @@ def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
         wanted = (values[1].mean(-1) - low) / (high - low)
         np.testing.assert_allclose(result.curve("counterfactual", nodes), wanted, rtol=1e-4)
         assert result.curve("counterfactual", nodes)[-1] == pytest.approx(1, abs=1e-4)
-    assert set(CURVES) == {"features", "coordinates", "parts"}
 
 
 def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() -> None:
@@ -130,16 +122,13 @@ def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() 
     options: dict[str, Any] = {"references": "mean", "sizes": (3,), "n_random": 1}
     result = wb.evaluate_feature_circuit(model(), batch(), plain, dicts(), n=2, **options)
     assert result.whole.shape == (2,) == result.inside[0].shape and len(result.tokens) == 2
-    examples = Examples.of(model(), batch(), n=2)
-    bases = [FeatureBasis(one) for one in dicts().values() if one.site.layer in (0, 1)]
-    effects = node_effects(
-        model(), examples, bases, method="attribution", reference=plain.reference, steps=1
-    )
+    two = batch().take(range(2))
+    effects = wb.feature_effects(model(), two, dicts(), reference=plain.reference).effects
     every = [(site, i, abs(v)) for site, e in effects.items() for i, v in enumerate(e)]
     masks = {site: np.zeros(len(e), bool) for site, e in effects.items()}
     for site, i, _ in sorted(every, key=lambda row: -row[2])[:3]:
         masks[site][i] = True
-    wanted = kept_metric(model(), examples, bases, [masks], "mean")[0]
+    wanted = [kept_pass("gpt2", dicts(), masks, "mean", row, two) for row in range(2)]
     np.testing.assert_allclose(result.at_size[0, 0], wanted, **CLOSE)
 
 
@@ -154,11 +143,11 @@ def test_without_any_coordinate_of_every_stream_the_prompt_is_the_corrupt_one() 
 
 
 def test_heads_and_neurons_are_put_to_their_reference_by_hand() -> None:
-    bases = plain_bases(model().spec)
+    bases = node_bases.plain_bases(model().spec)
     generator = np.random.default_rng(0)
     kept = {basis.site: generator.random(basis.n_nodes) < 0.5 for basis in bases}
-    examples = Examples.of(model(), batch())
-    (found,) = kept_metric(model(), examples, bases, [kept], "counterfactual")
+    pairs = examples.Examples.of(model(), batch())
+    (found,) = kept_metric(model(), pairs, bases, [kept], "counterfactual")
     for row in range(len(batch())):
         _, corrupt = plain_pass("gpt2", ids_of(batch(), row, "corrupt"))
         put: dict[str, Any] = {}
@@ -177,18 +166,18 @@ def test_heads_and_neurons_are_put_to_their_reference_by_hand() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_kept_is_the_plain_model_and_choices_do_not_touch_each_other(kind: str) -> None:
-    bases = [FeatureBasis(one) for one in dicts().values()]
-    examples = Examples.of(model(), batch())
+    bases = node_bases.feature_bases(dicts())
+    pairs = examples.Examples.of(model(), batch())
     all_of = {basis.site: np.ones(basis.n_nodes, bool) for basis in bases}
     but_one = {site: mask.copy() for site, mask in all_of.items()}
     but_one[Site("mlp_out", 1)][-1] = False
     none = {site: ~mask for site, mask in all_of.items()}
-    found = kept_metric(model(), examples, bases, [all_of, none, {}, but_one], kind)
-    np.testing.assert_allclose(found[0], examples.clean, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found[2], examples.clean, rtol=0, atol=1e-5)
+    found = kept_metric(model(), pairs, bases, [all_of, none, {}, but_one], kind)
+    np.testing.assert_allclose(found[0], pairs.clean, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found[2], pairs.clean, rtol=0, atol=1e-5)
     for choice, values in ((none, found[1]), (but_one, found[3])):
         np.testing.assert_allclose(values, slow("gpt2", choice, kind), **CLOSE)
-    (alone,) = kept_metric(model(), examples, bases, [none], kind)
+    (alone,) = kept_metric(model(), pairs, bases, [none], kind)
     np.testing.assert_allclose(alone, found[1], rtol=0, atol=1e-5)
 
 
@@ -204,9 +193,13 @@ def test_scores_are_ratios_of_means_with_intervals_around_them() -> None:
             assert lowest <= value <= highest
         wanted = (result.random[at].mean(-1) - low) / (high - low)
         np.testing.assert_allclose(result.random_scores(kind), wanted, rtol=1e-4)
-    one = np.ones(3)
-    assert np.isnan(faithfulness(one, one, one * 1.01, 1.0))
-    assert faithfulness(one, 0 * one, 2 * one, 1.0) == 0.5
+    flat = np.zeros((2, 3))
+    half = replace(
+        result, empty=flat, inside=flat + 1, outside=flat + 1.01, whole=flat[0] + 2, gap=1.0
+    )
+    assert half.score("faithfulness", REFERENCES[0])[0] == 0.5
+    # Less than a twentieth of the gap between nothing and the whole model measures nothing.
+    assert np.isnan(replace(half, whole=flat[0] + 0.01).score("completeness", REFERENCES[0])).all()
 
 
 def test_both_backends_give_the_same_scores() -> None:

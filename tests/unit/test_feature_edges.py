@@ -24,30 +24,31 @@ from tests.unit.feature_circuit_models import (
     plain_pass,
     reference,
 )
+from tests.unit.kernels import examples, feature_edges, node_bases
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
-from workbench.methods.examples import Examples
-from workbench.methods.features import feature_edges as edges_module
-from workbench.methods.features.feature_edges import Edges, feature_edges
-from workbench.methods.features.node_bases import FeatureBasis
 
 #: Of every site some features and the error.
 CHOSEN = np.array([0, 3, 5, 8, N])
 
 
-def edges_of(name: str, each: Dictionaries, kind: str, backend: str = "nnsight") -> Edges:
+def edges_of(
+    name: str, each: Dictionaries, kind: str, backend: str = "nnsight"
+) -> feature_edges.Edges:
     traced = model(name, backend)
-    bases = [FeatureBasis(one) for one in each.values()]
+    bases = node_bases.feature_bases(each)
     chosen = {basis.site: CHOSEN for basis in bases}
-    return feature_edges(traced, Examples.of(traced, batch(name)), bases, chosen, kind)
+    return feature_edges.feature_edges(
+        traced, examples.Examples.of(traced, batch(name)), bases, chosen, kind
+    )
 
 
 @cache
-def found(name: str, kind: str = "counterfactual", backend: str = "nnsight") -> Edges:
+def found(name: str, kind: str = "counterfactual", backend: str = "nnsight") -> feature_edges.Edges:
     return edges_of(name, dicts(), kind, backend)
 
 
-def table(edges: Edges) -> np.ndarray:
+def table(edges: feature_edges.Edges) -> np.ndarray:
     n = len(edges.to_logits)
     out = np.zeros((n, n))
     out[edges.sources, edges.targets] = edges.weights
@@ -149,7 +150,7 @@ def test_edges_do_not_depend_on_how_many_targets_run_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = found("gpt2")
-    monkeypatch.setattr(edges_module, "TOKENS_PER_PASS", 1)
+    monkeypatch.setattr(feature_edges, "TOKENS_PER_PASS", 1)
     again = edges_of("gpt2", dicts(), "counterfactual")
     np.testing.assert_allclose(table(again), table(wanted), **CLOSE)
 

@@ -28,11 +28,8 @@ from tests.unit.feature_circuit_models import (
     plain_pass,
     reference,
 )
+from tests.unit.kernels import examples, node_bases, node_effects
 from workbench.dictionary.collection import Dictionaries
-from workbench.methods import examples as examples_module
-from workbench.methods.examples import Examples
-from workbench.methods.features.feature_effects import node_effects
-from workbench.methods.features.node_bases import plain_bases
 
 
 @cache
@@ -118,7 +115,7 @@ def test_effects_do_not_depend_on_how_many_examples_run_together(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = {method: found("gpt2", method, kind) for method in ("attribution", "ig")}
-    monkeypatch.setattr(examples_module, "TOKENS_PER_PASS", 1)
+    monkeypatch.setattr(examples, "TOKENS_PER_PASS", 1)
     for method, result in whole.items():
         again = wb.feature_effects(
             model(), batch(), dicts(), method=method, reference=kind, steps=3
@@ -129,10 +126,14 @@ def test_effects_do_not_depend_on_how_many_examples_run_together(
 
 def test_heads_and_neurons_are_nodes_too() -> None:
     task, spec = batch(), model().spec
-    bases = plain_bases(spec)
-    examples = Examples.of(model(), task)
+    bases = node_bases.plain_bases(spec)
     effects = node_effects(
-        model(), examples, bases, method="attribution", reference="counterfactual", steps=1
+        model(),
+        examples.Examples.of(model(), task),
+        bases,
+        method="attribution",
+        reference="counterfactual",
+        steps=1,
     )
     wanted = {str(basis.site): np.zeros(basis.n_nodes) for basis in bases}
     for row in range(len(task)):

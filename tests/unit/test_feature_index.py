@@ -29,8 +29,7 @@ from tests.unit.indexed import (
     other,
     rows,
 )
-from workbench.methods.features import index_files, index_tally, pair_counts
-from workbench.methods.features.pair_counts import PairCounts
+from tests.unit.kernels import index_tally, pair_counts
 
 KINDS = ("topk", "relu")
 
@@ -192,15 +191,14 @@ def test_the_way_texts_are_given_and_cut_into_batches_changes_nothing(
     assert index.text(3) == rows()[3]
 
 
-def test_an_index_is_made_once_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_made_once_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options: dict[str, Any] = {"progress": False, "n_contexts": 2, "n_sampled": 2}
     first = wb.index_features(model(), dictionary(), rows(), **options)
-    assert first.folder.parent == index_files.cache_folder()
+    assert first.folder.parent == tmp_path / "cache" / "features"
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "workbench.methods.features.feature_index._gather",
-            lambda *args: pytest.fail("made again"),
-        )
+        patched.setattr(model(), "run", lambda *args, **options: pytest.fail("made again"))
         again = wb.index_features(model(), dictionary(), rows(), **options)
         assert again.folder == first.folder and repr(again) == repr(first)
         opened = wb.FeatureIndex.open(first.folder)
@@ -275,14 +273,15 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(
 
 def test_an_interrupt_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
+    run = model().run
 
-    def stop(*args: Any) -> Any:
+    def stop(*args: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return index_tally.active_codes(*args)
+        return run(*args, **options)
 
-    monkeypatch.setattr("workbench.methods.features.feature_index.active_codes", stop)
+    monkeypatch.setattr(model(), "run", stop)
     with pytest.raises(KeyboardInterrupt):
         made(tmp_path / "index")
     assert list(tmp_path.iterdir()) == []
@@ -291,11 +290,19 @@ def test_an_interrupt_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_process_that_was_first_is_left_in_peace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "index"
+    path, run = tmp_path / "index", model().run
+    first: list[int] = []
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if not first:
+            first.append(0)
+            made(path)
+            first[0] = (path / "index.json").stat().st_mtime_ns
+        return run(*args, **options)
+
+    monkeypatch.setattr(model(), "run", slow)
     made(path)
-    before = (path / "index.json").stat().st_mtime_ns
-    index_files.write(path, {"x": np.zeros(2)}, {})
-    assert (path / "index.json").stat().st_mtime_ns == before
+    assert (path / "index.json").stat().st_mtime_ns == first[0] > 0
     assert [p.name for p in tmp_path.iterdir()] == ["index"]
 
 
@@ -341,7 +348,7 @@ def test_pair_counts_are_exact_while_they_fit(whole: bool, monkeypatch: pytest.M
     if not whole:
         monkeypatch.setattr(pair_counts, "WHOLE_TABLE", 10)
     monkeypatch.setattr(pair_counts, "WAITING", 50)
-    counts, wanted = PairCounts(6, 9, 2, 4), defaultdict(lambda: np.zeros(2))
+    counts, wanted = pair_counts.PairCounts(6, 9, 2, 4), defaultdict(lambda: np.zeros(2))
     generator = torch.Generator().manual_seed(1)
     for _ in range(8):
         r = torch.randint(6, (30,), generator=generator)
@@ -365,7 +372,7 @@ def test_pair_counts_that_do_not_fit_keep_the_largest_and_say_so(
 ) -> None:
     monkeypatch.setattr(pair_counts, "WHOLE_TABLE", 10)
     monkeypatch.setattr(pair_counts, "WAITING", 20)
-    counts = PairCounts(2, 1000, 1, 2)
+    counts = pair_counts.PairCounts(2, 1000, 1, 2)
     heavy = torch.tensor([3, 4])
     for step in range(30):
         light = torch.arange(100 + 20 * step, 110 + 20 * step)

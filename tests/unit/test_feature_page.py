@@ -25,6 +25,7 @@ from tests.unit.indexed import (
     other,
     rows,
 )
+from tests.unit.kernels import direct_logits
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import TopK
@@ -185,8 +186,6 @@ def test_the_effect_is_that_of_taking_the_feature_out_place_by_place(
 def test_controls_are_as_active_as_the_feature_and_drawn_by_the_seed(
     index: wb.FeatureIndex,
 ) -> None:
-    from workbench.methods.features.removal import CLOSEST, equal_activity
-
     lengths = dictionary().W_dec.norm(dim=-1).numpy()
     away = {
         f: np.hypot(
@@ -196,10 +195,17 @@ def test_controls_are_as_active_as_the_feature_and_drawn_by_the_seed(
         for f in range(N_FEATURES)
         if f != FEATURE and index.count[f]
     }
-    near = sorted(away, key=lambda f: away[f])[:CLOSEST]
-    drawn = [equal_activity(dictionary(), index, FEATURE, seed) for seed in range(6)]
+    near = sorted(away, key=lambda f: away[f])[:16]
+
+    def controls(seed: int) -> tuple[int, ...]:
+        page = wb.feature_page(
+            model(), dictionary(), FEATURE, index, labels=empty(), n_effect=1, seed=seed
+        )
+        return tuple(int(name.split("/")[1]) for name in page.controls)
+
+    drawn = [controls(seed) for seed in range(6)]
     assert all(set(four) <= set(near) and len(set(four)) == 4 for four in drawn)
-    assert len(set(drawn)) > 1 and drawn[0] == equal_activity(dictionary(), index, FEATURE, 0)
+    assert len(set(drawn)) > 1 and drawn[0] == controls(0)
 
 
 def test_effects_have_intervals_over_places(page: wb.FeaturePage) -> None:
@@ -294,7 +300,6 @@ def test_a_page_is_saved_tabled_and_drawn(page: wb.FeaturePage, tmp_path: Path) 
 
 @pytest.mark.parametrize("site", ["L1.mlp_post", "L1.mlp_in", "ln_final"])
 def test_other_sites_have_their_own_way_to_the_logits_or_none(site: str) -> None:
-    from workbench.methods.features.direct_logits import direct_logits
     from workbench.site import Site
 
     where = Site.parse(site)

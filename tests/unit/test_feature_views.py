@@ -9,7 +9,6 @@ import pytest
 
 import workbench as wb
 from tests.unit.indexed import SITE, dictionary, made, model
-from workbench import views
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
@@ -19,6 +18,9 @@ from workbench.widgets.arrays import decode
 
 # Random dictionaries this small are alike by chance.
 pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
+#: What a cell gets of a result that no widget shows.
+PICTURE = {"image/png", "text/plain"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PROMPT = "The capital of Italy is Rome. The capital of France is"
 
 
@@ -81,7 +83,7 @@ def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.FeatureFlow) -> None:
     for name, given in [("source", flow.graph.sources), ("target", flow.graph.targets)]:
         np.testing.assert_array_equal(decode(graph._edges[name]), given)
     np.testing.assert_array_equal(decode(graph._edges["weight"]), flow.graph.weights)
-    assert views.has_widget(flow)
+    assert WIDGET in flow._repr_mimebundle_()
 
 
 def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: wb.FeatureFlow) -> None:
@@ -93,14 +95,11 @@ def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: wb.FeatureFlow) 
     )
 
 
-def test_a_flow_too_large_to_be_read_is_drawn_as_a_picture(
-    flow: wb.FeatureFlow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workbench.views.features.MOST_FLOW_NODES", 5)
-    monkeypatch.setattr("workbench.views.MOST_FLOW_NODES", 5)
-    assert not views.has_widget(flow)
-    with pytest.raises(TypeError, match=r"A FlowGraph shows at most 5 features; this flow has \d+"):
-        flow.widget()
+def test_a_flow_too_large_to_be_read_is_drawn_as_a_picture() -> None:
+    large = wb.feature_flow(stack("L0.resid_post", "L1.resid_post", n=301))
+    assert set(large._repr_mimebundle_()) == PICTURE
+    with pytest.raises(TypeError, match="shows at most 600 features; this flow has 602"):
+        large.widget()
 
 
 def test_a_page_is_given_the_results_numbers(index: wb.FeatureIndex) -> None:
@@ -200,7 +199,7 @@ def test_where_nothing_is_active_there_is_no_grid() -> None:
             "top": np.full_like(found.top, -1),
         }
     )  # fmt: skip
-    assert not views.has_widget(silent)
+    assert set(silent._repr_mimebundle_()) == PICTURE
     with pytest.raises(ValueError, match="No feature is active on this prompt"):
         silent.widget()
 

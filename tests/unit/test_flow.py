@@ -10,14 +10,9 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from tests.unit.flow_models import TEXTS, before, cosine, dictionaries, made, model
-from workbench.methods.features import flow_search
-from workbench.methods.features.labels import Label
-from workbench.methods.features.lanes import LANES
+from tests.unit.flow_models import LANES, TEXTS, before, cosine, dictionaries, made, model
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
 ROOT = "L1.resid_post/5"
 
 
@@ -232,7 +227,7 @@ def test_labels_are_shown_for_the_names_that_have_one() -> None:
 def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Path) -> None:
     dictionary = replace(dictionaries()["L1.resid_post"], path=tmp_path)
     labels = wb.Labels.empty(dictionary)
-    labels.keep(5, Label("names of people", f1=0.875, by="person"))
+    labels.keep(5, replace(labels[5], text="names of people", f1=0.875, by="person"))
     labels.save()
     flow = wb.feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)
     shown = dict(zip(flow.graph.ids, flow.graph.labels, strict=True))
@@ -240,12 +235,14 @@ def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Pa
     assert shown[ROOT] == "names of people (F1 0.88)" and shown[other] == other
 
 
-def test_flows_too_large_to_be_seen_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow_search, "MOST_NODES", 20)
-    with pytest.raises(ValueError, match=r"up to 20 features; this one has at least 72\. .*match_"):
-        wb.feature_flow(dictionaries())
-    with pytest.raises(ValueError, match="this one has at least 2"):
-        wb.feature_flow(dictionaries(), ROOT, k=9, min_similarity=-1)
+def test_flows_too_large_to_be_seen_are_refused() -> None:
+    large = [made(f"L{layer}.resid_post", 1800, layer) for layer in range(6)]
+    with pytest.raises(
+        ValueError, match=r"up to 5,000 features; this one has at least 10,800\. .*match_"
+    ):
+        wb.feature_flow(large)
+    with pytest.raises(ValueError, match=r"this one has at least [56],\d{3}\."):
+        wb.feature_flow(large, "L5.resid_post/0", k=50, min_similarity=-1)
 
 
 @pytest.mark.parametrize(

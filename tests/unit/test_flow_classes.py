@@ -11,12 +11,9 @@ import pytest
 
 import workbench as wb
 from tests.unit.flow_models import TEXTS, dictionaries, model
-from workbench.methods.features.flow_classes import ThresholdBelowChance
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
 
 
 @cache
@@ -100,7 +97,7 @@ def test_thresholds_that_are_none_are_refused(thresholds: Any, text: str) -> Non
 
 @pytest.mark.filterwarnings("error")
 def test_a_threshold_below_chance_is_warned_of() -> None:
-    with pytest.warns(ThresholdBelowChance, match=r"16 do not, as that of resid at L1.resid_post"):
+    with pytest.warns(UserWarning, match=r"16 do not, as that of resid at L1.resid_post"):
         found = wb.match_features(dictionaries(), thresholds=0.2, progress=False)
     assert (found.chance[found.leads >= 0] > 0.2).all()
     with warnings.catch_warnings(record=True) as caught:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import PassParts, flow_options
 from tests.unit.lens_models import words_model, zoo_model
 from tests.unit.plain_flow import flow_of
-from workbench.methods.information.contributions import PassParts
 
 IDS = [[5, 9, 7, 30]]
 
@@ -81,9 +81,8 @@ def test_values_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_prompt_whose_edges_do_not_fit_is_refused_before_it_runs(monkeypatch) -> None:
-    options = "workbench.methods.information.flow_options"
-    monkeypatch.setattr(f"{options}.free_bytes", lambda device: 1000)
+    monkeypatch.setattr(flow_options, "free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match=r"for 4 tokens they take .* GiB and 0.0 GiB are free"):
         wb.information_flow(words_model("nnsight"), IDS)
-    monkeypatch.setattr(f"{options}.free_bytes", lambda device: None)
+    monkeypatch.setattr(flow_options, "free_bytes", lambda device: None)
     assert wb.information_flow(words_model("nnsight"), IDS).graph.ids

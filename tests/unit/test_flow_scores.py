@@ -10,11 +10,9 @@ import pytest
 
 import workbench as wb
 from tests.unit.flow_models import TEXTS, dictionaries, model
-from workbench.methods.features import flow_validation
+from tests.unit.kernels import flow_validation
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
 ROOTS = ["L2.resid_post/3", "L2.resid_post/6", "L1.resid_post/0"]
 FACTOR, SAMPLES = 0.25, 2
 

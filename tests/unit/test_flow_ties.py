@@ -11,7 +11,6 @@ import pytest
 
 import workbench as wb
 from tests.unit.made_results import draws, made, two_sided
-from workbench.methods.features.flow_classes import ThresholdBelowChance
 
 SITES = ("L0.resid_post", "L1.attn_out", "L1.mlp_out", "L1.resid_post")
 NONE = np.nan
@@ -88,16 +87,16 @@ def test_features_are_the_first_ones_only_where_no_lane_leads_back(missing: list
 
 def test_thresholds_reach_from_minus_one_to_one_and_chance_itself_is_not_below_chance() -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error", ThresholdBelowChance)
+        warnings.simplefilter("error")
         assert set(matched().with_thresholds(1.0).classes) == {
             "first", "module", "unexplained", "dead",
         }  # fmt: skip
         assert matched().with_thresholds("chance").classes.tolist() == matched().classes.tolist()
         assert matched().with_thresholds(0.5).classes.tolist() == matched().classes.tolist()
         assert matched().with_thresholds(None).thresholds[3, 0] == 0.5
-    with pytest.warns(ThresholdBelowChance, match="where 1 of 100 random directions"):
+    with pytest.warns(UserWarning, match="where 1 of 100 random directions"):
         assert matched().with_thresholds(0.499).ended[1] == np.False_
-    with pytest.warns(ThresholdBelowChance):
+    with pytest.warns(UserWarning, match="above what chance alone reaches"):
         low = matched().with_thresholds(-1)
     assert set(low.classes[-len(CASES) :]) == {"processed", "newborn", "dead"}
     assert not low.ended.any()

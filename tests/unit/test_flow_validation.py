@@ -17,9 +17,7 @@ from tests.unit.flow_models import TEXTS, codes, dictionaries, made, model
 from workbench.edits import Set, UnchangedEdit
 from workbench.site import Site
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
 ROOTS = ["L2.resid_post/3", "L2.resid_post/6", "L1.resid_post/0"]
 FACTOR, SAMPLES = 0.25, 2
 

@@ -12,6 +12,7 @@ import torch
 import workbench as wb
 from tests.unit import plain_words
 from tests.unit.circuit_models import tinyworld
+from tests.unit.kernels import flow_words
 from tests.unit.lens_models import zoo_model
 from tests.unit.plain_flow import Parts, edges_of, flow_of, place
 from workbench.tokens import token_strings
@@ -199,8 +200,7 @@ def test_without_details_the_words_are_the_same() -> None:
 
 
 def test_in_small_blocks_the_words_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "workbench.methods.information.flow_words.BLOCK"
-    monkeypatch.setattr(name, 3 * tinyworld().spec.d_vocab)
+    monkeypatch.setattr(flow_words, "BLOCK", 3 * tinyworld().spec.d_vocab)
     again = wb.information_flow(*model_of("tinyworld"), n_edges=70, k=K)
     assert (again.words, again.details) == (flow("tinyworld").words, flow("tinyworld").details)
 

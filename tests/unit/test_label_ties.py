@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.methods.features.index_entries import TokenUse
 
 
 class Token(NamedTuple):
@@ -18,6 +17,17 @@ class Token(NamedTuple):
     share: float
     fires: tuple[int, int]
     stands: tuple[int, int]
+
+
+class Use(NamedTuple):
+    """A token as an index lists it."""
+
+    id: int
+    string: str
+    share: float
+    rate: float
+    fitted: int
+    held_out: int
 
 
 class Counted(wb.FeatureIndex):
@@ -48,9 +58,9 @@ class Counted(wb.FeatureIndex):
     def token_counts(self) -> np.ndarray:
         return np.array([[use.stands[half] for use in self.uses] for half in (0, 1)])
 
-    def tokens(self, feature: int, most: int | None = None) -> list[TokenUse]:
+    def tokens(self, feature: int, most: int | None = None) -> list[Any]:
         rate = 0.0
-        each = [TokenUse(i, u.text, u.share, rate, *u.fires) for i, u in enumerate(self.uses)]
+        each = [Use(i, u.text, u.share, rate, *u.fires) for i, u in enumerate(self.uses)]
         return each[:most]
 
     def ids_of(self, text: str) -> list[int]:

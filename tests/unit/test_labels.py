@@ -22,8 +22,8 @@ from tests.unit.indexed import (
     other,
     rows,
 )
+from tests.unit.kernels import make_labels, written
 from workbench import files
-from workbench.methods.features.labels import Label, make_labels, written
 
 #: The index of `made` holds back the last three of the twelve texts.
 FIRST_HELD_OUT = 9
@@ -66,7 +66,9 @@ def test_every_label_has_the_score_of_its_tokens_on_held_out_texts(index: wb.Fea
             assert (label.f1, label.precision, label.recall) == pytest.approx(wanted)
         else:
             assert label.f1 is None and label.score == "not scored"
-    assert labels[DEAD] == Label() and labels[DEAD].score == "not scored"
+    assert (
+        labels[DEAD] == wb.Labels.empty(dictionary())[DEAD] and labels[DEAD].score == "not scored"
+    )
 
 
 def test_the_tokens_are_the_best_of_all_sets_on_the_texts_for_fitting(
@@ -86,9 +88,10 @@ def test_a_label_is_written_with_its_first_tokens_and_says_how_many_more() -> No
     assert written([" dog", "dog", " cat"]) == "dog, cat"
     assert written([" a", " b", " c", " d", " e", "\n"]) == "a, b, c, d … +2"
     assert written(["\n", "."]) == r"'\n', ‘.’"
-    assert str(Label("dog", (" dog",), 0.934)) == "dog (F1 0.93)"
-    assert str(Label("birds", by="person")) == "birds (not scored)"
-    assert Label("dog", f1=0.5).score == "F1 0.50 on held-out text"
+    plain = wb.Labels.empty(dictionary())[0]
+    assert str(replace(plain, text="dog", tokens=(" dog",), f1=0.934)) == "dog (F1 0.93)"
+    assert str(replace(plain, text="birds", by="person")) == "birds (not scored)"
+    assert replace(plain, text="dog", f1=0.5).score == "F1 0.50 on held-out text"
 
 
 def test_a_person_edits_a_label_and_it_is_scored_where_tokens_are_given(
@@ -96,7 +99,9 @@ def test_a_person_edits_a_label_and_it_is_scored_where_tokens_are_given(
 ) -> None:
     labels = wb.Labels.from_index(index)
     labels[3] = "  kinds of birds "
-    assert labels[3] == Label("kinds of birds", by="person")
+    assert labels[3] == replace(
+        wb.Labels.empty(dictionary())[3], text="kinds of birds", by="person"
+    )
     assert labels["L1.resid_post/3"].score == "not scored"
     token = index.tokens(5)[0].string
     label = labels.set(5, "my word", tokens=[token], index=index)

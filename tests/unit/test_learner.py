@@ -7,33 +7,31 @@ from typing import Any
 import pytest
 import torch
 
+from tests.unit.kernels import TrainingOptions, losses
+from tests.unit.kernels import learner as learner_file
 from tests.unit.training_vectors import vectors
 from workbench.dictionary import encoders
-from workbench.methods.features import learner as learner_file
-from workbench.methods.features import losses
-from workbench.methods.features.learner import Learner, Units
-from workbench.methods.features.training_options import TrainingOptions
 from workbench.site import Site
 
 SITE = Site.parse("L1.resid_post")
 
 
-def learner(kind: str = "topk", **settings: Any) -> Learner:
+def learner(kind: str = "topk", **settings: Any) -> learner_file.Learner:
     options = TrainingOptions(**{"kind": kind, "n_features": 16, "steps": 50, **settings})
-    made = Learner(SITE, SITE, options)
+    made = learner_file.Learner(SITE, SITE, options)
     made.begin({SITE: vectors()})
     return made
 
 
 def test_training_begins_at_the_mean_with_vectors_of_length_root_d() -> None:
     x = vectors()
-    units = Units.of(x)
+    units = learner_file.Units.of(x)
     assert torch.allclose(units(x).mean(0), torch.zeros(8), atol=1e-5)
     assert units(x).norm(dim=-1).mean().item() == pytest.approx(8**0.5, rel=1e-5)
     empty = learner().dictionary(model="", name="", info={})
     assert torch.allclose(empty.b_dec, x.mean(0), atol=1e-5)
     with pytest.raises(ValueError, match="vectors that differ .* from their mean is 0"):
-        Units.of(torch.ones(4, 8))
+        learner_file.Units.of(torch.ones(4, 8))
 
 
 def test_the_decoder_rows_stay_of_length_1_and_move_at_right_angles_only() -> None:
@@ -109,7 +107,7 @@ def test_dead_features_take_the_direction_of_what_is_explained_worst(
     monkeypatch.setattr(
         made,
         "_revive",
-        lambda *a: given.extend([*a, made.fired.clone()]) or Learner._revive(made, *a),
+        lambda *a: given.extend([*a, made.fired.clone()]) or learner_file.Learner._revive(made, *a),
     )
     made.step({SITE: x})
     _, error, fired = given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import answers_table
 from tests.unit.steering_models import PATH, PROMPTS, hugging_face, others, planted, tinyworld
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
-from workbench.live.feature_flow import LiveFeatureFlow
-from workbench.methods.features.labels import Label
+from workbench.live import LiveFeatureFlow
 
 PROMPT = PROMPTS[0]
 
@@ -243,11 +244,15 @@ def test_features_are_found_by_words_of_their_labels(
     explorer: LiveFeatureFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = wb.Labels.empty(planted()["L2.resid_post"])
-    labels._labels = {
-        5: Label("dog, cat", (" dog", " cat"), 0.4, 0.5, 0.3),
-        7: Label("dog houses", f1=0.9, by="person"),
-        9: Label("dog", (" dog",), 0.8, 0.8, 0.8),
-    }
+    plain = replace(labels[0], by="tokens")
+    for i, text, tokens, scores in (
+        (5, "dog, cat", (" dog", " cat"), (0.4, 0.5, 0.3)),
+        (7, "dog houses", (), (0.9, None, None)),
+        (9, "dog", (" dog",), (0.8, 0.8, 0.8)),
+    ):
+        named = dict(zip(("f1", "precision", "recall"), scores, strict=True))
+        labels.keep(i, replace(plain, text=text, tokens=tokens, **named))
+    labels.keep(7, replace(labels[7], by="person"))
     monkeypatch.setitem(explorer.bench._labels, "L2.resid_post", labels)
     explorer.feature = "dog"
     # Those that detect the token come first, the best scored of them before the others.
@@ -303,10 +308,6 @@ def test_a_click_shows_the_page_and_a_feature_named_there_is_followed(
 
 
 def test_a_silent_feature_is_named_and_markup_is_text(explorer: LiveFeatureFlow) -> None:
-    from dataclasses import replace
-
-    from workbench.live.flow_answers import answers_table
-
     odd = replace(explorer.reading.answers[0], tokens=("<b>x</b>", "&", "a", "b", "c", "d"))
     reading = replace(explorer.reading, answers=(odd, odd), silent=("L1.resid_post/4",))
     text = answers_table(reading, 1)

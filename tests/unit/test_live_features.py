@@ -11,8 +11,8 @@ import pytest
 
 import workbench as wb
 from tests.unit.indexed import dictionary, model, rows
+from workbench.live import LiveFeatures
 from workbench.live import features as explore
-from workbench.live.features import LiveFeatures
 
 SITES = ("L1.resid_post", "L2.resid_post")
 

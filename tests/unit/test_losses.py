@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.unit.kernels import losses
 from tests.unit.training_vectors import vectors
-from workbench.methods.features import losses
-from workbench.methods.features.losses import Weights
 
 
-def weights(n: int = 10, d_in: int = 6, d_out: int = 6) -> Weights:
+def weights(n: int = 10, d_in: int = 6, d_out: int = 6) -> losses.Weights:
     generator = torch.Generator().manual_seed(1)
     rows = torch.randn(n, d_out, generator=generator)
-    return Weights(
+    return losses.Weights(
         W_enc=torch.randn(n, d_in, generator=generator).requires_grad_(),
         b_enc=torch.randn(n, generator=generator).requires_grad_(),
         W_dec=torch.nn.functional.normalize(rows, dim=-1).requires_grad_(),
@@ -27,7 +26,7 @@ def gradient(parameter: torch.Tensor) -> torch.Tensor:
     return parameter.grad
 
 
-def by_hand(kind: str, w: Weights, x: torch.Tensor, k: int) -> torch.Tensor:
+def by_hand(kind: str, w: losses.Weights, x: torch.Tensor, k: int) -> torch.Tensor:
     """The codes of one kind, number by number; (row, feature), differentiable."""
     pre = torch.stack(
         [torch.stack([row @ e + b for e, b in zip(w.W_enc, w.b_enc, strict=True)]) for row in x]

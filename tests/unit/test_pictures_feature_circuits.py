@@ -13,9 +13,9 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Annotation, Text
 
 import workbench as wb
-from workbench.methods.features.feature_circuit_evaluation import CURVES
-from workbench.pictures.attribution import NEGATIVE, POSITIVE
 
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+CURVES = ("features", "coordinates", "parts")
 BASE: dict[str, Any] = {"model": "toy", "revision": "", "versions": {}, "seed": 0, "tokens": ()}
 SITES = tuple(
     f"L{layer}.{stream}" for layer in (0, 1) for stream in ("attn_out", "mlp_out", "resid_post")

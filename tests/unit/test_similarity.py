@@ -9,15 +9,12 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.flow_models import before, dictionaries, made
-from workbench.methods.features import similarity
-from workbench.methods.features.lanes import LANES, Lanes
-from workbench.methods.features.similarity import chance_cosine, top_matches
+from tests.unit.flow_models import LANES, before, dictionaries, made
+from tests.unit.kernels import top_matches
+from workbench.dictionary.base import Dictionary
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::workbench.methods.features.flow_classes.ThresholdBelowChance"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
 
 
 # -- the products -----------------------------------------------------------------------------
@@ -59,37 +56,43 @@ def test_blocks_stay_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_chance_is_the_99_percent_quantile_of_random_directions() -> None:
     dictionary = made("L0.resid_post", 40, 3)
-    found = chance_cosine(dictionary, seed=5, n=200)
-    random = np.random.default_rng((5, similarity._TAG)).standard_normal((200, 32))
+
+    def chance(own: Dictionary, seed: int) -> float:
+        later = made("L1.resid_post", 5, 0)
+        return wb.match_features([own, later], seed=seed, progress=False).chance[0, 1]
+
+    found = chance(dictionary, 5)
+    random = np.random.default_rng((5, 202502)).standard_normal((512, 32))
     rows = dictionary.W_dec.double().numpy()
     random, rows = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (random, rows))
     best = [max(float(r @ row) for row in rows) for r in random]
     assert found == pytest.approx(np.quantile(best, 0.99), abs=1e-6)
-    assert chance_cosine(dictionary, seed=5, n=200) == found
-    assert chance_cosine(dictionary, seed=6, n=200) != found
+    assert chance(dictionary, 5) == found
+    assert chance(dictionary, 6) != found
     # What is kept of one seed is not another's.
-    first = chance_cosine(replace(dictionary, name="again"), seed=0, n=200)
-    assert chance_cosine(dictionary, seed=0, n=200) == first != found
+    first = chance(replace(dictionary, name="again"), 0)
+    assert chance(dictionary, 0) == first != found
     # A dictionary that was itself drawn at random from this seed is no exception.
     drawn = torch.randn(40, 32, generator=torch.Generator().manual_seed(5))
-    assert chance_cosine(replace(dictionary, W_dec=drawn), seed=5) < 0.8
+    assert chance(replace(dictionary, W_dec=drawn), 5) < 0.8
 
 
 # -- lanes ------------------------------------------------------------------------------------
 
 
 def test_every_lane_leads_to_the_dictionary_before_or_after() -> None:
-    lanes = Lanes.of(dictionaries())
+    lanes = wb.match_features(dictionaries(), progress=False)
     for lane, name in enumerate(LANES):
-        for at, site in enumerate(lanes.names):
+        for at, site in enumerate(lanes.sites):
             other = lanes.leads[lane, at]
-            assert (lanes.names[other] if other >= 0 else None) == before(site, name)
+            assert (lanes.sites[other] if other >= 0 else None) == before(site, name)
 
 
 def test_resid_pre_is_the_resid_post_of_the_layer_before() -> None:
     names = ["embed", "L1.resid_pre", "L1.attn_out", "L1.resid_post", "L2.resid_post"]
-    lanes = Lanes.of([made(name, 5, i) for i, name in enumerate(names)])
-    assert lanes.names == tuple(names)
+    dicts = [made(name, 5, i) for i, name in enumerate(names)]
+    lanes = wb.match_features(dicts, progress=False)
+    assert lanes.sites == tuple(names)
     resid, mlp, attn, after = lanes.leads.tolist()
     assert resid == [-1, 0, -1, 1, 3]
     assert mlp == [-1] * 5 and attn == [-1, -1, -1, 2, -1]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import fit_dictionary
 from tests.unit.lens_models import TEXTS, words_model
 from tests.unit.training_vectors import KINDS, same, vectors
-from workbench.methods.features.training import fit_dictionary
 from workbench.site import Site
 
 SITE = Site.parse("L1.resid_post")

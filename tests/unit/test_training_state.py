@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
+from tqdm.auto import tqdm
 
 import workbench as wb
+from tests.unit.kernels import fit_dictionary, losses
+from tests.unit.kernels import learner as learner_file
 from tests.unit.lens_models import TEXTS, words_model
 from tests.unit.training_vectors import KINDS, same, vectors
-from workbench.methods.features import learner as learner_file
-from workbench.methods.features import losses, training_run, training_state
-from workbench.methods.features.training import fit_dictionary
 
 
 class Stop:
@@ -46,9 +47,8 @@ def test_a_resumed_training_gives_the_same_dictionary(
     # The buffer holds 96 of the 256 vectors, so it is filled several times on the way.
     through = fit_dictionary(vectors(), **settings)
     own = {**settings, "checkpoint": tmp_path / "run.safetensors", "checkpoint_every": 2}
-    run = training_run.TrainingRun
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_step", _method(Stop(run._step, at)))
+        patch.setattr(tqdm, "update", _method(Stop(tqdm.update, at - 1)))
         with pytest.warns(UserWarning, match=rf"interrupted after {at - 1} of 13 steps; the"):
             part = fit_dictionary(vectors(), **own)
     assert part.info["interrupted"] is True
@@ -59,7 +59,7 @@ def test_a_resumed_training_gives_the_same_dictionary(
 
 
 def _method(call: Any) -> Any:
-    return lambda self: call(self)
+    return lambda self, *n: call(self, *n)
 
 
 def test_an_interrupt_within_a_step_or_a_write_loses_nothing(
@@ -70,7 +70,7 @@ def test_an_interrupt_within_a_step_or_a_write_loses_nothing(
     places = [
         (torch.optim.Adam, "step"),
         (losses, "topk_loss"),
-        (training_state, "save_file"),
+        (safetensors.torch, "serialize_file"),
         (os, "replace"),
     ]
     for number, (owner, name) in enumerate(places):
@@ -90,21 +90,26 @@ def test_an_interrupt_within_a_step_or_a_write_loses_nothing(
 def test_a_half_written_checkpoint_never_takes_the_place_of_a_whole_one(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    path = tmp_path / "state.safetensors"
-    tensors = {"a": torch.arange(3.0)}
-    training_state.write_state(path, tensors, {"n": 1})
+    through = fit_dictionary(vectors(), **RESUMED)
+    path, save, whole = tmp_path / "state.safetensors", safetensors.torch.serialize_file, []
+    own: dict[str, Any] = {**RESUMED, "checkpoint": path, "checkpoint_every": 4}
 
-    def full(tensors: Any, file: Path, **_: Any) -> None:
-        file.write_bytes(b"half")
+    def full(tensors: Any, file: Any, **notes: Any) -> None:
+        if not whole:
+            save(tensors, file, **notes)
+            whole.append(Path(file).read_bytes())
+            return
+        Path(file).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workbench.methods.features.training_state.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
-        training_state.write_state(path, tensors, {"n": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(safetensors.torch, "serialize_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            fit_dictionary(vectors(), **own)
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
-    found, facts = training_state.read_state(path)
-    assert torch.equal(found["a"], tensors["a"])
-    assert facts["n"] == 1
+    assert path.read_bytes() == whole[0]
+    again = fit_dictionary(vectors(), **own)
+    assert same(again, through) and again.info == through.info
 
 
 def test_a_resumed_training_of_several_sites_is_the_same(tmp_path: Path, monkeypatch: Any) -> None:
@@ -116,9 +121,8 @@ def test_a_resumed_training_of_several_sites_is_the_same(tmp_path: Path, monkeyp
     texts = TEXTS * 3
     through = wb.train_dictionaries(model, sites, texts, kind="transcoder", **settings)
     own: dict[str, Any] = {"checkpoint": tmp_path, "checkpoint_every": 5, **settings}
-    run = training_run.TrainingRun
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_step", _method(Stop(run._step, 8)))
+        patch.setattr(tqdm, "update", _method(Stop(tqdm.update, 7)))
         with pytest.warns(UserWarning, match="interrupted after 7 of 12"):
             wb.train_dictionaries(model, sites, lambda: iter(texts), kind="transcoder", **own)
     again = wb.train_dictionaries(model, sites, lambda: iter(texts), kind="transcoder", **own)
@@ -126,11 +130,12 @@ def test_a_resumed_training_of_several_sites_is_the_same(tmp_path: Path, monkeyp
         assert same(again[site], through[site])
 
 
-def test_an_interrupt_before_the_first_step_has_nothing_to_keep(monkeypatch: Any) -> None:
-    run = training_run.TrainingRun
-    monkeypatch.setattr(run, "_step", _method(Stop(run._step, 1)))
+def test_an_interrupt_before_the_first_step_has_nothing_to_keep() -> None:
+    def stopped() -> Any:
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        fit_dictionary(vectors(), **RESUMED)
+        fit_dictionary(stopped, **RESUMED)
 
 
 def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
