@@ -235,6 +235,14 @@ def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Pa
     assert shown[ROOT] == "names of people (F1 0.88)" and shown[other] == other
 
 
+def test_a_match_as_similar_as_the_least_that_is_asked_for_is_followed() -> None:
+    options: dict[str, Any] = {"direction": "back", "depth": 1}
+    every = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1, **options).graph
+    for weight in every.weights:
+        some = wb.feature_flow(dictionaries(), ROOT, min_similarity=float(weight), **options)
+        assert len(some.graph.weights) == (every.weights >= weight).sum()
+
+
 def test_flows_too_large_to_be_seen_are_refused() -> None:
     large = [made(f"L{layer}.resid_post", 1800, layer) for layer in range(6)]
     with pytest.raises(
