@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
 from tests.unit.plain_flow import EVERY, flow_of
-from workbench.methods.information.flow_cut import FlowCut
-from workbench.methods.information.information_flow import InformationFlow
 
 SHORT = "Mary gave John a"
 IDS = [[5, 9, 7, 30]]
@@ -26,12 +25,14 @@ def model_of(name: str, backend: str = "nnsight") -> tuple[Any, Any]:
 
 
 @cache
-def whole(name: str = "tinyworld", by: Any = "answer", final_norm: Any = "real") -> InformationFlow:
+def whole(
+    name: str = "tinyworld", by: Any = "answer", final_norm: Any = "real"
+) -> wb.InformationFlow:
     model, prompt = model_of(name)
     return flow_of(model, prompt, by=by, final_norm=final_norm, n_edges=EVERY, n_neurons=3)
 
 
-def run_with(model: Any, flow: InformationFlow, edits: Any) -> np.ndarray:
+def run_with(model: Any, flow: wb.InformationFlow, edits: Any) -> np.ndarray:
     """The logits of the last position with edits of one's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -39,7 +40,7 @@ def run_with(model: Any, flow: InformationFlow, edits: Any) -> np.ndarray:
     return logits[0, 0].double().numpy()
 
 
-def check(flow: InformationFlow, result: FlowCut, logits: np.ndarray, row: int = 1) -> None:
+def check(flow: wb.InformationFlow, result: wb.FlowCut, logits: np.ndarray, row: int = 1) -> None:
     """Whether a run of a cut is the run of these logits."""
     cap = 5.0 if flow.model == "gemma2" else None
     inner = logits if cap is None else cap * np.arctanh(logits / cap)
@@ -52,7 +53,7 @@ def check(flow: InformationFlow, result: FlowCut, logits: np.ndarray, row: int =
     np.testing.assert_allclose(result.probabilities[row], best, atol=1e-5)
 
 
-def strongest(flow: InformationFlow, source: str, target: str, channel: str = "") -> str:
+def strongest(flow: wb.InformationFlow, source: str, target: str, channel: str = "") -> str:
     """The heaviest edge between two kinds of nodes that has a channel."""
     graph = flow.graph
     alike = [

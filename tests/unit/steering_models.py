@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+import workbench as wb
 from workbench.data import data_path
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import ReLU
 from workbench.loading import load
-from workbench.methods.features.flow import FeatureFlow, feature_flow
 from workbench.texts import texts
 
 LAYERS, WIDTH, FEATURES = 4, 128, 12
@@ -47,8 +47,8 @@ def planted() -> Dictionaries:
 
 
 @cache
-def flow() -> FeatureFlow:
-    found = feature_flow(planted(), PATH[1])
+def flow() -> wb.FeatureFlow:
+    found = wb.feature_flow(planted(), PATH[1])
     assert found.path() == PATH
     return found
 

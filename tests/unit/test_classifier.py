@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.feature_circuit_models import BACKENDS, WIDTH, model
 from workbench.edits import Add
-from workbench.methods.features.classifier import Classifier, pooled, train_classifier
+from workbench.methods.features.classifier import pooled
 
 #: Of different lengths, so that batches are padded; class 1 where w7 stands.
 WORDS = np.random.default_rng(0).integers(8, 60, (24, 5))
@@ -25,8 +26,8 @@ SITE = "L1.resid_post"
 
 
 @cache
-def trained(pool: str, backend: str = "nnsight") -> Classifier:
-    return train_classifier(
+def trained(pool: str, backend: str = "nnsight") -> wb.Classifier:
+    return wb.train_classifier(
         model("gpt2", backend), SITE, TEXTS, LABELS, classes=("six", "seven"), pool=pool, l2=0.05
     )
 
@@ -69,17 +70,17 @@ def test_the_fit_is_the_best_one_of_the_penalised_logistic_loss(pool: str) -> No
 
 
 def test_the_penalty_is_a_hundredth_where_none_is_said_and_may_be_nothing() -> None:
-    plain = train_classifier(model(), SITE, TEXTS, LABELS)
-    said, free = (train_classifier(model(), SITE, TEXTS, LABELS, l2=l2) for l2 in (0.01, 0.0))
+    plain = wb.train_classifier(model(), SITE, TEXTS, LABELS)
+    said, free = (wb.train_classifier(model(), SITE, TEXTS, LABELS, l2=l2) for l2 in (0.01, 0.0))
     assert (plain.l2, free.l2) == (0.01, 0.0)
     np.testing.assert_array_equal(plain.weight, said.weight)
     # Without a penalty classes that can be told apart push the weights ever further.
     assert np.linalg.norm(free.weight) > 2 * np.linalg.norm(plain.weight)
-    small, large = (train_classifier(model(), SITE, TEXTS, LABELS, l2=l2) for l2 in (0.02, 1.0))
+    small, large = (wb.train_classifier(model(), SITE, TEXTS, LABELS, l2=l2) for l2 in (0.02, 1.0))
     assert np.linalg.norm(large.weight) < np.linalg.norm(small.weight)
     # The penalty is on the weights alone: the bias still says how rare a class is.
     rare = [0] * 20 + [1] * 4
-    strong = train_classifier(model(), SITE, TEXTS, rare, l2=1e4)
+    strong = wb.train_classifier(model(), SITE, TEXTS, rare, l2=1e4)
     assert strong.logits(model(), TEXTS) == pytest.approx(np.log(4 / 20), abs=1e-2)
 
 
@@ -96,14 +97,14 @@ def test_a_changed_model_trains_and_reads_another_classifier() -> None:
     moved = own.logits(model(), TEXTS, edits=edits)
     shift = float(3 * torch.linspace(-1, 1, WIDTH) @ torch.as_tensor(own.weight.copy()))
     np.testing.assert_allclose(moved - plain, shift, atol=1e-3)
-    again = train_classifier(model(), SITE, TEXTS, LABELS, l2=0.05, edits=edits)
+    again = wb.train_classifier(model(), SITE, TEXTS, LABELS, l2=0.05, edits=edits)
     np.testing.assert_allclose(again.logits(model(), TEXTS, edits=edits), plain, atol=1e-2)
 
 
 def test_half_precision_and_token_lists_are_read_too() -> None:
     half = model("gpt2", dtype="bfloat16")
     ids = [model().tokens(text).ids[0].tolist() for text in TEXTS]
-    own = train_classifier(half, SITE, ids, LABELS)
+    own = wb.train_classifier(half, SITE, ids, LABELS)
     assert own.accuracy == 1.0 and own.logits(half, ids).dtype == np.float32
 
 
@@ -121,7 +122,7 @@ def test_a_classifier_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
     ]
     assert "six / seven at the last token of L1.resid_post" in repr(own)
     own.save(tmp_path / "classifier")
-    again = Classifier.load(tmp_path / "classifier")
+    again = wb.Classifier.load(tmp_path / "classifier")
     np.testing.assert_array_equal(again.logits(model(), TEXTS), own.logits(model(), TEXTS))
 
 
@@ -142,11 +143,11 @@ def test_wrong_texts_labels_and_options_are_refused(
 ) -> None:
     call: dict[str, Any] = {"site": SITE, "texts": TEXTS, "labels": labels} | options
     with pytest.raises(ValueError, match=rule):
-        train_classifier(model(), **call)
+        wb.train_classifier(model(), **call)
 
 
 def test_one_text_or_none_is_refused() -> None:
     with pytest.raises(TypeError, match="Put a single text into a list"):
-        train_classifier(model(), SITE, "w2 w3", [0])
+        wb.train_classifier(model(), SITE, "w2 w3", [0])
     with pytest.raises(ValueError, match="needs at least one; got none"):
-        train_classifier(model(), SITE, [], [])
+        wb.train_classifier(model(), SITE, [], [])

@@ -25,17 +25,15 @@ from tests.unit.concept_trace_models import (
     value_row,
     weights_of,
 )
-from workbench.methods.parameters.concept_ablation import ConceptAblation, ablate_concept
-from workbench.methods.parameters.concept_vectors import concept_vectors
 from workbench.methods.parameters.value_vectors import ablations, place_of, random_places
 
 OPTIONS: dict[str, Any] = {"others": {"else": OTHERS}, "elsewhere": TEXTS, "n_controls": 3}
 
 
 @pytest.fixture(scope="module")
-def result() -> ConceptAblation:
-    vectors = concept_vectors(model_of(), WORDS, n=4)
-    return ablate_concept(model_of(), vectors, PROMPTS, **OPTIONS)
+def result() -> wb.ConceptAblation:
+    vectors = wb.concept_vectors(model_of(), WORDS, n=4)
+    return wb.ablate_concept(model_of(), vectors, PROMPTS, **OPTIONS)
 
 
 def edited(model: Any, neurons: tuple[str, ...], how: str, noise: float, seed: int) -> Any:
@@ -61,8 +59,8 @@ def edited(model: Any, neurons: tuple[str, ...], how: str, noise: float, seed: i
 )
 def test_every_measure_is_that_of_a_plain_model_edited_by_hand(name: str, how: Any) -> None:
     model = model_of(name)
-    vectors, before = concept_vectors(model, WORDS, n=4), weights_of(model)
-    got = ablate_concept(model, vectors, PROMPTS, how=how, noise=2.0, seed=7, **OPTIONS)
+    vectors, before = wb.concept_vectors(model, WORDS, n=4), weights_of(model)
+    got = wb.ablate_concept(model, vectors, PROMPTS, how=how, noise=2.0, seed=7, **OPTIONS)
     assert unchanged(model, before)
     plain = model.to_hugging_face()
     states = {
@@ -97,7 +95,7 @@ def test_every_measure_is_that_of_a_plain_model_edited_by_hand(name: str, how: A
         )
 
 
-def test_ranks_count_the_tokens_that_are_more_likely(result: ConceptAblation) -> None:
+def test_ranks_count_the_tokens_that_are_more_likely(result: wb.ConceptAblation) -> None:
     plain, hit = model_of().to_hugging_face(), edited(model_of(), result.neurons, "zero", 1, 0)
     for hf_model, ranks in ((plain, result.plain_rank), (hit, result.ablated_rank)):
         for (prompt, answer), rank in zip(PROMPTS, ranks, strict=True):
@@ -113,8 +111,8 @@ def test_both_backends_measure_the_same(name: str) -> None:
     for backend in BACKENDS:
         model = model_of(name, backend)
         before = weights_of(model)
-        vectors = concept_vectors(model, WORDS, n=3)
-        results.append(ablate_concept(model, vectors, PROMPTS, how="noise", **OPTIONS))
+        vectors = wb.concept_vectors(model, WORDS, n=3)
+        results.append(wb.ablate_concept(model, vectors, PROMPTS, how="noise", **OPTIONS))
         assert unchanged(model, before)
     one, two = results
     assert one.controls == two.controls and one.ablated_texts == two.ablated_texts
@@ -151,7 +149,7 @@ def test_the_noise_of_a_vector_is_as_large_as_it_and_hangs_on_its_place_alone() 
 
 def test_nothing_stays_edited_when_it_is_interrupted(monkeypatch: Any) -> None:
     model = model_of("gpt2")
-    vectors, before = concept_vectors(model, WORDS, n=3), weights_of(model)
+    vectors, before = wb.concept_vectors(model, WORDS, n=3), weights_of(model)
     run, n_runs = model.run, 0
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:
@@ -164,11 +162,11 @@ def test_nothing_stays_edited_when_it_is_interrupted(monkeypatch: Any) -> None:
 
     monkeypatch.setattr(model, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        ablate_concept(model, vectors, PROMPTS, **OPTIONS)
+        wb.ablate_concept(model, vectors, PROMPTS, **OPTIONS)
     assert unchanged(model, before)
 
 
-def test_the_table_and_the_report_say_the_same(result: ConceptAblation, tmp_path: Path) -> None:
+def test_the_table_and_the_report_say_the_same(result: wb.ConceptAblation, tmp_path: Path) -> None:
     table = result.to_frame().set_index("measure")
     assert list(table.index) == ["probability", "else", "loss elsewhere", "KL elsewhere"]
     line = table.loc["probability"]
@@ -187,13 +185,13 @@ def test_the_table_and_the_report_say_the_same(result: ConceptAblation, tmp_path
     assert f"{line['before']:.3f} → {line['after']:.3f}" in lines[1]
     assert lines[3].startswith(f"  else: {table.loc['else', 'before']:.3f} → ")
     assert len(result.plain_texts) == 4 and lines[-1] == f"  after:  {result.ablated_texts[3]!r}"
-    again = ConceptAblation.load(result.save(tmp_path / "ablation"))
+    again = wb.ConceptAblation.load(result.save(tmp_path / "ablation"))
     assert again.report() == result.report() and repr(again) == repr(result)
     names = [label.get_text() for label in result.plot().get_yticklabels()]
     assert names == ["the concept", "else"]
 
 
-def test_the_continuations_are_of_the_prompts_that_lose_most(result: ConceptAblation) -> None:
+def test_the_continuations_are_of_the_prompts_that_lose_most(result: wb.ConceptAblation) -> None:
     lost = result.plain_probability - result.ablated_probability
     order = np.argsort(-lost, kind="stable")
     for text, row in zip(result.plain_texts, order, strict=True):
@@ -213,18 +211,18 @@ def test_the_continuations_are_of_the_prompts_that_lose_most(result: ConceptAbla
     ],
 )
 def test_what_does_not_fit_is_said(options: Any, text: str) -> None:
-    vectors = concept_vectors(model_of(), WORDS, n=3)
+    vectors = wb.concept_vectors(model_of(), WORDS, n=3)
     with pytest.raises(ValueError, match=text):
-        ablate_concept(model_of(), vectors, PROMPTS, **{**OPTIONS, **options})
+        wb.ablate_concept(model_of(), vectors, PROMPTS, **{**OPTIONS, **options})
 
 
 def test_vectors_of_another_model_and_too_many_of_a_layer_are_refused() -> None:
-    vectors = concept_vectors(model_of(), WORDS, n=3)
+    vectors = wb.concept_vectors(model_of(), WORDS, n=3)
     with pytest.raises(ValueError, match=r"belong to the model they were found in, gpt2; this is"):
-        ablate_concept(model_of("llama"), vectors, PROMPTS, **OPTIONS)
-    many = concept_vectors(model_of(), WORDS, n=70, layer=0)
+        wb.ablate_concept(model_of("llama"), vectors, PROMPTS, **OPTIONS)
+    many = wb.concept_vectors(model_of(), WORDS, n=70, layer=0)
     with pytest.raises(ValueError, match=r"layer 0 has 58 for 70 that are ablated. Ablate fewer"):
-        ablate_concept(model_of(), many, PROMPTS, **OPTIONS)
+        wb.ablate_concept(model_of(), many, PROMPTS, **OPTIONS)
 
 
 def test_stories_measure_the_same_on_both_backends(asset: Callable[..., Path]) -> None:
@@ -232,9 +230,9 @@ def test_stories_measure_the_same_on_both_backends(asset: Callable[..., Path]) -
     results = []
     for backend in BACKENDS:
         model = wb.load(folder, backend=backend, device="cpu")
-        vectors = concept_vectors(model, [" was", " the"], n=5)
+        vectors = wb.concept_vectors(model, [" was", " the"], n=5)
         results.append(
-            ablate_concept(
+            wb.ablate_concept(
                 model,
                 vectors,
                 [("Once upon a time there", " was"), ("They went to", " the")],

@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.circuit_models import BACKENDS
 from tests.unit.concept_models import ALL, KINDS, WORDS, planted, planted_model, planted_texts
 from workbench.dictionary.base import Dictionary
-from workbench.methods.features.concept_directions import (
-    RIDGE,
-    difference_in_means,
-    random_dictionary,
-    supervised_dictionary,
-)
-from workbench.methods.features.concepts import Concepts
+from workbench.methods.features.concept_directions import RIDGE
 
 SITE = "L0.resid_post"
 NAMES = ("a", "b", "c", "any")
@@ -48,14 +43,14 @@ def asked() -> dict[str, np.ndarray]:
 
 @cache
 def means(backend: str = "nnsight") -> Dictionary:
-    return difference_in_means(
+    return wb.difference_in_means(
         planted_model(backend), SITE, planted(), planted_texts(), batch_size=7, progress=False
     )
 
 
 @cache
 def supervised(backend: str = "nnsight") -> Dictionary:
-    return supervised_dictionary(
+    return wb.supervised_dictionary(
         planted_model(backend), SITE, planted(), planted_texts(), batch_size=7, progress=False
     )
 
@@ -107,17 +102,17 @@ def test_a_supervised_code_tells_its_concept() -> None:
 
 def test_random_directions_have_length_one_and_give_the_activation_back() -> None:
     x, _ = vectors()
-    made = random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
+    made = wb.random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
     weight = made.tensors["W_enc"]
     np.testing.assert_allclose(weight.norm(dim=0), 1.0, atol=1e-5)
-    again = random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
+    again = wb.random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
     assert again.fingerprint == made.fingerprint
-    other = random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=4)
+    other = wb.random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=4)
     assert other.fingerprint != made.fingerprint
     np.testing.assert_allclose(made.encode(torch.as_tensor(x).float()).mean(0), 0.0, atol=1e-4)
     rest = made.reconstruct(torch.as_tensor(x).float()).numpy() - x
     assert (rest**2).sum() < 0.05 * ((x - x.mean(0)) ** 2).sum()
-    plain = random_dictionary(planted_model(), SITE, 5)
+    plain = wb.random_dictionary(planted_model(), SITE, 5)
     assert not plain.b_dec.any() and plain.n_features == 5
 
 
@@ -129,19 +124,19 @@ def test_both_backends_give_the_same_directions() -> None:
 
 
 def test_without_questions_there_are_features_of_words_alone() -> None:
-    some = Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
-    made = difference_in_means(planted_model(), SITE, some, planted_texts(), progress=False)
+    some = wb.Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
+    made = wb.difference_in_means(planted_model(), SITE, some, planted_texts(), progress=False)
     assert made.info["concepts"] == ["a", "b"] and made.n_features == 2
 
 
 def test_bad_input_is_named() -> None:
     model, some = planted_model(), planted()
     with pytest.raises(ValueError, match="has a word in the texts; there is none of c. Give more"):
-        difference_in_means(model, SITE, some, ["w2 w6 w20", "w3 w7"], progress=False)
+        wb.difference_in_means(model, SITE, some, ["w2 w6 w20", "w3 w7"], progress=False)
     with pytest.raises(ValueError, match="epochs is a whole number from 1; got 0"):
-        supervised_dictionary(model, SITE, some, planted_texts(), epochs=0, progress=False)
+        wb.supervised_dictionary(model, SITE, some, planted_texts(), epochs=0, progress=False)
     with pytest.raises(ValueError, match="n_features is a whole number from 1; got 0"):
-        random_dictionary(model, SITE, 0)
+        wb.random_dictionary(model, SITE, 0)
     with pytest.raises(ValueError, match="layers 0 to 0; got layer 3"):
-        random_dictionary(model, "L3.resid_post", 4)
+        wb.random_dictionary(model, "L3.resid_post", 4)
     assert set(KINDS) == set(WORDS)

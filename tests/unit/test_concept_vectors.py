@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.concept_trace_models import (
     BACKENDS,
     PROMPTS,
@@ -21,11 +22,7 @@ from tests.unit.concept_trace_models import (
     weights_of,
 )
 from tests.unit.lens_models import words_model
-from workbench.methods.parameters.concept_vectors import (
-    ConceptVectors,
-    check_found_in,
-    concept_vectors,
-)
+from workbench.methods.parameters.concept_vectors import check_found_in
 
 
 def slow_scores(model: Any, words: list[str]) -> np.ndarray:
@@ -49,7 +46,7 @@ def slow_scores(model: Any, words: list[str]) -> np.ndarray:
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
 def test_by_words_they_are_the_best_of_all_neurons(name: str) -> None:
     model = model_of(name)
-    found = concept_vectors(model, WORDS, n=6)
+    found = wb.concept_vectors(model, WORDS, n=6)
     scores = slow_scores(model, WORDS)
     best = np.argsort(-scores.ravel())[:6]
     assert found.places == [divmod(int(i), model.spec.d_mlp) for i in best]
@@ -63,11 +60,11 @@ def test_by_words_they_are_the_best_of_all_neurons(name: str) -> None:
 def test_by_ablation_they_are_those_without_which_a_plain_model_answers_worst(name: str) -> None:
     model = model_of(name)
     before = weights_of(model)
-    found = concept_vectors(model, WORDS, n=4, prompts=PROMPTS, n_shortlist=12)
+    found = wb.concept_vectors(model, WORDS, n=4, prompts=PROMPTS, n_shortlist=12)
     assert unchanged(model, before)
     effects = {}
     for name_, (layer, unit) in zip(
-        (wide := concept_vectors(model, WORDS, n=12)).neurons, wide.places, strict=True
+        (wide := wb.concept_vectors(model, WORDS, n=12)).neurons, wide.places, strict=True
     ):
         plain = model.to_hugging_face()
         whole = log_probabilities(plain, PROMPTS).mean()
@@ -85,7 +82,7 @@ def test_by_ablation_they_are_those_without_which_a_plain_model_answers_worst(na
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "olmo2"])
 def test_both_backends_find_the_same(name: str) -> None:
     one, two = (
-        concept_vectors(model_of(name, b), WORDS, n=4, prompts=PROMPTS, n_shortlist=8)
+        wb.concept_vectors(model_of(name, b), WORDS, n=4, prompts=PROMPTS, n_shortlist=8)
         for b in BACKENDS
     )
     assert one.neurons == two.neurons
@@ -94,7 +91,7 @@ def test_both_backends_find_the_same(name: str) -> None:
 
 
 def test_with_either_sign_the_farthest_from_zero_come_first() -> None:
-    found = concept_vectors(model_of("llama"), WORDS, n=6, effect="either")
+    found = wb.concept_vectors(model_of("llama"), WORDS, n=6, effect="either")
     scores = slow_scores(model_of("llama"), WORDS)
     best = np.argsort(-np.abs(scores).ravel())[:6]
     assert found.places == [divmod(int(i), 48) for i in best] and found.effect == "either"
@@ -102,18 +99,18 @@ def test_with_either_sign_the_farthest_from_zero_come_first() -> None:
 
 
 def test_a_bfloat16_model_gives_nearly_the_same_scores() -> None:
-    half = concept_vectors(model_of("gpt2", dtype="bfloat16"), WORDS, n=5, prompts=PROMPTS)
+    half = wb.concept_vectors(model_of("gpt2", dtype="bfloat16"), WORDS, n=5, prompts=PROMPTS)
     full = slow_scores(model_of("gpt2"), WORDS)
     for place, score in zip(half.places, half.scores, strict=True):
         assert score == pytest.approx(full[place], abs=0.05)
 
 
 def test_a_layer_is_searched_alone(tmp_path: Any) -> None:
-    found = concept_vectors(model_of(), WORDS, n=5, layer=1, prompts=PROMPTS)
+    found = wb.concept_vectors(model_of(), WORDS, n=5, layer=1, prompts=PROMPTS)
     assert {layer for layer, _ in found.places} == {1}
     assert found.n_searched == model_of().spec.d_mlp
     assert found.n_shortlist == 25
-    again = ConceptVectors.load(found.save(tmp_path / "vectors"))
+    again = wb.ConceptVectors.load(found.save(tmp_path / "vectors"))
     assert repr(again) == repr(found)
     assert again.own_words == found.own_words
     np.testing.assert_array_equal(again.vectors, found.vectors)
@@ -146,18 +143,18 @@ def test_a_layer_is_searched_alone(tmp_path: Any) -> None:
 )
 def test_what_cannot_be_found_is_said(arguments: Any, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        concept_vectors(model_of(), *arguments, **options)
+        wb.concept_vectors(model_of(), *arguments, **options)
 
 
 @pytest.mark.parametrize("prompts", ["w5 w6", ["w5 w6"], [("w5", "w6", "w7")], 5])
 def test_prompts_without_answers_are_refused(prompts: Any) -> None:
     with pytest.raises(TypeError, match="prompts is a Task, a TaskBatch, a mapping whose keys"):
-        concept_vectors(model_of(), WORDS, prompts=prompts)
+        wb.concept_vectors(model_of(), WORDS, prompts=prompts)
 
 
 def test_a_word_of_several_tokens_is_named_in_its_pieces() -> None:
     with pytest.raises(ValueError, match=r"is one token; ' Marys' is 2 .*' Mary', 's'"):
-        concept_vectors(words_model(), [" Paris", " Marys"])
+        wb.concept_vectors(words_model(), [" Paris", " Marys"])
 
 
 def test_a_model_without_neurons_is_refused(monkeypatch: Any) -> None:
@@ -165,11 +162,11 @@ def test_a_model_without_neurons_is_refused(monkeypatch: Any) -> None:
     streams = tuple(s for s in model.spec.streams if s != "mlp_post")
     monkeypatch.setattr(model, "spec", replace(model.spec, streams=streams))
     with pytest.raises(ValueError, match=r"gpt2 \(GPT2LMHeadModel\) has none"):
-        concept_vectors(model, WORDS)
+        wb.concept_vectors(model, WORDS)
 
 
 def test_vectors_belong_to_the_model_they_were_found_in(monkeypatch: Any) -> None:
-    found = concept_vectors(model_of(), WORDS, n=3)
+    found = wb.concept_vectors(model_of(), WORDS, n=3)
     check_found_in(found, model_of("gpt2", "transformer_lens"))
     with pytest.raises(ValueError, match=r"were found in, gpt2; this is llama. Find them in this"):
         check_found_in(found, model_of("llama"))

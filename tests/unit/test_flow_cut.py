@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.circuit_models import BACKENDS
 from tests.unit.cut_flows import check, ends, model_of, run_with, strongest, whole
 from tests.unit.lens_models import words_model
 from tests.unit.plain_flow import edges_of, flow_of, place
 from workbench.edits import Scale
-from workbench.methods.information.flow_cut import FlowCut, cut_flow
 from workbench.methods.information.flow_cuts import cut_name
-from workbench.methods.information.information_flow import InformationFlow
 
 
 def test_expected_adds_up_the_weights_and_counts_a_neuron_once() -> None:
@@ -27,14 +26,14 @@ def test_expected_adds_up_the_weights_and_counts_a_neuron_once() -> None:
     into = next(e for e in flow.edge_names if ends(e)[1] == ends(out)[0])
     head = strongest(flow, "head", "state")
     weight = dict(zip(flow.edge_names, flow.graph.weights, strict=True))
-    both = cut_flow(model, flow, [into, out, head], n_controls=2)
+    both = wb.cut_flow(model, flow, [into, out, head], n_controls=2)
     assert both.edges == (into, out, head)
     assert both.expected == pytest.approx(weight[out] + weight[head], abs=1e-6)
     assert all(len(edges) == 2 for edges in both.control_edges)
-    small = cut_flow(model, flow, [into, out, head], fraction=0.01, n_controls=0)
+    small = wb.cut_flow(model, flow, [into, out, head], fraction=0.01, n_controls=0)
     assert small.expected == pytest.approx(0.01 * both.expected, rel=1e-5)
     assert small.effect == pytest.approx(small.expected, abs=2e-2 * abs(small.expected) + 1e-4)
-    assert np.isnan(cut_flow(model, whole(by="state"), head, n_controls=0).expected)
+    assert np.isnan(wb.cut_flow(model, whole(by="state"), head, n_controls=0).expected)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -60,20 +59,20 @@ def test_controls_are_other_edges_of_the_same_kinds_and_are_run_as_said(seed: in
         strongest(flow, "neuron", "state"),
         strongest(flow, "state", "mlp"),
     ]
-    result = cut_flow(model, flow, chosen, n_controls=3, seed=seed)
+    result = wb.cut_flow(model, flow, chosen, n_controls=3, seed=seed)
     assert len(result.control_edges) == 3 == len(set(result.control_edges))
     cut = {cut_name(flow, number[name]) for name in chosen}
     for edges in result.control_edges:
         assert kinds(edges) == kinds(chosen)
         assert not cut & {cut_name(flow, number[name]) for name in edges}
     for i, edges in enumerate(result.control_edges):
-        alone = cut_flow(model, flow, edges, n_controls=0)
+        alone = wb.cut_flow(model, flow, edges, n_controls=0)
         for name in ("answer", "probability", "kl"):
             value = getattr(alone, name)[1]
             assert getattr(result, name)[2 + i] == pytest.approx(value, abs=1e-4)
-    again = cut_flow(model, flow, chosen, n_controls=3, seed=seed)
+    again = wb.cut_flow(model, flow, chosen, n_controls=3, seed=seed)
     assert again.control_edges == result.control_edges
-    other = cut_flow(model, flow, chosen, n_controls=3, seed=seed + 10)
+    other = wb.cut_flow(model, flow, chosen, n_controls=3, seed=seed + 10)
     assert other.control_edges != result.control_edges
     np.testing.assert_allclose(result.control_effects, result.answer[0] - result.answer[2:])
 
@@ -81,13 +80,13 @@ def test_controls_are_other_edges_of_the_same_kinds_and_are_run_as_said(seed: in
 def test_where_there_is_nothing_like_it_there_are_no_controls() -> None:
     model, prompt = model_of("gptj")
     flow = flow_of(model, prompt, n_edges=1)
-    result = cut_flow(model, flow, flow.edge_names[0])
+    result = wb.cut_flow(model, flow, flow.edge_names[0])
     assert result.control_edges == ()
     assert len(result.answer) == 2
     assert "others" not in repr(result)
 
 
-def alone_at_the_start(flow: InformationFlow) -> dict[int, list[str]]:
+def alone_at_the_start(flow: wb.InformationFlow) -> dict[int, list[str]]:
     """Of one head the key edges of its first positions."""
     out: dict[int, list[str]] = {}
     for name, (_, target, channel, _) in zip(flow.edge_names, edges_of(flow), strict=True):
@@ -104,7 +103,7 @@ def test_a_head_left_with_nothing_is_a_named_error_and_leaves_no_trace(backend: 
     keys = alone_at_the_start(flow)[1]
     assert len(keys) == 2
     with pytest.raises(ValueError, match=r"keys of positions \[0, 1\] cut, L1H0.z@1 has nothing"):
-        cut_flow(model, flow, keys)
+        wb.cut_flow(model, flow, keys)
     np.testing.assert_array_equal(run_with(model, flow, []), logits)
 
 
@@ -115,7 +114,7 @@ def test_a_control_that_would_leave_a_head_with_nothing_is_left_out() -> None:
     # Of two key edges of one head only those that are cut and those that must not be are left.
     keep = [flow.edge_names.index(e) for e in (*keys[1], *keys[3][:2])]
     part = flow._with_edges(np.array(sorted(keep)))
-    result = cut_flow(model, part, [flow.edge_names[e] for e in keep[2:]])
+    result = wb.cut_flow(model, part, [flow.edge_names[e] for e in keep[2:]])
     assert result.control_edges == ()
     assert result.answer.shape == (2,)
 
@@ -131,7 +130,7 @@ def test_no_cut_warns_and_a_fraction_of_nothing_changes_nothing() -> None:
             ("state", "state", ""),
         ):  # fmt: skip
             edge = strongest(flow, source, target, channel)
-            result = cut_flow(model, flow, edge, fraction=0, n_controls=0)
+            result = wb.cut_flow(model, flow, edge, fraction=0, n_controls=0)
             assert result.effect == pytest.approx(0, abs=1e-5)
             assert result.kl == pytest.approx(0, abs=1e-6)
 
@@ -139,7 +138,7 @@ def test_no_cut_warns_and_a_fraction_of_nothing_changes_nothing() -> None:
 def test_at_several_roots_the_answer_is_that_of_the_last() -> None:
     model, prompt = model_of("tinyworld")
     flow = flow_of(model, prompt, position=None, n_edges=60)
-    result = cut_flow(model, flow, flow.edge_names[-1], n_controls=0)
+    result = wb.cut_flow(model, flow, flow.edge_names[-1], n_controls=0)
     check(flow, result, run_with(model, flow, []), 0)
     assert result.words[0][0] == flow.target
 
@@ -149,7 +148,7 @@ def test_a_soft_cap_is_taken_off_the_answer_but_not_off_the_words() -> None:
     cap = model.spec.soft_cap
     assert cap == 5
     flow = flow_of(model, prompt, by="answer", foil="w6", final_norm="real", n_edges=40)
-    result = cut_flow(model, flow, flow.edge_names[0], n_controls=1)
+    result = wb.cut_flow(model, flow, flow.edge_names[0], n_controls=1)
     logits = run_with(model, flow, [])
     inner = cap * np.arctanh(logits / cap)
     assert result.answer[0] == pytest.approx(inner[flow.target_id] - inner[flow.foil_id], abs=1e-4)
@@ -161,7 +160,7 @@ def test_the_words_and_the_divergence_are_those_of_each_run() -> None:
     flow = whole()
     model, _ = model_of("tinyworld")
     head = strongest(flow, "head", "state")
-    result = cut_flow(model, flow, head, n_controls=1, k=3)
+    result = wb.cut_flow(model, flow, head, n_controls=1, k=3)
     site, position = place(ends(head)[0])
     rows = [run_with(model, flow, e) for e in ([], Scale(site, 0, positions=position))]
     plain, cut = (row - np.log(np.exp(row - row.max()).sum()) - row.max() for row in rows)
@@ -176,8 +175,8 @@ def test_a_cut_is_saved_and_tabled(tmp_path: Path) -> None:
     flow = whole()
     model, _ = model_of("tinyworld")
     head = strongest(flow, "head", "state")
-    result = cut_flow(model, flow, head, n_controls=2)
-    again = FlowCut.load(result.save(tmp_path / "cut"))
+    result = wb.cut_flow(model, flow, head, n_controls=2)
+    again = wb.FlowCut.load(result.save(tmp_path / "cut"))
     assert again.to_frame().equals(result.to_frame())
     assert again.control_edges == result.control_edges and again.words == result.words
     frame = result.to_frame()
@@ -212,7 +211,7 @@ def test_bad_input_is_a_named_error(edges: Any, options: Any, text: str) -> None
     first = flow.edge_names[0]
     given = [first, first] if edges is None else edges or (first if edges == "" else [])
     with pytest.raises(ValueError, match=text):
-        cut_flow(model, flow, given, **options)
+        wb.cut_flow(model, flow, given, **options)
 
 
 def test_where_the_pattern_comes_too_late_an_edge_into_a_head_is_a_named_error() -> None:
@@ -222,15 +221,15 @@ def test_where_the_pattern_comes_too_late_an_edge_into_a_head_is_a_named_error()
     for channel in "vkq":
         edge = strongest(flow, "state", "head", channel)
         with pytest.raises(ValueError, match="GPTJForCausalLM the transformer_lens backend gives"):
-            cut_flow(model, flow, edge)
+            wb.cut_flow(model, flow, edge)
     np.testing.assert_array_equal(run_with(model, flow, []), logits)
     head = strongest(flow, "head", "state")
-    assert cut_flow(model, flow, head, n_controls=0).answer.shape == (2,)
+    assert wb.cut_flow(model, flow, head, n_controls=0).answer.shape == (2,)
     there, _ = model_of("gptj")
-    assert cut_flow(there, flow, edge, n_controls=0).answer.shape == (2,)
+    assert wb.cut_flow(there, flow, edge, n_controls=0).answer.shape == (2,)
 
 
 def test_another_model_is_a_named_error() -> None:
     flow = whole()
     with pytest.raises(ValueError, match="model it is of, tinyworld; got words"):
-        cut_flow(words_model(), flow, flow.edge_names[0])
+        wb.cut_flow(words_model(), flow, flow.edge_names[0])

@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.circuit_models import TINY
 from tests.unit.cut_flows import SHORT, check, ends, model_of, run_with, strongest, whole
 from tests.unit.plain_flow import EVERY, edges_of, flow_of, place
 from workbench.edits import Scale, Set
 from workbench.loading import load
-from workbench.methods.information.flow_cut import cut_flow
 from workbench.methods.information.flow_cuts import cut_edits
-from workbench.methods.information.information_flow import InformationFlow
 
 ZOO = ["gpt2", "gpt_neox", "gptj", "bloom", "gemma2", "olmo2"]
 
 
-def slopes(model: Any, flow: InformationFlow, fraction: float, chosen: np.ndarray) -> np.ndarray:
+def slopes(model: Any, flow: wb.InformationFlow, fraction: float, chosen: np.ndarray) -> np.ndarray:
     """(edge,) how far the answer falls for each part that is cut, by cutting so much of it."""
     rows = model.tokens([flow.token_ids.tolist()]).take([0] * (1 + len(chosen)))
     edits = [
@@ -71,7 +70,7 @@ def test_heads_neurons_and_carries_are_cut_as_by_hand(name: str, backend: str) -
     model, _ = model_of(name, backend)
     logits = run_with(model, flow, [])
     head = strongest(flow, "head", "state")
-    cut = cut_flow(model, flow, head, n_controls=0)
+    cut = wb.cut_flow(model, flow, head, n_controls=0)
     check(flow, cut, logits, 0)
     site, position = place(ends(head)[0])
     check(flow, cut, run_with(model, flow, Scale(site, 0, positions=position)))
@@ -79,9 +78,9 @@ def test_heads_neurons_and_carries_are_cut_as_by_hand(name: str, backend: str) -
     neuron = strongest(flow, "neuron", "state")
     site, position = place(ends(neuron)[0])
     by_hand = run_with(model, flow, Scale(site, 0, positions=position))
-    check(flow, cut_flow(model, flow, neuron, n_controls=0), by_hand)
+    check(flow, wb.cut_flow(model, flow, neuron, n_controls=0), by_hand)
     into = next(e for e in flow.edge_names if ends(e)[1] == ends(neuron)[0])
-    check(flow, cut_flow(model, flow, into, n_controls=0), by_hand)
+    check(flow, wb.cut_flow(model, flow, into, n_controls=0), by_hand)
 
     carry = max(
         (e for e, (s, t, *_) in zip(flow.edge_names, edges_of(flow), strict=True)
@@ -92,7 +91,7 @@ def test_heads_neurons_and_carries_are_cut_as_by_hand(name: str, backend: str) -
     run = model.run([flow.token_ids.tolist()], read=[before, site], logits_at=())
     left = (run[site] - run[before])[0, position]
     by_hand = run_with(model, flow, Set(site, left, positions=position))
-    check(flow, cut_flow(model, flow, carry, n_controls=0), by_hand)
+    check(flow, wb.cut_flow(model, flow, carry, n_controls=0), by_hand)
 
 
 @pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama", "gemma2", "gptj"])
@@ -112,7 +111,7 @@ def test_the_others_of_an_mlp_leave_the_neurons_that_stand_apart(name: str) -> N
         gain = norm.weight.double() / (summed.pow(2).mean() + norm.epsilon).sqrt()
     written = sum(post[k] * W_out[k] * gain for k in flow.apart[layer, position].tolist())
     whole_one, half = (
-        cut_flow(model, flow, edge, n_controls=0, fraction=fraction) for fraction in (1.0, 0.5)
+        wb.cut_flow(model, flow, edge, n_controls=0, fraction=fraction) for fraction in (1.0, 0.5)
     )
     check(flow, whole_one, run_with(model, flow, Set(site, written, positions=position)))
     mixed = 0.5 * written + 0.5 * run[names[1]][0, position].double()
@@ -153,16 +152,16 @@ def test_values_keys_and_queries_are_cut_as_by_hand(name: str, backend: str) -> 
 
     without = pattern.clone()
     without[sources] = 0
-    cut = cut_flow(model, flow, [into["v", at] for at in sources], n_controls=0)
+    cut = wb.cut_flow(model, flow, [into["v", at] for at in sources], n_controls=0)
     check(flow, cut, by_hand(without))
-    keys = cut_flow(model, flow, [into["k", at] for at in sources], n_controls=0)
+    keys = wb.cut_flow(model, flow, [into["k", at] for at in sources], n_controls=0)
     check(flow, keys, by_hand(without / without.sum()))
     half = pattern.clone()
     half[sources[0]] *= 0.5
-    keys = cut_flow(model, flow, into["k", sources[0]], fraction=0.5, n_controls=0)
+    keys = wb.cut_flow(model, flow, into["k", sources[0]], fraction=0.5, n_controls=0)
     check(flow, keys, by_hand(half / half.sum()))
     seen = (pattern > 0).double()
-    query = cut_flow(model, flow, into["q", position], n_controls=0)
+    query = wb.cut_flow(model, flow, into["q", position], n_controls=0)
     check(flow, query, by_hand(seen / seen.sum()))
     # Attention is made even first, then a key is cut, then a value.
     three = [into["q", position], into["k", sources[0]], into["v", sources[1]]]
@@ -170,7 +169,7 @@ def test_values_keys_and_queries_are_cut_as_by_hand(name: str, backend: str) -> 
     even[sources[0]] = 0
     even = even / even.sum()
     even[sources[1]] = 0
-    check(flow, cut_flow(model, flow, three, n_controls=0), by_hand(even))
+    check(flow, wb.cut_flow(model, flow, three, n_controls=0), by_hand(even))
 
 
 def test_what_is_cut_together_is_cut_in_one_pass() -> None:
@@ -180,4 +179,6 @@ def test_what_is_cut_together_is_cut_in_one_pass() -> None:
     edits = [
         Scale(site, 0, positions=at) for site, at in (place(ends(e)[0]) for e in (head, neuron))
     ]
-    check(flow, cut_flow(model, flow, [neuron, head], n_controls=0), run_with(model, flow, edits))
+    check(
+        flow, wb.cut_flow(model, flow, [neuron, head], n_controls=0), run_with(model, flow, edits)
+    )

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit import plain_words
 from tests.unit.lens_models import words_model, zoo_model
 from workbench.loading import load
 from workbench.methods.vocabulary import column_moments, found_neurons
-from workbench.methods.vocabulary.found_neurons import FoundNeurons, find_neurons
 from workbench.methods.vocabulary.neurons import projection_of
 
 IDS = [7, 20, 33]
@@ -32,11 +32,11 @@ def all_numbers(model: Any, layers: list[int], side: str) -> np.ndarray:
 def test_all_neurons_that_are_searched_may_be_asked_for() -> None:
     model = zoo_model("gpt2")
     d_mlp = model.spec.d_mlp
-    found = find_neurons(model, IDS, n=d_mlp, layer=1, n_draws=2)
+    found = wb.find_neurons(model, IDS, n=d_mlp, layer=1, n_draws=2)
     assert len(set(found.neurons)) == found.n_searched == d_mlp
     assert (np.diff(found.scores) <= 1e-6).all()
     with pytest.raises(ValueError, match=f"n is a whole number from 1 to {d_mlp}; got"):
-        find_neurons(model, IDS, n=d_mlp + 1, layer=1, n_draws=2)
+        wb.find_neurons(model, IDS, n=d_mlp + 1, layer=1, n_draws=2)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_scores_ranks_and_chance_are_those_of_the_full_array(
     monkeypatch.setattr(found_neurons, "ROWS", 7)
     monkeypatch.setattr(column_moments, "COLUMNS", 17)
     model = zoo_model(name)
-    found = find_neurons(model, IDS, side=side, effect=effect, n=6, n_draws=9, seed=3)
+    found = wb.find_neurons(model, IDS, side=side, effect=effect, n=6, n_draws=9, seed=3)
     numbers = all_numbers(model, [0, 1], side)
     standard = (numbers - numbers.mean(1, keepdims=True)) / numbers.std(1, keepdims=True)
     scores = standard[:, IDS].mean(1)
@@ -100,7 +100,7 @@ def test_mean_and_spread_follow_from_the_moments_of_the_columns() -> None:
 
 def test_a_layer_by_itself_is_searched_alone() -> None:
     model = words_model()
-    found = find_neurons(model, " Mary", layer=1, n=4, n_draws=5)
+    found = wb.find_neurons(model, " Mary", layer=1, n=4, n_draws=5)
     assert all(name.startswith("L1.mlp_post/") for name in found.sites)
     assert found.n_searched == model.spec.d_mlp and found.words == (" Mary",)
 
@@ -116,7 +116,7 @@ def test_both_backends_find_the_same_neurons_of_stories(asset: Callable[..., Pat
 
 def _same_on_both(name: Any, words: Any) -> None:
     first, second = (
-        find_neurons(load(name, backend=backend, device="cpu"), words, n=5, n_draws=5)
+        wb.find_neurons(load(name, backend=backend, device="cpu"), words, n=5, n_draws=5)
         for backend in ("nnsight", "transformer_lens")
     )
     assert first.neurons == second.neurons and first.own_words == second.own_words
@@ -125,15 +125,15 @@ def _same_on_both(name: Any, words: Any) -> None:
 
 
 def test_half_precision_models_are_searched() -> None:
-    half = find_neurons(zoo_model("olmo2", dtype="bfloat16"), IDS, n=3, n_draws=2)
-    full = find_neurons(zoo_model("olmo2"), IDS, n=3, n_draws=2)
+    half = wb.find_neurons(zoo_model("olmo2", dtype="bfloat16"), IDS, n=3, n_draws=2)
+    full = wb.find_neurons(zoo_model("olmo2"), IDS, n=3, n_draws=2)
     np.testing.assert_allclose(half.scores, full.scores, rtol=0.05)
 
 
 def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
-    found = find_neurons(words_model(), [" Mary", " John"], n=5, effect="either", n_draws=20)
+    found = wb.find_neurons(words_model(), [" Mary", " John"], n=5, effect="either", n_draws=20)
     found.save(tmp_path / "found")
-    again = FoundNeurons.load(tmp_path / "found")
+    again = wb.FoundNeurons.load(tmp_path / "found")
     frame = again.to_frame()
     assert frame.equals(found.to_frame()) and frame["neuron"].tolist() == list(found.sites)
     line, first = frame.iloc[0], found.ranks[0]
@@ -153,7 +153,7 @@ def test_a_word_that_only_the_tokenizer_has_is_a_named_error() -> None:
     model = zoo_model("qwen2")
     assert len(model.tokenizer) == 61 > model.spec.d_vocab
     with pytest.raises(ValueError, match=r"has the tokens 0 to 59; got 60"):
-        find_neurons(model, [60])
+        wb.find_neurons(model, [60])
 
 
 @pytest.mark.parametrize(
@@ -180,4 +180,4 @@ def test_bad_input_is_a_named_error(
     words: Any, options: Any, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
-        find_neurons(words_model(), words, **options)
+        wb.find_neurons(words_model(), words, **options)

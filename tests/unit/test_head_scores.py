@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.lens_models import zoo_model
-from workbench.methods.attention import attention
 from workbench.methods.vocabulary import head_scores
 from workbench.methods.vocabulary.head_factors import Factors, Writing, word_vectors
 from workbench.methods.vocabulary.head_scores import (
@@ -176,7 +176,7 @@ def test_without_a_table_it_is_measured_as_attention_measures_it(name: str) -> N
     found = previous_token(model, HEADS[2:7], 0)
     assert found.source == "prompts" and found.chance == chance(32)
     ids = np.random.default_rng(0).choice(range(2, 60), (16, 32))
-    expected = attention(model, ids.tolist(), value_weighted=False)
+    expected = wb.attention(model, ids.tolist(), value_weighted=False)
     for row in (0, 9):
         scores = expected.head_scores(row=row)["previous_token"].to_numpy()
         np.testing.assert_allclose(found.scores[:, row], scores[2:7], atol=1e-5)

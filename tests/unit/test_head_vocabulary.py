@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
 from workbench.loading import load
 from workbench.methods.vocabulary.head_factors import word_vectors
-from workbench.methods.vocabulary.head_vocabulary import HeadVocabulary, head_vocabulary
 
 ARCHITECTURES = ["gpt2", "gpt_neox", "gptj", "opt", "bloom", "qwen3", "gemma2", "olmo2"]
 HEAD = "L1H2"
 SOME = ("L0H0", "L1H2", "L2H3")
 
 
-def read(model: Any, heads: Any = None, **options: Any) -> HeadVocabulary:
+def read(model: Any, heads: Any = None, **options: Any) -> wb.HeadVocabulary:
     quick: dict[str, Any] = {"progress": False, "n_random": 2}
-    return head_vocabulary(model, heads, **{**quick, **options})
+    return wb.head_vocabulary(model, heads, **{**quick, **options})
 
 
 @cache
-def in_tinyworld(name: str = "tinyworld") -> HeadVocabulary:
+def in_tinyworld(name: str = "tinyworld") -> wb.HeadVocabulary:
     return read(tinyworld(name), SOME, n_pairs=3, embedding="first_block")
 
 
@@ -57,7 +57,7 @@ def squares(model: Any, layer: int, head: int, norm: str, words: torch.Tensor) -
     return torch.stack(ov).numpy(), (q @ k.T / spec.d_head**0.5).numpy()
 
 
-def check_pairs(result: HeadVocabulary, head: int, ov: Any, qk: Any) -> None:
+def check_pairs(result: wb.HeadVocabulary, head: int, ov: Any, qk: Any) -> None:
     n = result.pair_values.shape[2]
     for kind, matrix, sign in ((0, ov, 1), (1, ov, -1), (2, qk, 1)):
         expected = np.sort((sign * matrix).ravel())[::-1][:n] * sign
@@ -135,7 +135,7 @@ def test_words_behind_the_first_block_are_what_it_makes_of_each_alone() -> None:
     assert plain.random_copying_scores[1] != pytest.approx(result.random_copying_scores[1])
 
 
-def assert_equal_results(one: HeadVocabulary, other: HeadVocabulary) -> None:
+def assert_equal_results(one: wb.HeadVocabulary, other: wb.HeadVocabulary) -> None:
     for name in ("copying_scores", "pair_values", "singular_values", "previous_token"):
         a, b = getattr(one, name), getattr(other, name)
         np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(a).max()))
@@ -251,7 +251,7 @@ def test_the_tables_hold_the_results_own_numbers() -> None:
 def test_it_is_a_result_that_is_saved_and_described(tmp_path: Path) -> None:
     result = in_tinyworld()
     result.save(tmp_path / "heads")
-    again = HeadVocabulary.load(tmp_path / "heads")
+    again = wb.HeadVocabulary.load(tmp_path / "heads")
     for what in ("scores", "pairs", "singular"):
         assert again.to_frame(what).equals(result.to_frame(what))
     assert repr(result) == (

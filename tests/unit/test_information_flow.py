@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.circuit_models import BACKENDS, tinyworld
 from tests.unit.lens_models import words_model, zoo_model
 from tests.unit.plain_flow import EVERY, Parts, edges_of, flow_of, place
 from workbench.loading import load
-from workbench.methods.direct_logit_attribution import direct_logit_attribution
-from workbench.methods.information.flow_cut import cut_flow
-from workbench.methods.information.information_flow import InformationFlow, information_flow
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 SHORT = "Mary gave John a"
@@ -34,7 +32,7 @@ def model_of(name: str) -> tuple[Any, Any]:
 
 
 @cache
-def whole(name: str, by: Any = "state", final_norm: Any = "held") -> InformationFlow:
+def whole(name: str, by: Any = "state", final_norm: Any = "held") -> wb.InformationFlow:
     model, prompt = model_of(name)
     return flow_of(model, prompt, by=by, final_norm=final_norm, n_edges=EVERY, n_neurons=3)
 
@@ -80,7 +78,7 @@ def test_by_answer_the_last_state_adds_up_to_the_answer_as_in_direct_logit_attri
     model, prompt = model_of(name)
     foil = 6
     flow = flow_of(model, prompt, by="answer", foil=foil, n_edges=EVERY, n_neurons=3)
-    direct = direct_logit_attribution(model, prompt, flow.target_id, foils=foil)
+    direct = wb.direct_logit_attribution(model, prompt, flow.target_id, foils=foil)
     theirs = dict(zip(direct.components, direct.contributions[0, :, 0, 0], strict=True))
     biases = theirs.pop("norm_bias") + theirs.pop("unembed_bias")
     last = model.spec.n_layers - 1
@@ -259,9 +257,11 @@ def test_both_backends_give_one_flow_of_stories(asset: Any, by: Any) -> None:
 
 def check_same(one: Any, other: Any, prompt: str, by: Any) -> None:
     # As many edges as leave out clearly weaker ones: at a tie either backend's choice is right.
-    strongest = -np.sort(-information_flow(one, prompt, by=by, n_edges=140, k=3).relevance)[100:140]
+    strongest = -np.sort(-wb.information_flow(one, prompt, by=by, n_edges=140, k=3).relevance)[
+        100:140
+    ]
     n_edges = 101 + int(np.argmax(strongest[:-1] - strongest[1:]))
-    flows = [information_flow(m, prompt, by=by, n_edges=n_edges, k=3) for m in (one, other)]
+    flows = [wb.information_flow(m, prompt, by=by, n_edges=n_edges, k=3) for m in (one, other)]
     first, second = ({name: e for e, name in enumerate(f.edge_names)} for f in flows)
     assert first.keys() == second.keys()
     order = [second[name] for name in first]
@@ -283,7 +283,7 @@ def check_same(one: Any, other: Any, prompt: str, by: Any) -> None:
 def test_another_precision_gives_nearly_the_same_flow(dtype: str) -> None:
     same = whole("tinyworld-llama", "answer")
     model = load("tinyworld-llama", device="cpu", dtype=dtype)
-    flow = information_flow(model, SHORT, by="answer", n_edges=EVERY, n_neurons=3, k=1)
+    flow = wb.information_flow(model, SHORT, by="answer", n_edges=EVERY, n_neurons=3, k=1)
     assert flow.target == same.target
     names = sorted(set(flow.edge_names) & set(same.edge_names))
     assert len(names) > 0.9 * len(same.edge_names)
@@ -318,8 +318,8 @@ def test_it_ends_where_it_is_told_to() -> None:
 
 
 def test_a_flow_is_saved_and_loaded(tmp_path: Path) -> None:
-    flow = information_flow(tinyworld(), SHORT, by="answer", foil=" Anna", n_edges=30, k=2)
-    again = InformationFlow.load(flow.save(tmp_path / "flow"))
+    flow = wb.information_flow(tinyworld(), SHORT, by="answer", foil=" Anna", n_edges=30, k=2)
+    again = wb.InformationFlow.load(flow.save(tmp_path / "flow"))
     assert again.to_frame().equals(flow.to_frame())
     assert again.nodes().equals(flow.nodes())
     assert again.details == flow.details
@@ -356,14 +356,14 @@ def test_a_padded_vocabulary_counts_as_far_as_it_has_words(tmp_path: Path) -> No
     padded.transformer.wte.weight.data[60:] *= 50
     padded.save_pretrained(tmp_path / "gpt2")
     model: Any = load(tmp_path / "gpt2", device="cpu")
-    flow, plain = (information_flow(m, IDS, n_edges=40) for m in (model, zoo_model("gpt2")))
+    flow, plain = (wb.information_flow(m, IDS, n_edges=40) for m in (model, zoo_model("gpt2")))
     assert (flow.target_id, flow.words, flow.details) == (
         plain.target_id,
         plain.words,
         plain.details,
     )
     cut, same = (
-        cut_flow(m, f, f.edge_names[0], n_controls=1)
+        wb.cut_flow(m, f, f.edge_names[0], n_controls=1)
         for m, f in ((model, flow), (zoo_model("gpt2"), plain))
     )
     assert cut.words == same.words

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
 from tests.unit.plain_flow import edges_of
 from workbench.graph import Graph
-from workbench.methods.information.information_flow import InformationFlow, information_flow
 from workbench.methods.information.information_paths import (
     between,
     edge_name,
@@ -23,13 +23,13 @@ from workbench.methods.information.information_paths import (
 
 
 @cache
-def flow() -> InformationFlow:
-    return information_flow(tinyworld(), "When Mary and John went", n_edges=70, k=4)
+def flow() -> wb.InformationFlow:
+    return wb.information_flow(tinyworld(), "When Mary and John went", n_edges=70, k=4)
 
 
 @cache
-def small() -> InformationFlow:
-    return information_flow(zoo_model("gpt2"), [[5, 9, 7]], by="answer", n_edges=45, k=2)
+def small() -> wb.InformationFlow:
+    return wb.information_flow(zoo_model("gpt2"), [[5, 9, 7]], by="answer", n_edges=45, k=2)
 
 
 def random_graph(seed: int, n: int = 8) -> tuple[Graph, np.ndarray]:
@@ -122,7 +122,7 @@ def test_the_coverage_is_what_walks_to_the_embeddings() -> None:
     assert one.coverage == pytest.approx(sum(each), abs=1e-6)
 
 
-def names(some: InformationFlow) -> set[str]:
+def names(some: wb.InformationFlow) -> set[str]:
     return set(some.edge_names)
 
 

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 from workbench.edits import Set
 from workbench.loading import load
 from workbench.methods.vocabulary import clamp_runs
-from workbench.methods.vocabulary.found_neurons import find_neurons
-from workbench.methods.vocabulary.neuron_clamp import NeuronClamp, clamp_neurons
 from workbench.site import Site
 from workbench.texts import texts
 
@@ -33,8 +32,8 @@ def model() -> Any:
 
 
 @pytest.fixture(scope="module")
-def clamp(model: Any) -> NeuronClamp:
-    return clamp_neurons(model, NEURONS, PROMPTS, value=2.5, seed=1, **OPTIONS)
+def clamp(model: Any) -> wb.NeuronClamp:
+    return wb.clamp_neurons(model, NEURONS, PROMPTS, value=2.5, seed=1, **OPTIONS)
 
 
 def held(names: Any, values: Any) -> list[Set]:
@@ -56,7 +55,7 @@ def plain_loss_and_kl(model: Any, text: Any, edits: Any) -> tuple[float, float]:
     return sum(losses) / len(losses), sum(kls) / len(kls)
 
 
-def test_what_is_measured_is_what_single_passes_give(model: Any, clamp: NeuronClamp) -> None:
+def test_what_is_measured_is_what_single_passes_give(model: Any, clamp: wb.NeuronClamp) -> None:
     sets = [held(NEURONS, clamp.values)]
     lengths = model.weight("W_out").norm(dim=-1)
     for names in clamp.controls:
@@ -80,7 +79,7 @@ def test_what_is_measured_is_what_single_passes_give(model: Any, clamp: NeuronCl
         np.testing.assert_allclose(clamp.control_kl[:, row], both[1:, 1], rtol=1e-3, atol=1e-6)
 
 
-def test_random_neurons_are_of_the_same_layers_and_never_those_held(clamp: NeuronClamp) -> None:
+def test_random_neurons_are_of_the_same_layers_and_never_those_held(clamp: wb.NeuronClamp) -> None:
     assert len(clamp.controls) == 4 and len(set(clamp.controls)) == 4
     for names in clamp.controls:
         layers = [Site.parse(name).layer for name in names]
@@ -88,27 +87,27 @@ def test_random_neurons_are_of_the_same_layers_and_never_those_held(clamp: Neuro
         assert not set(names) & set(NEURONS)
 
 
-def test_the_continuations_are_those_of_the_edited_model(model: Any, clamp: NeuronClamp) -> None:
+def test_the_continuations_are_those_of_the_edited_model(model: Any, clamp: wb.NeuronClamp) -> None:
     assert clamp.plain_texts == model.generate(PROMPTS, 3).texts
     edits = held(NEURONS, clamp.values)
     assert clamp.clamped_texts == model.generate(PROMPTS, 3, edits=edits).texts
 
 
 def test_portions_and_padding_sides_change_nothing(
-    model: Any, clamp: NeuronClamp, monkeypatch: pytest.MonkeyPatch
+    model: Any, clamp: wb.NeuronClamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clamp_runs, "LOGITS", 1)
     monkeypatch.setattr(clamp_runs, "ROWS", 1)
     prompts, others = (model.tokens(some, padding_side="left") for some in (PROMPTS, TEXTS))
     options = {**OPTIONS, "elsewhere": others}
-    again = clamp_neurons(model, NEURONS, prompts, value=2.5, seed=1, **options)
+    again = wb.clamp_neurons(model, NEURONS, prompts, value=2.5, seed=1, **options)
     for name in ("clamped_probability", "control_probability", "clamped_loss", "control_loss"):
         np.testing.assert_allclose(getattr(again, name), getattr(clamp, name), rtol=1e-4)
     np.testing.assert_allclose(again.control_kl, clamp.control_kl, rtol=1e-3, atol=1e-6)
 
 
 def test_the_highest_activation_is_that_on_the_texts_elsewhere(model: Any) -> None:
-    clamp = clamp_neurons(model, NEURONS, PROMPTS, times=2.0, **OPTIONS)
+    clamp = wb.clamp_neurons(model, NEURONS, PROMPTS, times=2.0, **OPTIONS)
     for name, value in zip(NEURONS, clamp.values, strict=True):
         highest = max(
             float(x) for text in TEXTS for x in model.run(text, read=name)[name].flatten()
@@ -117,7 +116,7 @@ def test_the_highest_activation_is_that_on_the_texts_elsewhere(model: Any) -> No
 
 
 def test_zero_is_ablation_of_the_neurons_and_of_the_controls(model: Any) -> None:
-    clamp = clamp_neurons(model, NEURONS[0], PROMPTS, value=0, **OPTIONS)
+    clamp = wb.clamp_neurons(model, NEURONS[0], PROMPTS, value=0, **OPTIONS)
     edits = Set(NEURONS[0], 0.0)
     expected = plain_probability(model, PROMPTS[0], edits)
     assert clamp.clamped_probability[0] == pytest.approx(expected, rel=1e-4)
@@ -126,9 +125,9 @@ def test_zero_is_ablation_of_the_neurons_and_of_the_controls(model: Any) -> None
 
 
 def test_found_neurons_bring_their_words(model: Any) -> None:
-    found = find_neurons(model, WORDS, n=2, n_draws=2)
+    found = wb.find_neurons(model, WORDS, n=2, n_draws=2)
     options = {name: value for name, value in OPTIONS.items() if name != "words"}
-    clamp = clamp_neurons(model, found, PROMPTS, value=1.0, **options)
+    clamp = wb.clamp_neurons(model, found, PROMPTS, value=1.0, **options)
     assert clamp.neurons == found.sites and clamp.words == found.words
 
 
@@ -145,7 +144,7 @@ def test_both_backends_measure_the_same_of_stories(asset: Callable[..., Path]) -
 
 def _same_on_both(name: Any, prompts: Any, words: Any, elsewhere: Any) -> None:
     first, second = (
-        clamp_neurons(
+        wb.clamp_neurons(
             load(name, backend=backend, device="cpu"),
             ["L1.mlp_post/7", "L3.mlp_post/20"],
             prompts,
@@ -169,14 +168,14 @@ def _same_on_both(name: Any, prompts: Any, words: Any, elsewhere: Any) -> None:
 def test_gated_half_precision_models_are_clamped() -> None:
     model = zoo_model("gemma2", dtype="bfloat16")
     ids = [[5, 6, 7], [8, 9]]
-    clamp = clamp_neurons(
+    clamp = wb.clamp_neurons(
         model, "L1.mlp_post/4", ids, words=[5], elsewhere=ids, n_controls=2, n_new=1
     )
     assert clamp.clamped_kl.dtype == np.float32 and np.isfinite(clamp.control_loss).all()
     assert float(clamp.clamped_kl.min()) > -1e-3
 
 
-def test_the_table_holds_means_intervals_and_what_random_neurons_do(clamp: NeuronClamp) -> None:
+def test_the_table_holds_means_intervals_and_what_random_neurons_do(clamp: wb.NeuronClamp) -> None:
     frame = clamp.to_frame().set_index("measure")
     assert frame.index.tolist() == ["probability", "loss elsewhere", "KL elsewhere"]
     change = clamp.clamped_loss - clamp.plain_loss
@@ -198,9 +197,11 @@ def test_the_table_holds_means_intervals_and_what_random_neurons_do(clamp: Neuro
         clamp.interval("kl")
 
 
-def test_it_is_a_result_that_is_saved_named_and_drawn(clamp: NeuronClamp, tmp_path: Path) -> None:
+def test_it_is_a_result_that_is_saved_named_and_drawn(
+    clamp: wb.NeuronClamp, tmp_path: Path
+) -> None:
     clamp.save(tmp_path / "clamp")
-    again = NeuronClamp.load(tmp_path / "clamp")
+    again = wb.NeuronClamp.load(tmp_path / "clamp")
     assert again.to_frame().equals(clamp.to_frame()) and again.controls == clamp.controls
     before, after = clamp.plain_probability.mean(), clamp.clamped_probability.mean()
     assert f"L1.mlp_post/9, L1.mlp_post/40, … held: probability {before:.3f} → {after:.3f}" in repr(
@@ -215,7 +216,7 @@ def test_it_is_a_result_that_is_saved_named_and_drawn(clamp: NeuronClamp, tmp_pa
 def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
     before = model.run(PROMPTS[0]).logits
     with pytest.raises(ValueError, match="at least two tokens"):
-        clamp_neurons(model, NEURONS, PROMPTS, **{**OPTIONS, "elsewhere": [[5]]})
+        wb.clamp_neurons(model, NEURONS, PROMPTS, **{**OPTIONS, "elsewhere": [[5]]})
     assert torch.equal(model.run(PROMPTS[0]).logits, before)
 
 
@@ -242,9 +243,9 @@ def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
 )
 def test_bad_input_is_a_named_error(model: Any, neurons: Any, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        clamp_neurons(model, neurons, PROMPTS, **{**OPTIONS, **options})
+        wb.clamp_neurons(model, neurons, PROMPTS, **{**OPTIONS, **options})
 
 
-def test_an_interval_of_equal_changes_is_that_change(clamp: NeuronClamp) -> None:
+def test_an_interval_of_equal_changes_is_that_change(clamp: wb.NeuronClamp) -> None:
     even = replace(clamp, clamped_loss=clamp.plain_loss + np.float32(0.5))
     assert even.interval("loss elsewhere") == pytest.approx((0.5, 0.5), abs=1e-5)

@@ -11,18 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.steering_models import tinyworld
 from workbench.edits import Add, Set
-from workbench.methods.observables.observable import observable
 from workbench.methods.observables.observable_baselines import (
     difference_in_means,
     few_rows,
     logistic_probe,
     split_groups,
-)
-from workbench.methods.observables.observable_evaluation import (
-    ObservableEvaluation,
-    evaluate_observable,
 )
 from workbench.tasks import Task, task
 from workbench.texts import texts
@@ -33,12 +29,12 @@ TRUTH = {" nurse": 0.05, " maid": 0.09, " doctor": 0.63, " pilot": 0.83, " plumb
 
 @cache
 def vector() -> Any:
-    return observable(tinyworld(), " he", " she").propagate(PATH)
+    return wb.observable(tinyworld(), " he", " she").propagate(PATH)
 
 
 @cache
 def tried() -> Any:
-    return evaluate_observable(
+    return wb.evaluate_observable(
         tinyworld(),
         vector(),
         task("gender_profession"),
@@ -51,7 +47,7 @@ def tried() -> Any:
     )
 
 
-def prompts_of(result: ObservableEvaluation) -> list[str]:
+def prompts_of(result: wb.ObservableEvaluation) -> list[str]:
     return ["".join(row) for row in result.tokens]
 
 
@@ -208,15 +204,17 @@ def test_prompts_without_labels_are_compared_with_random_directions() -> None:
         "When the pilot came home,",
         "When the judge came home,",
     ]
-    direct = observable(model, " he", " she").propagate()
-    result = evaluate_observable(model, direct, prompts, n_draws=2, progress=False)
+    direct = wb.observable(model, " he", " she").propagate()
+    result = wb.evaluate_observable(model, direct, prompts, n_draws=2, progress=False)
     assert result.directions == ("observable", "random")
     assert (result.site, result.measures) == (
         "L3.resid_post", ("removed", "gain", "slope", "correlation"),
     )  # fmt: skip
     # A push along the direct vector, at the last position: the norm's own change of scale aside.
     assert result.score("correlation")[0] > 0.9
-    chosen = evaluate_observable(model, vector(), prompts, positions=[2], n_draws=2, progress=False)
+    chosen = wb.evaluate_observable(
+        model, vector(), prompts, positions=[2], n_draws=2, progress=False
+    )
     assert chosen.score("removed")[0] > 0.5
     with pytest.raises(ValueError, match="gain, slope, correlation; got 'truth'. Damage needs"):
         result.score("truth")
@@ -227,7 +225,7 @@ def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None
     model = tinyworld()
     prompts = ["When the nurse came home,", "When the pilot came home,"]
     one, own = (
-        evaluate_observable(
+        wb.evaluate_observable(
             model, vector(), prompts, positions=[2], n_draws=2, push=size, progress=False
         )
         for size in (1.0, push)
@@ -243,15 +241,15 @@ def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None
 
 def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> None:
     model = tinyworld()
-    other = observable(model, " he", " she").propagate("L0H3")
+    other = wb.observable(model, " he", " she").propagate("L0H3")
     options: dict[str, Any] = {"n": 40, "n_examples": 4, "n_draws": 2, "progress": False}
-    result = evaluate_observable(model, [vector(), other], task("gender_profession"), **options)
+    result = wb.evaluate_observable(model, [vector(), other], task("gender_profession"), **options)
     names = (" he −  she by L0H2 → L0.mlp_out", " he −  she by L0H3")
     assert result.directions[:2] == names
     np.testing.assert_array_equal(result.ablated[0], tried().ablated[0])
     assert result.score("removed", names[0])[0] > result.score("removed", names[1])[0]
     result.save(tmp_path / "tried")
-    again = ObservableEvaluation.load(tmp_path / "tried")
+    again = wb.ObservableEvaluation.load(tmp_path / "tried")
     assert again.to_frame().equals(result.to_frame()) and again.damage is None
     assert repr(tried()).startswith(
         "ObservableEvaluation(tinyworld:  he −  she at L0.resid_pre, 19 prompts, removed by "
@@ -261,9 +259,9 @@ def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> Non
 
 def test_the_backends_give_the_same_trials() -> None:
     other = tinyworld("transformer_lens")
-    mine = observable(other, " he", " she").propagate(PATH)
+    mine = wb.observable(other, " he", " she").propagate(PATH)
     options: dict[str, Any] = {"n": 40, "n_examples": 4, "n_draws": 2, "progress": False}
-    result = evaluate_observable(other, mine, task("gender_profession"), **options)
+    result = wb.evaluate_observable(other, mine, task("gender_profession"), **options)
     for name in ("before", "ablated", "pushed", "predicted_ablated", "predicted_pushed"):
         np.testing.assert_allclose(getattr(result, name), getattr(tried(), name), atol=1e-4)
 
@@ -283,43 +281,46 @@ def one_word() -> Task:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda m: evaluate_observable(m, [], ["a"]), "Vectors are ObservableVectors"),
+        (lambda m: wb.evaluate_observable(m, [], ["a"]), "Vectors are ObservableVectors"),
         (
-            lambda m: evaluate_observable(m, vector(), ["The nurse"], n_draws=1),
+            lambda m: wb.evaluate_observable(m, vector(), ["The nurse"], n_draws=1),
             r"n_draws is a whole number from 2; got 1\.",
         ),
-        (lambda m: evaluate_observable(m, vector(), task("ioi")), "has others than those of  he"),
         (
-            lambda m: evaluate_observable(
+            lambda m: wb.evaluate_observable(m, vector(), task("ioi")),
+            "has others than those of  he",
+        ),
+        (
+            lambda m: wb.evaluate_observable(
                 m, vector(), task("gender_profession"), truth={" nurse maid": 1.0, " maid": 2.0},
                 n=24, n_examples=4, n_draws=2, progress=False,
             ),
             "A word with a known number is one token; ' nurse maid' is 2",
         ),
         (
-            lambda m: evaluate_observable(
+            lambda m: wb.evaluate_observable(
                 m, vector(), task("gender_profession"), truth={" maid": 2.0},
                 n=24, n_examples=4, n_draws=2, progress=False,
             ),
             "two or more; got {' maid': 2.0}",
         ),
         (
-            lambda m: evaluate_observable(m, [vector(), vector()], ["The nurse said that"]),
+            lambda m: wb.evaluate_observable(m, [vector(), vector()], ["The nurse said that"]),
             "differ in their path or observable",
         ),
         (
-            lambda m: evaluate_observable(
-                m, observable(m, np.ones(m.spec.d_vocab)).propagate("L0H1"), ["The nurse"]
+            lambda m: wb.evaluate_observable(
+                m, wb.observable(m, np.ones(m.spec.d_vocab)).propagate("L0H1"), ["The nurse"]
             ),
             "give it again: observable=",
         ),
         (
-            lambda m: evaluate_observable(
+            lambda m: wb.evaluate_observable(
                 m, vector(), task("gender_profession"), n=24, n_examples=30, progress=False
             ),
             "half of each label; there are",
         ),
-        (lambda m: evaluate_observable(m, vector(), one_word()), "one has a single one"),
+        (lambda m: wb.evaluate_observable(m, vector(), one_word()), "one has a single one"),
     ],
 )  # fmt: skip
 def test_bad_input_is_a_named_error(call: Callable[[Any], Any], text: str) -> None:
@@ -331,4 +332,4 @@ def test_a_vector_of_another_model_is_refused() -> None:
     from tests.unit.lens_models import words_model
 
     with pytest.raises(ValueError, match="the model that they come from, tinyworld; got words"):
-        evaluate_observable(words_model(), vector(), ["Mary"])
+        wb.evaluate_observable(words_model(), vector(), ["Mary"])

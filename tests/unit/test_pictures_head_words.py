@@ -12,8 +12,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
+import workbench as wb
 from tests.unit.lens_models import words_model
-from workbench.methods.vocabulary.head_vocabulary import HeadVocabulary, head_vocabulary
 from workbench.pictures.attribution import NEGATIVE, POSITIVE
 from workbench.plots import shown_token
 
@@ -25,8 +25,8 @@ def _closed_figures() -> Iterator[None]:
 
 
 @cache
-def result() -> HeadVocabulary:
-    return head_vocabulary(words_model(), n_pairs=4, n_random=2, progress=False)
+def result() -> wb.HeadVocabulary:
+    return wb.head_vocabulary(words_model(), n_pairs=4, n_random=2, progress=False)
 
 
 def texts_apart(ax: Any) -> bool:
@@ -60,7 +60,7 @@ def test_the_scores_of_all_heads_are_four_panels_layers_upwards() -> None:
 
 
 def test_heads_that_were_not_read_are_left_blank() -> None:
-    some = head_vocabulary(
+    some = wb.head_vocabulary(
         words_model(), ["L0H1", "L2H2"], n_pairs=0, n_random=1, top=3, progress=False
     )
     panel = np.ma.filled(some.plot().images[0].get_array(), np.nan)
@@ -104,7 +104,7 @@ def test_one_head_is_drawn_as_its_pairs_and_directions() -> None:
 
 
 def test_a_head_without_pairs_is_drawn_as_its_directions_alone() -> None:
-    bare = head_vocabulary(words_model(), "L0H1", n_pairs=0, n_random=1, progress=False)
+    bare = wb.head_vocabulary(words_model(), "L0H1", n_pairs=0, n_random=1, progress=False)
     ax = bare.plot()
     assert not ax.patches and any(t.get_text() == "QK singular directions" for t in ax.texts)
     assert bare.png()[:4] == b"\x89PNG"

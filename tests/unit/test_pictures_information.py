@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
-from workbench.methods.information.flow_cut import cut_flow
-from workbench.methods.information.information_flow import InformationFlow, information_flow
 from workbench.pictures.attribution import NEGATIVE, POSITIVE
 from workbench.pictures.information import COLORS
 
@@ -21,8 +20,8 @@ PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
 @pytest.fixture(scope="module")
-def flow() -> InformationFlow:
-    return information_flow(tinyworld(), PROMPT, by="answer", foil=" John", details=False)
+def flow() -> wb.InformationFlow:
+    return wb.information_flow(tinyworld(), PROMPT, by="answer", foil=" John", details=False)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,7 @@ def boxes(ax: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("n_edges", [60, 150])
-def test_no_node_lies_on_another_nor_outside(flow: InformationFlow, n_edges: int) -> None:
+def test_no_node_lies_on_another_nor_outside(flow: wb.InformationFlow, n_edges: int) -> None:
     ax = flow.plot(n_edges=n_edges)
     drawn = boxes(ax)
     assert len(drawn) > 30
@@ -55,7 +54,7 @@ def test_no_node_lies_on_another_nor_outside(flow: InformationFlow, n_edges: int
 
 
 def test_every_edge_is_a_line_of_its_sign_and_the_widest_is_the_most_relevant(
-    flow: InformationFlow,
+    flow: wb.InformationFlow,
 ) -> None:
     ax = flow.plot(n_edges=60)
     order = np.argsort(-flow.relevance)
@@ -72,7 +71,7 @@ def test_every_edge_is_a_line_of_its_sign_and_the_widest_is_the_most_relevant(
 
 
 def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
-    flow: InformationFlow,
+    flow: wb.InformationFlow,
 ) -> None:
     ax = flow.plot(n_edges=150)
     graph = flow.graph
@@ -88,13 +87,13 @@ def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
     assert edges.count(COLORS["neuron"]) == counts["neuron"] + graph.kinds.count("mlp")
 
 
-def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(flow: InformationFlow) -> None:
+def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(flow: wb.InformationFlow) -> None:
     part = flow.filtered(kinds=["embed", "head"])
     assert len(part.plot().lines) == len(part.graph.weights)
 
 
 def test_a_parallel_block_and_a_given_axes_are_drawn() -> None:
-    result = information_flow(zoo_model("gptj"), [[5, 9, 7]], n_edges=40, k=1, details=False)
+    result = wb.information_flow(zoo_model("gptj"), [[5, 9, 7]], n_edges=40, k=1, details=False)
     _, ax = plt.subplots()
     assert result.plot(ax=ax) is ax
     assert [label.get_text() for label in ax.get_yticklabels()] == [
@@ -102,9 +101,9 @@ def test_a_parallel_block_and_a_given_axes_are_drawn() -> None:
     ]  # fmt: skip
 
 
-def test_a_cut_shows_the_answers_the_controls_and_the_next_words(flow: InformationFlow) -> None:
+def test_a_cut_shows_the_answers_the_controls_and_the_next_words(flow: wb.InformationFlow) -> None:
     edge = next(name for name in flow.edge_names if name.endswith(" v"))
-    result = cut_flow(tinyworld(), flow, edge, n_controls=3, k=4)
+    result = wb.cut_flow(tinyworld(), flow, edge, n_controls=3, k=4)
     ax = result.plot(n_words=2)
     widths = [bar.get_width() for bar in ax.patches]
     assert widths == pytest.approx([*result.answer[:2], result.answer[2:].mean()], rel=1e-5)
@@ -117,7 +116,7 @@ def test_a_cut_shows_the_answers_the_controls_and_the_next_words(flow: Informati
         *(t.get_text() for t in ax.texts[1:]),
     ]
     assert ax.get_xlabel() == "logit of ‘ Mary’ − ‘ John’"
-    several = cut_flow(tinyworld(), flow, flow.edge_names[:2], fraction=0.5, n_controls=0)
+    several = wb.cut_flow(tinyworld(), flow, flow.edge_names[:2], fraction=0.5, n_controls=0)
     ax = several.plot()
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         "plain", "2 edges cut, 50% of each"

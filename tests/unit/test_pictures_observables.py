@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.lens_models import TEXTS, words_model
-from workbench.methods.observables.observable import observable
-from workbench.methods.observables.observable_couplings import couplings
-from workbench.methods.observables.observable_evaluation import evaluate_observable
 from workbench.pictures.attribution import NEGATIVE, POSITIVE
 from workbench.plots import shown_token
 
@@ -19,7 +17,7 @@ PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book
 
 @pytest.fixture(scope="module")
 def obs() -> Any:
-    return observable(words_model(), " Mary", " John")
+    return wb.observable(words_model(), " Mary", " John")
 
 
 def widths(ax: Any) -> list[float]:
@@ -62,7 +60,9 @@ def test_an_attribution_has_a_bar_a_component_and_a_dot_a_prompt(obs: Any) -> No
 
 
 def test_couplings_are_a_table_in_colours_around_0(obs: Any) -> None:
-    table = couplings([obs.propagate("L1H2"), observable(obs.model, " store").propagate("L1H2")])
+    table = wb.couplings(
+        [obs.propagate("L1H2"), wb.observable(obs.model, " store").propagate("L1H2")]
+    )
     ax = table.plot()
     image = ax.images[0]
     assert image.norm.vmin == -image.norm.vmax
@@ -74,7 +74,7 @@ def test_couplings_are_a_table_in_colours_around_0(obs: Any) -> None:
 
 def test_a_trial_is_drawn_with_its_intervals_or_its_predictions(obs: Any) -> None:
     vector = obs.propagate("L1H2")
-    tried = evaluate_observable(obs.model, vector, PROMPTS, n_draws=2, progress=False)
+    tried = wb.evaluate_observable(obs.model, vector, PROMPTS, n_draws=2, progress=False)
     ax = tried.plot(measure="gain")
     assert labels(ax) == ["observable", "random"]
     value, low, high = tried.score("gain")

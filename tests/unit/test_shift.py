@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.feature_circuit_models import (
     BACKENDS,
     CLOSE,
@@ -23,35 +24,29 @@ from tests.unit.feature_circuit_models import (
 from tests.unit.test_classifier import LABELS, TEXTS
 from workbench.dictionary.base import ScaleFeatures
 from workbench.dictionary.collection import Dictionaries
-from workbench.methods.features.classifier import Classifier, train_classifier
-from workbench.methods.features.shift import (
-    N_RANDOM,
-    ClassifierEffects,
-    Shift,
-    classifier_effects,
-    feature_edits,
-    shift,
-)
+from workbench.methods.features.shift import N_RANDOM, feature_edits
 
 SITE = "L1.mlp_out"
 FEATURES = ("L0.resid_post/2", "L0.resid_post/5", "L1.mlp_out/1", "L1.attn_out/4")
 
 
 @cache
-def classifier(name: str = "gpt2", pool: str = "last") -> Classifier:
-    return train_classifier(model(name), SITE, TEXTS, LABELS, classes=("six", "seven"), pool=pool)
+def classifier(name: str = "gpt2", pool: str = "last") -> wb.Classifier:
+    return wb.train_classifier(
+        model(name), SITE, TEXTS, LABELS, classes=("six", "seven"), pool=pool
+    )
 
 
 @cache
-def effects(name: str, pool: str, backend: str = "nnsight") -> ClassifierEffects:
-    return classifier_effects(
+def effects(name: str, pool: str, backend: str = "nnsight") -> wb.ClassifierEffects:
+    return wb.classifier_effects(
         model(name, backend), classifier(name, pool), dicts(), TEXTS, LABELS, batch_size=7
     )
 
 
 @cache
-def shifted(backend: str = "nnsight") -> Shift:
-    return shift(
+def shifted(backend: str = "nnsight") -> wb.Shift:
+    return wb.shift(
         model("gpt2", backend),
         classifier(),
         dicts(),
@@ -122,11 +117,11 @@ def test_effects_are_listed_by_separation_and_the_same_from_disk(tmp_path: Path)
     assert (np.diff(sizes) <= 0).all()
     assert f"{len(result.nodes)} features of" in repr(result)
     result.save(tmp_path / "effects")
-    again = ClassifierEffects.load(tmp_path / "effects")
+    again = wb.ClassifierEffects.load(tmp_path / "effects")
     np.testing.assert_array_equal(again.effects, result.effects)
 
 
-def answers(own: Classifier, names: Any, moved: float = 0.0) -> np.ndarray:
+def answers(own: wb.Classifier, names: Any, moved: float = 0.0) -> np.ndarray:
     """(text,) right or not, one text at a time, with features set to 0 at every position."""
     out = []
     for text, label in zip(TEXTS[:12], LABELS, strict=False):
@@ -143,7 +138,7 @@ def edits_of(names: Any) -> list[ScaleFeatures]:
     ]
 
 
-def fall(own: Classifier, names: Any) -> float:
+def fall(own: wb.Classifier, names: Any) -> float:
     """How far the mean logit of the training texts falls."""
     plain, now = (own.logits(model(), TEXTS, edits=edits) for edits in ((), edits_of(names)))
     return float((plain - now).mean())
@@ -164,7 +159,7 @@ def test_every_way_of_reading_is_recomputed_text_by_text() -> None:
     np.testing.assert_array_equal(right["after"], answers(own, FEATURES))
     moved = fall(own, FEATURES)
     np.testing.assert_array_equal(right["recentred"], answers(own, FEATURES, moved))
-    anew = train_classifier(model(), SITE, TEXTS, LABELS, edits=edits_of(FEATURES))
+    anew = wb.train_classifier(model(), SITE, TEXTS, LABELS, edits=edits_of(FEATURES))
     np.testing.assert_array_equal(right["retrained"], answers(anew, FEATURES))
     assert set(np.unique(right["random"] * N_RANDOM)) <= set(range(N_RANDOM + 1))
 
@@ -173,14 +168,14 @@ def test_random_features_are_as_many_others_of_the_same_sites() -> None:
     own = classifier()
     left = {"L0.resid_post": {2, 5, 7, 9}, "L1.mlp_out": {1, 6}, "L1.attn_out": {4, 3}}
     pool = [f"{site}/{i}" for site, numbers in left.items() for i in numbers]
-    result = shift(model(), own, dicts(), FEATURES, TEXTS[:12], LABELS[:12], candidates=pool)
+    result = wb.shift(model(), own, dicts(), FEATURES, TEXTS[:12], LABELS[:12], candidates=pool)
     others = ["L0.resid_post/7", "L0.resid_post/9", "L1.mlp_out/6", "L1.attn_out/3"]
     wanted = answers(own, others)
     np.testing.assert_allclose(result.right[2], wanted.astype(float))
     assert result.ways == ("before", "after", "random")
     assert result.group_names == ("all",) and not result.groups.any()
     with pytest.raises(ValueError, match="there is none beside L0.resid_post/2"):
-        shift(model(), own, dicts(), FEATURES, TEXTS, LABELS, candidates=FEATURES)
+        wb.shift(model(), own, dicts(), FEATURES, TEXTS, LABELS, candidates=FEATURES)
 
 
 def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
@@ -199,7 +194,7 @@ def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
     assert list(frame.columns) == ["accuracy", "accuracy_low", "accuracy_high", "odd", "even"]
     assert "4 features taken away" in repr(result)
     result.save(tmp_path / "shift")
-    np.testing.assert_array_equal(Shift.load(tmp_path / "shift").right, result.right)
+    np.testing.assert_array_equal(wb.Shift.load(tmp_path / "shift").right, result.right)
     with pytest.raises(ValueError, match="The ways are before, .*; got 'later'"):
         result.accuracy("later")
 
@@ -220,21 +215,21 @@ def test_wrong_features_labels_and_groups_are_refused(
 ) -> None:
     call: dict[str, Any] = {"texts": TEXTS, "labels": LABELS} | options
     with pytest.raises(ValueError, match=rule):
-        shift(model(), classifier(), dicts(), features, **call)
+        wb.shift(model(), classifier(), dicts(), features, **call)
 
 
 def test_features_of_no_dictionary_and_effects_of_nothing_are_refused() -> None:
     with pytest.raises(KeyError, match="no dictionary of L1.mlp_in"):
-        shift(model(), classifier(), dicts(), ["L1.mlp_in/2"], TEXTS, LABELS)
+        wb.shift(model(), classifier(), dicts(), ["L1.mlp_in/2"], TEXTS, LABELS)
     with pytest.raises(ValueError, match="At least one feature"):
         feature_edits(dicts(), [])
     late = Dictionaries([dicts()["L1.resid_post"]])
     with pytest.raises(ValueError, match="reads L1.mlp_out, and no dictionary lies there"):
-        classifier_effects(model(), classifier(), late, TEXTS, LABELS)
+        wb.classifier_effects(model(), classifier(), late, TEXTS, LABELS)
     for labels, rule in (
         (LABELS[:3], "for each of 24 texts"),
         ([*LABELS, 1], "for each of 24 texts"),
         ([1] * 24, "both classes"),
     ):
         with pytest.raises(ValueError, match=rule):
-            classifier_effects(model(), classifier(), dicts(), TEXTS, labels)
+            wb.classifier_effects(model(), classifier(), dicts(), TEXTS, labels)

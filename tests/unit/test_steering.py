@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.lens_models import zoo_model
 from tests.unit.steering_models import (
     PATH,
@@ -26,16 +27,14 @@ from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
 from workbench.edits import UnchangedEdit
-from workbench.methods.features.flow import feature_flow
-from workbench.methods.features.steering import Steering, steer
 from workbench.methods.features.steering_plan import typical_length
 
 UNIT = 2.5
 
 
-def steered(what: Any = PATH[1], backend: str = "nnsight", **options: Any) -> Steering:
+def steered(what: Any = PATH[1], backend: str = "nnsight", **options: Any) -> wb.Steering:
     options = {"dicts": planted(), "unit": UNIT, "n": 4, "k": 5} | options
-    return steer(tinyworld(backend), PROMPTS, what, **options)
+    return wb.steer(tinyworld(backend), PROMPTS, what, **options)
 
 
 def log_probs(added: dict[str, float]) -> torch.Tensor:
@@ -43,7 +42,7 @@ def log_probs(added: dict[str, float]) -> torch.Tensor:
     return torch.stack([pushed(ids, added)[-1].log_softmax(-1) for ids in rows_of(PROMPTS)])
 
 
-def check(result: Steering, added: dict[str, float]) -> None:
+def check(result: wb.Steering, added: dict[str, float]) -> None:
     """Every list, probability and divergence against passes by hand; 10 nats are 1e-3 apart."""
     plain, after = log_probs({}), log_probs(added)
     kl = (plain.exp() * (plain - after)).sum(-1)
@@ -168,7 +167,7 @@ def test_both_backends_and_saved_results_agree(tmp_path: Any) -> None:
         np.testing.assert_allclose(getattr(theirs, name), getattr(ours, name), atol=2e-4)
     assert theirs.plain_texts == ours.plain_texts and theirs.steered_texts == ours.steered_texts
     ours.save(tmp_path / "steering")
-    back = Steering.load(tmp_path / "steering")
+    back = wb.Steering.load(tmp_path / "steering")
     assert back.to_frame().equals(ours.to_frame()) and repr(back) == repr(ours)
 
 
@@ -192,7 +191,7 @@ def test_half_precision_steers_alike() -> None:
     from workbench.loading import load
 
     model = load("tinyworld", device="cpu", dtype="bfloat16")
-    result = steer(model, PROMPTS, PATH[1], dicts=planted(), unit=UNIT, strength=3.0, n=2)
+    result = wb.steer(model, PROMPTS, PATH[1], dicts=planted(), unit=UNIT, strength=3.0, n=2)
     exact = steered(strength=3.0)
     np.testing.assert_allclose(result.kl, exact.kl, rtol=0.2, atol=0.02)
 
@@ -308,14 +307,14 @@ def test_a_silent_feature_and_a_model_without_texts_or_dictionaries_are_told() -
         steered(1, dicts=empty)
     model = zoo_model("gpt2")
     with pytest.raises(ValueError, match="none ship for .*; give dicts="):
-        steer(model, "w3 w4", "L0.resid_post/1")
+        wb.steer(model, "w3 w4", "L0.resid_post/1")
     encoder = Linear(torch.ones(32, 2), torch.zeros(2))
     small = Dictionary("L0.resid_post", encoder, torch.ones(2, 32), torch.zeros(32))
     with pytest.raises(ValueError, match="measured on texts, and none ship for"):
-        steer(model, "w3 w4", 1, dicts=small)
+        wb.steer(model, "w3 w4", 1, dicts=small)
     with pytest.raises(ValueError, match="reads vectors of width 128; .* has 32"):
-        steer(model, "w3 w4", PATH[1], dicts=planted())
-    one = steer(model, "w3 w4", 1, dicts=small, unit=1.0, n=2)
+        wb.steer(model, "w3 w4", PATH[1], dicts=planted())
+    one = wb.steer(model, "w3 w4", 1, dicts=small, unit=1.0, n=2)
     assert one.features == ("L0.resid_post/1",) and np.isfinite(one.steered).all()
 
 
@@ -323,7 +322,7 @@ def test_a_flow_through_modules_is_pushed_along_its_residual_features_only() -> 
     rows = planted()["L2.resid_post"].W_dec
     mlp = Dictionary("L0.mlp_out", Linear(rows.T, torch.zeros(12)), rows, torch.zeros(128))
     known = Dictionaries([mlp, *planted().values()])
-    through = feature_flow(known, PATH[1], direction="back")
+    through = wb.feature_flow(known, PATH[1], direction="back")
     assert any("mlp_out" in name for name in through.graph.ids)
     result = steered(through, dicts=known, strength=1.0)
     assert result.features == PATH[:2]

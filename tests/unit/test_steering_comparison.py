@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.steering_models import (
     CONCEPT,
     PATH,
@@ -24,24 +25,16 @@ from tests.unit.steering_models import (
     tinyworld,
 )
 from workbench.loading import load
-from workbench.methods.features.flow import feature_flow
-from workbench.methods.features.matching import match_features
-from workbench.methods.features.steering import steer
-from workbench.methods.features.steering_comparison import (
-    SteeringComparison,
-    _reached,
-    compare_steering,
-)
-from workbench.methods.features.training import train_dictionaries
+from workbench.methods.features.steering_comparison import _reached
 
 UNIT = 2.0
 STRENGTHS = (0.5, 3.0)
 
 
 @cache
-def compared(backend: str = "nnsight", **options: Any) -> SteeringComparison:
+def compared(backend: str = "nnsight", **options: Any) -> wb.SteeringComparison:
     options = {"unit": UNIT, "strengths": STRENGTHS, "n_random": 1} | options
-    return compare_steering(
+    return wb.compare_steering(
         tinyworld(backend),
         flow(),
         others(3),
@@ -175,7 +168,7 @@ def test_the_table_has_means_and_intervals_and_the_result_is_saved(tmp_path: Any
     for name in ("effect", "probability", "kl", "loss"):
         assert line[f"{name}_low"] - 1e-9 <= line[name] <= line[f"{name}_high"] + 1e-9
     result.save(tmp_path / "comparison")
-    back = SteeringComparison.load(tmp_path / "comparison")
+    back = wb.SteeringComparison.load(tmp_path / "comparison")
     assert back.to_frame().equals(frame) and repr(back) == repr(result)
 
 
@@ -232,13 +225,13 @@ def test_options_that_do_not_fit_are_named(options: dict[str, Any], error: str) 
     given |= {"dicts": planted(), "unit": UNIT, "progress": False, "strengths": (1.0,)} | options
     texts = given.pop("texts")
     with pytest.raises(ValueError, match=error):
-        compare_steering(tinyworld(), flow(), texts, **given)
+        wb.compare_steering(tinyworld(), flow(), texts, **given)
 
 
 def test_a_flow_of_one_layer_and_unknown_words_are_refused() -> None:
-    short = feature_flow(planted(), "L0.resid_post/0")
+    short = wb.feature_flow(planted(), "L0.resid_post/0")
     with pytest.raises(ValueError, match=r"at least two; this one is L0\.resid_post/0"):
-        compare_steering(
+        wb.compare_steering(
             tinyworld(), short, others(2), concept=CONCEPT, prompts=PROMPTS, dicts=planted()
         )
     with pytest.raises(ValueError, match="The ways compared are flow, .*; got 'L9'"):
@@ -260,7 +253,7 @@ def test_a_llama_that_others_trained_is_steered_along_trained_dictionaries(
     for backend in ("nnsight", "transformer_lens"):
         model = load(folder, backend=backend, device="cpu")
         if trained is None:
-            trained = train_dictionaries(
+            trained = wb.train_dictionaries(
                 model,
                 ["L1.resid_post", "L2.resid_post"],
                 stories,
@@ -271,13 +264,13 @@ def test_a_llama_that_others_trained_is_steered_along_trained_dictionaries(
                 buffer_size=1024,
                 progress=False,
             )
-        matches = match_features(trained, progress=False)
+        matches = wb.match_features(trained, progress=False)
         best = matches.similarity[0, matches.starts[1] :, 0].argmax()
         name = f"L2.resid_post/{best}"
-        found = feature_flow(trained, name, thresholds="chance", min_similarity=-1)
+        found = wb.feature_flow(trained, name, thresholds="chance", min_similarity=-1)
         assert len(found.path()) == 2
         results.append(
-            compare_steering(
+            wb.compare_steering(
                 model,
                 found,
                 stories[:3],
@@ -290,7 +283,7 @@ def test_a_llama_that_others_trained_is_steered_along_trained_dictionaries(
                 progress=False,
             )
         )
-        steered = steer(model, "Once upon a time", found, dicts=trained, unit=1.0, n=3)
+        steered = wb.steer(model, "Once upon a time", found, dicts=trained, unit=1.0, n=3)
         assert steered.kl[0] > 0 and steered.total == pytest.approx(4.0)
     ours, theirs = results
     assert (ours.kl > 0).all() and ours.path == found.path()

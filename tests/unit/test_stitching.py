@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.alignment_models import model, random_texts
 from workbench.edits import Set
 from workbench.methods.alignment import stitch_choice, stitch_texts
-from workbench.methods.alignment.stitching import Stitching, stitch
-from workbench.methods.alignment.weight_alignment import align_weights
 from workbench.resample import bootstrap
 from workbench.site import Site
 
@@ -27,14 +26,14 @@ NAME = "llama"
 @cache
 def aligned(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any) -> Any:
     a, b = model(name, 0, backend), model(name, 1, backend)
-    return align_weights(a, b, of=of, n_permutations=1, progress=False, **options)
+    return wb.align_weights(a, b, of=of, n_permutations=1, progress=False, **options)
 
 
 @cache
-def stitched(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any) -> Stitching:
+def stitched(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any) -> wb.Stitching:
     a, b = model(name, 0, backend), model(name, 1, backend)
     options = {"n": 3, "n_random": 2, "progress": False} | options
-    return stitch(aligned(of, name, backend), a, b, TEXTS, **options)
+    return wb.stitch(aligned(of, name, backend), a, b, TEXTS, **options)
 
 
 def split() -> tuple[list[int], list[int]]:
@@ -88,7 +87,7 @@ def divergence(component: str, text: int, value: np.ndarray) -> float:
     return float(np.mean([(p.exp() * (p - c)).sum() for p, c in zip(plain, changed, strict=True)]))
 
 
-def names_of(found: Stitching, number: int) -> list[str]:
+def names_of(found: wb.Stitching, number: int) -> list[str]:
     return [found.partners[number], found.best[number], *found.controls[number]]
 
 
@@ -183,7 +182,7 @@ def test_components_are_those_whose_ablation_does_the_most_on_fitted_texts(
 ) -> None:
     monkeypatch.setattr(stitch_choice, "ABLATED", 1000)
     a, b = model(NAME), model(NAME, 1)
-    found = stitch(aligned(of), a, b, TEXTS, n=3, n_random=1, progress=False)
+    found = wb.stitch(aligned(of), a, b, TEXTS, n=3, n_random=1, progress=False)
     assert found.chosen == "largest ablation effect"
     alignment = aligned(of)
     names = alignment.names_b if of == "heads" else [*found.components, *alignment.names_b[::16]]
@@ -234,7 +233,7 @@ def test_texts_in_small_parts_give_the_same(of: str, monkeypatch: pytest.MonkeyP
     a, b = model(NAME), model(NAME, 1)
     given = list(whole.components)
     options: Any = {"n_random": 2, "progress": False}
-    parts = stitch(aligned(of), a, b, TEXTS, components=given, **options)
+    parts = wb.stitch(aligned(of), a, b, TEXTS, components=given, **options)
     assert parts.chosen == "given" and parts.components == whole.components
     np.testing.assert_allclose(parts.stitched, whole.stitched, atol=1e-6)
 
@@ -260,7 +259,7 @@ def test_shares_and_intervals_are_ratios_of_means(tmp_path: Path) -> None:
     assert list(table.component) == list(found.components)
     np.testing.assert_allclose(table.recovered_best, found.recovered("best"))
     assert table.recovered_low[1] == low and table.ablated[2] == found.ablated[2].mean()
-    again = Stitching.load(found.save(tmp_path / "stitching"))
+    again = wb.Stitching.load(found.save(tmp_path / "stitching"))
     assert repr(again) == repr(found) and again.controls == found.controls
     assert repr(found).startswith("Stitching(llama0: 3 neurons of llama1 replaced by units of llam")
 
@@ -299,7 +298,7 @@ def test_what_cannot_be_stitched_is_refused() -> None:
     def refused(match: str, kind: Any = ValueError, of: str = "neurons", **options: Any) -> None:
         given = {"alignment": aligned(of), "model_a": a, "model_b": b, "texts": TEXTS}
         with pytest.raises(kind, match=match):
-            stitch(**{**given, "progress": False, **options})
+            wb.stitch(**{**given, "progress": False, **options})
 
     refused(r"models that it is of, llama0 .* got llama1", model_a=b, model_b=a)
     refused("alignment is a WeightAlignment; got 'tinyworld'", TypeError, alignment="tinyworld")
@@ -333,15 +332,15 @@ def test_texts_that_the_models_read_as_other_tokens_are_refused(
 
     monkeypatch.setattr(type(b), "tokens", longer)
     with pytest.raises(ValueError, match="text 0 is read as others by llama0 than by llama1"):
-        stitch(aligned("neurons"), a, b, TEXTS, progress=False)
+        wb.stitch(aligned("neurons"), a, b, TEXTS, progress=False)
 
 
 def test_a_component_without_a_partner_is_refused() -> None:
     a, b = model("llama"), model("gpt2", 1)
-    found = align_weights(a, b, n_permutations=1, progress=False)
+    found = wb.align_weights(a, b, n_permutations=1, progress=False)
     taken = set(found.units_b[found.layers_b == 0].tolist())
     alone = next(unit for unit in range(128) if unit not in taken)
     with pytest.raises(ValueError, match=f"L0.mlp_post/{alone} of gpt21 was left over"):
-        stitch(found, a, b, TEXTS, components=f"L0.mlp_post/{alone}", progress=False)
-    here = stitch(found, a, b, TEXTS, n=2, n_random=1, progress=False)
+        wb.stitch(found, a, b, TEXTS, components=f"L0.mlp_post/{alone}", progress=False)
+    here = wb.stitch(found, a, b, TEXTS, n=2, n_random=1, progress=False)
     assert set(here.components) <= set(found.names_b)

@@ -26,10 +26,7 @@ from tests.unit.concept_trace_models import (
     value_row,
     weights_of,
 )
-from workbench.methods.parameters.concept_vectors import ConceptVectors, concept_vectors
 from workbench.methods.parameters.lessons import Lessons, train
-from workbench.methods.parameters.unlearning import unlearn
-from workbench.methods.parameters.unlearning_audit import UnlearningAudit, audit_unlearning
 from workbench.questions import Questions
 
 OTHERWISE = [("w59 w7 w8 w12", "w5"), ("w33 w40 w41", "w9")]
@@ -46,22 +43,22 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def trained(backend: str = "nnsight") -> tuple[Any, Any, ConceptVectors]:
+def trained(backend: str = "nnsight") -> tuple[Any, Any, wb.ConceptVectors]:
     before = model_of("gpt2", backend)
-    after = unlearn(before, PROMPTS, [*OTHERS, *TEXTS], steps=8, learning_rate=3e-3)
-    return before, after, concept_vectors(before, WORDS, n=4)
+    after = wb.unlearn(before, PROMPTS, [*OTHERS, *TEXTS], steps=8, learning_rate=3e-3)
+    return before, after, wb.concept_vectors(before, WORDS, n=4)
 
 
 @pytest.fixture(scope="module")
-def case() -> tuple[Any, Any, ConceptVectors, UnlearningAudit]:
+def case() -> tuple[Any, Any, wb.ConceptVectors, wb.UnlearningAudit]:
     before, after, vectors = trained()
     weights = weights_of(before), weights_of(after)
-    audit = audit_unlearning(before, after, vectors, PROMPTS, never=model_of("llama"), **OPTIONS)
+    audit = wb.audit_unlearning(before, after, vectors, PROMPTS, never=model_of("llama"), **OPTIONS)
     assert unchanged(before, weights[0]) and unchanged(after, weights[1])
     return before, after, vectors, audit
 
 
-def zeroed(model: Any, vectors: ConceptVectors) -> Any:
+def zeroed(model: Any, vectors: wb.ConceptVectors) -> Any:
     plain = model.to_hugging_face()
     with torch.no_grad():
         for layer, unit in vectors.places:
@@ -148,7 +145,7 @@ def test_relearning_is_plain_training_from_each_model(case: Any) -> None:
 def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> None:
     before, after, vectors, _ = case
     audits = [
-        audit_unlearning(
+        wb.audit_unlearning(
             before, after, vectors, PROMPTS, elsewhere=TEXTS, n_others=7, seed=seed,
             relearn=PROMPTS[:2], relearn_at=[0, 1], learning_rate=1e-2, batch_size=1,
         )
@@ -173,7 +170,7 @@ def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> Non
     assert min(apart) < 1e-6 < 1e-4 < max(apart)
     for steps in ([0, 2, 2], [3, 1], [0], []):
         with pytest.raises(ValueError, match="relearn_at is numbers of steps from 0, rising"):
-            audit_unlearning(
+            wb.audit_unlearning(
                 before, after, vectors, PROMPTS, elsewhere=TEXTS, relearn=PROMPTS[:2],
                 relearn_at=steps,
             )  # fmt: skip
@@ -181,13 +178,13 @@ def test_as_many_others_are_drawn_as_are_asked_for_by_the_seed(case: Any) -> Non
 
 def test_a_vector_that_was_turned_round_is_the_opposite_of_what_it_was() -> None:
     before = model_of("gpt2")
-    vectors = concept_vectors(before, WORDS, n=4)
+    vectors = wb.concept_vectors(before, WORDS, n=4)
     turned = before.to_hugging_face()
     with torch.no_grad():
         for layer, unit in vectors.places[:2]:
             value_row(turned, layer, unit).mul_(-3)
     after = wb.load(turned, tokenizer=before.tokenizer, name="turned")
-    audit = audit_unlearning(before, after, vectors, PROMPTS, elsewhere=TEXTS, n_others=5)
+    audit = wb.audit_unlearning(before, after, vectors, PROMPTS, elsewhere=TEXTS, n_others=5)
     np.testing.assert_allclose(audit.cosine, [-1, -1, 1, 1], atol=1e-6)
     np.testing.assert_allclose(audit.change, [4, 4, 0, 0], atol=1e-6)
     np.testing.assert_allclose(audit.other_cosine, 1, atol=1e-6)
@@ -198,8 +195,8 @@ def test_a_vector_that_was_turned_round_is_the_opposite_of_what_it_was() -> None
 def test_a_copy_that_was_not_trained_keeps_everything() -> None:
     before = model_of("gpt2")
     same = wb.load(before.to_hugging_face(), tokenizer=before.tokenizer, name="a copy")
-    audit = audit_unlearning(
-        before, same, concept_vectors(before, WORDS, n=3), PROMPTS, elsewhere=TEXTS
+    audit = wb.audit_unlearning(
+        before, same, wb.concept_vectors(before, WORDS, n=3), PROMPTS, elsewhere=TEXTS
     )
     np.testing.assert_allclose(audit.cosine, 1, atol=1e-6)
     assert not audit.change.any() and not audit.other_change.any() and (audit.kept == 1).all()
@@ -214,7 +211,7 @@ def test_both_backends_audit_alike(case: Any) -> None:
     _, _, _, one = case
     before, after, vectors = trained(BACKENDS[1])
     never = model_of("llama", BACKENDS[1])
-    two: Any = audit_unlearning(before, after, vectors, PROMPTS, never=never, **OPTIONS)
+    two: Any = wb.audit_unlearning(before, after, vectors, PROMPTS, never=never, **OPTIONS)
     for field in ("after_probability", "ablated_probability", "after_kl", "cosine", "other_kept"):
         np.testing.assert_allclose(getattr(one, field), getattr(two, field), atol=1e-5)
     np.testing.assert_allclose(one.relearned, two.relearned, atol=1e-4)
@@ -222,7 +219,7 @@ def test_both_backends_audit_alike(case: Any) -> None:
 
 def test_it_is_told_saved_and_drawn(case: Any, tmp_path: Path) -> None:
     audit = case[-1]
-    again = UnlearningAudit.load(audit.save(tmp_path / "audit"))
+    again = wb.UnlearningAudit.load(audit.save(tmp_path / "audit"))
     assert repr(again) == repr(audit) and again.report() == audit.report()
     lines = audit.report().splitlines()
     assert lines[0] == "gpt2 unlearned beside gpt2: 'w5', 'w9', 'w30' in 4 value vectors"
@@ -267,19 +264,19 @@ def test_a_context_goes_behind_the_start_token_and_is_cut_to_what_fits() -> None
 def test_what_does_not_fit_is_said(case: Any, options: Any, text: str) -> None:
     before, after, vectors, _ = case
     with pytest.raises(ValueError, match=text):
-        audit_unlearning(before, after, vectors, PROMPTS, **{**OPTIONS, **options})
+        wb.audit_unlearning(before, after, vectors, PROMPTS, **{**OPTIONS, **options})
 
 
 def test_models_that_do_not_belong_together_are_refused(case: Any) -> None:
     before, after, vectors, _ = case
     with pytest.raises(ValueError, match=r"gpt2 has d_mlp 128, llama has 48. Give the copy as aft"):
-        audit_unlearning(before, model_of("llama"), vectors, PROMPTS, elsewhere=TEXTS)
+        wb.audit_unlearning(before, model_of("llama"), vectors, PROMPTS, elsewhere=TEXTS)
     with pytest.raises(ValueError, match=r"the model they were found in, gpt2; this is gpt2 unle"):
-        audit_unlearning(after, before, vectors, PROMPTS, elsewhere=TEXTS)
+        wb.audit_unlearning(after, before, vectors, PROMPTS, elsewhere=TEXTS)
     from tests.unit.lens_models import words_model
 
     with pytest.raises(ValueError, match=r"An audit compares a model with a trained copy of it"):
-        audit_unlearning(before, words_model(), vectors, PROMPTS, elsewhere=TEXTS)
+        wb.audit_unlearning(before, words_model(), vectors, PROMPTS, elsewhere=TEXTS)
 
 
 def test_the_training_of_lessons_gives_each_loss_before_its_step() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
+import workbench as wb
 from tests.unit.alignment_models import (
     correlations,
     cosines,
@@ -19,13 +20,12 @@ from tests.unit.alignment_models import (
 )
 from workbench.methods.alignment import alignment_runs
 from workbench.methods.alignment.signatures import combine
-from workbench.methods.alignment.weight_alignment import WeightAlignment, align_weights
 
 
 @cache
 def aligned(a: str = "llama", b: str = "llama", backend: str = "nnsight", **options: Any) -> Any:
     options = {"n_permutations": 2, "progress": False} | options
-    return align_weights(model(a, 0, backend), model(b, 1, backend), **options)
+    return wb.align_weights(model(a, 0, backend), model(b, 1, backend), **options)
 
 
 @cache
@@ -112,7 +112,7 @@ def test_the_map_of_layers_is_the_mean_of_each_units_best(monkeypatch: pytest.Mo
     np.testing.assert_allclose(found.mean, expected, atol=1e-5)
     assert (found.mean_chance != found.mean).all()
     monkeypatch.setattr(alignment_runs, "SAMPLE", 5)
-    some = align_weights(model("llama"), model("llama", 1), n_permutations=1, progress=False)
+    some = wb.align_weights(model("llama"), model("llama", 1), n_permutations=1, progress=False)
     draw = np.random.default_rng(0)
     draw.permutation(60)
     sample = draw.choice(48, 5, replace=False)
@@ -211,7 +211,7 @@ def test_the_backends_give_the_same_alignment(name: str, of: str) -> None:
 
 
 def test_half_precision_weights_are_compared_in_single_precision() -> None:
-    half = align_weights(
+    half = wb.align_weights(
         model("llama", 0, dtype="bfloat16"), model("llama", 1), n_permutations=1, progress=False
     )
     whole = aligned()
@@ -230,7 +230,7 @@ def test_a_result_turns_into_a_table_and_is_read_back(tmp_path: Path) -> None:
     assert table.a[3] == "L0.mlp_post/3" and table.b[3] == found.names_b[3]
     np.testing.assert_allclose(table.gate, found.by_side[:, 1])
     np.testing.assert_allclose(table.p_units, found.p("units"))
-    again = WeightAlignment.load(found.save(tmp_path / "alignment"))
+    again = wb.WeightAlignment.load(found.save(tmp_path / "alignment"))
     assert repr(again) == repr(found) and again.names_b == found.names_b
     assert repr(found).startswith(
         "WeightAlignment(llama0: 96 pairs of neurons with llama1, layer by layer: similarity 0."
@@ -266,7 +266,7 @@ def test_what_cannot_be_aligned_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     def refused(match: str, kind: Any = ValueError, **options: Any) -> None:
         with pytest.raises(kind, match=match):
             given: dict[str, Any] = {"progress": False} | options
-            align_weights(a, b, **given)
+            wb.align_weights(a, b, **given)
 
     refused("of is one of 'neurons', 'heads'; got 'layers'", of="layers")
     refused("sides of neurons are 'out' and 'in', one or both; got sides='OV'", sides="OV")
@@ -291,8 +291,8 @@ def test_models_of_unequal_depth_are_paired_by_hand(monkeypatch: pytest.MonkeyPa
     a, b = model("llama"), model("llama", 1)
     monkeypatch.setattr(b, "spec", replace(b.spec, n_layers=1))
     with pytest.raises(ValueError, match="llama0 has 2 and llama1 has 1. Say which go together"):
-        align_weights(a, b, progress=False)
-    found = align_weights(a, b, layers=[(1, 0)], n_permutations=1, progress=False)
+        wb.align_weights(a, b, progress=False)
+    found = wb.align_weights(a, b, layers=[(1, 0)], n_permutations=1, progress=False)
     assert found.mean.shape == (2, 1) and set(found.layers_a.tolist()) == {1}
-    whole = align_weights(a, b, of="heads", within="all", n_permutations=1, progress=False)
+    whole = wb.align_weights(a, b, of="heads", within="all", n_permutations=1, progress=False)
     assert len(whole.similarity) == 4
