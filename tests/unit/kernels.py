@@ -141,3 +141,45 @@ from workbench.methods.information import flow_words as flow_words
 from workbench.live.flow_answers import answers_table as answers_table
 
 # --- vocabulary, information, weights, compare, steering ---
+
+# The largest numbers of a product that is never made whole: blocks are skipped by a bound.
+from workbench.methods.vocabulary import head_factors as head_factors
+from workbench.methods.vocabulary import head_pairs as head_pairs
+
+# Shares of eigenvalues, words among the largest, attention by position: whole matrices by hand.
+from workbench.methods.vocabulary import head_scores as head_scores
+
+# Directions read as words in blocks that no array of all directions and words is made for.
+from workbench.methods.vocabulary import projection as projection
+from workbench.methods.vocabulary import words as words
+
+# Sizes of portions, which tests shrink so that their seams are crossed.
+from workbench.methods.alignment import alignment_runs as alignment_runs
+from workbench.methods.alignment import stitch_texts as stitch_texts
+from workbench.methods.vocabulary import clamp_runs as clamp_runs
+from workbench.methods.vocabulary import column_moments as column_moments
+from workbench.methods.vocabulary import found_neurons as found_neurons
+
+# Paths and walks in a graph, by every path of small random graphs.
+from workbench.methods.information import information_paths as information_paths
+
+# The edits of one edge's cut, many edges to a pass: a weight is the slope of its cut.
+from workbench.methods.information.flow_cuts import cut_edits as cut_edits
+
+# A gradient along chosen components, beside a small difference of what they write.
+from workbench.methods.observables.observable_gradient import path_gradient as path_gradient
+from workbench.methods.observables.observable_path import read_path as read_path
+
+# Halves that share no word, few examples, and fits beside scikit-learn's.
+from workbench.methods.observables import observable_baselines as observable_baselines
+
+# The order, the counted tokens and the loss of each step of a training.
+from workbench.methods.parameters.lessons import Lessons as Lessons
+from workbench.methods.parameters.lessons import train as train
+
+# Similarities by several sides, and effects estimated by a gradient.
+from workbench.methods.alignment import stitch_choice as stitch_choice
+from workbench.methods.alignment.signatures import combine as combine
+
+# Semi-nonnegative factors: a step number by number.
+from workbench.methods.features import snmf as snmf

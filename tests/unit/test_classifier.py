@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import torch
 import workbench as wb
 from tests.unit.feature_circuit_models import BACKENDS, WIDTH, model
 from workbench.edits import Add
-from workbench.methods.features.classifier import pooled
 
 #: Of different lengths, so that batches are padded; class 1 where w7 stands.
 WORDS = np.random.default_rng(0).integers(8, 60, (24, 5))
@@ -41,14 +41,26 @@ def slow(pool: str, edits: Any = ()) -> torch.Tensor:
     return torch.stack(out)
 
 
+#: (d_model, n) some directions that classifiers read along.
+DIRECTIONS = np.random.default_rng(1).standard_normal((WIDTH, 3)).astype(np.float32)
+
+
+def read_out(of: Any, pool: str, **options: Any) -> torch.Tensor:
+    """(text, n) the pooled activations along the directions, as classifiers give them."""
+    each = [replace(trained(pool), weight=row.copy(), bias=0.0) for row in DIRECTIONS.T]
+    return torch.tensor(np.stack([one.logits(of, TEXTS, **options) for one in each], 1))
+
+
 @pytest.mark.parametrize("pool", ["last", "mean"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_texts_are_pooled_over_their_own_tokens(pool: str, backend: str) -> None:
-    found = pooled(model("gpt2", backend), SITE, pool, TEXTS, batch_size=5)
-    torch.testing.assert_close(found, slow(pool), rtol=1e-4, atol=1e-4)
+    found = read_out(model("gpt2", backend), pool, batch_size=5)
+    torch.testing.assert_close(found, slow(pool) @ torch.tensor(DIRECTIONS), rtol=1e-4, atol=1e-4)
     push = [Add("L0.resid_post", torch.linspace(-1, 1, WIDTH))]
-    moved = pooled(model("gpt2", backend), SITE, pool, TEXTS, edits=push)
-    torch.testing.assert_close(moved, slow(pool, push), rtol=1e-4, atol=1e-4)
+    moved = read_out(model("gpt2", backend), pool, edits=push)
+    torch.testing.assert_close(
+        moved, slow(pool, push) @ torch.tensor(DIRECTIONS), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("pool", ["last", "mean"])

@@ -25,7 +25,7 @@ from tests.unit.concept_trace_models import (
     value_row,
     weights_of,
 )
-from workbench.methods.parameters.value_vectors import ablations, place_of, random_places
+from workbench.site import Site
 
 OPTIONS: dict[str, Any] = {"others": {"else": OTHERS}, "elsewhere": TEXTS, "n_controls": 3}
 
@@ -34,6 +34,12 @@ OPTIONS: dict[str, Any] = {"others": {"else": OTHERS}, "elsewhere": TEXTS, "n_co
 def result() -> wb.ConceptAblation:
     vectors = wb.concept_vectors(model_of(), WORDS, n=4)
     return wb.ablate_concept(model_of(), vectors, PROMPTS, **OPTIONS)
+
+
+def place_of(neuron: str) -> tuple[int, int]:
+    site = Site.parse(neuron)
+    assert site.layer is not None and site.unit is not None
+    return site.layer, site.unit
 
 
 def edited(model: Any, neurons: tuple[str, ...], how: str, noise: float, seed: int) -> Any:
@@ -122,29 +128,23 @@ def test_both_backends_measure_the_same(name: str) -> None:
 
 def test_random_vectors_are_others_of_the_same_layers_and_near_in_size() -> None:
     model = model_of("gpt2")
-    places = [(0, 3), (0, 100), (1, 7), (1, 8), (1, 9)]
+    vectors = wb.concept_vectors(model, WORDS, n=5)
+    places = [place_of(neuron) for neuron in vectors.neurons]
+    assert {layer for layer, _ in places} == {0, 1}
     sizes = [model.weight("W_out", layer).norm(dim=1) for layer in range(2)]
-    draws = random_places(model, places, 20, seed=3)
-    assert draws == random_places(model, places, 20, seed=3)
-    assert draws != random_places(model, places, 20, seed=4)
-    for drawn in draws:
-        assert [layer for layer, _ in drawn] == [layer for layer, _ in places]
+    options = {**OPTIONS, "n_controls": 20}
+    controls, again, otherwise = (
+        wb.ablate_concept(model, vectors, PROMPTS, seed=seed, **options).controls
+        for seed in (3, 3, 4)
+    )
+    assert controls == again != otherwise and len(controls) == 20
+    for drawn in ([place_of(neuron) for neuron in each] for each in controls):
+        assert [layer for layer, _ in drawn] == sorted(layer for layer, _ in places)
         assert len(set(drawn)) == 5 and not set(drawn) & set(places)
-        for (layer, unit), (_, own) in zip(drawn, places, strict=True):
+        for (layer, unit), (_, own) in zip(drawn, sorted(places), strict=True):
             distances = (sizes[layer] - sizes[layer][own]).abs()
             nearer = int((distances < distances[unit]).sum())
             assert nearer < 50 + len(places) + 1
-
-
-def test_the_noise_of_a_vector_is_as_large_as_it_and_hangs_on_its_place_alone() -> None:
-    model = model_of("gpt2")
-    stored = model.weight("W_out", 1)
-    (joint,) = ablations(model, [(1, 7), (1, 90)], "noise", noise=3.0, seed=5)
-    (alone,) = ablations(model, [(1, 90)], "noise", noise=3.0, seed=5)
-    np.testing.assert_array_equal(joint.add[1], alone.add[0])
-    many = ablations(model, [(1, i) for i in range(128)], "noise", noise=3.0, seed=5)[0].add
-    ratio = np.sqrt((many**2).sum() / float(stored.pow(2).sum()))
-    assert ratio == pytest.approx(3.0, rel=0.05)
 
 
 def test_nothing_stays_edited_when_it_is_interrupted(monkeypatch: Any) -> None:

@@ -12,7 +12,6 @@ import workbench as wb
 from tests.unit.circuit_models import BACKENDS
 from tests.unit.concept_models import ALL, KINDS, WORDS, planted, planted_model, planted_texts
 from workbench.dictionary.base import Dictionary
-from workbench.methods.features.concept_directions import RIDGE
 
 SITE = "L0.resid_post"
 NAMES = ("a", "b", "c", "any")
@@ -77,7 +76,7 @@ def test_what_a_supervised_feature_writes_is_a_regression_on_all_concepts() -> N
     assert made.info["concepts"] == FEATURES
     centred = labels - labels.mean(0)
     # Least squares with rows that pull every coefficient towards 0, which is what a ridge is.
-    design = np.concatenate([centred, np.sqrt(RIDGE) * np.eye(4)])
+    design = np.concatenate([centred, np.sqrt(1.0) * np.eye(4)])
     target = np.concatenate([x - x.mean(0), np.zeros((4, x.shape[1]))])
     wanted = np.linalg.lstsq(design, target, rcond=None)[0]
     np.testing.assert_allclose(made.W_dec[:4], wanted, atol=1e-4)

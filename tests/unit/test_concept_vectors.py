@@ -12,7 +12,9 @@ import torch
 import workbench as wb
 from tests.unit.concept_trace_models import (
     BACKENDS,
+    OTHERS,
     PROMPTS,
+    TEXTS,
     WORDS,
     ids_of,
     log_probabilities,
@@ -22,7 +24,6 @@ from tests.unit.concept_trace_models import (
     weights_of,
 )
 from tests.unit.lens_models import words_model
-from workbench.methods.parameters.concept_vectors import check_found_in
 
 
 def slow_scores(model: Any, words: list[str]) -> np.ndarray:
@@ -165,12 +166,17 @@ def test_a_model_without_neurons_is_refused(monkeypatch: Any) -> None:
         wb.concept_vectors(model, WORDS)
 
 
-def test_vectors_belong_to_the_model_they_were_found_in(monkeypatch: Any) -> None:
+def test_vectors_belong_to_the_model_they_were_found_in() -> None:
     found = wb.concept_vectors(model_of(), WORDS, n=3)
-    check_found_in(found, model_of("gpt2", "transformer_lens"))
+
+    def used(vectors: Any, *of: str) -> Any:
+        others: dict[str, Any] = {"others": {"else": OTHERS}, "elsewhere": TEXTS}
+        return wb.ablate_concept(model_of(*of), vectors, PROMPTS, n_controls=2, **others)
+
+    assert used(found, "gpt2", "transformer_lens").neurons == found.neurons
     with pytest.raises(ValueError, match=r"were found in, gpt2; this is llama. Find them in this"):
-        check_found_in(found, model_of("llama"))
+        used(found, "llama")
     with pytest.raises(ValueError, match=r"this one has .* \(2, 128, 32\), that one had \(3, 128"):
-        check_found_in(replace(found, n_layers=3), model_of())
+        used(replace(found, n_layers=3))
     with pytest.raises(ValueError, match=r"its value vectors are others, of another training"):
-        check_found_in(replace(found, vectors=found.vectors[::-1].copy()), model_of())
+        used(replace(found, vectors=found.vectors[::-1].copy()))

@@ -11,10 +11,10 @@ import torch
 import workbench as wb
 from tests.unit.circuit_models import TINY
 from tests.unit.cut_flows import SHORT, check, ends, model_of, run_with, strongest, whole
+from tests.unit.kernels import cut_edits
 from tests.unit.plain_flow import EVERY, edges_of, flow_of, place
 from workbench.edits import Scale, Set
 from workbench.loading import load
-from workbench.methods.information.flow_cuts import cut_edits
 
 ZOO = ["gpt2", "gpt_neox", "gptj", "bloom", "gemma2", "olmo2"]
 

@@ -11,10 +11,9 @@ import pytest
 
 import workbench as wb
 from tests.unit import plain_words
+from tests.unit.kernels import column_moments, found_neurons
 from tests.unit.lens_models import words_model, zoo_model
 from workbench.loading import load
-from workbench.methods.vocabulary import column_moments, found_neurons
-from workbench.methods.vocabulary.neurons import projection_of
 
 IDS = [7, 20, 33]
 
@@ -88,14 +87,17 @@ def found_word(model: Any, token: int) -> str:
     return model.tokenizer.convert_ids_to_tokens(token)
 
 
-def test_mean_and_spread_follow_from_the_moments_of_the_columns() -> None:
+def test_standard_scores_of_all_words_have_mean_0_and_spread_1() -> None:
     model = words_model()
-    projection = projection_of(model, "in", "folded")
-    moments = column_moments.ColumnMoments.of(projection)
-    rows = model.weight("W_in", 1).T[:5]
-    every = moments.standard_scores(rows, range(projection.d_vocab)).double()
+    n_words = len(model.tokenizer)
+    every = np.zeros((model.spec.d_mlp, n_words))
+    for words in np.array_split(np.arange(n_words), 3):
+        options: Any = {"side": "in", "layer": 1, "n": model.spec.d_mlp, "n_draws": 1}
+        found = wb.find_neurons(model, words.tolist(), **options)
+        units = [int(name.split("/")[1]) for name in found.neurons]
+        every[np.array(units)[:, None], words] = found.word_scores
     np.testing.assert_allclose(every.mean(1), 0, atol=1e-5)
-    np.testing.assert_allclose(every.std(1, correction=0), 1, atol=1e-5)
+    np.testing.assert_allclose(every.std(1), 1, atol=1e-5)
 
 
 def test_a_layer_by_itself_is_searched_alone() -> None:

@@ -10,21 +10,8 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import head_factors, head_scores
 from tests.unit.lens_models import zoo_model
-from workbench.methods.vocabulary import head_scores
-from workbench.methods.vocabulary.head_factors import Factors, Writing, word_vectors
-from workbench.methods.vocabulary.head_scores import (
-    PreviousToken,
-    RandomHeads,
-    attention_scale,
-    chance,
-    copying_score,
-    own_word_extremes,
-    previous_token,
-    sampled_words,
-    table_pattern,
-    table_stream,
-)
 
 HEADS = [(layer, head) for layer in range(2) for head in range(4)]
 
@@ -34,13 +21,19 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_the_copying_score_is_that_of_the_eigenvalues_of_the_whole_matrix() -> None:
-    given = Factors(randn(40, 5), randn(40, 5, seed=1))
+    given = head_factors.Factors(randn(40, 5), randn(40, 5, seed=1))
     values = np.linalg.eigvals((given.left @ given.right.T).double().numpy())
     expected = values.sum().real / np.abs(values).sum()
-    assert copying_score(given) == pytest.approx(expected, abs=1e-6)
-    assert copying_score(Factors(given.left, given.left)) == pytest.approx(1)
-    assert copying_score(Factors(given.left, -given.left)) == pytest.approx(-1)
-    assert np.isnan(copying_score(Factors(torch.zeros(40, 5), given.right)))
+    assert head_scores.copying_score(given) == pytest.approx(expected, abs=1e-6)
+    assert head_scores.copying_score(head_factors.Factors(given.left, given.left)) == pytest.approx(
+        1
+    )
+    assert head_scores.copying_score(
+        head_factors.Factors(given.left, -given.left)
+    ) == pytest.approx(-1)
+    assert np.isnan(
+        head_scores.copying_score(head_factors.Factors(torch.zeros(40, 5), given.right))
+    )
 
 
 @pytest.mark.parametrize("block", [1 << 20, 64])
@@ -51,7 +44,7 @@ def test_a_word_is_copied_where_it_is_among_the_largest(
     right = randn(30, 4)
     own = torch.tensor([3, 7, 29, 0, 12])
     left = right[own] + randn(5, 4, seed=1)
-    copied, suppressed = own_word_extremes(left, right, own, 3)
+    copied, suppressed = head_scores.own_word_extremes(left, right, own, 3)
     for row, word in enumerate(own.tolist()):
         numbers = [float(left[row] @ column) for column in right]
         order = sorted(range(30), key=lambda j: -numbers[j])
@@ -66,7 +59,7 @@ def test_the_last_of_the_largest_is_one_of_them_and_an_equal_one_counts_as_befor
 ) -> None:
     right = torch.tensor([9.0, 7.0, 5.0, 5.0, 3.0, 1.0, -2.0])[:, None]
     own = torch.arange(7)
-    copied, suppressed = own_word_extremes(torch.ones(7, 1), right, own, top)
+    copied, suppressed = head_scores.own_word_extremes(torch.ones(7, 1), right, own, top)
     numbers = right[:, 0].tolist()
     for word, number in enumerate(numbers):
         before = sum(n >= number for n in numbers) - 1
@@ -77,7 +70,7 @@ def test_the_last_of_the_largest_is_one_of_them_and_an_equal_one_counts_as_befor
 
 
 def test_a_head_that_writes_nothing_neither_copies_nor_suppresses() -> None:
-    nothing = own_word_extremes(torch.zeros(4, 2), randn(9, 2), torch.arange(4), 3)
+    nothing = head_scores.own_word_extremes(torch.zeros(4, 2), randn(9, 2), torch.arange(4), 3)
     assert not nothing[0].any() and not nothing[1].any()
 
 
@@ -85,29 +78,36 @@ def test_small_vocabularies_are_read_whole_and_large_ones_sampled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = zoo_model("gpt2")
-    assert sampled_words(model, None, 0).tolist() == list(range(60))
+    assert head_scores.sampled_words(model, None, 0).tolist() == list(range(60))
     monkeypatch.setattr(head_scores, "ALL_UP_TO", 60)
-    assert sampled_words(model, None, 0).tolist() == list(range(60))
+    assert head_scores.sampled_words(model, None, 0).tolist() == list(range(60))
     monkeypatch.setattr(head_scores, "ALL_UP_TO", 59)
     monkeypatch.setattr(head_scores, "SAMPLE", 20)
-    some = sampled_words(model, None, 0).tolist()
+    some = head_scores.sampled_words(model, None, 0).tolist()
     assert len(set(some)) == 20 and some == sorted(some)
-    assert sampled_words(model, None, 0).tolist() == some != sampled_words(model, None, 1).tolist()
-    assert len(sampled_words(model, 7, 0)) == 7
+    assert (
+        head_scores.sampled_words(model, None, 0).tolist()
+        == some
+        != head_scores.sampled_words(model, None, 1).tolist()
+    )
+    assert len(head_scores.sampled_words(model, 7, 0)) == 7
 
 
 @pytest.mark.parametrize("n", [0, 61, 2.0, True])
 def test_a_sample_is_a_number_of_words_of_the_vocabulary(n: Any) -> None:
     with pytest.raises(ValueError, match=f"n_tokens is a whole number from 1 to 60; got {n!r}"):
-        sampled_words(zoo_model("gpt2"), n, 0)
+        head_scores.sampled_words(zoo_model("gpt2"), n, 0)
 
 
 def test_random_heads_have_the_given_singular_values_and_are_scored_like_others() -> None:
     model = zoo_model("llama")
-    words, writing = word_vectors(model, "folded"), Writing.to(model, "folded")
-    sample = sampled_words(model, 31, 0)
+    words, writing = (
+        head_factors.word_vectors(model, "folded"),
+        head_factors.Writing.to(model, "folded"),
+    )
+    sample = head_scores.sampled_words(model, 31, 0)
     spectra = np.array([[4.0, 2, 1, 1, 1, 1, 1, 1], [3.0, 3, 0, 0, 0, 0, 0, 0]])
-    chance_of = RandomHeads.draw(words, writing, sample, 8, 3, seed=0)
+    chance_of = head_scores.RandomHeads.draw(words, writing, sample, 8, 3, seed=0)
     scores, copied, suppressed = chance_of.scores(spectra, 5)
     final = model.norm("ln_final")
     embedding = model.weight("W_E").double()
@@ -141,7 +141,7 @@ def test_a_table_of_positions_gives_the_attention_of_the_mean_word(name: str) ->
     # What the model itself adds for the positions, whichever rows of its table that is.
     places = (run["L0.resid_pre"] - run["embed"])[0].double()
     embedding = model.weight("W_E").double()
-    found = previous_token(model, HEADS, 0)
+    found = head_scores.previous_token(model, HEADS, 0)
     assert found.source == "weights" and found.scores.shape == (8, 1)
     table = model.weight("W_pos")[-64:]
     for layer, head in ((0, 1), (1, 2)):
@@ -162,8 +162,10 @@ def test_a_table_of_positions_gives_the_attention_of_the_mean_word(name: str) ->
             raw = [float(q[dst] @ k[src]) / 8**0.5 for src in range(dst + 1)]
             weights = np.exp(np.array(raw) - max(raw))
             expected[dst, : dst + 1] = weights / weights.sum()
-        scale = attention_scale(model, layer)
-        got = table_pattern(model, table_stream(model, table, layer), layer, head, scale)
+        scale = head_scores.attention_scale(model, layer)
+        got = head_scores.table_pattern(
+            model, head_scores.table_stream(model, table, layer), layer, head, scale
+        )
         np.testing.assert_allclose(got[:9, :9], expected, atol=1e-5)
         mean = float(got.diagonal(-1).mean())
         assert found.scores[HEADS.index((layer, head)), 0] == pytest.approx(mean)
@@ -173,8 +175,8 @@ def test_a_table_of_positions_gives_the_attention_of_the_mean_word(name: str) ->
 @pytest.mark.parametrize("name", ["llama", "gemma2", "bloom"])
 def test_without_a_table_it_is_measured_as_attention_measures_it(name: str) -> None:
     model = zoo_model(name)
-    found = previous_token(model, HEADS[2:7], 0)
-    assert found.source == "prompts" and found.chance == chance(32)
+    found = head_scores.previous_token(model, HEADS[2:7], 0)
+    assert found.source == "prompts" and found.chance == head_scores.chance(32)
     ids = np.random.default_rng(0).choice(range(2, 60), (16, 32))
     expected = wb.attention(model, ids.tolist(), value_weighted=False)
     for row in (0, 9):
@@ -194,8 +196,8 @@ def test_a_scale_that_is_not_the_usual_one_is_read_off_the_model(tmp_path: Any) 
     GPT2LMHeadModel(config).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     model = load(tmp_path, device="cpu")
-    assert attention_scale(model, 0) == pytest.approx(8**-0.5, rel=1e-4)
-    assert attention_scale(model, 1) == pytest.approx(8**-0.5 / 2, rel=1e-4)
+    assert head_scores.attention_scale(model, 0) == pytest.approx(8**-0.5, rel=1e-4)
+    assert head_scores.attention_scale(model, 1) == pytest.approx(8**-0.5 / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -216,11 +218,11 @@ def test_without_scores_of_a_known_scale_weights_alone_do_not_do(
     GPTNeoForCausalLM(config).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     model: Any = load(tmp_path, device="cpu", backend=backend)
-    found = previous_token(model, HEADS, 0)
-    assert isinstance(found, PreviousToken) and found.source == source
+    found = head_scores.previous_token(model, HEADS, 0)
+    assert isinstance(found, head_scores.PreviousToken) and found.source == source
     assert np.isfinite(found.scores).all()
     hidden = ("attn_scores", "pattern")
     streams = tuple(stream for stream in model.spec.streams if stream not in hidden)
     model.spec = replace(model.spec, streams=streams)
-    found = previous_token(model, HEADS, 0)
+    found = head_scores.previous_token(model, HEADS, 0)
     assert found.source == "none" and np.isnan(found.scores).all()

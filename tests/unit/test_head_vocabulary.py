@@ -13,9 +13,9 @@ import torch
 
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
+from tests.unit.kernels import head_factors
 from tests.unit.lens_models import zoo_model
 from workbench.loading import load
-from workbench.methods.vocabulary.head_factors import word_vectors
 
 ARCHITECTURES = ["gpt2", "gpt_neox", "gptj", "opt", "bloom", "qwen3", "gemma2", "olmo2"]
 HEAD = "L1H2"
@@ -310,4 +310,4 @@ def test_an_embedding_of_another_width_is_refused(monkeypatch: pytest.MonkeyPatc
     narrow = model.weight("W_E")[:, :16]
     monkeypatch.setattr(model, "weight", lambda name, *_, **__: narrow)
     with pytest.raises(ValueError, match="embeds tokens in 16 and computes in 32"):
-        word_vectors(model, "folded")
+        head_factors.word_vectors(model, "folded")

@@ -11,15 +11,10 @@ import pytest
 
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
+from tests.unit.kernels import information_paths
 from tests.unit.lens_models import zoo_model
 from tests.unit.plain_flow import edges_of
 from workbench.graph import Graph
-from workbench.methods.information.information_paths import (
-    between,
-    edge_name,
-    strongest_path,
-    walked,
-)
 
 
 @cache
@@ -75,7 +70,7 @@ def test_the_strongest_path_is_the_best_of_all_paths(seed: int) -> None:
     for source in range(8):
         for target in range(8):
             every = list(paths(graph, source, target))
-            found = strongest_path(graph, shares, source, target)
+            found = information_paths.strongest_path(graph, shares, source, target)
             best = max(every, key=lambda path: np.prod(shares[list(path)]), default=())
             assert tuple(found) == best
 
@@ -85,13 +80,16 @@ def test_between_two_nodes_are_the_edges_of_all_paths(seed: int) -> None:
     graph, _ = random_graph(seed)
     for source, target in ((0, 7), (1, 5), (6, 2), (3, 4)):
         expected = {edge for path in paths(graph, source, target) for edge in path}
-        assert set(np.flatnonzero(between(graph, source, target)).tolist()) == expected
+        assert (
+            set(np.flatnonzero(information_paths.between(graph, source, target)).tolist())
+            == expected
+        )
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_walk_comes_to_a_node_along_every_path(seed: int) -> None:
     graph, shares = random_graph(seed)
-    came = walked(graph, shares, [7, 6])
+    came = information_paths.walked(graph, shares, [7, 6])
     for node in range(8):
         each = [np.prod(shares[list(path)]) for root in (7, 6) for path in paths(graph, node, root)]
         assert came[node] == pytest.approx((sum(each) + (node in (7, 6))) / 2)
@@ -107,7 +105,7 @@ def test_a_path_of_a_flow_is_the_best_of_all_and_can_be_named_by_edges() -> None
     nodes = (source, *(graph.ids[graph.targets[e]] for e in best))
     assert one.path(source) == one.path(source, target) == nodes
     assert one.path_edges(source) == tuple(one.edge_names[e] for e in best)
-    assert one.edge_names[best[0]] == edge_name(*edges_of(one)[best[0]][:3])
+    assert one.edge_names[best[0]] == information_paths.edge_name(*edges_of(one)[best[0]][:3])
 
 
 def test_the_coverage_is_what_walks_to_the_embeddings() -> None:

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench import views
-from workbench.views import information
 from workbench.widgets import TokenFlow
 from workbench.widgets.arrays import decode
 from workbench.widgets.token_flow_data import edge_ids
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
@@ -22,8 +21,8 @@ def flow(request) -> Any:
 
 
 def test_a_flow_is_drawn_with_its_own_nodes_words_edges_and_numbers(flow):
-    shown = views.widget(flow, threshold=0.1)
-    assert isinstance(shown, TokenFlow) and views.has_widget(flow)
+    shown = flow.widget(threshold=0.1)
+    assert isinstance(shown, TokenFlow) and WIDGET in flow._repr_mimebundle_()
     graph = flow.graph
     assert shown._tokens == list(flow.tokens[0]) and shown.ids == graph.ids
     assert [node["words"] for node in shown._nodes] == [list(words[:10]) for words in flow.words]
@@ -42,8 +41,11 @@ def test_a_flow_is_drawn_with_its_own_nodes_words_edges_and_numbers(flow):
         assert node["details"] == [[caption, list(words)] for caption, words in told]
 
 
-def test_a_flow_too_large_to_read_has_no_widget_and_says_what_to_do(flow, monkeypatch):
-    monkeypatch.setattr(information, "MOST_NODES", 10)
-    assert not views.has_widget(flow)
-    with pytest.raises(TypeError, match="at most 10 nodes; this flow has .* a smaller n_edges="):
-        views.widget(flow)
+def test_a_flow_too_large_to_read_has_no_widget_and_says_what_to_do():
+    model = wb.load("tinyworld", device="cpu")
+    large = wb.information_flow(model, PROMPT, n_edges=4000)
+    n_nodes = len(large.graph.ids)
+    assert n_nodes > 600 and WIDGET not in large._repr_mimebundle_()
+    told = f"at most 600 nodes; this flow has {n_nodes}.* a smaller n_edges="
+    with pytest.raises(TypeError, match=told):
+        large.widget()

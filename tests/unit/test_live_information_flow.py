@@ -14,9 +14,6 @@ import torch
 
 import workbench as wb
 from tests.unit.steering_models import hugging_face, tinyworld
-from workbench.live.information_answers import answers_table
-from workbench.live.information_bench import path_between
-from workbench.live.information_flow import LiveInformationFlow
 
 PROMPT = "The capital of France is"
 HEAD, FIRST, LAST = "L0H2.z@4", "embed@3", "L3.resid_post@4"
@@ -25,7 +22,7 @@ OTHER = "L0.resid_mid@4 → L0.mlp_out@4"
 
 
 @pytest.fixture
-def explorer() -> LiveInformationFlow:
+def explorer() -> wb.live.LiveInformationFlow:
     return wb.live.information_flow(tinyworld())
 
 
@@ -63,14 +60,14 @@ def plain(text: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
-def run_code(explorer: LiveInformationFlow) -> dict[str, Any]:
+def run_code(explorer: wb.live.LiveInformationFlow) -> dict[str, Any]:
     """What the exported code computes."""
     space: dict[str, Any] = {}
     exec(explorer.code, space)
     return space
 
 
-def test_it_opens_with_the_flow_and_nothing_cut(explorer: LiveInformationFlow) -> None:
+def test_it_opens_with_the_flow_and_nothing_cut(explorer: wb.live.LiveInformationFlow) -> None:
     assert explorer.prompt == PROMPT and explorer.by == "state" and explorer.n_edges == 150
     assert explorer.graph.ids == explorer.flow.graph.ids and explorer.graph.mode == "edit"
     assert explorer.flow.target == " Paris" and explorer.cuts == ()
@@ -84,7 +81,7 @@ def test_it_opens_with_the_flow_and_nothing_cut(explorer: LiveInformationFlow) -
 
 
 def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.cuts = [EDGE]
     before, after = by_hand(None), by_hand(3)
@@ -107,7 +104,7 @@ def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
     assert f"{-cut.control_effects.mean():+.2f} on average, a smaller change in 8 of 8" in text
 
 
-def test_undo_and_reset_go_through_the_cuts(explorer: LiveInformationFlow) -> None:
+def test_undo_and_reset_go_through_the_cuts(explorer: wb.live.LiveInformationFlow) -> None:
     explorer.graph.cuts = [EDGE]
     one = explorer.reading.after
     explorer.graph.cuts = [EDGE, OTHER]
@@ -126,7 +123,7 @@ def test_undo_and_reset_go_through_the_cuts(explorer: LiveInformationFlow) -> No
 
 
 def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.selected = FIRST
     assert explorer._controls.cut_path.disabled
@@ -161,24 +158,29 @@ def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
 
 
 def test_a_path_is_cut_at_heads_else_at_neurons_else_along_the_stream(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     flow = explorer.flow
-    from_head = path_between(flow, LAST, HEAD, ())
+
+    def joined(a: str, b: str) -> Any:
+        explorer.graph.selected, explorer.graph.other = a, b
+        return explorer.path
+
+    from_head = joined(LAST, HEAD)
     assert from_head is not None and from_head.nodes[0] == HEAD
     assert from_head.narrow == from_head.edges[:1] == (f"{HEAD} → L0.resid_mid@4",)
-    inside = path_between(flow, "L0.resid_mid@4", "L0.resid_post@4", ())
+    inside = joined("L0.resid_mid@4", "L0.resid_post@4")
     assert inside is not None and inside.narrow == (OTHER,)
-    stream = path_between(flow, "L1.resid_post@4", "L2.resid_mid@4", ())
+    stream = joined("L1.resid_post@4", "L2.resid_mid@4")
     assert stream is not None and stream.narrow == stream.edges
-    around = path_between(flow, "L1.resid_post@4", "L2.resid_mid@4", stream.edges)
-    assert around is None
+    explorer.graph.cuts = list(stream.edges)
+    assert joined("L1.resid_post@4", "L2.resid_mid@4") is None
     with pytest.raises(ValueError, match="is not among the"):
-        path_between(flow, "L9H9.z@0", LAST, ())
+        flow.path("L9H9.z@0", LAST)
 
 
 def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.selected = HEAD
     flow, text = explorer.flow, plain(explorer._node_text.value)
@@ -205,7 +207,7 @@ def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
 
 
 def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.selected = HEAD
     explorer.graph.cuts = [EDGE]
@@ -227,7 +229,7 @@ def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
     assert "' Paris' − ' Rome':" in answers
 
 
-def test_another_prompt_starts_afresh(explorer: LiveInformationFlow) -> None:
+def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformationFlow) -> None:
     explorer.graph.cuts = [EDGE]
     explorer.graph.selected = HEAD
     explorer.prompt = "The capital of Italy is"
@@ -239,7 +241,7 @@ def test_another_prompt_starts_afresh(explorer: LiveInformationFlow) -> None:
 
 
 def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.cuts = [EDGE]
     answer = explorer.reading.after
@@ -261,7 +263,9 @@ def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
     assert explorer.graph.cuts == [EDGE] and explorer.graph.roots == [LAST]
 
 
-def test_a_smaller_flow_says_which_cuts_it_does_not_have(explorer: LiveInformationFlow) -> None:
+def test_a_smaller_flow_says_which_cuts_it_does_not_have(
+    explorer: wb.live.LiveInformationFlow,
+) -> None:
     names = wb.information_flow(tinyworld(), PROMPT, n_edges=20).edge_names
     gone = next(name for name in explorer.flow.edge_names if name not in names)
     explorer.graph.cuts = [gone, EDGE]
@@ -275,7 +279,7 @@ def test_a_smaller_flow_says_which_cuts_it_does_not_have(explorer: LiveInformati
 
 
 def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
-    explorer: LiveInformationFlow, monkeypatch: pytest.MonkeyPatch
+    explorer: wb.live.LiveInformationFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explorer.graph.cuts = [EDGE]
     reading, flow = explorer.reading, explorer.flow
@@ -330,7 +334,7 @@ def test_the_code_gives_the_numbers_that_are_shown(backend: str) -> None:
 
 
 def test_the_code_names_the_path_until_one_of_its_edges_is_cut(
-    explorer: LiveInformationFlow,
+    explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.other, explorer.graph.selected = FIRST, LAST
     assert f"path = flow.path('{FIRST}', '{LAST}')" in explorer.code
@@ -357,20 +361,22 @@ def test_it_runs_on_a_model_with_shared_keys_gates_and_without_controls() -> Non
     assert "logits" in plain(explorer._node_text.value)
 
 
-def test_words_with_markup_are_text(explorer: LiveInformationFlow) -> None:
+def test_words_with_markup_are_text(explorer: wb.live.LiveInformationFlow) -> None:
     explorer.graph.cuts = [EDGE]
     reading = explorer.reading
     assert reading.cut is not None
     odd = replace(reading.plain, tokens=("<b>x</b>", "&", "a", "b", "c", "d"))
     words = tuple(("<i>y</i>", *row[1:]) for row in reading.cut.words)
-    reading = replace(reading, plain=odd, cut=replace(reading.cut, words=words, target="<u>"))
-    text = answers_table(reading, explorer.flow, explorer.flow)
+    cut = replace(reading.cut, words=words, target="<u>")
+    explorer.reading = replace(reading, plain=odd, cut=cut)
+    explorer._show()
+    text = explorer._answers.value
     assert "&lt;b&gt;x&lt;/b&gt;" in text and "&lt;i&gt;y" in text and "&lt;u&gt;" in text
     assert not any(tag in text for tag in ("<b>x", "<i>", "<u>"))
 
 
 def test_the_graph_is_one_page_without_a_kernel(
-    explorer: LiveInformationFlow, tmp_path: Path
+    explorer: wb.live.LiveInformationFlow, tmp_path: Path
 ) -> None:
     explorer.graph.cuts = [EDGE]
     text = explorer.to_html(tmp_path / "flow.html")

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import clamp_runs
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 from workbench.edits import Set
 from workbench.loading import load
-from workbench.methods.vocabulary import clamp_runs
 from workbench.site import Site
 from workbench.texts import texts
 

@@ -11,11 +11,10 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import path_gradient, read_path
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 from workbench.edits import Add
 from workbench.loading import load
-from workbench.methods.observables.observable_gradient import path_gradient
-from workbench.methods.observables.observable_path import read_path
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]
 ARCHITECTURES = ["gpt2", "llama", "gpt_neox", "gemma2", "olmo2", "bloom", "opt", "gptj"]

@@ -12,14 +12,9 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.kernels import observable_baselines
 from tests.unit.steering_models import tinyworld
 from workbench.edits import Add, Set
-from workbench.methods.observables.observable_baselines import (
-    difference_in_means,
-    few_rows,
-    logistic_probe,
-    split_groups,
-)
 from workbench.tasks import Task, task
 from workbench.texts import texts
 
@@ -167,19 +162,19 @@ def test_words_that_are_fitted_on_are_not_tested_on() -> None:
     rng = np.random.default_rng(0)
     groups = np.array([0, 0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7])
     labels = np.array([1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1])
-    fit, test = split_groups(groups, labels, rng)
+    fit, test = observable_baselines.split_groups(groups, labels, rng)
     assert sorted([*fit, *test]) == list(range(12))
     assert not set(groups[fit]) & set(groups[test])
     for label in (1, -1):
         assert len(set(groups[test][labels[test] == label])) == 2
     for n in (2, 4, 5):
-        rows = few_rows(labels, groups, n, rng)
+        rows = observable_baselines.few_rows(labels, groups, n, rng)
         assert len(set(rows.tolist())) == n
         assert (labels[rows] == 1).sum() == -(-n // 2)
         assert len(set(groups[rows])) == n
     with pytest.raises(ValueError, match="n_examples=12 prompts, half of each label; there are 5"):
-        few_rows(labels, groups, 12, rng)
-    everything = split_groups(np.array([0, 1, 2, 3]), None, rng)
+        observable_baselines.few_rows(labels, groups, 12, rng)
+    everything = observable_baselines.split_groups(np.array([0, 1, 2, 3]), None, rng)
     assert len(everything[0]) == len(everything[1]) == 2
 
 
@@ -189,11 +184,11 @@ def test_the_fitted_directions_are_those_of_plain_code_and_of_scikit_learn() -> 
     rng = np.random.default_rng(0)
     streams, labels = rng.standard_normal((10, 24)) * 3 + 1, np.array([1, -1] * 5)
     expected = sum(x * (1 if y > 0 else -1) for x, y in zip(streams, labels, strict=True)) / 5
-    np.testing.assert_allclose(difference_in_means(streams, labels), expected)
+    np.testing.assert_allclose(observable_baselines.difference_in_means(streams, labels), expected)
     scale = np.sqrt(((streams - streams.mean(0)) ** 2).mean())
     peer = LogisticRegression(C=1.0, tol=1e-10, max_iter=5000)
     peer.fit((streams - streams.mean(0)) / scale, labels)
-    mine = logistic_probe(streams, labels) * scale
+    mine = observable_baselines.logistic_probe(streams, labels) * scale
     np.testing.assert_allclose(mine, peer.coef_[0], rtol=1e-3, atol=1e-5)
 
 

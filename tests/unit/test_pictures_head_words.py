@@ -14,8 +14,10 @@ from matplotlib.text import Text
 
 import workbench as wb
 from tests.unit.lens_models import words_model
-from workbench.pictures.attribution import NEGATIVE, POSITIVE
 from workbench.plots import shown_token
+
+#: The colours of what adds and of what takes away.
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,9 @@ from matplotlib.colors import to_hex
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
-from workbench.pictures.attribution import NEGATIVE, POSITIVE
-from workbench.pictures.information import COLORS
+
+#: The colours of what adds and of what takes away.
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
@@ -83,8 +84,8 @@ def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
     assert any(t.startswith(f"H{number} ") for t in texts)
     counts = {kind: graph.kinds.count(kind) for kind in ("head", "neuron")}
     edges = [to_hex(text.get_bbox_patch().get_edgecolor()) for text in ax.texts]
-    assert edges.count(COLORS["head"]) == counts["head"]
-    assert edges.count(COLORS["neuron"]) == counts["neuron"] + graph.kinds.count("mlp")
+    assert edges.count("#8e6ae0") == counts["head"]
+    assert edges.count("#b07a1e") == counts["neuron"] + graph.kinds.count("mlp")
 
 
 def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(flow: wb.InformationFlow) -> None:

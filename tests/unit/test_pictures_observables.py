@@ -9,8 +9,10 @@ import pytest
 
 import workbench as wb
 from tests.unit.lens_models import TEXTS, words_model
-from workbench.pictures.attribution import NEGATIVE, POSITIVE
 from workbench.plots import shown_token
+
+#: The colours of what adds and of what takes away.
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book to"]
 

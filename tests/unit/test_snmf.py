@@ -7,20 +7,19 @@ from typing import Any
 import pytest
 import torch
 
+from tests.unit.kernels import snmf, training
 from tests.unit.training_vectors import vectors
 from workbench.dictionary.encoders import Factors, factor_codes
-from workbench.methods.features import snmf
-from workbench.methods.features.snmf import FactorLearner
-from workbench.methods.features.training import fit_dictionary
-from workbench.methods.features.training_options import TrainingOptions
 from workbench.site import Site
 
 SITE = Site.parse("L2.mlp_post")
 
 
-def learner(**settings: Any) -> FactorLearner:
-    options = TrainingOptions(kind="snmf", **{"n_features": 5, "steps": 40, "l1": 0.4, **settings})
-    made = FactorLearner(SITE, SITE, options)
+def learner(**settings: Any) -> snmf.FactorLearner:
+    options = snmf.TrainingOptions(
+        kind="snmf", **{"n_features": 5, "steps": 40, "l1": 0.4, **settings}
+    )
+    made = snmf.FactorLearner(SITE, SITE, options)
     made.begin({SITE: vectors() - 4})
     return made
 
@@ -98,7 +97,7 @@ def test_factors_that_take_no_part_are_given_something_to_explain(monkeypatch: A
 
 def test_the_dictionary_reads_plain_activations_and_its_factors_have_length_1() -> None:
     x = vectors() - 4
-    found = fit_dictionary(x, site=SITE, kind="snmf", n_features=10, steps=60, batch_size=64)
+    found = training.fit_dictionary(x, site=SITE, kind="snmf", n_features=10, steps=60, batch_size=64)
     assert isinstance(found.encoder, Factors)
     assert torch.allclose(found.W_dec.norm(dim=-1), torch.ones(10), atol=1e-5)
     assert not found.b_dec.any()

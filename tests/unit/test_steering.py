@@ -27,7 +27,6 @@ from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
 from workbench.edits import UnchangedEdit
-from workbench.methods.features.steering_plan import typical_length
 
 UNIT = 2.5
 
@@ -156,8 +155,8 @@ def test_one_unit_is_the_mean_length_of_what_the_feature_writes_where_it_is_acti
         assert result.unit == pytest.approx(np.mean(lengths), rel=1e-4)
         assert result.total == pytest.approx(1.5 * np.mean(lengths), rel=1e-4)
     # Without texts, on those that ship for the model.
-    shipped = typical_length(tinyworld(), planted(), [planted()["L2.resid_post"].feature(5)])
-    assert shipped == pytest.approx(lengths[2], rel=0.2)
+    shipped = steered(PATH[2], unit=None, strength=1.0)
+    assert shipped.unit == pytest.approx(lengths[2], rel=0.2)
 
 
 def test_both_backends_and_saved_results_agree(tmp_path: Any) -> None:

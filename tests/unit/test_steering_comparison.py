@@ -25,7 +25,6 @@ from tests.unit.steering_models import (
     tinyworld,
 )
 from workbench.loading import load
-from workbench.methods.features.steering_comparison import _reached
 
 UNIT = 2.0
 STRENGTHS = (0.5, 3.0)
@@ -98,16 +97,28 @@ def by_hand(harm: np.ndarray, gain: np.ndarray, at: float) -> float:
     return max(float(b[a <= at + 1e-12].max(initial=-np.inf)) for a, b in points)
 
 
+def of_lines(harm: np.ndarray, gain: np.ndarray) -> wb.SteeringComparison:
+    """A line (strength,) for each of the first ways, of one prompt and one text; harm is KL."""
+    n_strengths, n = harm.shape
+    kl, effect = np.zeros((2, len(compared().ways), n_strengths, 1))
+    kl[:n, :, 0], effect[:n, :, 0] = harm.T, gain.T
+    other = {"plain_effect": np.zeros(1), "plain_loss": np.zeros(1), "loss": np.zeros_like(kl)}
+    return replace(
+        compared(), strengths=np.arange(n_strengths) + 1.0, kl=kl, effect=effect, **other
+    )
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_reached_with_so_much_damage_is_the_best_point_of_the_line(seed: int) -> None:
     rng = np.random.default_rng(seed)
     harm, gain = rng.random((4, 3)), rng.standard_normal((4, 3))
     harm = np.sort(harm, 0) if seed % 2 else harm
+    drawn = of_lines(harm, gain)
     for at in (0.0, 0.3, 0.7, 2.0):
-        found = _reached(harm, gain, at)
         for column in range(3):
+            found = drawn.effect_at(drawn.ways[column], at)[0]
             wanted = by_hand(harm[:, column], gain[:, column], at)
-            assert found[column] == pytest.approx(wanted, abs=1e-3)
+            assert found == pytest.approx(wanted, abs=1e-3)
 
 
 def test_ways_are_compared_at_a_damage_that_all_of_them_reach() -> None:
@@ -132,7 +143,7 @@ def test_ways_are_compared_at_a_damage_that_all_of_them_reach() -> None:
     assert (loss[4] > 0).all()
     assert value == pytest.approx(by_hand(loss[4], probability[4].mean(-1), 0.05), abs=1e-3)
     # A loss that falls is a negative damage, and always allowed.
-    fallen = _reached(np.array([[-0.1], [0.3]]), np.array([[2.0], [5.0]]), 0.0)
+    fallen = of_lines(np.array([[-0.1], [0.3]]), np.array([[2.0], [5.0]])).effect_at("flow", 0.0)
     share = np.sqrt(0.1) / (np.sqrt(0.1) + np.sqrt(0.3))
     assert fallen[0] == pytest.approx(2 + 3 * share)
 
@@ -184,12 +195,8 @@ def test_the_unit_is_measured_on_the_texts_where_none_is_given() -> None:
 
 
 def _typical() -> float:
-    from workbench.methods.features.steering_plan import typical_length
-    from workbench.site import Site
-
-    features = [Site.parse(name) for name in PATH]
-    each = [typical_length(tinyworld(), planted(), [f], others(3)) for f in features]
-    return float(np.mean(each))
+    options: Any = {"dicts": planted(), "texts": others(3), "n": 1}
+    return float(np.mean([wb.steer(tinyworld(), PROMPTS, f, **options).unit for f in PATH]))
 
 
 def test_the_picture_has_a_line_for_each_way() -> None:

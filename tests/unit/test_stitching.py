@@ -13,8 +13,8 @@ import torch
 
 import workbench as wb
 from tests.unit.alignment_models import model, random_texts
+from tests.unit.kernels import stitch_choice, stitch_texts
 from workbench.edits import Set
-from workbench.methods.alignment import stitch_choice, stitch_texts
 from workbench.resample import bootstrap
 from workbench.site import Site
 

@@ -20,7 +20,7 @@ from tests.unit.concept_trace_models import (
     unchanged,
     weights_of,
 )
-from workbench.methods.parameters.lessons import Lessons, train
+from tests.unit.kernels import Lessons, train
 
 
 def named(model: Any) -> dict[str, torch.Tensor]:

@@ -26,7 +26,7 @@ from tests.unit.concept_trace_models import (
     value_row,
     weights_of,
 )
-from workbench.methods.parameters.lessons import Lessons, train
+from tests.unit.kernels import Lessons, train
 from workbench.questions import Questions
 
 OTHERWISE = [("w59 w7 w8 w12", "w5"), ("w33 w40 w41", "w9")]

@@ -18,8 +18,7 @@ from tests.unit.alignment_models import (
     model,
     neuron_signatures,
 )
-from workbench.methods.alignment import alignment_runs
-from workbench.methods.alignment.signatures import combine
+from tests.unit.kernels import alignment_runs, combine
 
 
 @cache

@@ -9,10 +9,8 @@ import pytest
 import torch
 
 from tests.unit import plain_words
-from workbench.methods.readout import top_k
-from workbench.methods.vocabulary import words as kernel
-from workbench.methods.vocabulary.projection import Projection, ReadingProjection
-from workbench.methods.vocabulary.words import read_words
+from tests.unit.kernels import projection as projections
+from tests.unit.kernels import words as kernel
 from workbench.model import Norm
 
 N, WIDTH, TOKENS = 9, 16, 3000
@@ -22,15 +20,15 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def projection(**options: Any) -> Projection:
+def projection(**options: Any) -> projections.Projection:
     norm = Norm(True, random(WIDTH, seed=1) + 2, torch.zeros(WIDTH), 1e-5)
-    return Projection(random(WIDTH, TOKENS, seed=2), norm, **options)
+    return projections.Projection(random(WIDTH, TOKENS, seed=2), norm, **options)
 
 
 def test_top_and_bottom_words_and_measures_are_those_of_each_row_by_itself() -> None:
     through = projection(scale=0.5, column_scale=random(TOKENS, seed=3).abs())
     rows = random(N, WIDTH) * 10
-    words = read_words(through, rows, k=4, bottom=True)
+    words = kernel.read_words(through, rows, k=4, bottom=True)
     assert words.bottom_ids is not None and words.share is not None and words.kurtosis is not None
     assert words.bottom_values is not None
     for i, values in enumerate(through(rows).double().numpy()):
@@ -47,10 +45,10 @@ def test_top_and_bottom_words_and_measures_are_those_of_each_row_by_itself() -> 
 
 def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = random(N, WIDTH)
-    whole = read_words(projection(), rows, k=3, bottom=True)
+    whole = kernel.read_words(projection(), rows, k=3, bottom=True)
     monkeypatch.setattr(kernel, "CHUNK", 4 * 4 * TOKENS)
     monkeypatch.setattr(kernel, "BLOCK", 4 * 3 * TOKENS)
-    parts = read_words(projection(), rows, k=3, bottom=True)
+    parts = kernel.read_words(projection(), rows, k=3, bottom=True)
     for name in ("top_ids", "bottom_ids"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
     for name in ("top_values", "bottom_values", "share", "kurtosis", "sizes"):
@@ -70,12 +68,12 @@ def test_no_array_of_all_directions_and_tokens_is_made(monkeypatch: pytest.Monke
         return inner(a, b, out=out)
 
     monkeypatch.setattr(torch, "matmul", watched)
-    read_words(through, random(N, WIDTH), k=3)
+    kernel.read_words(through, random(N, WIDTH), k=3)
     assert largest == 2 * TOKENS
 
 
 def test_a_direction_of_zeros_has_even_numbers_and_no_kurtosis() -> None:
-    words = read_words(projection(), torch.zeros(1, WIDTH), k=2)
+    words = kernel.read_words(projection(), torch.zeros(1, WIDTH), k=2)
     assert words.share is not None and words.kurtosis is not None
     assert words.share[0] == pytest.approx(1 / TOKENS)
     assert words.kurtosis[0] == 0 and words.sizes[0] == 0
@@ -83,13 +81,13 @@ def test_a_direction_of_zeros_has_even_numbers_and_no_kurtosis() -> None:
 
 
 def test_what_is_not_asked_for_is_not_there() -> None:
-    words = read_words(projection(), random(N, WIDTH), k=1, measures=())
+    words = kernel.read_words(projection(), random(N, WIDTH), k=1, measures=())
     assert (words.bottom_ids, words.bottom_values, words.share, words.kurtosis) == (None,) * 4
 
 
 def test_half_precision_is_read_as_the_model_multiplies() -> None:
     matrix, rows = random(WIDTH, TOKENS).bfloat16(), random(N, WIDTH, seed=5).bfloat16()
-    words = read_words(ReadingProjection(matrix, None), rows, k=1)
+    words = kernel.read_words(projections.ReadingProjection(matrix, None), rows, k=1)
     assert words.top_values.dtype == np.float32
     best = (rows @ matrix).float().amax(-1)
     np.testing.assert_array_equal(words.top_values[:, 0], best.numpy())
@@ -98,7 +96,7 @@ def test_half_precision_is_read_as_the_model_multiplies() -> None:
 @pytest.mark.parametrize("largest", [True, False])
 def test_the_k_extremes_by_blocks_are_those_of_a_sort(largest: bool) -> None:
     values = random(5, 20011)
-    found, ids = top_k(values, 7, largest=largest)
+    found, ids = kernel.top_k(values, 7, largest=largest)
     expected = values.sort(-1, descending=largest)
     torch.testing.assert_close(found, expected.values[:, :7])
     torch.testing.assert_close(ids, expected.indices[:, :7])
@@ -121,4 +119,4 @@ def test_the_k_extremes_by_blocks_are_those_of_a_sort(largest: bool) -> None:
 )
 def test_bad_input_is_a_named_error(rows: torch.Tensor, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        read_words(projection(), rows, **options)
+        kernel.read_words(projection(), rows, **options)
