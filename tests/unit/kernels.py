@@ -177,9 +177,8 @@ from workbench.methods.observables import observable_baselines as observable_bas
 from workbench.methods.parameters.lessons import Lessons as Lessons
 from workbench.methods.parameters.lessons import train as train
 
-# Similarities by several sides, and effects estimated by a gradient.
+# Effects of neurons estimated by one gradient a text.
 from workbench.methods.alignment import stitch_choice as stitch_choice
-from workbench.methods.alignment.signatures import combine as combine
 
 # Semi-nonnegative factors: a step number by number.
 from workbench.methods.features import snmf as snmf

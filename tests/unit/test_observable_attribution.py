@@ -13,7 +13,7 @@ import workbench as wb
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]
-ARCHITECTURES = ["gpt2", "llama", "gpt_neox", "gemma2", "olmo2", "bloom", "opt", "gptj"]
+ARCHITECTURES = ["gpt2", "llama", "gpt_neox", "gemma2", "olmo2", "bloom", "opt", "gptj", "granite"]
 #: Whose norms, projections and attention have no biases: there nothing is constant.
 WITHOUT_BIASES = ("llama", "gemma2", "olmo2")
 
