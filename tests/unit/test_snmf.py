@@ -97,7 +97,9 @@ def test_factors_that_take_no_part_are_given_something_to_explain(monkeypatch: A
 
 def test_the_dictionary_reads_plain_activations_and_its_factors_have_length_1() -> None:
     x = vectors() - 4
-    found = training.fit_dictionary(x, site=SITE, kind="snmf", n_features=10, steps=60, batch_size=64)
+    found = training.fit_dictionary(
+        x, site=SITE, kind="snmf", n_features=10, steps=60, batch_size=64
+    )
     assert isinstance(found.encoder, Factors)
     assert torch.allclose(found.W_dec.norm(dim=-1), torch.ones(10), atol=1e-5)
     assert not found.b_dec.any()
