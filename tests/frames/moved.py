@@ -1,0 +1,53 @@
+"""Where the new tree gives the numbers of an old call. Empty: every call is where it was.
+
+Whoever moves a call adds one function here, of the old name and with the old arguments (those that
+`tests/frames/<family>.py` uses). It calls the new tree and gives what the old call gave, to be
+read by its old names:
+
+    @moves("evaluate_circuit")
+    def _(model, task, circuit, *, ablations="zero", seed=0, **options):
+        new = wb.circuits.evaluate(model, task, circuit, controls=ablations, seed=seed, **options)
+        return Moved(new, columns={"value": "faithfulness"}, cmd=lambda how: new.area(how)[0])
+
+`Moved(new, columns={new: old}, frame=f, **reads)` is the new result with its columns renamed (or a
+table made by f, where lines move as well) and old methods by name. Any object with what the old
+one had will do. A `Moved` that is handed to a later call arrives there as the new result. Further:
+
+    @makes("circuit")            # a thing that several calls take, `@thing` of a family
+    @instead("evaluate_circuit") # a whole call, (c) -> tables of the old names and columns
+    GONE["neuron_vocabulary", "frame", "rank"] = "why the new tree has no such column"
+
+A method of a class that moves stands on the object that its call gives; a class that calls are
+made through (`Labels.of`) is moved by `moves("Labels")` on a class or a namespace of its methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .calls import Context, Moved, Tables  # noqa: F401  (Moved is for the functions below)
+
+#: By the old public name.
+NAMES: dict[str, Any] = {}
+#: By the name of a thing.
+MADE: dict[str, Callable[[Context], Any]] = {}
+#: By the name of a whole call.
+INSTEAD: dict[str, Callable[[Context], Tables]] = {}
+#: (call, table, column) that the new tree does not have, and why.
+GONE: dict[tuple[str, str, str], str] = {}
+
+
+def moves(name: str) -> Callable[[Any], Any]:
+    """Put the object in place of `wb.<name>`."""
+    return lambda found: NAMES.setdefault(name, found)
+
+
+def makes(name: str) -> Callable[[Any], Any]:
+    """Make a thing in another way."""
+    return lambda make: MADE.setdefault(name, make)
+
+
+def instead(name: str) -> Callable[[Any], Any]:
+    """Run another function in place of a whole call."""
+    return lambda tables: INSTEAD.setdefault(name, tables)
