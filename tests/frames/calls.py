@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 FAMILIES = (
     "core",
     "lenses",
@@ -29,6 +31,8 @@ FAMILIES = (
 Tables = Mapping[str, Any]
 CALLS: dict[str, Call] = {}
 THINGS: dict[str, Callable[[Context], Any]] = {}
+#: The options that were given to each public call, by name.
+GIVEN: dict[str, set[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class Package:
             return found
 
         def called(*args: Any, **options: Any) -> Any:
+            GIVEN.setdefault(name, set()).update(options)
             return found(*as_new(args), **as_new(options))
 
         return called
@@ -149,6 +154,12 @@ class Context:
         if name not in self._things:
             self._things[name] = make(self)
         return self._things[name]
+
+
+def by_name(column: str, each: Mapping[str, Any]) -> pd.DataFrame:
+    """A value with its interval by name: columns `column`, value, low, high."""
+    lines = [(name, *map(float, value)) for name, value in each.items()]
+    return pd.DataFrame(lines, columns=[column, "value", "low", "high"])
 
 
 def named(prefix: str, each: Mapping[str, Any]) -> dict[str, Any]:

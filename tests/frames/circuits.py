@@ -96,14 +96,14 @@ def find_circuit(c: Context) -> Tables:
         method: c.wb.find_circuit(c.model, c.task, method=method, n_edges=20, steps=2, n=3)
         for method in ("eap", "eap-ig", "eap-ig-activations")
     }
-    out["threshold"] = c.wb.find_circuit(c.model, c.task, method="eap", threshold=0.02)
+    out["threshold"] = c.wb.find_circuit(c.model, c.task, method="eap", threshold=0.01)
     out["acdc"] = c.wb.find_circuit(c.model, c.task, method="acdc", threshold=0.05, n=1)
     scores = c.wb.attribute(c.model, c.ioi, method="eap", over="edges")
     out["from scores"] = c.wb.find_circuit(c.model, c.ioi, attribution=scores, n_edges=10)
     for i, each in enumerate(c.wb.find_circuits(c.model, c.ioi, method="eap", n_edges=[5, 25])):
         out[f"several {i}"] = each
     for i, each in enumerate(
-        c.wb.find_circuits(c.model, c.ioi, method="eap", thresholds=[0.1, 0.02])
+        c.wb.find_circuits(c.model, c.ioi, method="eap", thresholds=[0.03, 0.01])
     ):
         out[f"thresholds {i}"] = each
     found = c.circuit

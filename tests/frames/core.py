@@ -68,8 +68,9 @@ def load(c: Context) -> Tables:
         "spec": {name: getattr(spec, name) for name in sizes},
         "layers": {s: ",".join(map(str, spec.layers(s))) for s in ("resid_mid", "z", "embed")},
         "double": double.run(PROMPT, logits_at="last").logits,
-        "weights": {key: str(value) for key, value in sums.items()} | {},
-        "weight sums": {key: value["sum"] for key, value in sums.items()},
+        "shapes": {key: value["shape"] for key, value in sums.items()},
+        "sums": {key: value["sum"] for key, value in sums.items()},
+        "firsts": {key: value["first"] for key, value in sums.items()},
         **{f"head {name}": w[:4, :6] for name, w in head.items()},
         "live weight": c.model.live_weight("W_in", 1)[:3, :5],
         "unembed": c.model.unembed(x)[..., :200],
@@ -85,12 +86,12 @@ def run(c: Context) -> Tables:
     streams = ("embed", "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_in",
                "mlp_pre", "mlp_post", "q", "k", "v", "z", "attn_scores", "pattern",
                "ln_final")  # fmt: skip
-    sites = [c.wb.Site(s, 1) if 1 in m.spec.layers(s) else c.wb.Site(s) for s in streams]
+    sites = [c.wb.Site(s, None if s in ("embed", "ln_final") else 1) for s in streams]
     got = m.run(PROMPTS, read=sites, logits_at="last")
     answer = ids_of(c, " Paris")[0]
     grads = m.run(PROMPT, read=["L1.resid_post", "L2H1.z"], grad_of=lambda x: x[:, -1, answer])
-    at = m.run(PROMPT, read=["L1.mlp_out"], grad_of=lambda x: x[:, -1, answer],
-               grad_at="L1.resid_pre")  # fmt: skip
+    at = m.run(PROMPT, read=["L1.resid_pre"], grad_of=lambda x: x[:, -1].sum(-1),
+               grad_at="L1.mlp_out")  # fmt: skip
     whole = m.run(PROMPT, read="L3.resid_post")
     resumed = m.run(
         PROMPT, resume=c.wb.Resume(2, m.run(PROMPT, read="L1.resid_post")["L1.resid_post"])
@@ -167,13 +168,16 @@ def tokens(c: Context) -> Tables:
 
 @call("task", "tasks", "Task")
 def tasks(c: Context) -> Tables:
-    named = list(c.wb.tasks().iloc[:, 0])
-    out: dict[str, Any] = {"tasks": c.wb.tasks()}
+    table = c.wb.tasks()
+    named = list(table["name"] if "name" in table else table.index)
+    out: dict[str, Any] = {"tasks": table}
     for name in named:
         made = c.wb.task(name, n=6, seed=c.seed)
         out[f"{name} pairs"] = [str(pair) for pair in made.sets[0].pairs]
         evaluated = made.evaluate(c.model)
         out[f"{name} evaluated"] = evaluated
+        out[f"{name} facts"] = {"accuracy": float(evaluated.accuracy)}
+        out[f"{name} intervals"] = evaluated.interval() + evaluated.accuracy_interval()
     batch = c.ioi.on(c.model)
     own = c.wb.Task.from_pairs(
         [{"clean": "The capital of France is", "corrupt": "The capital of Italy is",

@@ -102,8 +102,8 @@ def shipped(c: Context) -> Tables:
 def dictionary_edits(c: Context) -> Tables:
     d, wb = c.dictionary, c.wb
     ways = {
-        "splice": wb.Splice(d), "without error": wb.Splice(d, error=False),
-        "set": wb.SetFeatures(d, {3: 2.0, 7: 0.0}), "scale": wb.ScaleFeatures(d, [3, 5], 0.0),
+        "splice": wb.Splice(d), "splice last": wb.Splice(d, positions="last"),
+        "set": wb.SetFeatures(d, [3, 7], 2.0), "scale": wb.ScaleFeatures(d, [3, 5], 0.0),
         "scale up": wb.ScaleFeatures(d, [0, 1, 2], 3.0),
     }  # fmt: skip
     return {

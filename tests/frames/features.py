@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .calls import Context, Tables, call, named, thing
+from .calls import Context, Tables, by_name, call, named, thing
 from .core import PROMPT, PROMPTS
 
 FEATURE = "L2.resid_post/3"
@@ -93,8 +93,7 @@ def validate_flow(c: Context) -> Tables:
     for name, got in (("flow", of_flow), ("matches", of_matches)):
         out[f"{name} summary"] = got.summary()
         for of in ("drop", "fallen", "loss"):
-            out[f"{name} {of}"] = {arm: str(i) for i, arm in enumerate(got.arms)}
-            out[f"{name} {of} scores"] = np.asarray([got.score(arm, of=of) for arm in got.arms])
+            out[f"{name} {of}"] = by_name("arm", {arm: got.score(arm, of=of) for arm in got.arms})
             out[f"{name} {of} advantage"] = got.advantage(of=of)
     return out
 
@@ -206,8 +205,7 @@ def shift(c: Context) -> Tables:
     out: dict[str, Any] = {"effects": effects, "shift": plain, "full": full}
     for name, got in (("shift", plain), ("full", full)):
         out[f"{name} gain"] = got.gain()
-        out[f"{name} accuracy"] = np.asarray([got.accuracy(way) for way in got.ways])
-        out[f"{name} groups"] = {way: str(sorted(got.group_accuracy(way))) for way in got.ways}
+        out[f"{name} accuracy"] = by_name("way", {way: got.accuracy(way) for way in got.ways})
     return out
 
 
@@ -217,8 +215,8 @@ def steer(c: Context) -> Tables:
         "feature": {"what": FEATURE}, "number": {"what": [FEATURE, "L1.resid_post/5"]},
         "weighted": {"what": {FEATURE: 1.0, "L1.resid_post/5": -0.5}, "strength": 2.0},
         "removed": {"what": FEATURE, "mode": "remove"}, "unit": {"what": FEATURE, "unit": 3.0},
-        "flow": {"what": c.flow, "layers": "flow"}, "at layer": {"what": FEATURE, "layers": 1},
-        "layers": {"what": FEATURE, "layers": [1, 2], "prepend_bos": False},
+        "flow": {"what": c.flow, "layers": "flow"}, "at layer": {"what": c.flow, "layers": 2},
+        "layers": {"what": c.flow, "layers": [1, 2], "prepend_bos": False},
         "on prompt": {"what": FEATURE, "on": "prompt"}, "on new": {"what": FEATURE, "on": "new"},
         "sampled": {"what": FEATURE, "temperature": 0.9, "top_k": 20, "top_p": 0.9,
                     "seed": c.seed},
@@ -237,18 +235,17 @@ def compare_steering(c: Context) -> Tables:
         c.model, c.flow, c.texts[:12], concept=[" Paris", " Rome"], prompts=PROMPTS, dicts=c.dicts,
         strengths=(0.5, 2.0, 6.0), n_random=2, seed=c.seed, progress=False,
     )  # fmt: skip
-    out: dict[str, Any] = {"frame": got, "gain": np.asarray(got.gain())}
+    out: dict[str, Any] = {"frame": got, "gain": dict(zip(got.ways, np.asarray(got.gain()), strict=True))}
     for damage in ("kl", "loss"):
-        out[f"harm {damage}"] = np.asarray(got.harm(damage))
+        out[f"harm {damage}"] = dict(zip(got.ways, np.asarray(got.harm(damage)), strict=True))
         out[f"matched {damage}"] = {"at": float(got.matched_damage(damage))}
         for measure in ("log_probability", "probability"):
             of: dict[str, Any] = {"damage": damage, "measure": measure}
             out |= named(
                 f"{damage} {measure}",
                 {
-                    "areas": {way: str(i) for i, way in enumerate(got.ways)},
-                    "area": np.asarray([got.area(way, **of) for way in got.ways]),
-                    "at": np.asarray([got.effect_at(way, **of) for way in got.ways]),
+                    "area": by_name("way", {way: got.area(way, **of) for way in got.ways}),
+                    "at": by_name("way", {way: got.effect_at(way, **of) for way in got.ways}),
                     "best": got.best(**of), "winner": {"winner": got.winner(**of)},
                     "difference": got.difference("flow", "random", **of),
                 },

@@ -32,7 +32,7 @@ def information_flow(c: Context) -> Tables:
     for name, each in made.items():
         out[f"{name} nodes"] = each.nodes()
     return out | {
-        "filtered": heavy, "heads": flow.filtered(kinds=["head"]),
+        "filtered": heavy, "kinds": flow.filtered(kinds=["head", "state"]),
         "word": flow.filtered(word=" France"),
         "with word": [bool(x) for x in flow.with_word(" France")],
         "path": {"names": str(flow.path(first)), "edges": str(flow.path_edges(first)),

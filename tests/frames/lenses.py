@@ -36,7 +36,7 @@ def logit_lens(c: Context) -> Tables:
         "top tokens": targeted.top_tokens(1), "shown": targeted.shown(0),
         "sets": sets, "sets target": sets.target_frame(),
         "sets tokens": sets.top_tokens(component="mlp_out"),
-        "tuned": tuned, "tuned tokens": tuned.top_tokens(lens=tuned.lenses[1]),
+        "tuned": tuned, "tuned tokens": tuned.top_tokens(lens=tuned.panels[1].lens),
         "one measure": lens(c.model, PROMPT, measures=["entropy"], k=2, prepend_bos=False),
     }  # fmt: skip
 

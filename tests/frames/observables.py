@@ -59,9 +59,11 @@ def paths_and_attribution(c: Context) -> Tables:
 
 @call("evaluate_observable", "ObservableEvaluation")
 def evaluate_observable(c: Context) -> Tables:
-    vectors = [c.observable.propagate(), c.observable.propagate("L2H1")]
+    vectors = [c.observable.propagate("L2H3"), c.observable.propagate("L2H1")]
+    pronouns = c.wb.observable(c.model, " he", " she")
     got = c.wb.evaluate_observable(
-        c.model, vectors, c.task, n_examples=2, n_draws=3, texts=c.texts[:6], seed=c.seed,
+        c.model, [pronouns.propagate("L2H3"), pronouns.propagate("L2H1")],
+        c.wb.task("pronoun", n=6), n_examples=2, n_draws=3, texts=c.texts[:6], seed=c.seed,
         progress=False,
     )  # fmt: skip
     truth = dict.fromkeys([" Paris", " Rome", " Berlin"], 1.0) | {" Italy": -1.0, " France": -1.0}

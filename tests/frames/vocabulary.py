@@ -24,7 +24,9 @@ def neuron_vocabulary(c: Context) -> Tables:
                                    measures=["share"])  # fmt: skip
     return {
         "one": one, "raw": raw, "every": every, "kept": raw.kept(
-            c.wb.neuron_vocabulary(c.model, 1, k=4, sides="out")),
+            c.wb.neuron_vocabulary(
+                c.other if c.model_name == "tinyworld" else c.model, 1, k=4, norm="none",
+                sides="out")),
         "search": one.search(" Paris"), "search out": one.search(" the", side="out"),
         "words": one.words("L1.mlp_post/5"),
         "row": {"row": one.row("L1.mlp_post/5"), "site": str(one.site(7))},
@@ -42,7 +44,7 @@ def direction_vocabulary(c: Context) -> Tables:
         "raw": c.wb.direction_vocabulary(c.model, rows, norm="none", k=3),
         "embed": c.wb.direction_vocabulary(c.model, rows, space="embed", k=3,
                                            measures=["kurtosis"]),
-        "dictionary": c.wb.direction_vocabulary(c.model, c.dictionary, k=2),
+        "dictionary": c.wb.direction_vocabulary(c.model, c.dictionary.W_dec, k=2),
         **({} if c.model_name.endswith("llama") else {
             "bias": c.wb.bias_vocabulary(c.model, k=3),
             "bias raw": c.wb.bias_vocabulary(c.model, k=3, norm="none")}),
@@ -89,7 +91,7 @@ def clamp_neurons(c: Context) -> Tables:
         "max": clamp(c.model, some, PROMPTS, words=WORDS, elsewhere=c.texts[:6], n_controls=3,
                      n_new=3, times=2.0, seed=c.seed),
         "value": clamp(c.model, "L1.mlp_post/5", PROMPTS, words=WORDS, value=4.0, n_controls=2,
-                       n_new=2, seed=c.seed, prepend_bos=False),
+                       n_new=2, elsewhere=c.texts[:3], seed=c.seed, prepend_bos=False),
         "found": clamp(c.model, c.wb.find_neurons(c.model, WORDS, n=3, n_draws=5, seed=c.seed),
                        PROMPTS, elsewhere=c.texts[:4], n_controls=2, n_new=2, seed=c.seed),
     }  # fmt: skip

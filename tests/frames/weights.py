@@ -80,7 +80,8 @@ def audit_unlearning(c: Context) -> Tables:
         elsewhere=c.texts[:6], relearn=[("The capital of Spain is", " Madrid")],
         relearn_at=(0, 1, 2), n_others=12, k=4, never=c.unlearned, seed=c.seed,
     )  # fmt: skip
-    small = c.wb.audit_unlearning(c.model, c.unlearned, c.vectors, PAIRS, n_others=8, seed=c.seed)
+    small = c.wb.audit_unlearning(c.model, c.unlearned, c.vectors, PAIRS, elsewhere=c.texts[:4],
+                                  n_others=8, seed=c.seed)  # fmt: skip
     out: dict[str, Any] = {"small": small, "small behaviour": small.behaviour()}
     return out | {
         "frame": full, "behaviour": full.behaviour(), "traces": full.traces(),

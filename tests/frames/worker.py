@@ -5,6 +5,7 @@ Started by `python -m tests.frames` as a process of its own, with a JSON of what
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
 import sys
@@ -37,8 +38,7 @@ def main() -> None:
     )
     instead = moved.INSTEAD if plan["is_new"] else {}
     done: dict[str, Any] = {}
-    public = [name for name in workbench.__all__]
-    kinds = {name: type(getattr(workbench, name)).__name__ for name in public}
+    public = list(workbench.__all__)
     for seed in plan["seeds"]:
         c = calls.Context(plan["model"], plan["backend"], out / f"files {seed}", seed=seed, **here)
         c.folder.mkdir(parents=True)
@@ -54,8 +54,16 @@ def main() -> None:
                 found["error"] = traceback.format_exc(limit=-6)
             found["seconds"] += time.perf_counter() - start
             print(f"{each.name} {found['seconds']:.1f} s", file=sys.stderr, flush=True)
+    functions = [n for n in public if inspect.isfunction(getattr(workbench, n))]
+    options = {name: _options(getattr(workbench, name)) for name in functions}
+    given = {name: sorted(each) for name, each in calls.GIVEN.items()}
     with (out / "tables.pickle").open("wb") as file:
-        pickle.dump({"calls": done, "public": kinds}, file)
+        pickle.dump({"calls": done, "public": public, "options": options, "given": given}, file)
+
+
+def _options(function: Any) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,197 @@
+"""What may change where a call moves, and what holds in place of equality.
+
+Nothing else may, and no tolerance is changed to pass. By call, table and column (patterns as of a
+shell), with the lines where it may: a line is exempt where its columns have these words.
+
+draws     random things are drawn in another order: the numbers of a column, pooled over 20 seeds,
+          keep their mean and their quartiles within what so many draws leave open.
+interval  a bootstrap is drawn in another order: its mean width over 20 seeds stays within 10 %.
+          `ends` names the columns low and high, or "rows" where a line is value, low, high.
+fit       a fit by scikit-learn: `by` is the table that says so: penalty and accuracy equal, loss
+          no higher.
+training  by gradient: the losses of the table `by` stay within 1 %.
+decided   the number has another meaning from here on; it is not compared, and the note says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from .tables import CLOSE
+
+SEEDS = range(20)
+#: Standard errors that a mean or a quartile may be off.
+ERRORS = 4.0
+WIDTH = 0.1
+LOSS = 0.01
+
+
+@dataclass(frozen=True)
+class Exempt:
+    """One entry. rows: {column: pattern} of the lines, all where empty."""
+
+    call: str
+    table: str
+    column: str
+    kind: str
+    why: str
+    rows: Mapping[str, str] = field(default_factory=dict)
+    by: str = ""
+
+    def holds(self, call: str, table: str, column: str) -> bool:
+        return (
+            fnmatchcase(call, self.call)
+            and fnmatchcase(table, self.table)
+            and fnmatchcase(column, self.column)
+        )
+
+    def lines(self, frame: pd.DataFrame) -> np.ndarray:
+        """(row,) whether the entry is about this line."""
+        out = np.ones(len(frame), dtype=bool)
+        for name, pattern in self.rows.items():
+            out &= np.array([fnmatchcase(str(cell), pattern) for cell in frame[name]], dtype=bool)
+        return out
+
+
+BOOTSTRAP = "resamples are drawn by the one kernel"
+CONTROLS = "controls are drawn by controls.like"
+EXCESS = "the interval of an excess takes one draw of the controls a resample"
+TRAINED = "a training by gradient"
+
+MAY_MOVE: tuple[Exempt, ...] = (
+    # -- decided
+    Exempt("patch", "noise", "low", "decided", BOOTSTRAP),
+    Exempt("patch", "* by *", "low", "decided", BOOTSTRAP),
+    Exempt("patch", "* by *", "high", "decided", BOOTSTRAP),
+    Exempt("patch", "n[eo]*", "low", "decided", BOOTSTRAP),
+    Exempt("patch", "n[eo]*", "high", "decided", BOOTSTRAP),
+    Exempt("patch", "interval *", "value", "decided", BOOTSTRAP),
+    Exempt("clamp_neurons", "*", "excess_*", "decided", EXCESS),
+    Exempt("clamp_neurons", "*", "above_random", "decided", "the share is two-sided, beyond"),
+    Exempt("ablate_concept", "*", "excess_*", "decided", EXCESS),
+    Exempt("ablate_concept", "*", "beyond_random", "decided", "the share is two-sided, beyond"),
+    Exempt("validate_flow", "*summary", "advantage*", "decided", EXCESS),
+    Exempt("validate_flow", "*advantage", "value", "decided", EXCESS),
+    Exempt("compare_steering", "*difference", "value", "decided", EXCESS),
+    Exempt("compare_steering", "*best", "flow_minus*", "decided", EXCESS, {"way": "random"}),
+    # -- draws
+    Exempt("clamp_neurons", "*", "random*", "draws", CONTROLS),
+    Exempt("clamp_neurons", "*", "excess", "draws", CONTROLS),
+    Exempt("clamp_neurons", "* controls", "value", "draws", CONTROLS),
+    Exempt("ablate_concept", "*", "random*", "draws", CONTROLS),
+    Exempt("ablate_concept", "*", "excess", "draws", CONTROLS),
+    Exempt("ablate_concept", "* controls", "value", "draws", CONTROLS),
+    Exempt("evaluate_circuit", "*", "random_faithfulness", "draws", CONTROLS),
+    Exempt("evaluate_circuit", "*", "better*", "draws", CONTROLS),
+    Exempt("evaluate_circuit", "* random", "value", "draws", CONTROLS),
+    Exempt("evaluate_feature_circuit", "*", "random_faithfulness", "draws", CONTROLS),
+    Exempt("evaluate_feature_circuit", "* random", "value", "draws", CONTROLS),
+    Exempt("find_circuit", "random", "*", "draws", CONTROLS),
+    Exempt("feature_circuit", "random", "*", "draws", CONTROLS),
+    Exempt("feature_activations", "page effect", "control*", "draws", CONTROLS),
+    Exempt("concept_directions", "random*", "value", "draws", CONTROLS),
+    Exempt("concept_directions", "random*", "info", "draws", CONTROLS),
+    Exempt("cut_flow", "*", "*", "draws", CONTROLS, {"run": "control*"}),
+    Exempt("validate_flow", "*", "*", "draws", CONTROLS, {"arm": "random"}),
+    Exempt("shift", "*", "*", "draws", CONTROLS, {"way": "random*"}),
+    Exempt("compare_steering", "*", "*", "draws", CONTROLS, {"way": "random"}),
+    Exempt("compare_steering", "[gh]a[ir][nm]*", "value", "draws", CONTROLS, {"key": "random"}),
+    Exempt("evaluate_observable", "*", "*", "draws", CONTROLS, {"direction": "random*"}),
+    Exempt("head_vocabulary", "*", "random_*", "draws", CONTROLS),
+    Exempt("find_neurons", "*", "by_chance", "draws", CONTROLS),
+    Exempt("find_neurons", "*chance", "value", "draws", CONTROLS),
+    Exempt("concept_vectors", "*", "by_chance", "draws", CONTROLS),
+    Exempt("audit_unlearning", "*traces", "others*", "draws", CONTROLS),
+    Exempt("match_features", "*", "chance", "draws", CONTROLS),
+    Exempt("feature_flow", "* limits", "chance", "draws", CONTROLS),
+    Exempt("align_weights", "*", "p_*", "draws", CONTROLS),
+    Exempt("align_weights", "* p *", "value", "draws", CONTROLS),
+    Exempt("align_weights", "* threshold *", "value", "draws", CONTROLS),
+    Exempt("align_weights", "*", "above", "draws", CONTROLS),
+    Exempt("stitch", "*", "random*", "draws", CONTROLS),
+    Exempt("stitch", "*", "beats_random", "draws", CONTROLS),
+    Exempt("stitch", "* random: *", "value", "draws", CONTROLS),
+    # -- fits
+    Exempt("train_classifier", "* frame", "*", "fit", "scikit-learn fits it", by="{} fit"),
+    Exempt("train_classifier", "* logits", "value", "fit", "scikit-learn fits it", by="{} fit"),
+    Exempt("shift", "*", "*", "fit", "its classifier is fitted by scikit-learn"),
+    Exempt("evaluate_observable", "*", "*", "fit", "a probe by scikit-learn",
+           {"direction": "logistic probe"}),
+    # -- trainings
+    Exempt("train_dictionary", "*: *", "value", "training", TRAINED, by="{} measured"),
+    Exempt("concept_directions", "supervised: *", "value", "training", TRAINED,
+           by="{} measured"),
+    Exempt("tuned_lens", "*", "*", "training", TRAINED),
+    Exempt("logit_lens", "tuned*", "*", "training", TRAINED),
+    Exempt("unlearn", "* logits", "value", "training", TRAINED, by="{} training"),
+    Exempt("audit_unlearning", "*", "*", "training", TRAINED),
+    # -- intervals
+    Exempt("*", "*", "*low", "interval", BOOTSTRAP),
+    Exempt("*", "*", "*high", "interval", BOOTSTRAP),
+    Exempt("*", "* scores", "*[[][12]]", "interval", BOOTSTRAP),
+    Exempt("*", "*interval*", "value", "interval", BOOTSTRAP),
+    Exempt("evaluate_*", "*", "value", "interval", BOOTSTRAP),
+)  # fmt: skip
+
+
+# -- the checks ------------------------------------------------------------------------------------
+
+
+def same_draws(old: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> str:
+    """Why two samples do not look as drawn alike; "" where they do. One array a seed."""
+    a, b = np.concatenate(list(old)), np.concatenate(list(new))
+    if not np.array_equal(np.isnan(a).mean() > 0.5, np.isnan(b).mean() > 0.5):
+        return "the draws became NaN, or ceased to be"
+    a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+    if not len(a) or not len(b):
+        return "" if len(a) == len(b) else "one side has no finite draws"
+    # Draws of one seed go together, so the seeds are what is independent.
+    error = math.hypot(_error(old), _error(new)) or CLOSE * float(np.abs(a).max())
+    for name, of in (("mean", np.mean), *((f"{q} %", _quantile(q)) for q in (25, 50, 75))):
+        one, other = float(of(a)), float(of(b))
+        wide = error if name == "mean" else 1.5 * error
+        if abs(one - other) > ERRORS * wide:
+            return f"the {name} of the draws went from {one:.4g} to {other:.4g} (± {wide:.2g})"
+    return ""
+
+
+def _quantile(q: float):  # noqa: ANN202
+    return lambda values: np.percentile(values, q)
+
+
+def _error(draws: Sequence[np.ndarray]) -> float:
+    means = np.array([np.nanmean(each) for each in draws if np.isfinite(each).any()])
+    spread = np.concatenate(list(draws))
+    spread = spread[np.isfinite(spread)]
+    between = means.std(ddof=1) / math.sqrt(len(means)) if len(means) > 1 else 0.0
+    return max(float(between), float(spread.std()) / math.sqrt(len(spread)))
+
+
+def same_width(old: np.ndarray, new: np.ndarray) -> str:
+    """Why the mean width of intervals (seed, line) moved by more than `WIDTH`; "" where not."""
+    a, b = np.nanmean(old), np.nanmean(new)
+    if (np.isnan(a) and np.isnan(b)) or abs(b - a) <= WIDTH * abs(a):
+        return ""
+    return f"the mean width over {len(old)} seeds went from {a:.4g} to {b:.4g}"
+
+
+def same_fit(old: pd.DataFrame, new: pd.DataFrame) -> str:
+    """Why a fit is not as good; "" where it is."""
+    for name in ("penalty", "accuracy"):
+        if not np.array_equal(old[name], new[name]):
+            return f"the {name} went from {list(old[name])} to {list(new[name])}"
+    worse = new["loss"].to_numpy() > old["loss"].to_numpy() * (1 + CLOSE)
+    return f"the loss rose from {list(old['loss'])} to {list(new['loss'])}" if worse.any() else ""
+
+
+def same_loss(old: pd.DataFrame, new: pd.DataFrame) -> str:
+    """Why a training ends elsewhere; "" where it does not."""
+    a, b = old["loss"].to_numpy(), new["loss"].to_numpy()
+    off = np.abs(b - a) > LOSS * np.abs(a)
+    return f"the loss went from {list(a)} to {list(b)}" if off.any() else ""

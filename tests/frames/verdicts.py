@@ -1,0 +1,235 @@
+"""What holds of a call: its tables in both trees, what may move, what is not covered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import may_move, moved
+from .calls import CALLS, families
+from .tables import compare, relative
+
+#: Public names that no call makes tables of, and why.
+NOT_COVERED = {
+    "live": "explorers call public functions; their own tests click them",
+    "widgets": "drawn from results; the browser tests read them",
+    "UnchangedEdit": "a warning, no number",
+    "Norm": "by load, as `model.norm`",
+    "Resume": "by run",
+}
+#: Options that are never given, and why.
+NOT_GIVEN = {
+    "progress": "a bar",
+    "batch_size": "how many texts go together",
+    "max_rows": "how many rows go together",
+    "chunk": "how many rows go together",
+    "prepend_bos": "of the tokens, which one call of each family gives",
+    "device": "the CPU",
+    "load.tokenizer": "of a model in memory",
+    "load.name": "of a model in memory",
+    "load.revision": "of the Hub",
+    "load.remote": "of a server",
+    "load.attention": "a kernel",
+    "load_dictionary.*": "files of other libraries, which the format tests read",
+    "jacobian_lens.corpus": "a name",
+    "train_dictionary*.p": "of a loss that relu has with another power",
+    "train_dictionary*.lr": "a number of the optimizer",
+    "train_dictionary*.name": "a name",
+    "train_dictionary*.checkpoint*": "resuming has tests of its own",
+    "train_dictionaries.*": "as train_dictionary, which it is of several sites",
+    "supervised_dictionary.lr": "a number of the optimizer",
+    "tuned_lens.lr": "a number of the optimizer",
+    "unlearn.name": "a name",
+    "audit_unlearning.learning_rate": "a number of the optimizer",
+    "save_dictionary.dtype": "of a file",
+    "circuit_of.*": "names",
+}
+
+
+@dataclass
+class Verdict:
+    """One call. largest: of all float columns, over the column's largest. seconds: old, new."""
+
+    call: str
+    tables: int = 0
+    rows: int = 0
+    columns: int = 0
+    largest: float = 0.0
+    seconds: tuple[float, float] = (0.0, 0.0)
+    wrong: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    swapped: int = 0
+    needs_seeds: bool = False
+
+    @property
+    def word(self) -> str:
+        ties = f", {self.swapped} rows of ties" if self.swapped else ""
+        if self.wrong:
+            return "FAILS"
+        return ("moved as it may" if self.moved else "same") + ties
+
+
+def judged(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    more_old: Mapping[str, Any] | None = None,
+    more_new: Mapping[str, Any] | None = None,
+) -> list[Verdict]:
+    """Every call of the old tree against the new; `more_…` has further seeds of some."""
+    out = []
+    for name, was in old["calls"].items():
+        now = new["calls"].get(name, {"error": "it was not run", "tables": {}, "seconds": 0.0})
+        verdict = Verdict(name, seconds=(was["seconds"], now["seconds"]))
+        out.append(verdict)
+        for words, each in (("does not run in the old tree", was), ("has no counterpart", now)):
+            if each["error"]:
+                last = each["error"].strip().splitlines()[-1][:200]
+                verdict.wrong.append(f"{words}: {last}")
+        if verdict.wrong:
+            continue
+        befores, afters = dict(was["tables"]), dict(now["tables"])
+        if more_old and more_new and name in more_old["calls"]:
+            befores |= more_old["calls"][name]["tables"]
+            afters |= more_new["calls"][name]["tables"]
+        for table in befores[0]:
+            _judge(verdict, table, befores, afters)
+    return out
+
+
+Seeds = Mapping[int, Mapping[str, pd.DataFrame]]
+
+
+def _judge(verdict: Verdict, table: str, befores: Seeds, afters: Seeds) -> None:
+    was = befores[0][table]
+    verdict.tables += 1
+    verdict.rows += len(was)
+    verdict.columns += was.shape[1]
+    if table not in afters[0]:
+        verdict.wrong.append(f"{table}: there is no such table")
+        return
+    now = afters[0][table]
+    compared = compare(was, now)
+    verdict.swapped += compared.swapped
+    wrong = dict(compared.wrong)
+    for column in list(wrong):
+        if (verdict.call, table, column) in moved.GONE:
+            reason = moved.GONE[verdict.call, table, column]
+            verdict.moved.append(f"{table}, {column}: gone, {reason}")
+            del wrong[column]
+    if not wrong:
+        verdict.largest = max(verdict.largest, compared.largest)
+        return
+    for column, words in wrong.items():
+        found = [e for e in may_move.MAY_MOVE if e.holds(verdict.call, table, column)]
+        where = f"{table}, {column}" if column else table
+        reason = "no entry in may_move.py allows it"
+        if found:
+            reason = _allowed(verdict, found, table, column, befores, afters)
+        if reason:
+            verdict.wrong.append(f"{where}: {words}; {reason}")
+        else:
+            kinds = ", ".join(dict.fromkeys(e.kind for e in found))
+            verdict.moved.append(f"{where}: {kinds}, {found[0].why}")
+
+
+def _allowed(
+    verdict: Verdict,
+    found: list[may_move.Exempt],
+    table: str,
+    column: str,
+    befores: Seeds,
+    afters: Seeds,
+) -> str:
+    """Why what moved may not, by the entries about its column; "" where it may."""
+    was, now = befores[0][table], afters[0][table]
+    if not column or column not in now:
+        whole = any(e.column == "*" and not e.rows and e.kind in ("draws", "decided") for e in found)
+        return "" if whole and column in (*now.columns, "") else "another number of rows or columns"
+    lines = np.zeros(len(was), dtype=bool)
+    for entry in found:
+        own = entry.lines(was) & ~lines
+        lines |= own
+        if own.any() and (reason := _check(verdict, entry, own, table, column, befores, afters)):
+            return reason
+    if was[column].dtype.kind == "f":
+        off = relative(was, column, now[column].to_numpy(dtype=float)) > may_move.CLOSE
+    else:
+        off = was[column].to_numpy(dtype=object) != now[column].to_numpy(dtype=object)
+    return f"{(off & ~lines).sum()} lines that may not move" if (off & ~lines).any() else ""
+
+
+def _check(
+    verdict: Verdict,
+    entry: may_move.Exempt,
+    own: np.ndarray,
+    table: str,
+    column: str,
+    befores: Seeds,
+    afters: Seeds,
+) -> str:
+    was, now = befores[0][table], afters[0][table]
+    if entry.kind == "decided":
+        return ""
+    if entry.kind in ("fit", "training"):
+        if not entry.by:
+            share = relative(was, column, now[column].to_numpy(dtype=float))[own]
+            return "" if (share <= may_move.LOSS).all() else f"moved by {share.max():.2g}"
+        by = entry.by.format(table.split(":")[0] if ":" in table else table.rpartition(" ")[0])
+        check = may_move.same_fit if entry.kind == "fit" else may_move.same_loss
+        return check(befores[0][by], afters[0][by])
+    if was[column].dtype.kind not in "fiu":
+        return ""  # the names of what was drawn
+    if len(befores) < len(may_move.SEEDS):
+        verdict.needs_seeds = True
+        return "it needs 20 seeds"
+    if entry.kind == "draws":
+        return may_move.same_draws(*(_drawn(each, entry, table, column) for each in (befores, afters)))
+    return may_move.same_width(*(_widths(each, entry, table, column) for each in (befores, afters)))
+
+
+def _drawn(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> list[np.ndarray]:
+    frames = [each[table] for each in seeds.values()]
+    return [f[column].to_numpy(dtype=float)[entry.lines(f)] for f in frames]
+
+
+def _widths(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> np.ndarray:
+    """(seed, line) high less low; a column "value" has them in its last two lines."""
+    out = []
+    for each in seeds.values():
+        frame = each[table]
+        lines = entry.lines(frame)
+        if column == "value":
+            ends = frame["value"].to_numpy(dtype=float)[-2:]
+            out.append(ends[1:] - ends[:1])
+            continue
+        low = column.replace("high", "low").replace("[2]", "[1]")
+        high = low.replace("low", "high").replace("[1]", "[2]")
+        ends = [frame[name].to_numpy(dtype=float)[lines] for name in (low, high)]
+        out.append(ends[1] - ends[0])
+    width = max(map(len, out))
+    return np.array([np.pad(e, (0, width - len(e)), constant_values=np.nan) for e in out])
+
+
+def uncovered(old: Mapping[str, Any]) -> list[str]:
+    """Public names of the old tree that no call covers, and options that none gives."""
+    from fnmatch import fnmatchcase
+
+    families()
+    covered = {name for each in CALLS.values() for name in each.covers}
+    names = [name for name in old["public"] if name not in covered and name not in NOT_COVERED]
+    out = list(names)
+    for name, options in old["options"].items():
+        given = old["given"].get(name, ())
+        if name in covered:
+            out += [
+                f"{name}({option}=)"
+                for option in options
+                if option not in given
+                and option not in NOT_GIVEN
+                and not any(fnmatchcase(f"{name}.{option}", pattern) for pattern in NOT_GIVEN)
+            ]
+    return out
