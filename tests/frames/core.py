@@ -101,7 +101,7 @@ def run(c: Context) -> Tables:
         "logits": got.logits, "logits everywhere": whole.logits[..., ::10],
         "logits at 1": m.run(PROMPT, logits_at=[1]).logits,
         "grad": grads.grad("L1.resid_post"), "grad z": grads.grad("L2H1.z"),
-        "grad at": at.grad("L1.resid_pre") if at.grads else at["L1.mlp_out"],
+        "grad at": at.grad("L1.resid_pre"),
         "stopped": m.run(PROMPT, read="L1.mlp_post", stop_after="L1.mlp_post")["L1.mlp_post"],
         "resumed": resumed.logits[..., ::10],
         "head and unit": {s: m.run(PROMPT, read=s)[s] for s in ("L1H2.z", "L2.mlp_post/77")},

@@ -181,6 +181,15 @@ def _exact(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if frame[name].dtype.kind != "f"]
 
 
+def _differs(old: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
+    """(row,) where another candidate stands: one of another name, not of another count only."""
+    out = np.zeros(len(old), dtype=bool)
+    for name in _exact(old):
+        if name in new.columns and old[name].dtype.kind == "O":
+            out |= old[name].to_numpy(dtype=object) != new[name].to_numpy(dtype=object)
+    return out
+
+
 def _scores(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
     """Float columns that are in the same order of size in both tables, row by row."""
     return [
@@ -200,9 +209,7 @@ def _order(old: pd.DataFrame, new: pd.DataFrame) -> np.ndarray | None:
     of one value.
     """
     names = [name for name in _exact(old) if name in new.columns]
-    differs = np.zeros(len(old), dtype=bool)
-    for name in names:
-        differs |= old[name].to_numpy(dtype=object) != new[name].to_numpy(dtype=object)
+    differs = _differs(old, new)
     if not differs.any():
         return None
     moving = [
@@ -239,10 +246,7 @@ def _cut_off(old: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
 
     The score is a float column that falls (in size) to this row and ends or starts again after it.
     """
-    names = [name for name in _exact(old) if name in new.columns]
-    differs = np.zeros(len(old), dtype=bool)
-    for name in names:
-        differs |= old[name].to_numpy(dtype=object) != new[name].to_numpy(dtype=object)
+    differs = _differs(old, new)
     out = np.zeros(len(old), dtype=bool)
     if not differs.any():
         return out
