@@ -31,9 +31,7 @@ def main() -> int:
     for model in asked.model:
         for backend in asked.backend:
             start = time.perf_counter()
-            old, new = (
-                run(tree, model, backend, asked.only, [0]) for tree in (asked.old, HERE)
-            )
+            old, new = (run(tree, model, backend, asked.only, [0]) for tree in (asked.old, HERE))
             verdicts = judged(old, new)
             if again := [each.call for each in verdicts if each.needs_seeds]:
                 more = [

@@ -48,7 +48,10 @@ def align_weights(c: Context) -> Tables:
 @call("stitch", "Stitching")
 def stitch(c: Context) -> Tables:
     out: dict[str, Any] = {}
-    for of, some in (("heads", ["L1H0.z", "L2H3.z"]), ("neurons", ["L1.mlp_post/3", "L2.mlp_post/7"])):
+    for of, some in (
+        ("heads", ["L1H0.z", "L2H3.z"]),
+        ("neurons", ["L1.mlp_post/3", "L2.mlp_post/7"]),
+    ):
         alignment = _align(c, of=of)
         got = c.wb.stitch(alignment, c.model, c.other, c.texts, n=8, components=some, n_random=2,
                           seed=c.seed, progress=False)  # fmt: skip

@@ -44,7 +44,7 @@ def path_patch(c: Context) -> Tables:
         for through in ("residual", "mlps"):
             for direction in ("denoise", "noise"):
                 got = c.wb.path_patch(c.model, c.ioi, sender=sender, receivers=receivers,
-                                      through=through, direction=direction)  # fmt: skip
+                                      through=through, direction=direction, n=3)  # fmt: skip
                 name = f"{sender} {through} {direction}"
                 out[name], out[f"{name} interval"] = got, got.interval(0.9)
                 out[f"{name} effect"] = {"effect": float(got.effect)}
@@ -100,7 +100,9 @@ def find_circuit(c: Context) -> Tables:
     out["acdc"] = c.wb.find_circuit(c.model, c.task, method="acdc", threshold=0.05, n=1)
     scores = c.wb.attribute(c.model, c.ioi, method="eap", over="edges")
     out["from scores"] = c.wb.find_circuit(c.model, c.ioi, attribution=scores, n_edges=10)
-    for i, each in enumerate(c.wb.find_circuits(c.model, c.ioi, method="eap", n_edges=[5, 25])):
+    for i, each in enumerate(
+        c.wb.find_circuits(c.model, c.ioi, method="eap-ig", n_edges=[5, 25], steps=2, n=3)
+    ):
         out[f"several {i}"] = each
     for i, each in enumerate(
         c.wb.find_circuits(c.model, c.ioi, method="eap", thresholds=[0.03, 0.01])
@@ -116,7 +118,7 @@ def find_circuit(c: Context) -> Tables:
         "graph nodes": {"ids": str(graph.ids), "labels": str(graph.labels)},
         "graph weights": graph.weights, "graph scores": graph.scores,
         "neuronpedia": [str(sorted(n.items()))[:200] for n in graph.to_neuronpedia()["nodes"]],
-        "networkx": [f"{a} {b} {d}" for a, b, d in graph.to_networkx().edges(data=False, keys=True)],
+        "networkx": [" ".join(map(str, edge)) for edge in graph.to_networkx().edges(keys=True)],
     }  # fmt: skip
 
 
@@ -161,6 +163,6 @@ def ablate(c: Context) -> Tables:
         "mixed": [c.wb.Cut("L1H1.z", "zero"), c.wb.Cut("L2.mlp_out", "mean")],
     }  # fmt: skip
     return out | named(
-        "of", {name: c.wb.ablate(c.model, c.task, what, seed=c.seed)
+        "of", {name: c.wb.ablate(c.model, c.task, what, n=3, seed=c.seed)
                for name, what in several.items()}
     )  # fmt: skip

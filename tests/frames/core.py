@@ -118,7 +118,8 @@ def edits(c: Context) -> dict[str, Any]:
     return {
         "add": wb.Add("L1.resid_post", vector * 3), "set": wb.Set("L2.mlp_out", vector),
         "set head": wb.Set("L1H2.z", 0.1), "set neuron": wb.Set("L2.mlp_post/77", 2.0),
-        "scale": wb.Scale("L2.attn_out", 0.25), "scale pos": wb.Scale("L1.z", 0.0, positions="last"),
+        "scale": wb.Scale("L2.attn_out", 0.25), 
+        "scale pos": wb.Scale("L1.z", 0.0, positions="last"),
         "project out": wb.ProjectOut("L1.resid_post", vector),
         "project out 3": wb.ProjectOut("L2.resid_post", basis),
         "affine": wb.Affine("L1.resid_post", torch.eye(d) * 0.9 + 0.01, vector),
@@ -169,7 +170,7 @@ def tokens(c: Context) -> Tables:
 @call("task", "tasks", "Task")
 def tasks(c: Context) -> Tables:
     table = c.wb.tasks()
-    named = list(table["name"] if "name" in table else table.index)
+    named = list(table.index)
     out: dict[str, Any] = {"tasks": table}
     for name in named:
         made = c.wb.task(name, n=6, seed=c.seed)

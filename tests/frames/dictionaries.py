@@ -158,9 +158,7 @@ def concepts(c: Context) -> Any:
 
 @thing
 def mean_directions(c: Context) -> Any:
-    return c.wb.difference_in_means(
-        c.model, "L2.resid_post", c.concepts, c.corpus, progress=False
-    )
+    return c.wb.difference_in_means(c.model, "L2.resid_post", c.concepts, c.corpus, progress=False)
 
 
 @call("concepts", "Concepts")
@@ -212,8 +210,11 @@ def evaluate_concepts(c: Context) -> Tables:
 @call("evaluate_dictionary", "DictionaryEvaluation", "check_dictionary", "DictionaryCheck")
 def evaluate_dictionary(c: Context) -> Tables:
     got = c.wb.evaluate_dictionary(c.model, c.dicts, c.texts, seed=c.seed, progress=False)
-    out: dict[str, Any] = {"frame": got, "check": c.wb.check_dictionary(c.model, c.dictionary),
-                           "check texts": c.wb.check_dictionary(c.model, c.dictionary, c.texts)}
+    out: dict[str, Any] = {
+        "frame": got,
+        "check": c.wb.check_dictionary(c.model, c.dictionary),
+        "check texts": c.wb.check_dictionary(c.model, c.dictionary, c.texts),
+    }
     for name in ("L1.mlp_out", "L2.resid_post"):
         out[f"{name} dead"] = np.asarray(got.dead(name))
         out[f"{name} dense"] = np.asarray(got.dense(name, 0.2))

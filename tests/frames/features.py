@@ -147,9 +147,7 @@ def evaluate_feature_circuit(c: Context) -> Tables:
     )  # fmt: skip
     out: dict[str, Any] = {"frame": got}
     for r in references:
-        out[f"{r} scores"] = {
-            name: got.score(name, r) for name in ("faithfulness", "completeness")
-        }
+        out[f"{r} scores"] = {name: got.score(name, r) for name in ("faithfulness", "completeness")}
         out[f"{r} random"] = np.asarray(got.random_scores(r))
         for nodes in ("features", "coordinates", "parts"):
             out[f"{r} curve {nodes}"] = np.asarray(got.curve(r, nodes))
@@ -235,7 +233,10 @@ def compare_steering(c: Context) -> Tables:
         c.model, c.flow, c.texts[:12], concept=[" Paris", " Rome"], prompts=PROMPTS, dicts=c.dicts,
         strengths=(0.5, 2.0, 6.0), n_random=2, seed=c.seed, progress=False,
     )  # fmt: skip
-    out: dict[str, Any] = {"frame": got, "gain": dict(zip(got.ways, np.asarray(got.gain()), strict=True))}
+    out: dict[str, Any] = {
+        "frame": got,
+        "gain": dict(zip(got.ways, np.asarray(got.gain()), strict=True)),
+    }
     for damage in ("kl", "loss"):
         out[f"harm {damage}"] = dict(zip(got.ways, np.asarray(got.harm(damage)), strict=True))
         out[f"matched {damage}"] = {"at": float(got.matched_damage(damage))}

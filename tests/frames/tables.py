@@ -79,8 +79,10 @@ def _columns(name: str, cells: list[Any], column: pd.Series) -> dict[str, Any]:
         return {name: np.asarray(given, dtype=float)}
     if known and all(isinstance(cell, (list, tuple)) for cell in known):
         flat = [item for cell in known for item in cell]
-        if flat and all(isinstance(item, (float, int)) for item in flat) and any(
-            isinstance(item, float) for item in flat
+        if (
+            flat
+            and all(isinstance(item, (float, int)) for item in flat)
+            and any(isinstance(item, float) for item in flat)
         ):
             longest = max(map(len, known))
             filled = [[] if none else list(cell) for cell, none in zip(cells, missing, strict=True)]
@@ -125,7 +127,7 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Compared:
     if len(old) != len(new):
         out.wrong[""] = f"{len(old)} rows became {len(new)}"
         return out
-    new = new[shared]
+    new = new.loc[:, shared]
     order = _order(old, new)
     if order is not None:
         out.swapped = int((order != np.arange(len(old))).sum())
@@ -197,7 +199,7 @@ def _scores(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
         for name in new.columns
         if old[name].dtype.kind == new[name].dtype.kind == "f"
         and (relative(old, name, new[name].to_numpy()) <= CLOSE).all()
-        and old[name].nunique() > 1
+        and len(set(old[name])) > 1
     ]
 
 

@@ -147,7 +147,9 @@ def _allowed(
     """Why what moved may not, by the entries about its column; "" where it may."""
     was, now = befores[0][table], afters[0][table]
     if not column or column not in now:
-        whole = any(e.column == "*" and not e.rows and e.kind in ("draws", "decided") for e in found)
+        whole = any(
+            e.column == "*" and not e.rows and e.kind in ("draws", "decided") for e in found
+        )
         return "" if whole and column in (*now.columns, "") else "another number of rows or columns"
     lines = np.zeros(len(was), dtype=bool)
     for entry in found:
@@ -187,7 +189,9 @@ def _check(
         verdict.needs_seeds = True
         return "it needs 20 seeds"
     if entry.kind == "draws":
-        return may_move.same_draws(*(_drawn(each, entry, table, column) for each in (befores, afters)))
+        return may_move.same_draws(
+            *(_drawn(each, entry, table, column) for each in (befores, afters))
+        )
     return may_move.same_width(*(_widths(each, entry, table, column) for each in (befores, afters)))
 
 

@@ -33,9 +33,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     out = Path(plan["out"])
-    here: dict[str, Any] = (
-        {"moved": moved.NAMES, "made": moved.MADE} if plan["is_new"] else {}
-    )
+    here: dict[str, Any] = {"moved": moved.NAMES, "made": moved.MADE} if plan["is_new"] else {}
     instead = moved.INSTEAD if plan["is_new"] else {}
     done: dict[str, Any] = {}
     public = list(workbench.__all__)

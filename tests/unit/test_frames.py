@@ -35,7 +35,7 @@ def test_a_changed_number_a_slipped_sign_and_a_count_off_by_one_are_seen():
 
 
 def test_a_missing_row_and_a_missing_column_are_seen_and_a_new_column_is_none():
-    assert compare(RANKED, RANKED[:3]).wrong[""] == "4 rows became 3"
+    assert compare(RANKED, RANKED.head(3)).wrong[""] == "4 rows became 3"
     assert list(compare(RANKED, RANKED.drop(columns="word")).wrong) == ["word"]
     assert not compare(RANKED, RANKED.assign(more=1)).wrong
 
