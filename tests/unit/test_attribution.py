@@ -40,7 +40,6 @@ from workbench import Attribution, AttributionCheck, attribute, check_attributio
 from workbench.model import Norm
 from workbench.tasks import Task, TaskBatch
 
-#: Every method and what it scores.
 METHODS = [
     *((m, "nodes") for m in ("attribution", "eap-ig", "eap-ig-activations", "atp*", "exact")),
     *((m, "neurons") for m in ("attribution", "eap-ig", "eap-ig-activations")),
@@ -304,6 +303,7 @@ def test_the_table_is_sorted_and_a_saved_attribution_is_read_back(tmp_path: Any)
     frame: Any = result.to_frame(top=5)
     assert list(frame.columns) == ["name", "source", "target", "score"]
     assert frame["score"].abs().is_monotonic_decreasing and len(frame) == 5
+    assert (np.diff(np.abs(result.scores[result.ranking()])) <= 0).all() and min(result.scores) < 0
     first = int(result.ranking()[0])
     assert frame["name"][0] == result.name(first) == f"{frame['source'][0]} → {frame['target'][0]}"
     assert result.steps == STEPS and attributed("tinyworld", "nnsight", "eap", "edges").steps == 0

@@ -226,3 +226,18 @@ def test_scores_of_feature_circuits_have_the_interval_of_their_seed(
         ratios.append((inside - empty) / (whole - empty))
     found = result.score("faithfulness", "mean", level)
     assert found[1:] == pytest.approx(two_sided(ratios, level), abs=1e-6)
+
+
+def test_a_check_sets_the_first_of_both_and_their_ranks_beside_each_other_by_size() -> None:
+    check = made(
+        wb.AttributionCheck,
+        task="t",
+        method="eap",
+        over="edges",
+        names=("a", "b", "c", "d"),
+        approximate=np.array([3.0, -2.0, 1.0, 0.0], np.float32),
+        exact=np.array([-1.0, 0.5, 3.0, 2.0], np.float32),
+    )
+    assert [check.overlap(k) for k in (1, 2, 3, 4)] == pytest.approx([0, 0, 2 / 3, 1])
+    # By size a > b > c > d, and c > d > a > b.
+    assert check.spearman == pytest.approx(-0.6)
