@@ -221,8 +221,9 @@ def steer(c: Context) -> Tables:
     }  # fmt: skip
     out: dict[str, Any] = {}
     for name, options in ways.items():
-        got = c.wb.steer(c.model, PROMPTS, options.pop("what"), dicts=c.dicts, n=5, k=4,
-                         **({} if "unit" in options else {"texts": c.texts}), **options)  # fmt: skip
+        options = {"dicts": c.dicts, "n": 5, "k": 4, **options}
+        more = {} if "unit" in options else {"texts": c.texts}
+        got = c.wb.steer(c.model, PROMPTS, options.pop("what"), **more, **options)
         out[name] = got
     return out
 
