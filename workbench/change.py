@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import save, save_file
 
-from .check import ArgumentError, checked, given, number, refuse, whole
+from .check import ArgumentError, Natural, checked, given, number, refuse, whole
 from .edits import Edit
 from .files import SUM, aside, seal
+from .model import Model
 from .reading import read_safetensors, safetensors_header
 from .site import Site
 from .tokens import Tokens, pad
@@ -140,6 +141,7 @@ class Part:
         return f"{times}{name}{on}{window}{' gated' * (self.gate is not None)}"
 
 
+@checked
 class Change:
     """What is done to a model: edits, weight edits, another model, or a rule, in the order given.
 
@@ -201,7 +203,7 @@ class Change:
 
     # -- sums and strengths ----------------------------------------------------------------------
 
-    def at(self, strength: float | Mapping[int, float]) -> Change:
+    def at(self, strength: float | Mapping[Any, Any]) -> Change:
         """The change at so many times its strength; {layer: t} leaves other layers as they are.
 
         Raises `ArgumentError` for a layer that it does not act in, and for another model in place,
@@ -253,7 +255,7 @@ class Change:
     # -- under the change ------------------------------------------------------------------------
 
     @contextmanager
-    def applied(self, model: Any, *, tied: bool = False) -> Iterator[Any]:
+    def applied(self, model: Model, *, tied: bool = False) -> Iterator[Any]:
         """The model under the change, for the block; then every number is as it was before.
 
             with wb.Change(wb.WeightEdit("W_out", 2, [7, 40], value=0.0)).applied(model) as now:
@@ -278,7 +280,7 @@ class Change:
             yield Changed(here, held) if held.parts else here
 
     def edits(
-        self, model: Any, tokens: Tokens, n_prompt: Sequence[int] | None = None
+        self, model: Model, tokens: Tokens, n_prompt: Sequence[int] | None = None
     ) -> list[Edit]:
         """The edits of one pass over these tokens, gates asked and rules made for them.
 
@@ -316,9 +318,11 @@ class Change:
         return Change(out)
 
     def laid(
-        self, tokens: Tokens, n_prompt: Sequence[int] | None = None, start: int = 0
+        self, tokens: Tokens, n_prompt: Sequence[int] | None = None, start: Natural = 0
     ) -> list[Edit]:
         """The edits of a pass of a decided change, from the column `start` on."""
+        if n_prompt is not None:
+            _check_n_prompt(tokens, n_prompt)
         out: list[Edit] = []
         for part in self.parts:
             if not part.strength:
@@ -483,11 +487,19 @@ def _asked(gate: Any, model: Any, prompts: Tokens) -> list[int]:
 def _cut(tokens: Tokens, n_prompt: Sequence[int]) -> Tokens:
     """The first tokens of each row, which are its prompt."""
     rows, strings = [], []
-    for row, (n, length) in enumerate(zip(n_prompt, tokens.lengths, strict=True)):
-        some = whole("n_prompt", n, 1, length)
+    for row, some in enumerate(_check_n_prompt(tokens, n_prompt)):
         rows.append(tokens.ids[row, tokens.columns(row)[:some]].tolist())
         strings.append(tokens.strings[row][:some])
     return pad(rows, strings, pad_id=0, side=tokens.side, device=tokens.ids.device)
+
+
+def _check_n_prompt(tokens: Tokens, n_prompt: Sequence[int]) -> list[int]:
+    if len(n_prompt) != len(tokens):
+        raise refuse(
+            "n_prompt", f"how many tokens of each of {len(tokens)} rows are prompt", n_prompt
+        )
+    pairs = zip(n_prompt, tokens.lengths, strict=True)
+    return [whole("n_prompt", n, 1, length) for n, length in pairs]
 
 
 def _positions(

@@ -151,7 +151,7 @@ class BaseCalls:
                     out[prefix + name] = thing
                 elif inspect.isclass(thing):
                     own = is_dataclass(thing) and not issubclass(thing, wb.Result)
-                    if (own or name in ("Labels", "Dictionaries")) and name not in MADE:
+                    if (own or name in ("Labels", "Dictionaries", "Change")) and name not in MADE:
                         out[f"{name}()"] = thing
                     out.update((f"{name}.{member}", None) for member in _members(thing))
         for name, thing in vars(wb.metrics).items():

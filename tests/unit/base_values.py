@@ -146,6 +146,25 @@ OF_CALLS: dict[str, Values] = {
                                    for key in ("name", "source", "node")}
        for name in ("node", "path", "path_edges", "read")},
     "Labels.keep": {"label": lambda c: c.made("Labels").set(3, "a label")},
+    "experiment": {"questions": lambda _: PAIRS,
+                   "changes": lambda _: {"push": wb.Scale("L1.z", 0.5)},
+                   "controls": lambda _: {("push", "mine", 0): wb.Scale("L1.z", 0.9)}},
+    "Effects.__getitem__": _fixed(name="prompts"), "Effects.area": _fixed(along="strength"),
+    "Effects.scaled": _fixed(zero="plain", one="push"),
+    "Activations.where": _fixed(labels={"gender": 1}), "Activations.label": _fixed(name="gender"),
+    "Activations.of_rows": _fixed(rows=np.eye(2)), "Activations.take": _fixed(rows=[0]),
+    "Activations.encode": {"dicts": lambda c: c.dicts},
+    "Change()": {"what": lambda _: wb.Scale("L1.z", 0.5)},
+    "Change.of": {"what": lambda _: wb.Scale("L1.z", 0.5)},
+    "Change.at": _fixed(strength=0.5),
+    **{f"Change.{name}": {key: lambda c: c.made("Tokens") for key in ("tokens", "prompts")}
+       for name in ("edits", "decided", "laid")},
+    "Change.load": {"path": lambda c: c.made("Change").save(c.folder / "change")},
+    "Dictionary.of": _fixed(vectors=np.eye(2, 64)), "Dictionary.set": _fixed(values={3: 1.0}),
+    "Dictionary.scale": _fixed(factors={3: 0.5}), "Dictionary.add": _fixed(feature=3),
+    "Dictionaries.set": _fixed(values={FEATURE: 1.0}), "Dictionaries.add": _fixed(feature=FEATURE),
+    "Dictionaries.scale": _fixed(factors={FEATURE: 0.5}),
+    "Dictionaries.project_out": _fixed(features=[FEATURE]),
     "Model.live_weight": _fixed(name="W_in", layer=1), "Model.weight": _fixed(name="W_in"),
     "Model.tokens": _fixed(prompts=PROMPT),
     "Model.norm": _fixed(name="ln1", layer=1), "Model.run": _fixed(read=["L1.resid_post"]),
@@ -168,6 +187,10 @@ OF_CALLS: dict[str, Values] = {
     "WeightEdit()": _fixed(name="W_in", layer=1, index=3, factor=0.5),
     "WeightEdit.changed": _fixed(before=torch.ones(1, 128)),
     "Result.load": {"path": lambda c: c.saved}, "metrics.kl": _fixed(reference=torch.ones(2, 20)),
+    **{f"metrics.{name}": {
+        "texts": lambda c: c.made("Tokens"),
+        **{key: lambda _: torch.zeros(2, 5, 1986) for key in ("log_probs", "plain")},
+    } for name in ("text_loss", "text_kl")},
     **{f"metrics.{name}": _fixed(answers=[1, 2], foils=[3, 4])
        for name in ("logit_difference", "probability_difference")},
     "Graph.from_neuronpedia": {"source": lambda c: c.made("Graph").to_neuronpedia()},
@@ -191,5 +214,13 @@ OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
     "ObservableVector": lambda c: c.made("Observable").propagate(),
     "ObservablePaths": lambda c: c.made("Observable").paths(),
     "ObservableAttribution": lambda c: c.made("Observable").attribute(PROMPT),
+    "Effects": lambda c: wb.experiment(
+        c.model, PAIRS, {"push": wb.Change(wb.Scale("L1.z", 0.5))}, strengths=(1, 2),
+        controls={("push", "mine", 0): wb.Scale("L1.z", 0.9)}, progress=False,
+    ),
+    "Activations": lambda c: wb.activations(
+        c.model, c.texts, "L2.resid_post", labels={"gender": LABELS}
+    ),
+    "Change": lambda _: wb.Change(wb.Scale("L1.z", 0.5)),
     "Result": lambda c: c.made("LogitLens"), "Circuit": lambda c: wb.circuit_of(c.model, [EDGE]),
 }  # fmt: skip

@@ -217,7 +217,7 @@ def test_an_error_of_a_model_names_what_its_user_can_ask_help_of() -> None:
     model = wb.load("tinyworld")
     with pytest.raises(ArgumentError, match=r"See help\(wb\.Model\.generate\)\."):
         model.generate("The capital of France is", 10**9)
-    with pytest.raises(ArgumentError, match=r"^Model\.generate: .* it takes tokens, n, edits"):
+    with pytest.raises(ArgumentError, match=r"^Model\.generate: .* it takes tokens, n_new, edits"):
         model.generate("The capital of France is", max_new_tokens=3)  # pyright: ignore
     assert wb.Model.generate.__doc__
 

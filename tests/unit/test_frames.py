@@ -133,7 +133,9 @@ def test_a_moved_call_is_read_by_its_old_names(tmp_path):
 def test_every_public_name_is_covered_or_excepted_by_name():
     calls.families()
     kept = {"public": list(wb.__all__), "options": {}, "given": {}}
-    assert not [name for name in uncovered(kept) if name not in moved.NAMES]
+    # What is new has no number of an older tree.
+    new = {"Activations", "Change", "Effects", "activations", "controls", "experiment"}
+    assert not [name for name in uncovered(kept) if name not in moved.NAMES and name not in new]
     assert uncovered({**kept, "public": ["made_up"]}) == ["made_up"]
     with pytest.raises(ValueError, match="different names; 'patch' stands twice"):
         calls.call("patch")(calls.CALLS["patch"].tables)

@@ -51,7 +51,7 @@ TABLE: dict[str, set[str]] = {
     "activations": {"model", "result", "site", "tokens"},
     "questions": {"encoding", "metrics", "model", "targets", "tasks", "tokens"},
     "elsewhere": {"data", "model", "texts", "tokens"},
-    "change": {"edits", "files", "reading", "site", "tokens", "weight_edits"},
+    "change": {"edits", "files", "model", "reading", "site", "tokens", "weight_edits"},
     "controls": {"change", "dictionary", "edits", "site", "weight_edits"},
     "effects": {"resample", "result"},
     "experiment": {

@@ -18,46 +18,6 @@ CLOSED = {"methods", "pictures", "views"}
 #: The one file of the tests that names where a kernel lives.
 KERNELS = "unit/kernels.py"
 #: Files of tests that still name internals; the list only shrinks.
-NOT_YET = {
-    # features
-    "unit/indexed.py",
-    "unit/test_activation_buffer.py",
-    "unit/test_concept_absorption.py",
-    "unit/test_concept_evaluation.py",
-    "unit/test_concepts.py",
-    "unit/test_dictionary_check.py",
-    "unit/test_dictionary_evaluation.py",
-    "unit/test_feature_activations.py",
-    "unit/test_feature_circuit.py",
-    "unit/test_feature_circuit_evaluation.py",
-    "unit/test_feature_edges.py",
-    "unit/test_feature_effects.py",
-    "unit/test_feature_index.py",
-    "unit/test_feature_page.py",
-    "unit/test_feature_search.py",
-    "unit/test_feature_views.py",
-    "unit/test_flow.py",
-    "unit/test_flow_classes.py",
-    "unit/test_flow_scores.py",
-    "unit/test_flow_ties.py",
-    "unit/test_flow_validation.py",
-    "unit/test_label_ties.py",
-    "unit/test_labels.py",
-    "unit/test_learner.py",
-    "unit/test_live_feature_flow.py",
-    "unit/test_live_features.py",
-    "unit/test_losses.py",
-    "unit/test_matching.py",
-    "unit/test_pictures_feature_circuits.py",
-    "unit/test_training.py",
-    "unit/test_training_state.py",
-    # vocabulary, information, weights, compare, steering
-    "unit/concept_models.py",
-    "unit/plain_flow.py",
-    "unit/test_flow_options.py",
-    "unit/test_flow_words.py",
-    "unit/test_similarity.py",
-}
 
 
 def is_internal(target: str) -> bool:
@@ -99,7 +59,7 @@ READ_TESTS = [
 @pytest.mark.parametrize("name", [name for name in READ_TESTS if name != KERNELS])
 def test_a_test_reaches_what_it_tests_through_public_names(name: str) -> None:
     found = internals((TESTS / name).read_text())
-    assert bool(found) == (name in NOT_YET), found
+    assert not found, found
 
 
 @pytest.mark.parametrize(
