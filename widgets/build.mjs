@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 const WIDGETS = [
-  "attention_grid", "circuit_graph", "feature_grid", "feature_page", "flow_graph", "token_flow", "token_grid",
+  "attention_grid", "feature_grid", "feature_page", "graph_view", "token_grid",
 ];
 const here = dirname(fileURLToPath(import.meta.url));
 const target = join(here, "..", "workbench", "widgets", "static");

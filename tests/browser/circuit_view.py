@@ -1,4 +1,4 @@
-"""A CircuitGraph on a page, as a person uses it."""
+"""A GraphView of components on a page, as a person uses it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page
 
-from workbench.widgets import CircuitGraph, page
-from workbench.widgets.arrays import decode
-from workbench.widgets.edge_names import CHANNELS, edge_id
+from workbench.widgets import GraphView, page
+from workbench.widgets.graph_edges import edge_ids
 
 from .grid_view import box
 
@@ -17,20 +16,16 @@ from .grid_view import box
 class CircuitView:
     """The graph of a page; nodes and edges are named by their ids."""
 
-    def __init__(self, shown: Page, graph: CircuitGraph) -> None:
+    def __init__(self, shown: Page, graph: GraphView) -> None:
         self.page = shown
         self.nodes = [node["id"] for node in graph._nodes]
-        ends = (decode(graph._edges[name]).tolist() for name in ("source", "target", "channel"))
-        self.edges = [
-            edge_id(graph._nodes, source, target, CHANNELS[code])
-            for source, target, code in zip(*ends, strict=True)
-        ]
-        self.root: Locator = shown.locator(".circuit-graph")
-        self.scroller = self.root.locator(".circuit-graph__scroll")
-        self.lines = self.root.locator(".circuit-graph__edges .circuit-graph__line")
-        self.readout = self.root.locator(".circuit-graph__readout")
-        self.tooltip = self.root.locator(".circuit-graph__tooltip")
-        self.slider = self.root.locator(".circuit-graph__slider")
+        self.edges = edge_ids("components", graph._nodes, graph._edges)
+        self.root: Locator = shown.locator(".graph-view")
+        self.scroller = self.root.locator(".graph-view__scroll")
+        self.lines = self.root.locator(".graph-view__edges .graph-view__line")
+        self.readout = self.root.locator(".graph-view__readout")
+        self.tooltip = self.root.locator(".graph-view__tooltip")
+        self.slider = self.root.locator(".graph-view__slider")
         self.scroller.wait_for()
 
     def node(self, name: str) -> Locator:
@@ -41,7 +36,7 @@ class CircuitView:
 
     def drawn(self) -> set[str]:
         """Ids of the edges that are drawn."""
-        found = self.root.locator(".circuit-graph__edge[id]").evaluate_all(
+        found = self.root.locator(".graph-view__edge[id]").evaluate_all(
             "edges => edges.map((edge) => Number(edge.id.split('-edge')[1]))"
         )
         assert len(set(found)) == len(found)
@@ -50,11 +45,11 @@ class CircuitView:
     def point(self, name: str, share: float = 0.5) -> tuple[float, float]:
         """The middle of a node, or the point of an edge's line at this share of its length."""
         if name in self.nodes:
-            place = box(self.node(name).locator(".circuit-graph__box"))
+            place = box(self.node(name).locator(".graph-view__box"))
             return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
         x, y = (
             self.edge(name)
-            .locator(".circuit-graph__line")
+            .locator(".graph-view__line")
             .evaluate(
                 """(line, share) => {
                 const at = line.getPointAtLength(share * line.getTotalLength());
@@ -102,6 +97,6 @@ class CircuitView:
         return self.page.evaluate("(name) => widgetModel.get(name)", name)
 
 
-def opened(open_page: Callable[..., Page], graph: CircuitGraph, **options: Any) -> CircuitView:
+def opened(open_page: Callable[..., Page], graph: GraphView, **options: Any) -> CircuitView:
     """The graph's exported page, opened; options as in `open_page`."""
     return CircuitView(open_page(page(graph, "test"), **options), graph)

@@ -1,4 +1,4 @@
-"""A FlowGraph on a page, as a person uses it."""
+"""A GraphView in lanes on a page, as a person uses it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page
 
-from workbench.widgets import FlowGraph, page
+from workbench.widgets import GraphView, page
 
 from .grid_view import box
 
@@ -15,15 +15,15 @@ from .grid_view import box
 class FlowView:
     """The graph of a page; features are named by their ids."""
 
-    def __init__(self, shown: Page, graph: FlowGraph) -> None:
+    def __init__(self, shown: Page, graph: GraphView) -> None:
         self.page = shown
         self.ids = list(graph.ids)
-        self.root: Locator = shown.locator(".flow-graph")
-        self.scroller = self.root.locator(".flow-graph__scroll")
-        self.readout = self.root.locator(".flow-graph__readout")
-        self.tooltip = self.root.locator(".flow-graph__tooltip")
-        self.slider = self.root.locator(".flow-graph__slider")
-        self.count = self.root.locator(".flow-graph__count")
+        self.root: Locator = shown.locator(".graph-view")
+        self.scroller = self.root.locator(".graph-view__scroll")
+        self.readout = self.root.locator(".graph-view__readout")
+        self.tooltip = self.root.locator(".graph-view__tooltip")
+        self.slider = self.root.locator(".graph-view__slider")
+        self.count = self.root.locator(".graph-view__count")
         self.scroller.wait_for()
 
     def node(self, name: str) -> Locator:
@@ -57,7 +57,7 @@ class FlowView:
         return "\n".join(lines)
 
     def hover(self, name: str) -> None:
-        place = box(self.node(name).locator(".flow-graph__box"))
+        place = box(self.node(name).locator(".graph-view__box"))
         self.page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
         self.frame()
 
@@ -91,6 +91,6 @@ class FlowView:
         return self.page.evaluate("(name) => widgetModel.get(name)", name)
 
 
-def opened(open_page: Callable[..., Page], graph: FlowGraph, **options: Any) -> FlowView:
+def opened(open_page: Callable[..., Page], graph: GraphView, **options: Any) -> FlowView:
     """The graph's exported page, opened high enough for four layers; options as in `open_page`."""
     return FlowView(open_page(page(graph, "test"), **{"height": 1250, **options}), graph)

@@ -35,7 +35,7 @@ class LiveCircuit:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.page: Page = lab.run(CELLS)
-        self.graph = self.page.locator(".circuit-graph")
+        self.graph = self.page.locator(".graph-view")
         self.answers = self.page.locator(".workbench-answers")
         expect(self.answers).to_be_visible()
         expect(self.graph.get_by_text("L0H2", exact=True).first).to_be_visible()

@@ -32,17 +32,17 @@ class LiveFeatureFlow:
     def __init__(self, lab: Lab, cells: list[str] | None = None) -> None:
         self.lab = lab
         self.page: Page = lab.run(cells or CELLS, width=1280, height=2600)
-        self.graph = self.page.locator(".flow-graph")
+        self.graph = self.page.locator(".graph-view")
         self.answers = self.page.locator(".workbench-answers")
-        self.nodes = self.graph.locator(".flow-graph__node")
-        self.edges = self.graph.locator(".flow-graph__edge")
+        self.nodes = self.graph.locator(".graph-view__node")
+        self.edges = self.graph.locator(".graph-view__edge")
         expect(self.answers).to_be_visible()
         expect(self.nodes.first).to_be_visible()
 
     def node(self, name: str) -> Any:
         """The feature's box in the graph."""
         number = self.value("explorer.graph.ids").index(name)
-        return self.graph.locator(f'.flow-graph__node[data-node="{number}"]')
+        return self.graph.locator(f'.graph-view__node[data-node="{number}"]')
 
     def click(self, name: str) -> None:
         """Click a feature, and wait until Python knows."""

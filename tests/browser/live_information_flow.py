@@ -27,7 +27,7 @@ class LiveInformationFlow:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.page: Page = lab.run(CELLS, width=1280, height=2300)
-        self.graph = self.page.locator(".token-flow")
+        self.graph = self.page.locator(".graph-view")
         self.answers = self.page.locator(".workbench-answers")
         self.prompt = self.page.get_by_placeholder("Text for the model to read")
         expect(self.answers).to_be_visible()

@@ -1,4 +1,4 @@
-"""What a CircuitGraph shows and what pointer and keys do to it."""
+"""What a GraphView of components shows and what pointer and keys do to it."""
 
 from statistics import median
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.widgets import CircuitGraph
+from workbench.widgets import GraphView
 
 from ..unit.widgets.circuits import circuit
 from .circuit_view import CircuitView, opened
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "<b>bold</b>"]
 
 
-def graph(**options: Any) -> CircuitGraph:
-    return CircuitGraph(**{**circuit(2, 2, seed=4), "unit": "nats", "n_edges_shown": 10, **options})
+def graph(**options: Any) -> GraphView:
+    return GraphView(circuit(2, 2, seed=4), **{"unit": "nats", "n_edges_shown": 10, **options})
 
 
 def strongest(view: CircuitView, n: int) -> list[str]:
@@ -27,12 +27,12 @@ def strongest(view: CircuitView, n: int) -> list[str]:
 
 def test_every_component_and_exactly_the_strongest_edges_are_drawn(open_page):
     view = opened(open_page, graph())
-    labels = view.root.locator(".circuit-graph__label").all_text_contents()
+    labels = view.root.locator(".graph-view__label").all_text_contents()
     assert labels == view.nodes
     assert view.lines.count() == 10
     assert view.drawn() == set(strongest(view, 10))
-    assert view.root.locator(".circuit-graph__count").inner_text() == "10 of 46"
-    assert view.root.locator(".circuit-graph__bands text").all_text_contents() == ["L0", "L1"]
+    assert view.root.locator(".graph-view__count").inner_text() == "10 of 46"
+    assert view.root.locator(".graph-view__bands text").all_text_contents() == ["L0", "L1"]
     heights = {name: box(view.node(name))["y"] for name in view.nodes}
     order = ["embed", "L0H0", "L0.mlp", "L1H0", "L1.mlp", "logits"]
     assert sorted(order, key=lambda name: -heights[name]) == order
@@ -43,7 +43,7 @@ def test_colour_says_the_sign_and_width_the_size(open_page):
     weights = circuit(2, 2, seed=4)["edges"]["weight"]
     colors: dict[bool, set[str | None]] = {True: set(), False: set()}
     for name, weight in zip(view.edges, weights, strict=True):
-        line = view.edge(name).locator(".circuit-graph__line")
+        line = view.edge(name).locator(".graph-view__line")
         colors[bool(weight > 0)].add(line.get_attribute("stroke"))
         width = float(line.get_attribute("stroke-width") or 0)
         assert width == pytest.approx(1 + 6 * abs(weight) / np.abs(weights).max(), abs=0.006)
@@ -67,14 +67,14 @@ def test_hovering_a_component_states_its_numbers_and_brings_out_its_edges(open_p
         out = len([edge for edge in view.drawn() if edge.split("→")[0] == name])
         assert f"drawn edges: {into} in, {out} out" in view.readout.inner_text()
         assert f"note of {name}" in view.tooltip.inner_text()
-        bright = view.root.locator(".circuit-graph__raised .circuit-graph__edge")
+        bright = view.root.locator(".graph-view__raised .graph-view__edge")
         assert bright.count() == into + out
         assert "is-dimmed" in (
-            view.root.locator("svg.circuit-graph__svg").get_attribute("class") or ""
+            view.root.locator("svg.graph-view__svg").get_attribute("class") or ""
         )
     view.leave()
     assert not view.tooltip.is_visible()
-    assert view.root.locator(".circuit-graph__raised .circuit-graph__edge").count() == 0
+    assert view.root.locator(".graph-view__raised .graph-view__edge").count() == 0
     assert view.readout.inner_text().startswith("Point at a component or an edge.")
 
 
@@ -91,7 +91,7 @@ def test_hovering_an_edge_states_its_weight_and_its_rank(open_page):
         else:
             pytest.fail(f"{name} could not be pointed at: {view.readout.inner_text()}")
         assert weight in view.tooltip.inner_text()
-        assert view.root.locator(".circuit-graph__raised .circuit-graph__edge").count() == 1
+        assert view.root.locator(".graph-view__raised .graph-view__edge").count() == 1
 
 
 def test_new_data_under_the_pointer_are_told_at_once(open_page):
@@ -139,9 +139,9 @@ def test_shift_click_and_the_cut_mode_cut_and_restore(open_page):
     assert (view.get("cut_nodes"), view.get("cut_edges")) == (["L0H1"], [edge])
     assert view.get("selected") == ""
     assert "is-cut" in (view.node("L0H1").get_attribute("class") or "")
-    assert view.node("L0H1").locator(".circuit-graph__strike").count() == 1
-    assert view.edge(edge).locator(".circuit-graph__cross").count() == 1
-    assert view.edge(edge).locator(".circuit-graph__line").get_attribute("stroke-dasharray")
+    assert view.node("L0H1").locator(".graph-view__strike").count() == 1
+    assert view.edge(edge).locator(".graph-view__cross").count() == 1
+    assert view.edge(edge).locator(".graph-view__line").get_attribute("stroke-dasharray")
     view.root.get_by_role("radio", name="cut").check()
     view.frame()
     assert view.get("mode") == "cut"
@@ -165,7 +165,7 @@ def test_a_cut_edge_stays_when_fewer_are_shown_and_goes_when_it_is_restored(open
 
 def test_the_slider_says_and_draws_how_many_edges(open_page):
     view = opened(open_page, graph())
-    count = view.root.locator(".circuit-graph__count")
+    count = view.root.locator(".graph-view__count")
     view.slider.focus()
     view.slider.press("ArrowLeft")
     view.frame()
@@ -221,7 +221,7 @@ def test_members_of_a_circuit_are_drawn_first_and_stronger(open_page):
     assert "is-outside" not in (view.edge(weak).get_attribute("class") or "")
     assert "is-outside" in (view.edge(strongest(view, 1)[0]).get_attribute("class") or "")
     assert "is-outside" in (view.node("L0H0").get_attribute("class") or "")
-    assert "not in the circuit" in view.root.locator(".circuit-graph__legend").inner_text()
+    assert "not in the circuit" in view.root.locator(".graph-view__legend").inner_text()
     view.hover("L0H0")
     assert "not in the circuit" in view.readout.inner_text()
 
@@ -230,25 +230,25 @@ def test_markup_in_names_is_text(open_page):
     given = circuit(2, 2, seed=4)
     for node, text in zip(given["nodes"][1:4], EVIL, strict=True):
         node |= {"id": text, "label": text, "note": text}
-    view = opened(open_page, CircuitGraph(**given, title=EVIL[0], unit=EVIL[1]))
+    view = opened(open_page, GraphView(given, title=EVIL[0], unit=EVIL[1]))
     for name in EVIL:
         view.hover(name)
         assert view.tooltip.inner_text().count(name) >= 2
         view.click(name)
         assert view.get("selected") == name
     assert view.root.locator("img, b, script").count() == 0
-    assert view.root.locator(".circuit-graph__title").inner_text() == EVIL[0]
+    assert view.root.locator(".graph-view__title").inner_text() == EVIL[0]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [900, 480])
 def test_labels_of_twelve_heads_a_layer_never_overlap(open_page, theme, width):
-    view = opened(open_page, CircuitGraph(**circuit(12, 12)), width=width, theme=theme)
-    boxes = view.root.locator(".circuit-graph__label").evaluate_all(
+    view = opened(open_page, GraphView(circuit(12, 12)), width=width, theme=theme)
+    boxes = view.root.locator(".graph-view__label").evaluate_all(
         "labels => labels.map((label) => label.getBBox()).map(({x, y, width, height}) =>"
         " [x, y, x + width, y + height])"
     )
-    frames = view.root.locator(".circuit-graph__box").evaluate_all(
+    frames = view.root.locator(".graph-view__box").evaluate_all(
         "frames => frames.map((frame) => frame.getBBox()).map(({x, width}) => [x, x + width])"
     )
     assert len(boxes) == 158
@@ -265,15 +265,15 @@ def test_labels_of_twelve_heads_a_layer_never_overlap(open_page, theme, width):
 
 
 def test_pointing_and_sliding_are_quick_with_400_edges(open_page):
-    graph = CircuitGraph(**circuit(12, 12), n_edges_shown=400)
+    graph = GraphView(circuit(12, 12), n_edges_shown=400)
     view = opened(open_page, graph, height=1300)
     assert view.lines.count() == 400
     times = view.page.evaluate(
         """async () => {
             const frame = () => new Promise(requestAnimationFrame);
-            const scroller = document.querySelector(".circuit-graph__scroll");
+            const scroller = document.querySelector(".graph-view__scroll");
             const times = { hover: [], slide: [] };
-            const nodes = [...document.querySelectorAll(".circuit-graph__box")].slice(80, 110);
+            const nodes = [...document.querySelectorAll(".graph-view__box")].slice(80, 110);
             for (const node of nodes) {
                 const { x, y } = node.getBoundingClientRect();
                 await frame();

@@ -1,4 +1,4 @@
-"""What a FlowGraph shows and what pointer and keys do to it."""
+"""What a GraphView in lanes shows and what pointer and keys do to it."""
 
 from itertools import combinations
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.widgets import FlowGraph
+from workbench.widgets import GraphView
 
 from ..unit.widgets.flows import flow
 from .flow_view import opened
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "<b>bold</b>"]
 
 
-def graph(**options: Any) -> FlowGraph:
-    return FlowGraph(**{**flow(), **options})
+def graph(**options: Any) -> GraphView:
+    return GraphView(flow(), layout="lanes", **options)
 
 
 def test_features_lanes_layers_and_edges_are_drawn_and_told(open_page):
@@ -25,9 +25,9 @@ def test_features_lanes_layers_and_edges_are_drawn_and_told(open_page):
     view = opened(open_page, graph(title="a flow"))
     assert view.drawn() == set(given["ids"]) and view.edges() == set(range(11))
     assert view.count.inner_text() == "12 of 12 features, 11 of 11 edges"
-    lanes = view.root.locator(".flow-graph__lane").all_text_contents()
+    lanes = view.root.locator(".graph-view__lane").all_text_contents()
     assert lanes == ["MLP", "residual stream", "attention"]
-    assert view.root.locator(".flow-graph__layer").all_text_contents() == ["L0", "L1", "L2", "L3"]
+    assert view.root.locator(".graph-view__layer").all_text_contents() == ["L0", "L1", "L2", "L3"]
     height = {name: box(view.node(name))["y"] for name in given["ids"]}
     across = {name: box(view.node(name))["x"] for name in given["ids"]}
     for name, layer, lane in zip(given["ids"], given["layers"], given["lanes"], strict=True):
@@ -42,10 +42,10 @@ def test_features_lanes_layers_and_edges_are_drawn_and_told(open_page):
     words = view.text(given["ids"][1])
     assert "Monday, Friday" in words and "0/652" in words
     assert "is-root" in (view.node(given["roots"][0]).get_attribute("class") or "")
-    legend = view.root.locator(".flow-graph__legend").inner_text()
+    legend = view.root.locator(".graph-view__legend").inner_text()
     assert all(name in legend for name in ("carried", "processed", "newborn", "ends here"))
     ended = [name for name, end in zip(given["ids"], given["ended"], strict=True) if end]
-    assert view.root.locator("[data-node] .flow-graph__end").count() == len(ended) == 1
+    assert view.root.locator("[data-node] .graph-view__end").count() == len(ended) == 1
 
     # Pointing states the numbers, brings the strongest path out, and moves nothing.
     node = given["ids"].index("L2.resid_post/16")
@@ -149,11 +149,11 @@ def test_edit_mode_shows_activations_and_scales_the_selected_feature(open_page):
     first, second = given["ids"][0], given["ids"][1]
     node = view.node(second)
     assert f"{before[1]:.2f} → {after[1]:.2f}" in view.text(second)
-    room = box(view.node(given["ids"][11]).locator(".flow-graph__before"))["width"]
-    bar = box(node.locator(".flow-graph__before"))["width"]
+    room = box(view.node(given["ids"][11]).locator(".graph-view__before"))["width"]
+    bar = box(node.locator(".graph-view__before"))["width"]
     assert bar == pytest.approx(room * before[1] / before[11], abs=0.2)
     unknown = view.node(given["ids"][3])
-    assert unknown.locator(".flow-graph__after").count() == 0
+    assert unknown.locator(".graph-view__after").count() == 0
     assert "→" not in view.text(given["ids"][3])
     view.click(second)
     assert view.button("Leave the feature").get_attribute("aria-pressed") == "true"
@@ -205,7 +205,7 @@ def test_markup_in_names_and_labels_is_text(open_page):
     given = flow()
     given["ids"][:3] = EVIL
     given["labels"][:3] = EVIL
-    view = opened(open_page, FlowGraph(**given, title=EVIL[0]))
+    view = opened(open_page, GraphView(given, layout="lanes", title=EVIL[0]))
     for name in EVIL:
         view.hover(name)
         assert view.tooltip.inner_text().count(name) >= 2
@@ -214,7 +214,7 @@ def test_markup_in_names_and_labels_is_text(open_page):
         assert view.get("selected") == name
     assert view.root.locator("img, script").count() == 0
     assert "bold" not in view.root.locator("b").all_text_contents()
-    assert view.root.locator(".flow-graph__title").inner_text() == EVIL[0]
+    assert view.root.locator(".graph-view__title").inner_text() == EVIL[0]
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,15 @@ def test_nothing_overlaps_and_no_label_leaves_its_box(
 ):
     given = flow(layers, per_row)
     n = len(given["ids"])
-    shown = FlowGraph(**given, mode=mode, before=np.full(n, 12345.0), after=np.full(n, 0.001))
+    activations = {"before": np.full(n, 12345.0), "after": np.full(n, 0.001)}
+    shown = GraphView(given, layout="lanes", mode=mode, **activations)
     view = opened(open_page, shown, width=width, theme=theme)
     boxes, texts = view.root.locator("[data-node]").evaluate_all(
         """(nodes) => {
             const edges = ({ left, top, right, bottom }) => [left, top, right, bottom];
             const at = (node, kind) => [...node.querySelectorAll(kind)]
                 .map((part) => edges(part.getBoundingClientRect()));
-            return [nodes.map((node) => at(node, ".flow-graph__box")[0]),
+            return [nodes.map((node) => at(node, ".graph-view__box")[0]),
                 nodes.map((node) => at(node, "text"))];
         }"""
     )

@@ -75,7 +75,7 @@ def test_a_feature_is_switched_off_and_numbers_words_and_page_follow(jupyterlab:
     live.click(last)
     live.press("Expand down: show more predecessors (d)")
     live.page.wait_for_function(
-        "(n) => document.querySelectorAll('.flow-graph__node').length > n", arg=n_nodes
+        "(n) => document.querySelectorAll('.graph-view__node').length > n", arg=n_nodes
     )
     assert live.nodes.count() == live.value("len(explorer.graph.ids)")
     expect(live.page.locator("[role=alert]")).to_have_count(0)

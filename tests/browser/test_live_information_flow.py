@@ -16,7 +16,7 @@ def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> No
     words = live.answers.locator("table")
     expect(words).to_have_count(1)
     expect(words.first).to_contain_text("Paris")
-    panel = live.graph.locator(".token-flow__panel")
+    panel = live.graph.locator(".graph-view__panel")
 
     # A head: what it looks for, and what it moved from where, with the answer without it.
     live.click(HEAD)
@@ -49,12 +49,12 @@ def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> No
     expect(words).to_have_count(1)
 
     # An edge is cut by a click on it.
-    live.graph.locator(".token-flow__scroll").press("Escape")
+    live.graph.locator(".graph-view__scroll").press("Escape")
     expect(path).to_have_count(0)
     live.click_edge(EDGE)
     expect(words).to_have_count(3)
     expect(words.nth(1).locator("tr").first).to_contain_text("Rome")
-    live.comes_to("explorer.graph.cuts", [EDGE])
+    live.comes_to("explorer.graph.cut_edges", [EDGE])
 
     # Another prompt: another flow, with nothing cut.
     live.prompt.fill("The capital of Italy is")

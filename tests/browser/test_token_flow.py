@@ -1,4 +1,4 @@
-"""What a TokenFlow shows and what pointer and keys do to it."""
+"""What a GraphView over tokens shows and what pointer and keys do to it."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.widgets import TokenFlow, page
-from workbench.widgets.token_flow_data import edge_ids
+from workbench.widgets import GraphView, page
+from workbench.widgets.graph_edges import edge_ids
 
 from ..unit.widgets.token_flows import token_flow
 from .grid_view import box, visible
@@ -27,14 +27,14 @@ WALK = """(scroller, keys) => keys.map((key) => {
 })"""
 
 
-def flow(**options: Any) -> TokenFlow:
-    return TokenFlow(**{**token_flow(), **options})
+def flow(**options: Any) -> GraphView:
+    return GraphView(token_flow(), layout="tokens", **options)
 
 
-def leading(shown: TokenFlow, given: Any, keep: np.ndarray) -> tuple[set[str], set[str]]:
+def leading(shown: GraphView, given: Any, keep: np.ndarray) -> tuple[set[str], set[str]]:
     """The nodes from which a root is reached along the edges kept, and those edges, by hand."""
     nodes = set(given["roots"])
-    edges, names = given["edges"], edge_ids(shown._nodes, shown._edges)
+    edges, names = given["edges"], edge_ids("tokens", shown._nodes, shown._edges)
     ends = [
         (given["ids"][s], given["ids"][t])
         for s, t in zip(edges["source"], edges["target"], strict=True)
@@ -70,9 +70,9 @@ def test_nodes_edges_tokens_and_layers_are_drawn_and_told(open_page):
     assert view.drawn() == nodes and view.lines() == edges and len(nodes) < len(given["ids"])
     words = f"{len(nodes)} of {len(given['ids'])} nodes, {len(edges)} of {len(everything)} edges"
     assert view.count.inner_text() == words
-    tokens = view.root.locator(".token-flow__token").all_text_contents()
+    tokens = view.root.locator(".graph-view__token").all_text_contents()
     assert tokens == [visible(token) for token in given["tokens"]]
-    layers = view.root.locator(".token-flow__layer").all_text_contents()
+    layers = view.root.locator(".graph-view__layer").all_text_contents()
     assert layers == ["embed", "L0", "L1"]
     assert "is-root" in (view.node(ROOT).get_attribute("class") or "")
     middles = view.middles()
@@ -127,7 +127,7 @@ def test_a_click_fills_the_panel_and_a_second_one_shows_the_strongest_path(open_
     assert not view.tooltip.is_visible()
     told = view.panel.inner_text()
     assert head in told and "value from ‘When’@0" in told and "receives most from" in told
-    chips = view.panel.locator(".token-flow__chip").all_text_contents()
+    chips = view.panel.locator(".graph-view__chip").all_text_contents()
     number = given["ids"].index(head)
     listed = given["words"][number] + [w for _, words in given["details"][number] for w in words]
     assert chips == [visible(word) for word in listed]
@@ -200,7 +200,7 @@ def test_threshold_kinds_channels_and_word_choose_what_is_seen(open_page):
     found = {name for name in view.drawn() if any("mary" in word.lower() for word in words[name])}
     assert view.drawn(".is-found") == found and 0 < len(found) < len(view.drawn())
     assert written < {name for name in found if "·Mary" in view.text(name)}, "room allowing"
-    matches = view.root.locator(".token-flow__matches").inner_text()
+    matches = view.root.locator(".graph-view__matches").inner_text()
     assert matches == f"{len(found)} node{'s' * (len(found) != 1)}"
 
 
@@ -208,12 +208,12 @@ def test_in_edit_mode_a_click_or_x_cuts_an_edge_and_again_restores_it(open_page)
     view = opened(open_page, flow())
     name = "L1H0.z@4 → L1.resid_mid@4"
     view.click(name)
-    assert view.get("cuts") == []
+    assert view.get("cut_edges") == []
     view.set(mode="edit")
     view.click(name)
-    assert view.get("cuts") == [name]
+    assert view.get("cut_edges") == [name]
     view.leave()
-    assert view.root.locator(".token-flow__edges .token-flow__cross").count() == 1
+    assert view.root.locator(".graph-view__edges .graph-view__cross").count() == 1
     view.hover(name, 0.5)
     assert view.readout.inner_text().endswith("; cut")
     # It stays to be seen, however weak, and no path goes along it.
@@ -228,11 +228,12 @@ def test_in_edit_mode_a_click_or_x_cuts_an_edge_and_again_restores_it(open_page)
     second = view.readout.inner_text()
     assert first.startswith("embed@0 → ") and second.startswith("embed@0 → ") and first != second
     view.press("x")
-    assert len(view.get("cuts")) == 2
+    assert len(view.get("cut_edges")) == 2
     view.press("x")
-    assert view.get("cuts") == [name]
+    assert view.get("cut_edges") == [name]
     view.use("restore the cut edge")
-    assert view.get("cuts") == [] and view.root.get_by_role("button", name="restore").count() == 0
+    assert view.get("cut_edges") == []
+    assert view.root.get_by_role("button", name="restore").count() == 0
     view.set(status="running…")
     assert view.root.get_by_role("status").inner_text() == "running…"
 
@@ -254,9 +255,9 @@ def test_the_keyboard_reaches_every_node(open_page):
     assert view.get("selected") == ROOT and view.get("other") not in ("", ROOT)
     view.press("Enter", "Escape")
     assert (view.get("selected"), view.get("other")) == ("", "")
-    width = box(view.root.locator(".token-flow__svg"))["width"]
+    width = box(view.root.locator(".graph-view__svg"))["width"]
     view.press("+")
-    assert box(view.root.locator(".token-flow__svg"))["width"] == pytest.approx(1.2 * width, abs=1)
+    assert box(view.root.locator(".graph-view__svg"))["width"] == pytest.approx(1.2 * width, abs=1)
     view.press("0")
     assert view.scroller.evaluate("(part) => part.scrollWidth <= part.clientWidth")
 
@@ -268,14 +269,14 @@ def test_markup_in_names_words_and_captions_is_text(open_page):
     given["words"][:3] = [[name] for name in EVIL]
     given["details"][:3] = [[(name, [name])] for name in EVIL]
     given["unit"] = EVIL[2]
-    view = opened(open_page, TokenFlow(**given, title=EVIL[0]))
+    view = opened(open_page, GraphView(given, layout="tokens", title=EVIL[0]))
     for name in EVIL[:3]:
         view.hover(name)
         assert name in view.tooltip.inner_text() and name in view.readout.inner_text()
         view.click(name)
         assert view.get("selected") == name and view.panel.inner_text().count(name) >= 4
     assert view.root.locator("img, script, b").count() == 0
-    assert view.root.locator(".token-flow__title").inner_text() == EVIL[0]
+    assert view.root.locator(".graph-view__title").inner_text() == EVIL[0]
 
 
 @pytest.mark.parametrize(
@@ -290,13 +291,13 @@ def test_nothing_overlaps_and_no_text_leaves_its_box(
 ):
     given = token_flow(tokens, layers, per_cell)
     given["roots"] = []
-    view = opened(open_page, TokenFlow(**given), width=width, theme=theme)
+    view = opened(open_page, GraphView(given, layout="tokens"), width=width, theme=theme)
     boxes, texts = view.root.locator("[data-node]").evaluate_all(
         """(nodes) => {
             const edges = ({ left, top, right, bottom }) => [left, top, right, bottom];
             const at = (node, kind) => [...node.querySelectorAll(kind)]
                 .map((part) => edges(part.getBoundingClientRect()));
-            return [nodes.map((node) => at(node, ".token-flow__box")[0]),
+            return [nodes.map((node) => at(node, ".graph-view__box")[0]),
                 nodes.map((node) => at(node, "text"))];
         }"""
     )
@@ -313,9 +314,9 @@ def test_nothing_overlaps_and_no_text_leaves_its_box(
     frame = box(view.scroller)
     view.scroller.evaluate("(part) => part.scrollTo(part.scrollWidth, 0)")
     view.frame()
-    names = [box(each) for each in view.root.locator(".token-flow__layer").all()]
+    names = [box(each) for each in view.root.locator(".graph-view__layer").all()]
     assert all(frame["x"] <= each["x"] < frame["x"] + 30 for each in names)
-    token = box(view.root.locator(".token-flow__token").last)
+    token = box(view.root.locator(".graph-view__token").last)
     assert frame["y"] + frame["height"] - 60 < token["y"]
     assert token["y"] + token["height"] <= frame["y"] + frame["height"]
     assert token["x"] + token["width"] <= frame["x"] + frame["width"]
@@ -356,7 +357,7 @@ def test_300_nodes_and_1500_edges_are_on_the_screen_in_a_tenth_of_a_second(open_
     }  # fmt: skip
     given["roots"] = []
     assert len(given["ids"]) >= 300 and len(ends) == 1500
-    shown = TokenFlow(**given)
+    shown = GraphView(given, layout="tokens")
     view = opened(open_page, shown, width=1200)
     text = page(shown, "x").split('id="content">')[1].split("</script>")[0]
     state = json.loads(text)["state"]

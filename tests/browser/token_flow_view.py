@@ -1,4 +1,4 @@
-"""A TokenFlow on a page, as a person uses it."""
+"""A GraphView over tokens on a page, as a person uses it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page
 
-from workbench.widgets import TokenFlow, page
-from workbench.widgets.token_flow_data import edge_ids
+from workbench.widgets import GraphView, page
+from workbench.widgets.graph_edges import edge_ids
 
 from .grid_view import box
 
@@ -16,18 +16,18 @@ from .grid_view import box
 class TokenFlowView:
     """The flow of a page; nodes and edges are named by their ids."""
 
-    def __init__(self, shown: Page, flow: TokenFlow) -> None:
+    def __init__(self, shown: Page, flow: GraphView) -> None:
         self.page = shown
         self.nodes = list(flow.ids)
-        self.edges = edge_ids(flow._nodes, flow._edges)
-        self.root: Locator = shown.locator(".token-flow")
-        self.scroller = self.root.locator(".token-flow__scroll")
-        self.readout = self.root.locator(".token-flow__readout")
-        self.panel = self.root.locator(".token-flow__panel")
-        self.tooltip = self.root.locator(".token-flow__tooltip")
-        self.slider = self.root.locator(".token-flow__slider")
-        self.search = self.root.locator(".token-flow__search")
-        self.count = self.root.locator(".token-flow__count")
+        self.edges = edge_ids("tokens", flow._nodes, flow._edges)
+        self.root: Locator = shown.locator(".graph-view")
+        self.scroller = self.root.locator(".graph-view__scroll")
+        self.readout = self.root.locator(".graph-view__readout")
+        self.panel = self.root.locator(".graph-view__panel")
+        self.tooltip = self.root.locator(".graph-view__tooltip")
+        self.slider = self.root.locator(".graph-view__slider")
+        self.search = self.root.locator(".graph-view__search")
+        self.count = self.root.locator(".graph-view__count")
         self.scroller.wait_for()
 
     def node(self, name: str) -> Locator:
@@ -55,7 +55,7 @@ class TokenFlowView:
         """The middle of each node that is drawn."""
         found = self.root.locator("[data-node]").evaluate_all(
             """nodes => nodes.map((node) => {
-                const box = node.querySelector(".token-flow__box").getBoundingClientRect();
+                const box = node.querySelector(".graph-view__box").getBoundingClientRect();
                 return [Number(node.dataset.node), box.x + box.width / 2, box.y + box.height / 2];
             })"""
         )
@@ -76,7 +76,7 @@ class TokenFlowView:
         paths = self.root.evaluate(
             """(root) => {
                 const line = (edge) => edge.getAttribute("d");
-                const raised = [...root.querySelectorAll(".token-flow__raised .token-flow__line")];
+                const raised = [...root.querySelectorAll(".graph-view__raised .graph-view__line")];
                 const lines = new Set(raised.map(line));
                 const all = [...root.querySelectorAll("[data-edge]")];
                 return all.filter((edge) => lines.has(line(edge)))
@@ -92,7 +92,7 @@ class TokenFlowView:
     def point(self, name: str, share: float = 0.5) -> tuple[float, float]:
         """The middle of a node, or the point of an edge's line at this share of its length."""
         if name in self.nodes:
-            place = box(self.node(name).locator(".token-flow__box"))
+            place = box(self.node(name).locator(".graph-view__box"))
             return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
         x, y = self.edge(name).evaluate(
             """(line, share) => {
@@ -150,6 +150,6 @@ class TokenFlowView:
         return self.page.evaluate("(name) => widgetModel.get(name)", name)
 
 
-def opened(open_page: Callable[..., Page], flow: TokenFlow, **options: Any) -> TokenFlowView:
+def opened(open_page: Callable[..., Page], flow: GraphView, **options: Any) -> TokenFlowView:
     """The flow's exported page, opened high enough for two layers; options as in `open_page`."""
     return TokenFlowView(open_page(page(flow, "test"), **{"height": 1050, **options}), flow)

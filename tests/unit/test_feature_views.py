@@ -13,7 +13,7 @@ from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
 from workbench.site import Site
-from workbench.widgets import FeatureGrid, FeaturePage, FlowGraph
+from workbench.widgets import FeatureGrid, FeaturePage, GraphView
 from workbench.widgets.arrays import decode
 
 # Random dictionaries this small are alike by chance.
@@ -61,7 +61,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
 
 def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.FeatureFlow) -> None:
     graph = flow.widget(threshold=0.25)
-    assert isinstance(graph, FlowGraph) and graph.threshold == 0.25
+    assert isinstance(graph, GraphView) and graph.threshold == 0.25
     assert graph.ids == flow.graph.ids
     for number, node in enumerate(graph._nodes):
         site = Site.parse(flow.graph.ids[number])
@@ -73,9 +73,9 @@ def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.FeatureFlow) -> None:
         assert node["root"] == (node["id"] == "L1.resid_post/3")
         assert (node["class"], node["ended"]) == (flow.classes[number], flow.ended[number])
     for name, given in [("resid", flow.resid), ("mlp", flow.mlp), ("attn", flow.attn)]:
-        np.testing.assert_array_equal(decode(graph._similarities[name]), given)
-    np.testing.assert_array_equal(decode(graph._similarities["successor"]), flow.successor)
-    limits = decode(graph._similarities["thresholds"])
+        np.testing.assert_array_equal(decode(graph._numbers[name]), given)
+    np.testing.assert_array_equal(decode(graph._numbers["successor"]), flow.successor)
+    limits = decode(graph._numbers["thresholds"])
     root = flow.graph.ids.index("L1.resid_post/3")
     np.testing.assert_allclose(limits[root], [0.6, 0.7, 0.8, 0.9], rtol=1e-6)
     module = flow.lanes.index("mlp")

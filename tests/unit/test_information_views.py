@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.widgets import TokenFlow
+from workbench.widgets import GraphView
 from workbench.widgets.arrays import decode
-from workbench.widgets.token_flow_data import edge_ids
+from workbench.widgets.graph_edges import edge_ids
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
@@ -22,14 +22,14 @@ def flow(request) -> Any:
 
 def test_a_flow_is_drawn_with_its_own_nodes_words_edges_and_numbers(flow):
     shown = flow.widget(threshold=0.1)
-    assert isinstance(shown, TokenFlow) and WIDGET in flow._repr_mimebundle_()
+    assert isinstance(shown, GraphView) and WIDGET in flow._repr_mimebundle_()
     graph = flow.graph
     assert shown._tokens == list(flow.tokens[0]) and shown.ids == graph.ids
     assert [node["words"] for node in shown._nodes] == [list(words[:10]) for words in flow.words]
     assert [node["layer"] for node in shown._nodes] == graph.layers.tolist()
     assert [node["column"] for node in shown._nodes] == graph.positions.tolist()
     # The graph's cuts are what `cut_flow` takes.
-    assert edge_ids(shown._nodes, shown._edges) == list(flow.edge_names)
+    assert edge_ids("tokens", shown._nodes, shown._edges) == list(flow.edge_names)
     np.testing.assert_allclose(decode(shown._edges["weight"]), graph.weights, rtol=1e-6)
     np.testing.assert_allclose(decode(shown._edges["share"]), flow.shares.clip(0, 1), rtol=1e-6)
     expected = {"scores": flow.contribution, "relevance": graph.scores, "rest": flow.rest}

@@ -83,7 +83,7 @@ def test_it_opens_with_the_flow_and_nothing_cut(explorer: wb.live.LiveInformatio
 def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
     explorer: wb.live.LiveInformationFlow,
 ) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     before, after = by_hand(None), by_hand(3)
     paris = tinyworld().tokenizer(" Paris").input_ids[0]
     cut = explorer.reading.cut
@@ -105,14 +105,14 @@ def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
 
 
 def test_undo_and_reset_go_through_the_cuts(explorer: wb.live.LiveInformationFlow) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     one = explorer.reading.after
-    explorer.graph.cuts = [EDGE, OTHER]
+    explorer.graph.cut_edges = [EDGE, OTHER]
     assert explorer.reading.after != one
     explorer.undo()
-    assert explorer.graph.cuts == [EDGE] and explorer.reading.after == one
+    assert explorer.graph.cut_edges == [EDGE] and explorer.reading.after == one
     explorer.reset()
-    assert explorer.graph.cuts == [] and explorer.reading.cut is None
+    assert explorer.graph.cut_edges == [] and explorer.reading.cut is None
     explorer.undo()
     assert explorer.cuts == (EDGE,) and explorer.reading.after == one
     explorer.undo()
@@ -173,7 +173,7 @@ def test_a_path_is_cut_at_heads_else_at_neurons_else_along_the_stream(
     assert inside is not None and inside.narrow == (OTHER,)
     stream = joined("L1.resid_post@4", "L2.resid_mid@4")
     assert stream is not None and stream.narrow == stream.edges
-    explorer.graph.cuts = list(stream.edges)
+    explorer.graph.cut_edges = list(stream.edges)
     assert joined("L1.resid_post@4", "L2.resid_mid@4") is None
     with pytest.raises(ValueError, match="is not among the"):
         flow.path("L9H9.z@0", LAST)
@@ -210,13 +210,13 @@ def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
     explorer: wb.live.LiveInformationFlow,
 ) -> None:
     explorer.graph.selected = HEAD
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     explorer.by, explorer.foil = "answer", "Rome"
     flow = wb.information_flow(tinyworld(), PROMPT, by="answer", foil=" Rome")
     assert explorer.message == "" and explorer.flow.unit == "logits of ' Paris' − ' Rome'"
     np.testing.assert_allclose(explorer.flow.graph.weights, flow.graph.weights, atol=1e-5)
     # The same prompt: what is selected and cut stays.
-    assert explorer.graph.selected == HEAD and explorer.graph.cuts == [EDGE]
+    assert explorer.graph.selected == HEAD and explorer.graph.cut_edges == [EDGE]
     text = plain(explorer._node_text.value)
     weight = {
         channel: flow.graph.weights[flow.edge_names.index(f"{source} → {HEAD} {channel}")]
@@ -230,12 +230,12 @@ def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
 
 
 def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformationFlow) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     explorer.graph.selected = HEAD
     explorer.prompt = "The capital of Italy is"
     assert explorer.message == "" and explorer.flow.target == " Rome"
     assert explorer.graph.ids == explorer.flow.graph.ids
-    assert explorer.cuts == () and explorer.graph.cuts == [] and explorer.graph.selected == ""
+    assert explorer.cuts == () and explorer.graph.cut_edges == [] and explorer.graph.selected == ""
     assert explorer._controls.undo.disabled and explorer.reading.cut is None
     assert explorer.reading.plain.tokens[0] == " Rome"
 
@@ -243,16 +243,16 @@ def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformationFlow) -> 
 def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
     explorer: wb.live.LiveInformationFlow,
 ) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     answer = explorer.reading.after
     explorer.word = "Paris"
     part = explorer.flow.filtered(word="Paris")
     assert explorer.graph.ids == part.graph.ids and explorer.graph.roots == []
     assert explorer.message == "" and EDGE not in part.edge_names
-    assert explorer.graph.cuts == [] and explorer.cuts == (EDGE,)
+    assert explorer.graph.cut_edges == [] and explorer.cuts == (EDGE,)
     assert explorer.reading.after == answer
     assert "1 edge cut, 1 of them outside the part shown" in plain(explorer._answers.value)
-    explorer.graph.cuts = ["L3.resid_mid@4 → L3.resid_post@4"]
+    explorer.graph.cut_edges = ["L3.resid_mid@4 → L3.resid_post@4"]
     assert explorer.cuts == (EDGE, "L3.resid_mid@4 → L3.resid_post@4")
     explorer.undo()
     explorer.word = "Zanzibar"
@@ -260,7 +260,7 @@ def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
     assert explorer.graph.status == "error: this is the last state that worked"
     explorer.word = ""
     assert explorer.message == "" and explorer.graph.status == ""
-    assert explorer.graph.cuts == [EDGE] and explorer.graph.roots == [LAST]
+    assert explorer.graph.cut_edges == [EDGE] and explorer.graph.roots == [LAST]
 
 
 def test_a_smaller_flow_says_which_cuts_it_does_not_have(
@@ -268,7 +268,7 @@ def test_a_smaller_flow_says_which_cuts_it_does_not_have(
 ) -> None:
     names = wb.information_flow(tinyworld(), PROMPT, n_edges=20).edge_names
     gone = next(name for name in explorer.flow.edge_names if name not in names)
-    explorer.graph.cuts = [gone, EDGE]
+    explorer.graph.cut_edges = [gone, EDGE]
     explorer.n_edges = 20
     assert explorer.flow.edge_names == names
     assert explorer.message == "1 cut edge is not in this flow any more, and not cut."
@@ -281,7 +281,7 @@ def test_a_smaller_flow_says_which_cuts_it_does_not_have(
 def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
     explorer: wb.live.LiveInformationFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     reading, flow = explorer.reading, explorer.flow
     explorer.prompt = ""
     assert "A prompt has at least one character" in explorer.message
@@ -303,7 +303,7 @@ def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
     assert plain(explorer._node_text.value) == f"{HEAD}: out of memory"
     assert explorer.graph.status == ""
     monkeypatch.setattr(explorer.bench, "read", broken)
-    explorer.graph.cuts = [EDGE, OTHER]
+    explorer.graph.cut_edges = [EDGE, OTHER]
     assert explorer.message == "out of memory"
     with pytest.raises(ValueError, match="A target is one token"):
         wb.live.information_flow(tinyworld(), target="unbelievable")
@@ -352,7 +352,7 @@ def test_it_runs_on_a_model_with_shared_keys_gates_and_without_controls() -> Non
     explorer = wb.live.information_flow(llama, n_edges=20, target=" Paris", n_controls=0)
     assert explorer.target == "Paris" and explorer.flow.target == " Paris"
     names = explorer.flow.edge_names
-    explorer.graph.cuts = [next(name for name in names if name.endswith(" v"))]
+    explorer.graph.cut_edges = [next(name for name in names if name.endswith(" v"))]
     assert explorer.message == "" and explorer.reading.cut is not None
     text = plain(explorer._answers.value)
     assert "no control: no other edges of these kinds were cut" in text
@@ -362,7 +362,7 @@ def test_it_runs_on_a_model_with_shared_keys_gates_and_without_controls() -> Non
 
 
 def test_words_with_markup_are_text(explorer: wb.live.LiveInformationFlow) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     reading = explorer.reading
     assert reading.cut is not None
     odd = replace(reading.plain, tokens=("<b>x</b>", "&", "a", "b", "c", "d"))
@@ -378,6 +378,6 @@ def test_words_with_markup_are_text(explorer: wb.live.LiveInformationFlow) -> No
 def test_the_graph_is_one_page_without_a_kernel(
     explorer: wb.live.LiveInformationFlow, tmp_path: Path
 ) -> None:
-    explorer.graph.cuts = [EDGE]
+    explorer.graph.cut_edges = [EDGE]
     text = explorer.to_html(tmp_path / "flow.html")
     assert HEAD in text and (tmp_path / "flow.html").read_text() == text

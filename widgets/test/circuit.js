@@ -1,10 +1,10 @@
 import { payload } from "./payload.js";
 
-/** @typedef {import("../src/circuit_graph/state.js").Node} Node */
+/** @typedef {import("../src/graph_view/components/state.js").Node} Node */
 
 /**
  * @param {string} id
- * @param {import("../src/circuit_graph/state.js").Kind} kind
+ * @param {import("../src/graph_view/components/state.js").Kind} kind
  * @param {number} [layer]
  * @returns {Node}
  */

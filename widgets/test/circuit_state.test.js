@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { edgeAt, findEdge, isIdle, isMember, nearestStop, readState, shownEdges, sliderStops, toggleCut } from "../src/circuit_graph/state.js";
-import { edgeText, fitLabels, nodeText } from "../src/circuit_graph/text.js";
+import { edgeAt, findEdge, isIdle, isMember, nearestStop, readState, shownEdges, sliderStops, toggleCut } from "../src/graph_view/components/state.js";
+import { edgeText, fitLabels, nodeText } from "../src/graph_view/components/text.js";
 import { allEdges, circuitModel, components, node } from "./circuit.js";
 
 const nodes = components(2, 1);

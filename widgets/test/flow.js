@@ -1,6 +1,6 @@
 import { payload } from "./payload.js";
 
-/** @typedef {import("../src/flow_graph/state.js").Node} Node */
+/** @typedef {import("../src/graph_view/lanes/state.js").Node} Node */
 
 /**
  * Nodes of `perRow` features a lane and layer; each of the residual stream reads its own before it, the
@@ -39,7 +39,7 @@ export const edgesOf = (ends, weights = ends.map(() => 0.5)) =>
  * @param {[number, number][]} ends
  * @param {Record<string, any>} [changes]
  */
-export function flowModel(nodes, ends, { weights = ends.map(() => 0.5), ...changes } = {}) {
+export function flowModel(nodes, ends, { weights = ends.map(() => 0.5), numbers = {}, ...changes } = {}) {
   const n = nodes.length;
   const unknown = () => payload(new Float32Array(n).fill(NaN), [n]);
   /** @type {Record<string, any>} */
@@ -50,11 +50,11 @@ export function flowModel(nodes, ends, { weights = ends.map(() => 0.5), ...chang
       target: payload(Uint16Array.from(ends, ([, target]) => target), [ends.length]),
       weight: payload(Float32Array.from(weights), [ends.length]),
     },
-    _similarities: {
+    _numbers: {
       resid: unknown(), mlp: unknown(), attn: unknown(), successor: unknown(),
       thresholds: payload(new Float32Array(4 * n).fill(0.5), [n, 4]),
+      before: unknown(), after: unknown(), ...numbers,
     },
-    _activations: { before: unknown(), after: unknown() },
     ...changes,
   };
   return { get: (/** @type {string} */ name) => traits[name] };

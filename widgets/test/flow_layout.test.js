@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { edgePath, layOut, spaced } from "../src/flow_graph/layout.js";
-import { moveNode } from "../src/lib/moving.js";
+import { layOut, routeOf, spaced } from "../src/graph_view/lanes/layout.js";
+import { moveNode } from "../src/graph_view/places.js";
 import { edgesOf, stack } from "./flow.js";
 
 /** @param {number} n */
 const all = (n) => new Set(Array.from({ length: n }, (_, i) => i));
 
-/** @param {import("../src/flow_graph/layout.js").Layout} layout */
+/** @param {import("../src/graph_view/lanes/layout.js").Layout} layout */
 function boxes({ places, nodeWidth, nodeHeight }) {
   return [...places.values()].map(({ x, y }) => ({ left: x - nodeWidth / 2, right: x + nodeWidth / 2, top: y - nodeHeight / 2, bottom: y + nodeHeight / 2 }));
 }
@@ -84,8 +84,8 @@ test("places are as near to those wanted as a pitch and the bounds let them be",
 test("an edge starts at the top of its source and ends at the bottom of its target, upright", () => {
   const { nodes, ends } = stack(2, 1);
   const layout = layOut(nodes, edgesOf(ends), all(6), 900, "look");
-  const [from, to] = [0, 1].map((i) => /** @type {import("../src/flow_graph/layout.js").Place} */ (layout.places.get(i)));
-  const numbers = edgePath(layout, { source: 0, target: 1 }).match(/-?[\d.]+/g)?.map(Number) ?? [];
+  const [from, to] = [0, 1].map((i) => /** @type {import("../src/graph_view/lanes/layout.js").Place} */ (layout.places.get(i)));
+  const numbers = routeOf(layout, { source: 0, target: 1 }).path.match(/-?[\d.]+/g)?.map(Number) ?? [];
   const [x0, y0, c0, , c1, , x1, y1] = numbers;
   assert.ok(Math.abs(y0 - (from.y - 19)) < 0.1 && Math.abs(y1 - (to.y + 19)) < 0.1 && y0 > y1);
   assert.ok(x0 === c0 && c1 === x1 && Math.abs(x0 - from.x) < 0.1 && Math.abs(x1 - to.x) < 0.1);

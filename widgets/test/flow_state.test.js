@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lineWidth } from "../src/flow_graph/picture.js";
-import { mostActive, readState, scaled, shownPart, strongestPath } from "../src/flow_graph/state.js";
-import { activationText, nodeText, shortName } from "../src/flow_graph/text.js";
+import { lineWidth } from "../src/graph_view/lanes/picture.js";
+import { mostActive, readState, scaled, shownPart, strongestPath } from "../src/graph_view/lanes/state.js";
+import { activationText, nodeText, shortName } from "../src/graph_view/lanes/text.js";
 import { fitText } from "../src/lib/fit_text.js";
 import { flowModel, stack } from "./flow.js";
 import { payload } from "./payload.js";
@@ -67,19 +67,19 @@ test("lines are as wide as similarities from 0 to 1 say", () => {
 
 test("bars are measured by the greatest known activation", () => {
   const activations = { before: payload(Float32Array.of(1, NaN, 2, NaN, NaN, NaN), [6]), after: payload(Float32Array.of(-3, NaN, 0, NaN, NaN, NaN), [6]) };
-  const now = state({ _activations: activations });
+  const now = state({ numbers: activations });
   assert.equal(mostActive(now), 3);
   assert.equal(mostActive(state()), 0);
 });
 
 test("a node is told with its class, similarities against their thresholds, path and activation", () => {
   const similarities = {
-    ...state().similarities, resid: payload(Float32Array.of(0, 0, 0, 0, 0.62, 0), [6]), mlp: payload(Float32Array.of(0, 0, 0, 0, 0.21, 0), [6]),
+    ...state().numbers, resid: payload(Float32Array.of(0, 0, 0, 0, 0.62, 0), [6]), mlp: payload(Float32Array.of(0, 0, 0, 0, 0.21, 0), [6]),
   };
   const told = nodes.map((node, i) => (i === 4 ? { ...node, id: "L1.resid_post/7", label: "dogs", class: "carried", ended: true } : node));
   const now = readState(flowModel(told, ends, {
-    weights, _similarities: similarities, scales: { "L1.resid_post/7": 0 },
-    _activations: { before: payload(Float32Array.of(0, 0, 0, 0, 1.5, 0), [6]), after: payload(Float32Array.of(0, 0, 0, 0, 0, 0), [6]) },
+    weights, scales: { "L1.resid_post/7": 0 },
+    numbers: { ...similarities, before: payload(Float32Array.of(0, 0, 0, 0, 1.5, 0), [6]), after: payload(Float32Array.of(0, 0, 0, 0, 0, 0), [6]) },
   }));
   const words = nodeText(now, shownPart(now), 4);
   assert.ok(words.startsWith("L1.resid_post/7 “dogs”: carried; it ends here; activation 1.50 → 0.00; switched off; similarity to its best match in the residual stream before 0.62 (high, from 0.50), in the MLP 0.21 (low, from 0.50)"));

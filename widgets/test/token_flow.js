@@ -1,6 +1,6 @@
 import { payload } from "./payload.js";
 
-/** @typedef {import("../src/token_flow/state.js").Node} Node */
+/** @typedef {import("../src/graph_view/tokens/state.js").Node} Node */
 /** @typedef {[string, string, number, string?]} End source, target, share with its sign, channel */
 
 const CHANNELS = ["", "q", "k", "v"];
@@ -69,7 +69,7 @@ export function flowModel(nodes, ends, { tokens = undefined, ...changes } = {}) 
   /** @type {Record<string, any>} */
   const traits = {
     title: "", unit: "", roots: [], status: "", mode: "look", threshold: 0, kinds_shown: ["head", "neuron", "mlp"],
-    channels_shown: ["v", "k", "q"], word: "", selected: "", other: "", cuts: [],
+    channels_shown: ["v", "k", "q"], word: "", selected: "", other: "", cut_edges: [],
     _tokens: tokens ?? Array.from({ length: Math.max(...nodes.map(({ column }) => column)) + 1 }, (_, i) => ` t${i}`),
     _nodes: nodes,
     _edges: {

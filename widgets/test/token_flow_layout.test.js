@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { moveNode } from "../src/lib/moving.js";
-import { LAYER_STRIP, TOKEN_STRIP, layOut, nodeAt, routeOf } from "../src/token_flow/layout.js";
-import { readState } from "../src/token_flow/state.js";
+import { moveNode, nodeAt } from "../src/graph_view/places.js";
+import { LAYER_STRIP, TOKEN_STRIP, layOut, routeOf } from "../src/graph_view/tokens/layout.js";
+import { readState } from "../src/graph_view/tokens/state.js";
 import { flowModel, pass } from "./token_flow.js";
 
-/** @typedef {import("../src/token_flow/layout.js").Place} Place */
+/** @typedef {import("../src/graph_view/tokens/layout.js").Place} Place */
 
 /** @param {Parameters<typeof pass>[0]} size @param {number} room @param {(id: string) => boolean} [wanted] */
 function laidOut(size, room, wanted = () => true) {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lineWidth } from "../src/token_flow/picture.js";
-import { chosen, matching, readState, shownPart, strongestPath, toggled } from "../src/token_flow/state.js";
-import { edgeText, kindText, nodeText, pathText, percent, shortName } from "../src/token_flow/text.js";
-import { shareOf, stopOf } from "../src/token_flow/toolbar.js";
+import { lineWidth } from "../src/graph_view/tokens/picture.js";
+import { chosen, matching, readState, shownPart, strongestPath } from "../src/graph_view/tokens/state.js";
+import { edgeText, kindText, nodeText, pathText, percent, shortName } from "../src/graph_view/tokens/text.js";
+import { toggled } from "../src/graph_view/parts.js";
+import { shareOf, stopOf } from "../src/graph_view/tokens/toolbar.js";
 import { flowModel, node, pass } from "./token_flow.js";
 import { payload } from "./payload.js";
 
@@ -49,7 +50,7 @@ test("kinds and channels that are switched off go with what hangs on them alone"
 });
 
 test("what is selected, cut or on the path between two selected is never lost", () => {
-  const changes = { roots: [root], threshold: 1, cuts: ["embed@0 → L0H1.z@1 k"] };
+  const changes = { roots: [root], threshold: 1, cut_edges: ["embed@0 → L0H1.z@1 k"] };
   const { nodes: kept, edges } = shownPart(state(changes));
   assert.deepEqual(ids(kept), ids([0, 2, 5]));
   assert.deepEqual(edges.map(({ index }) => index), [1]);
@@ -114,8 +115,8 @@ test("a click keeps the node clicked before as the other end; with shift the oth
 });
 
 test("a second cut restores, and the order of the cuts stays", () => {
-  assert.deepEqual(toggled(state({ cuts: ["a", "b"] }), "c"), ["a", "b", "c"]);
-  assert.deepEqual(toggled(state({ cuts: ["a", "b"] }), "a"), ["b"]);
+  assert.deepEqual(toggled(state({ cut_edges: ["a", "b"] }).cuts, "c"), ["a", "b", "c"]);
+  assert.deepEqual(toggled(state({ cut_edges: ["a", "b"] }).cuts, "a"), ["b"]);
 });
 
 test("a node is told with its words, its numbers and its strongest edges", () => {
@@ -135,7 +136,7 @@ test("a node is told with its words, its numbers and its strongest edges", () =>
 });
 
 test("an edge and a path are told with their shares", () => {
-  const now = state({ unit: "logits", cuts: ["embed@1 → L0H1.z@1 q"], selected: root, other: "embed@0" });
+  const now = state({ unit: "logits", cut_edges: ["embed@1 → L0H1.z@1 q"], selected: root, other: "embed@0" });
   assert.equal(
     edgeText(now, now.graph.edges[2]),
     "embed@1 → query of L0H1.z@1 (“·to” → “·Mary”): weight −0.200 logits; 10 % of what L0H1.z@1 receives; cut",

@@ -14,7 +14,7 @@ from ..methods.references import KINDS
 from ..model import Model
 from ..tasks import Task, task, tasks
 from ..views import member_ids
-from ..widgets import CircuitGraph
+from ..widgets import GraphView
 from .circuit_answers import answers_table
 from .circuit_bench import CircuitBench, Reading
 from .circuit_code import reproducing_code
@@ -31,7 +31,7 @@ State = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 @checked
 class LiveCircuit(Explorer):
-    """A `CircuitGraph` of a model on a task; each click cuts, runs the model and shows the answer.
+    """A `GraphView` of a model on a task; each click cuts, runs the model and shows the answer.
 
     graph: the widget; its traits cut_nodes and cut_edges can be set too. reading: the numbers of
     the last run, a `Reading`. preset, ablation, example: the choices, which can be set. code:
@@ -46,8 +46,8 @@ class LiveCircuit(Explorer):
         #: Names of the tasks that code can load; asked once, since it reads their files.
         self.shipped = tuple(tasks().index)
         self.bench = self._bench(chosen)
-        self.graph = CircuitGraph(
-            **self.bench.graph_data(),
+        self.graph = GraphView(
+            self.bench.graph_data(),
             title=self._title(),
             unit="of the difference between clean and corrupt",
             n_edges_shown=min(60, self.bench.parts.n_edges),

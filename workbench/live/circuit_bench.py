@@ -95,7 +95,7 @@ class CircuitBench:
         return out
 
     def graph_data(self) -> dict[str, Any]:
-        """The nodes and edges of a `CircuitGraph`."""
+        """The nodes and edges of a `GraphView`."""
         return graph_data(self.parts, self.found.scores, self.node_scores.tolist())
 
     def read(self, cut: np.ndarray, kind: str, example: int) -> Reading:

@@ -15,7 +15,7 @@ from ..methods.features.flow import FeatureFlow
 from ..methods.features.matching import FeatureMatches
 from ..model import Model
 from ..views import flow_data, widget
-from ..widgets import FlowGraph
+from ..widgets import GraphView
 from .explorer import Explorer
 from .flow_answers import answers_table
 from .flow_bench import FlowBench, FlowReading
@@ -28,7 +28,7 @@ Scales = dict[str, float]
 
 @checked
 class LiveFeatureFlow(Explorer):
-    """A prompt, a feature and its flow as a `FlowGraph`; scaling a feature runs the model.
+    """A prompt, a feature and its flow as a `GraphView`; scaling a feature runs the model.
 
     graph: the widget; its traits selected, scales, expand and threshold can be set too. flow: the
     `FeatureFlow` shown. reading: the numbers of the last run, a `FlowReading`. page: the
@@ -56,8 +56,9 @@ class LiveFeatureFlow(Explorer):
         self.result_prompt = prompt
         self.reading: FlowReading = self.bench.read(prompt, self.flow, {}, None)
         self.page: Any = None
-        self.graph = FlowGraph(
-            **flow_data(self.flow),
+        self.graph = GraphView(
+            flow_data(self.flow),
+            layout="lanes",
             before=self.reading.before,
             after=self.reading.after,
             mode="edit",

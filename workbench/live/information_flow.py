@@ -16,7 +16,7 @@ from ..model import Model
 from ..targets import Target, token_id
 from ..tokens import token_strings
 from ..views import information_data
-from ..widgets import TokenFlow
+from ..widgets import GraphView
 from .explorer import Explorer
 from .information_answers import answers_table
 from .information_bench import (
@@ -36,14 +36,14 @@ PROMPT = "The capital of France is"
 
 @checked
 class LiveInformationFlow(Explorer):
-    """A prompt and its pass as a `TokenFlow`; a click on an edge cuts it and runs the model.
+    """A prompt and its pass as a `GraphView`; a click on an edge cuts it and runs the model.
 
-    graph: the widget; its traits selected, other, cuts, word and threshold can be set too. flow:
-    the whole `InformationFlow`; shown: the part in the graph. cuts: all edges that are cut, also
-    those that the graph does not show. reading: the answers of the last run,
-    an `InformationReading`. chosen: what the flow was asked for, a `FlowChoices`. path: the
-    strongest path between the nodes selected and other, a `FlowPath` or None. prompt, by, target,
-    foil, n_edges, word: the choices, which can be set. code: Python that gives the same numbers.
+    graph: the widget; its traits selected, other, cut_edges, word and threshold can be set too.
+    flow: the whole `InformationFlow`; shown: the part in the graph. cuts: all edges that are cut,
+    also those that the graph does not show. reading: the answers of the last run, an
+    `InformationReading`. chosen: what the flow was asked for, a `FlowChoices`. path: the strongest
+    path between the nodes selected and other, a `FlowPath` or None. prompt, by, target, foil,
+    n_edges, word: the choices, which can be set. code: Python that gives the same numbers.
     message: what went wrong, or "".
     """
 
@@ -74,7 +74,7 @@ class LiveInformationFlow(Explorer):
         self.shown: InformationFlow = self.flow
         self.reading: InformationReading = self.bench.read(self.flow, ())
         self.path: FlowPath | None = None
-        self.graph = TokenFlow(**information_data(self.flow), mode="edit")
+        self.graph = GraphView(information_data(self.flow), layout="tokens", mode="edit")
         self.cuts: tuple[str, ...] = ()
         self._undo: list[tuple[str, ...]] = []
         self._mended = 0
@@ -99,7 +99,7 @@ class LiveInformationFlow(Explorer):
         controls.undo.on_click(lambda _: self.undo())
         controls.reset.on_click(lambda _: self.reset())
         controls.code.observe(self._show_code, names="value")
-        self.graph.observe(self._cut, names="cuts")
+        self.graph.observe(self._cut, names="cut_edges")
         self.graph.observe(self._selected, names=["selected", "other"])
 
     # -- what is chosen --------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class LiveInformationFlow(Explorer):
     def cut_path(self) -> None:
         """Cut the path between the two nodes selected, at its narrowest; nothing without one."""
         if self.path is not None:
-            self.graph.cuts = [*self.graph.cuts, *self.path.narrow]
+            self.graph.cut_edges = [*self.graph.cut_edges, *self.path.narrow]
 
     def undo(self) -> None:
         """Go back to before the last cut."""
@@ -238,7 +238,7 @@ class LiveInformationFlow(Explorer):
     def _draw_cuts(self, cuts: Sequence[str], shown: InformationFlow) -> None:
         there = set(shown.edge_names)
         with self._quietly():
-            self.graph.cuts = [name for name in cuts if name in there]
+            self.graph.cut_edges = [name for name in cuts if name in there]
 
     def _show(self) -> None:
         self._answers.value = answers_table(self.reading, self.flow, self.shown)
@@ -255,7 +255,7 @@ class LiveInformationFlow(Explorer):
     def _cut(self, change: Any) -> None:
         """An edge was cut or mended."""
         hidden = [name for name in self.cuts if name not in set(self.shown.edge_names)]
-        cuts = (*hidden, *self.graph.cuts)
+        cuts = (*hidden, *self.graph.cut_edges)
         if self._quiet or set(cuts) == set(self.cuts):
             return
         self._undo.append(self.cuts)

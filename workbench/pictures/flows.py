@@ -17,7 +17,7 @@ from ..methods.features.flow_validation import FlowValidation
 from ..methods.features.lanes import BEFORE
 from ..methods.features.matching import FeatureMatches
 
-#: The colours of the FlowGraph widget.
+#: The colours of the GraphView widget.
 COLORS = {
     "carried": "#2f7fd0",
     "processed": "#2a9455",

@@ -15,7 +15,7 @@ from ..methods.information.information_paths import grown
 from ..plots import new_axes, quoted, shown_token
 from .attribution import NEGATIVE, POSITIVE
 
-#: The colours of the TokenFlow widget; an MLP's other neurons are drawn like its neurons.
+#: The colours of the GraphView widget; an MLP's other neurons are drawn like its neurons.
 COLORS = {
     "embed": "0.45", "state": "0.45", "head": "#8e6ae0", "neuron": "#b07a1e", "mlp": "#b07a1e"
 }  # fmt: skip

@@ -19,7 +19,7 @@ from ..methods.information.information_flow import InformationFlow
 from ..methods.logit_lens import LogitLens
 from ..methods.patching import Patching
 from ..result import Result
-from ..widgets import AttentionGrid, CircuitGraph, FeatureGrid, FlowGraph, TokenFlow, TokenGrid
+from ..widgets import AttentionGrid, FeatureGrid, GraphView, TokenGrid
 from ..widgets import page as widget_page
 from .circuits import by_position, edge_ids, graph_data, member_ids, patching_data
 from .features import MOST_FLOW_NODES, activations_data, flow_data, has_active, page_data
@@ -92,10 +92,10 @@ def _(result: Patching, *, row: int | None = None, quantity: str = "effect", **o
 
 @widget.register(Circuit)
 def _(result: Circuit, **options: Any) -> Any:
-    """A `CircuitGraph` of the whole model in which the circuit stands out."""
+    """A `GraphView` of the whole model in which the circuit stands out."""
     edges, nodes = member_ids(result.parts, result.kept)
-    return CircuitGraph(
-        **graph_data(result.parts, result.scores),
+    return GraphView(
+        graph_data(result.parts, result.scores),
         title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}",
         in_circuit_edges=edges,
         in_circuit_nodes=nodes,
@@ -105,14 +105,14 @@ def _(result: Circuit, **options: Any) -> Any:
 
 @widget.register(FeatureFlow)
 def _(result: FeatureFlow, **options: Any) -> Any:
-    """A `FlowGraph` of the features; options as in `FlowGraph`."""
-    return FlowGraph(**{**flow_data(result), **options})
+    """A `GraphView` of the features in lanes; options as there."""
+    return GraphView(flow_data(result), layout="lanes", **options)
 
 
 @widget.register(InformationFlow)
 def _(result: InformationFlow, **options: Any) -> Any:
-    """A `TokenFlow` of the pass; options as in `TokenFlow`."""
-    return TokenFlow(**{**information_data(result), **options})
+    """A `GraphView` of the pass over its tokens; options as there."""
+    return GraphView(information_data(result), layout="tokens", **options)
 
 
 @widget.register(FeaturePage)

@@ -80,7 +80,7 @@ def patching_data(result: Patching, row: int | None = None) -> dict[str, Any]:
 
 
 def edge_ids(parts: Components) -> list[str]:
-    """What each edge of a model is called in a `CircuitGraph`, in the order of `graph_edges`."""
+    """What each edge of a model is called in a `GraphView`, in the order of `graph_edges`."""
     ids = node_ids(parts)
     return [
         f"{ids[source]}→{ids[target]}" + (f".{channel}" if channel else "")
@@ -89,7 +89,7 @@ def edge_ids(parts: Components) -> list[str]:
 
 
 def member_ids(parts: Components, kept: np.ndarray) -> tuple[list[str], list[str]]:
-    """The edges of a mask (writer, reader), and the nodes at their ends, in a `CircuitGraph`."""
+    """The edges of a mask (writer, reader), and the nodes at their ends, in a `GraphView`."""
     edges, ends = [], set()
     drawn = zip(edge_ids(parts), graph_edges(parts, parts.edges), strict=True)
     for name, (source, target, reader, _) in drawn:
@@ -102,7 +102,7 @@ def member_ids(parts: Components, kept: np.ndarray) -> tuple[list[str], list[str
 def graph_data(
     parts: Components, scores: np.ndarray, node_scores: Sequence[float] | None = None
 ) -> dict[str, Any]:
-    """The nodes and edges of a `CircuitGraph`: a whole model with scores (writer, reader)."""
+    """The nodes and edges of a `GraphView`: a whole model with scores (writer, reader)."""
     edges = list(graph_edges(parts, parts.edges))
     known = [None] * len(parts.writers) if node_scores is None else list(node_scores)
     names = zip(

@@ -21,14 +21,14 @@ GROUPS = {"top": "most active", "sampled": "drawn evenly from all activations"}
 
 
 def flow_data(result: FeatureFlow) -> dict[str, Any]:
-    """The arguments of `FlowGraph`, and of its `update`.
+    """The graph of a `GraphView` in lanes, and of its `update`.
 
     Raises `TypeError` for a flow of more than 600 features.
     """
     graph = result.graph
     if len(graph.ids) > MOST_FLOW_NODES:
         raise TypeError(
-            f"A FlowGraph shows at most {MOST_FLOW_NODES} features; this flow has "
+            f"A GraphView shows at most {MOST_FLOW_NODES} features; this flow has "
             f"{len(graph.ids)}. Ask for the flow of fewer features, draw it with plot(), or use "
             "to_frame()."
         )

@@ -11,14 +11,14 @@ MOST_NODES = 600
 
 
 def information_data(result: InformationFlow) -> dict[str, Any]:
-    """The arguments of `TokenFlow`, and of its `update`.
+    """The graph of a `GraphView` over tokens, and of its `update`.
 
     Raises `TypeError` for a flow of more than 600 nodes.
     """
     graph = result.graph
     if len(graph.ids) > MOST_NODES:
         raise TypeError(
-            f"A TokenFlow shows at most {MOST_NODES} nodes; this flow has {len(graph.ids)}. Ask "
+            f"A GraphView shows at most {MOST_NODES} nodes; this flow has {len(graph.ids)}. Ask "
             "for the flow with a smaller n_edges=, take a part with filtered(), draw it with "
             "plot(), or use to_frame()."
         )
@@ -48,5 +48,5 @@ def information_data(result: InformationFlow) -> dict[str, Any]:
 
 
 def fits(result: InformationFlow) -> bool:
-    """Whether the flow is small enough for a `TokenFlow`."""
+    """Whether the flow is small enough for a `GraphView`."""
     return len(result.graph.ids) <= MOST_NODES

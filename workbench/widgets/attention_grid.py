@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import EncodedArray, encode
-from workbench.widgets.guarded import GuardedWidget, is_index
+from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
 
-STATIC = Path(__file__).parent / "static"
 #: More numbers than this make a page that browsers open slowly or not at all.
 MOST_WEIGHTS = 40_000_000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode, encode
-from workbench.widgets.guarded import GuardedWidget, is_index
+from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
 from workbench.widgets.panel import floats
 
-STATIC = Path(__file__).parent / "static"
 ORDERS = ("max", "sum", "position", "chosen")
 #: More rows than this at once nobody can compare.
 MOST_SHOWN = 32

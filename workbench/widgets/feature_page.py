@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 import traitlets
 from traitlets import TraitError
 
-from workbench.widgets.guarded import GuardedWidget
+from workbench.widgets.guarded import STATIC, GuardedWidget
 from workbench.widgets.page_data import Context, PageData, encode_contexts, encode_page
 
-STATIC = Path(__file__).parent / "static"
 #: A label longer than this is no label.
 MOST_LABEL = 200
 

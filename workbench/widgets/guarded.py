@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from traitlets import TraitError
+
+STATIC = Path(__file__).parent / "static"
 
 
 class GuardedWidget(anywidget.AnyWidget):

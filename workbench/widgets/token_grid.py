@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode
-from workbench.widgets.guarded import GuardedWidget, is_index
+from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
 from workbench.widgets.panel import Panel, encode_panel
 
-STATIC = Path(__file__).parent / "static"
 COLOR_SCHEMES = ("viridis", "cividis", "magma", "inferno", "plasma")
 
 

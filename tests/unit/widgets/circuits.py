@@ -1,4 +1,4 @@
-"""Made-up circuit graphs for the tests of the CircuitGraph."""
+"""Made-up circuit graphs for the tests of the layout "components"."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Made-up feature flows for the tests of the FlowGraph."""
+"""Made-up feature flows for the tests of the layout "lanes"."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ WORDS = [
 
 
 def flow(n_layers: int = 4, per_row: int = 1, seed: int = 0) -> Any:
-    """The arguments of a FlowGraph: a root in the last layer but one and what flows in and out.
+    """A graph in lanes: a root in the last layer but one and what flows in and out.
 
     Every layer has `per_row` features in each lane; each of the residual stream reads from one or
     two before it and from a feature of the MLP and of attention.

@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,24 +6,24 @@ import pytest
 from ipywidgets.widgets.widget import _remove_buffers
 from traitlets import TraitError
 
-from workbench.widgets import CircuitGraph
+from workbench.widgets import GraphView
 from workbench.widgets.arrays import decode
-from workbench.widgets.circuit_data import encode_nodes
-from workbench.widgets.edge_names import edge_id, missing_edges
+from workbench.widgets.graph_data import component_nodes
+from workbench.widgets.graph_edges import NAMINGS, edge_id, edge_ids, missing_edges
 
 from .circuits import circuit
+from .test_flow_graph import check_traits
 
-SOURCES = Path(__file__).parents[3] / "widgets" / "src"
 EDGE = "embed→L0H0.q"
 
 
-def graph(**options: Any) -> CircuitGraph:
-    return CircuitGraph(**{**circuit(), **options})
+def graph(**options: Any) -> GraphView:
+    return GraphView(circuit(), **options)
 
 
 def test_the_nodes_and_edges_given_are_those_that_travel():
     given = circuit()
-    shown = CircuitGraph(**given, title="a circuit", unit="nats")
+    shown = GraphView(given, title="a circuit", unit="nats")
     assert [node["id"] for node in shown._nodes] == [node["id"] for node in given["nodes"]]
     assert shown._nodes[1] == {**given["nodes"][1]}
     for name in ("source", "target", "weight"):
@@ -38,13 +37,13 @@ def test_the_nodes_and_edges_given_are_those_that_travel():
 
 def test_plain_lists_do_and_what_a_node_leaves_out_is_filled_in():
     nodes = [{"id": "a", "kind": "embed"}, {"id": "b", "kind": "logits"}]
-    shown = CircuitGraph(nodes, {"source": [0], "target": [1], "weight": [-1]})  # pyright: ignore
+    shown = GraphView({"nodes": nodes, "edges": {"source": [0], "target": [1], "weight": [-1]}})  # pyright: ignore
     assert shown._nodes[0] == {
         "id": "a", "label": "a", "layer": 0, "kind": "embed", "score": None, "note": "",
     }  # fmt: skip
     assert decode(shown._edges["weight"]).tolist() == [-1.0]
-    empty = CircuitGraph(nodes, {"source": [], "target": [], "weight": []})  # pyright: ignore
-    assert repr(empty) == "CircuitGraph(2 nodes, 0 edges)"
+    empty = GraphView({"nodes": nodes, "edges": {"source": [], "target": [], "weight": []}})  # pyright: ignore
+    assert repr(empty) == "GraphView(components: 2 nodes, 0 edges)"
 
 
 @pytest.mark.parametrize(
@@ -69,18 +68,18 @@ def test_a_node_that_does_not_fit_is_refused(changes, text):
     given = circuit()
     given["nodes"][1] |= changes
     with pytest.raises(ValueError, match=re.escape(text)):
-        CircuitGraph(**given)
+        GraphView(given)
 
 
 def test_a_graph_has_nodes_and_their_texts_are_strings():
     none: Any = {"source": [], "target": [], "weight": []}
     with pytest.raises(ValueError, match="nodes is empty: a graph has at least one node"):
-        CircuitGraph([], none)
+        GraphView({"nodes": [], "edges": none})
     for key in ("id", "label", "note"):
         given = circuit()
         given["nodes"][2][key] = 7
         with pytest.raises(TypeError, match="node 2: id, label and note are strings; given"):
-            CircuitGraph(**given)
+            GraphView(given)
 
 
 @pytest.mark.parametrize(
@@ -140,16 +139,12 @@ def test_an_edge_goes_from_a_layers_heads_to_its_mlp_and_never_back():
 
 def test_every_edge_is_known_by_its_id_and_nothing_else_is():
     given = circuit()
-    shown = CircuitGraph(**given)
-    edges = given["edges"]
-    names = [
-        edge_id(given["nodes"], *ends)
-        for ends in zip(edges["source"], edges["target"], edges["channel"], strict=True)
-    ]
+    shown = GraphView(given)
+    names = edge_ids("components", shown._nodes, shown._edges)
     assert EDGE in names and "L1.mlp→logits" in names and len(set(names)) == len(names)
-    assert missing_edges(shown._nodes, shown._edges, names) == []
+    assert missing_edges("components", shown._nodes, shown._edges, names) == []
     wrong = ["", "embed", "embed→", "→embed", "embed→L0H0", "L0H0→L0.mlp.q", "a→b→c", "L0H0→embed"]
-    assert missing_edges(shown._nodes, shown._edges, [*wrong, EDGE]) == wrong
+    assert missing_edges("components", shown._nodes, shown._edges, [*wrong, EDGE]) == wrong
 
 
 @pytest.mark.parametrize(
@@ -238,14 +233,14 @@ def test_an_update_that_does_not_fit_changes_nothing():
     shown.cut_nodes = ["L1H1"]
     before = shown.get_state()
     with pytest.raises(ValueError, match="nodes is empty"):
-        shown.update([], circuit()["edges"], title="new")
+        shown.update(nodes=[], edges=circuit()["edges"], title="new")
     with pytest.raises(TraitError, match="in_circuit_nodes holds ids"):
         shown.update(**circuit(1, 1), title="new", in_circuit_nodes=["L1H1"])
     assert shown.get_state() == before
 
 
 def test_every_edge_of_gpt2_small_travels_in_a_third_of_a_megabyte():
-    shown = CircuitGraph(**circuit(12, 12))
+    shown = GraphView(circuit(12, 12))
     _, _, buffers = _remove_buffers(shown.get_state())
     assert len(decode(shown._edges["weight"])) == 32491
     assert sum(map(len, buffers)) < 330_000
@@ -253,29 +248,16 @@ def test_every_edge_of_gpt2_small_travels_in_a_third_of_a_megabyte():
 
 def test_the_repr_is_short_and_the_same_on_every_run():
     shown = graph()
-    assert repr(shown) == "CircuitGraph(8 nodes, 46 edges)"
+    assert repr(shown) == "GraphView(components: 8 nodes, 46 edges)"
     shown.cut_edges = [EDGE]
-    assert repr(shown) == "CircuitGraph(8 nodes, 46 edges, 1 cut)"
+    assert repr(shown) == "GraphView(components: 8 nodes, 46 edges, 1 cut)"
 
 
 def test_ids_of_nodes_may_be_any_text_that_leaves_edge_ids_readable():
-    nodes = encode_nodes([{"id": "<b>x</b>", "kind": "embed"}, {"id": "a.b", "kind": "logits"}])
-    assert edge_id(nodes, 0, 1, "") == "<b>x</b>→a.b"
+    nodes = component_nodes([{"id": "<b>x</b>", "kind": "embed"}, {"id": "a.b", "kind": "logits"}])
+    assert edge_id(NAMINGS["components"], *(node["id"] for node in nodes)) == "<b>x</b>→a.b"
 
 
 def test_the_traits_that_the_javascript_names_are_traits_of_the_class():
-    text = "".join(
-        path.read_text("utf8")
-        for path in [SOURCES / "circuit_graph.js", *(SOURCES / "circuit_graph").glob("*.js")]
-    )
-    listed = re.search(r"TRAITS = \[(.*?)\]", text, re.DOTALL)
-    assert listed
-    named = set(re.findall(r'"(\w+)"', listed.group(1)))
-    read = set(re.findall(r'model\.get\("(\w+)"\)', text))
-    choice = re.search(r"@typedef \{\{(selected: .*?)\}\} Choice", text, re.DOTALL)
-    assert choice
-    chosen = set(re.findall(r"(\w+):", choice.group(1)))
-    assert chosen == {"selected", "cut_nodes", "cut_edges", "n_edges_shown", "mode"}
-    assert read == named, "a view listens to the traits it reads and to no other"
-    assert chosen.isdisjoint(CircuitGraph.DATA)
-    assert named | chosen <= set(CircuitGraph.class_traits(sync=True))
+    chosen = {"selected", "cut_nodes", "cut_edges", "n_edges_shown", "mode"}
+    check_traits("graph_view/components", GraphView, chosen)

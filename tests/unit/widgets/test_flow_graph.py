@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from traitlets import TraitError
 
-from workbench.widgets import FlowGraph
+from workbench.widgets import GraphView
 from workbench.widgets.arrays import decode
 
 from .flows import flow
@@ -14,13 +14,13 @@ from .flows import flow
 SOURCES = Path(__file__).parents[3] / "widgets" / "src"
 
 
-def graph(**options: Any) -> FlowGraph:
-    return FlowGraph(**{**flow(), **options})
+def graph(**options: Any) -> GraphView:
+    return GraphView(flow(), layout="lanes", **options)
 
 
 def test_the_features_and_edges_given_are_those_that_travel():
     given = flow()
-    shown = FlowGraph(**given, title="a flow", threshold=0.25, before=np.arange(12))
+    shown = GraphView(given, layout="lanes", title="a flow", threshold=0.25, before=np.arange(12))
     for key, name in [("id", "ids"), ("layer", "layers"), ("lane", "lanes"), ("label", "labels")]:
         assert [node[key] for node in shown._nodes] == list(given[name])
     assert [node["class"] for node in shown._nodes] == given["classes"]
@@ -29,8 +29,8 @@ def test_the_features_and_edges_given_are_those_that_travel():
     for name in ("source", "target", "weight"):
         np.testing.assert_allclose(decode(shown._edges[name]), given["edges"][name], rtol=1e-6)
     for name in ("resid", "mlp", "attn", "successor"):
-        np.testing.assert_array_equal(decode(shown._similarities[name]), given[name])
-    np.testing.assert_array_equal(decode(shown._similarities["thresholds"]), np.full((12, 4), 0.5))
+        np.testing.assert_array_equal(decode(shown._numbers[name]), given[name])
+    np.testing.assert_array_equal(decode(shown._numbers["thresholds"]), np.full((12, 4), 0.5))
     np.testing.assert_array_equal(shown.before, np.arange(12, dtype=np.float32))
     assert np.isnan(shown.after).all()
     assert shown.ids == tuple(given["ids"])
@@ -38,24 +38,33 @@ def test_the_features_and_edges_given_are_those_that_travel():
 
 
 def test_four_arguments_are_enough():
-    shown = FlowGraph(
-        ["a", "b"], [0, 1], ["resid", "resid"], {"source": [0], "target": [1], "weight": [0.5]}
-    )
+    shown = GraphView(layout="lanes", graph={
+        "ids": ["a", "b"], "layers": [0, 1], "lanes": ["resid", "resid"],
+        "edges": {"source": [0], "target": [1], "weight": [0.5]},
+    })  # fmt: skip
     assert shown._nodes[0] == {
         "id": "a", "label": "", "lane": "resid", "class": "", "layer": 0, "ended": False,
         "root": False,
     }  # fmt: skip
-    for array in shown._similarities.values():
+    for array in shown._numbers.values():
         assert np.isnan(decode(array)).all()
-    alone = FlowGraph(["a"], [0], ["mlp"], {"source": [], "target": [], "weight": []})
-    assert repr(alone) == "FlowGraph(1 nodes, 0 edges)"
+    alone = GraphView(
+        {
+            "ids": ["a"],
+            "layers": [0],
+            "lanes": ["mlp"],
+            "edges": {"source": [], "target": [], "weight": []},
+        },
+        layout="lanes",
+    )
+    assert repr(alone) == "GraphView(lanes: 1 nodes, 0 edges)"
 
 
 def test_thresholds_are_one_number_or_four_or_four_a_node():
-    four = decode(graph(thresholds=[0.1, 0.2, 0.3, 0.4])._similarities["thresholds"])
+    four = decode(graph(thresholds=[0.1, 0.2, 0.3, 0.4])._numbers["thresholds"])
     np.testing.assert_allclose(four, np.tile([0.1, 0.2, 0.3, 0.4], (12, 1)), rtol=1e-6)
     each = np.random.default_rng(0).random((12, 4)).astype(np.float32)
-    np.testing.assert_array_equal(decode(graph(thresholds=each)._similarities["thresholds"]), each)
+    np.testing.assert_array_equal(decode(graph(thresholds=each)._numbers["thresholds"]), each)
     with pytest.raises(ValueError, match=r"thresholds is one number, or one .* given \(3,\)"):
         graph(thresholds=[0.1, 0.2, 0.3])
 
@@ -84,7 +93,7 @@ def test_nodes_that_do_not_fit_are_refused(changes, text):
     [
         (
             {"source": [0, 1]},
-            "source, target and weight have one length; given (2,), (1,) and (1,)",
+            "and weight have one length; given source (2,), target (1,), weight (1,)",
         ),
         ({"source": [12]}, "source holds indices into nodes, 0 to 11; given 12 to 12"),
         ({"weight": [np.nan]}, "weight is finite; 1 of 1 are not"),
@@ -152,7 +161,7 @@ def test_the_browser_chooses_and_a_message_that_does_not_fit_changes_nothing(mon
     assert corrected == [["selected", "threshold"]]
 
 
-@pytest.mark.parametrize("name", sorted(FlowGraph.DATA))
+@pytest.mark.parametrize("name", sorted(GraphView.DATA))
 def test_the_browser_cannot_change_the_data(name):
     shown = graph()
     before = getattr(shown, name)
@@ -176,7 +185,7 @@ def test_update_replaces_everything_in_one_message_and_keeps_what_still_makes_se
     assert np.isnan(shown.before).all(), "the activations belong to the old graph"
 
 
-def test_without_a_graph_only_the_activations_change_and_one_alone_leaves_the_other():
+def test_without_a_graph_only_the_numbers_change_and_one_alone_leaves_the_other():
     shown = graph()
     shown.update(before=np.arange(12), after=np.zeros(12))
     shown.update(after=np.ones(12), status="running…")
@@ -203,19 +212,18 @@ def test_an_update_that_does_not_fit_changes_nothing():
 
 def test_the_repr_is_short_and_the_same_on_every_run():
     shown = graph()
-    assert repr(shown) == "FlowGraph(12 nodes, 11 edges)"
+    assert repr(shown) == "GraphView(lanes: 12 nodes, 11 edges)"
     shown.scales = {shown.ids[0]: 0.0}
-    assert repr(shown) == "FlowGraph(12 nodes, 11 edges, 1 scaled)"
+    assert repr(shown) == "GraphView(lanes: 12 nodes, 11 edges, 1 scaled)"
 
 
 def test_the_traits_that_the_javascript_names_are_traits_of_the_class():
-    check_traits("flow_graph", FlowGraph, {"selected", "threshold", "expand", "scales"})
+    check_traits("graph_view/lanes", GraphView, {"selected", "threshold", "expand", "scales"})
 
 
 def check_traits(stem: str, widget: Any, choices: set[str]) -> None:
     """The sources read the traits they list, set those of `Choice`, and all are the class's."""
-    files = [SOURCES / f"{stem}.js", *(SOURCES / stem).glob("*.js")]
-    text = "".join(path.read_text("utf8") for path in files)
+    text = "".join(path.read_text("utf8") for path in (SOURCES / stem).glob("*.js"))
     listed = re.search(r"TRAITS = \[(.*?)\]", text, re.DOTALL)
     choice = re.search(r"@typedef \{\{([^{}]*)\}\} Choice", text, re.DOTALL)
     assert listed and choice

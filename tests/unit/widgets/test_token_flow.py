@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from traitlets import TraitError
 
-from workbench.widgets import TokenFlow
+from workbench.widgets import GraphView
 from workbench.widgets.arrays import decode
-from workbench.widgets.token_flow_data import CHANNELS, edge_ids
+from workbench.widgets.graph_edges import CHANNELS, edge_ids
 
 from .test_flow_graph import check_traits
 from .token_flows import token_flow
@@ -40,13 +40,13 @@ def edges(**changes: Any) -> Any:
     }
 
 
-def flow(**changes: Any) -> TokenFlow:
-    return TokenFlow(**small(**changes))
+def flow(**changes: Any) -> GraphView:
+    return GraphView(small(**changes), layout="tokens")
 
 
 def test_the_nodes_edges_and_numbers_given_are_those_that_travel():
     given = token_flow(5, 2)
-    shown = TokenFlow(**given, title="a flow", threshold=0.25, mode="edit")
+    shown = GraphView(given, layout="tokens", title="a flow", threshold=0.25, mode="edit")
     assert shown._tokens == given["tokens"] and shown.ids == tuple(given["ids"])
     for key, name in [
         ("column", "columns"), ("layer", "layers"), ("kind", "kinds"), ("words", "words"),
@@ -62,7 +62,7 @@ def test_the_nodes_edges_and_numbers_given_are_those_that_travel():
         np.testing.assert_allclose(decode(shown._numbers[name]), given[name], rtol=1e-6)
     assert shown.roots == given["roots"]
     assert (shown.title, shown.unit, shown.threshold) == ("a flow", "logits", 0.25)
-    assert (shown.mode, shown.selected, shown.other, shown.cuts) == ("edit", "", "", [])
+    assert (shown.mode, shown.selected, shown.other, shown.cut_edges) == ("edit", "", "", [])
 
 
 def test_a_node_lies_where_a_pass_computes_it_and_what_is_not_given_is_not_known():
@@ -73,16 +73,16 @@ def test_a_node_lies_where_a_pass_computes_it_and_what_is_not_given_is_not_known
         assert np.isnan(decode(array)).all()
     assert shown.kinds_shown == ["head", "neuron", "mlp"]
     assert shown.channels_shown == ["v", "k", "q"]
-    alone = TokenFlow(
-        ["a"], ["embed@0"], [0], [-1], ["embed"], [[]],
-        {"source": [], "target": [], "weight": [], "share": []},
-    )  # fmt: skip
-    assert repr(alone) == "TokenFlow(1 tokens, 1 nodes, 0 edges)"
+    alone = GraphView(layout="tokens", graph={
+        "tokens": ["a"], "ids": ["embed@0"], "columns": [0], "layers": [-1], "kinds": ["embed"],
+        "words": [[]], "edges": {"source": [], "target": [], "weight": [], "share": []},
+    })  # fmt: skip
+    assert repr(alone) == "GraphView(tokens: 1 tokens, 1 nodes, 0 edges)"
 
 
 def test_edges_are_named_by_their_ends_and_their_channel():
     shown = flow()
-    assert edge_ids(shown._nodes, shown._edges) == [
+    assert edge_ids("tokens", shown._nodes, shown._edges) == [
         "embed@0 → L0H2.z@1 v",
         "embed@1 → L0H2.z@1 q",
         "L0H2.z@1 → L0.resid_mid@1",
@@ -180,8 +180,8 @@ def test_texts_and_numbers_of_the_wrong_kind_are_refused(changes, text):
         ("roots", ["L9.resid_post@1"], "roots are ids of nodes; not among them: ['L9"),
         ("kinds_shown", ["state"], "kinds_shown holds some of 'head', 'neuron', 'mlp'; given"),
         ("channels_shown", ["o"], "channels_shown holds some of 'v', 'k', 'q'; given ['o']"),
-        ("cuts", ["embed@0 → L0H2.z@1"], 'such as "embed@3 → L0H1.z@5 v"; not among them: ['),
-        ("cuts", ["embed@0 → L0H2.z@1 v"] * 2, "cuts holds each id once; given"),
+        ("cut_edges", ["embed@0 → L0H2.z@1"], 'such as "embed@3 → L0H1.z@5 v"; not among them: ['),
+        ("cut_edges", ["embed@0 → L0H2.z@1 v"] * 2, "cut_edges holds each id once; given"),
     ],
 )
 def test_a_choice_that_is_not_there_is_refused_and_the_old_one_stays(name, value, text):
@@ -195,10 +195,10 @@ def test_a_choice_that_is_not_there_is_refused_and_the_old_one_stays(name, value
 def test_the_browser_chooses_and_a_message_that_does_not_fit_changes_nothing(monkeypatch):
     shown = flow(mode="edit")
     cut = ["L0H2.z@1 → L0.resid_mid@1"]
-    shown.set_state({"selected": IDS[5], "other": IDS[0], "threshold": 1, "cuts": cut})
+    shown.set_state({"selected": IDS[5], "other": IDS[0], "threshold": 1, "cut_edges": cut})
     assert (shown.selected, shown.other, shown.threshold) == (IDS[5], IDS[0], 1.0)
     shown.set_state({"kinds_shown": ["mlp", "head"], "word": "b"})
-    assert (shown.kinds_shown, shown.word, shown.cuts) == (["head", "mlp"], "b", cut)
+    assert (shown.kinds_shown, shown.word, shown.cut_edges) == (["head", "mlp"], "b", cut)
     corrected = []
     monkeypatch.setattr(shown, "send_state", lambda key: corrected.append(sorted(key)))
     with pytest.raises(TraitError, match="threshold is"):
@@ -207,7 +207,7 @@ def test_the_browser_chooses_and_a_message_that_does_not_fit_changes_nothing(mon
     assert corrected == [["selected", "threshold"]]
 
 
-@pytest.mark.parametrize("name", sorted(TokenFlow.DATA))
+@pytest.mark.parametrize("name", sorted(GraphView.DATA))
 def test_the_browser_cannot_change_the_data(name):
     shown = flow()
     before = getattr(shown, name)
@@ -217,16 +217,16 @@ def test_the_browser_cannot_change_the_data(name):
 
 
 def test_update_replaces_everything_in_one_message_and_keeps_what_still_makes_sense(monkeypatch):
-    shown = TokenFlow(**token_flow(5, 2), title="old", threshold=0.3, mode="edit")
+    shown = GraphView(token_flow(5, 2), layout="tokens", title="old", threshold=0.3, mode="edit")
     low, high = "embed@0", "L1.resid_post@4"
     kept, lost = "embed@0 → L0.resid_mid@0", "L1.resid_mid@0 → L1.resid_post@0"
-    shown.set_state({"selected": high, "other": low, "cuts": [lost, kept], "word": "Mary"})
+    shown.set_state({"selected": high, "other": low, "cut_edges": [lost, kept], "word": "Mary"})
     shown.status = "running…"
     sent = []
     monkeypatch.setattr(shown.comm, "send", lambda data, **_: sent.append(data))
     shown.update(**token_flow(5, 1))
-    assert len(sent) == 1 and set(sent[0]["state"]) >= {"_nodes", "_edges", "cuts", "selected"}
-    assert (shown.selected, shown.other, shown.cuts, shown.word) == ("", low, [kept], "Mary")
+    assert len(sent) == 1 and set(sent[0]["state"]) >= {"_nodes", "_edges", "cut_edges", "selected"}
+    assert (shown.selected, shown.other, shown.cut_edges, shown.word) == ("", low, [kept], "Mary")
     assert (shown.title, shown.threshold, shown.mode, shown.status) == ("old", 0.3, "edit", "")
     assert shown.roots == ["L0.resid_post@4"]
     shown.update(**token_flow(3, 1), title="new", status="running…", threshold=0.0)
@@ -247,11 +247,19 @@ def test_an_update_that_does_not_fit_changes_nothing():
 
 def test_the_repr_is_short_and_the_same_on_every_run():
     shown = flow()
-    assert repr(shown) == "TokenFlow(2 tokens, 6 nodes, 4 edges)"
-    shown.cuts = ["embed@0 → L0H2.z@1 v"]
-    assert repr(shown) == "TokenFlow(2 tokens, 6 nodes, 4 edges, 1 cut)"
+    assert repr(shown) == "GraphView(tokens: 2 tokens, 6 nodes, 4 edges)"
+    shown.cut_edges = ["embed@0 → L0H2.z@1 v"]
+    assert repr(shown) == "GraphView(tokens: 2 tokens, 6 nodes, 4 edges, 1 cut)"
 
 
 def test_the_traits_that_the_javascript_names_are_traits_of_the_class():
-    choices = {"threshold", "kinds_shown", "channels_shown", "word", "selected", "other", "cuts"}
-    check_traits("token_flow", TokenFlow, choices)
+    choices = {
+        "threshold",
+        "kinds_shown",
+        "channels_shown",
+        "word",
+        "selected",
+        "other",
+        "cut_edges",
+    }
+    check_traits("graph_view/tokens", GraphView, choices | {"cut_edges"})

@@ -1,4 +1,4 @@
-"""Made-up flows of one pass for the tests of the TokenFlow."""
+"""Made-up flows of one pass for the tests of the layout "tokens"."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ WORDS = [
 def token_flow(
     n_tokens: int = 5, n_layers: int = 2, per_cell: int = 1, *, seed: int = 0, mid: bool = True
 ) -> Any:
-    """The arguments of a TokenFlow whose root is the last token's last state.
+    """The graph of a GraphView over tokens whose root is the last token's last state.
 
     Every token has its states; every third column and the last has `per_cell` heads and neurons a
     layer, where each head reads the last state below as query and of two tokens as key and value.

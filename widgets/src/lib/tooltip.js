@@ -6,7 +6,7 @@ import { h } from "./dom.js";
  */
 export function tooltip(widget) {
   // The top layer, where the browser has one: a notebook's output area clips and scrolls what sticks out.
-  const element = h("div", { class: `${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
 
   function hide() {
     if (!element.classList.contains("is-open")) return;

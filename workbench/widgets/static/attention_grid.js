@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/colors.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js
- * sources-sha256: a9ba78f93dd0d80dfa26454e9f64903673809994d88c01b672871870713c5dd9
+ * sources-sha256: 6368a51b2ff7ceb021e1086ee60f1e9464567e82391e2bea73827b909d450776
  * body-sha256: f6b6722c0f7fe04c20b516555f14d83b331690c2577686f0afff57e0defcfc7e
  */
 // src/lib/dom.js

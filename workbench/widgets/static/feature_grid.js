@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/feature_grid.js src/feature_grid/painter.js src/feature_grid/state.js src/feature_grid/text.js src/feature_grid/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: f72d9c5339e19dd1cc48e5c169ce9041ec797c685dddd3cee2c1d752af064b11
- * body-sha256: 5d0f8b63f76c8ecfc988ad04bd8248094f0bb0be812cb82783f37acb4ed7dfba
+ * sources-sha256: 680e55c6680178360dbb0ba7797cf2b322ecfc3a4d66738ac8bb049f4e037e7a
+ * body-sha256: 49287b50de084702cb6ddaf4d005fdc5e23d7ad623e819498960abc2c2fa57e6
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -993,7 +993,7 @@ function mixable(background, ink) {
 
 // src/lib/tooltip.js
 function tooltip(widget) {
-  const element = h("div", { class: `${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
   function hide() {
     if (!element.classList.contains("is-open")) return;
     element.classList.remove("is-open");

@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/feature_page.js src/feature_page/contexts.js src/feature_page/lists.js src/feature_page/state.js src/feature_page/text.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: 3a3304554d2647f5f715062d663102731732cc0dc5cdf2fa9ca599c326fae385
- * body-sha256: d97f7c38196b68cde8e7cf515f201866f1deba088044f766a087ed18cefc111d
+ * sources-sha256: c069ffbaa31ccf7cdfe02d88f50c52814736d61d73456dac445e3f84e2960610
+ * body-sha256: 4dd942dd653eade6a78b0fc482a873b263fc0d6659757561ba6e51999c19029d
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -961,7 +961,7 @@ function visibleToken(token) {
 
 // src/lib/tooltip.js
 function tooltip(widget) {
-  const element = h("div", { class: `${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
   function hide() {
     if (!element.classList.contains("is-open")) return;
     element.classList.remove("is-open");

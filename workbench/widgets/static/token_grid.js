@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: ac77be914f646c18f2486e9ee9be280d95fd4d9d898f599292ba69e899eb13ab
- * body-sha256: 4acbbd6c2d113b4208dbd863d4b5f1725e4086ff10117d61ef4d3163aeeeebbe
+ * sources-sha256: 5a2e7232f6997212ab3d14c9942e6f6f56a1a42c1949981a7646e7767e31304a
+ * body-sha256: f34af7e0f09df9304111a574df331e77ec6eed39dbfad681f9374874e9d0ba30
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -138,7 +138,7 @@ function redrawOnChange({ model, traits, root, frame, stopped }) {
 
 // src/lib/tooltip.js
 function tooltip(widget) {
-  const element = h("div", { class: `${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
   function hide() {
     if (!element.classList.contains("is-open")) return;
     element.classList.remove("is-open");
