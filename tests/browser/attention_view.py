@@ -37,14 +37,14 @@ class AttentionView:
 
     def head(self, layer: int, head: int, across: float = 0.5, down: float = 0.5) -> Any:
         """A point of a thumbnail in the window, as parts of its sides."""
-        spacer = box(self.all_heads.locator(".attention-grid__spacer"))
+        spacer = box(self.all_heads.locator(".workbench__spacer"))
         tile = (spacer["width"] - HEADS_LEFT) / self.heads
         x = spacer["x"] + HEADS_LEFT + head * tile + across * (tile - GAP)
         return x, spacer["y"] + HEADS_TOP + (self.layers - 1 - layer) * tile + down * (tile - GAP)
 
     def cell(self, dst: int, src: int) -> tuple[float, float]:
         """The middle of a cell of the enlarged head in the window."""
-        spacer = box(self.enlarged.locator(".attention-grid__spacer"))
+        spacer = box(self.enlarged.locator(".workbench__spacer"))
         side = (spacer["width"] - LABEL) / self.positions
         return (
             spacer["x"] + LABEL + (src + 0.5) * side,

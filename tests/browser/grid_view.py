@@ -43,7 +43,7 @@ class GridView:
     def point(self, row: int, pos: int) -> tuple[float, float]:
         """The middle of a cell in the window, as the grid is scrolled now."""
         self.canvas.scroll_into_view_if_needed()
-        spacer = box(self.root.locator(".token-grid__spacer"))
+        spacer = box(self.root.locator(".workbench__spacer"))
         width = (spacer["width"] - ROW_LABELS) / self.positions
         x = spacer["x"] + ROW_LABELS + (pos + 0.5) * width
         return x, spacer["y"] + self.top + (self.rows - 1 - row + 0.5) * CELL_HEIGHT
@@ -80,7 +80,7 @@ class GridView:
         """The colour of the cell's lower left corner, inside any outline, as drawn."""
         canvas = box(self.canvas)
         x, y = self.point(row, pos)
-        spacer = box(self.root.locator(".token-grid__spacer"))
+        spacer = box(self.root.locator(".workbench__spacer"))
         width = (spacer["width"] - ROW_LABELS) / self.positions
         return self.pixel(x - canvas["x"] - width / 2 + 5, y - canvas["y"] + CELL_HEIGHT / 2 - 6)
 
@@ -122,7 +122,7 @@ class GridView:
                 }));
             })"""
         )
-        spacer = box(self.root.locator(".token-grid__spacer"))
+        spacer = box(self.root.locator(".workbench__spacer"))
         width = (spacer["width"] - ROW_LABELS) / self.positions
         foot = self.top + self.rows * CELL_HEIGHT
         texts: dict[tuple[int, int], str] = {}

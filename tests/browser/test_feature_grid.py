@@ -31,7 +31,7 @@ class View:
 
     def point(self, line: int, pos: int) -> tuple[float, float]:
         """The middle of a cell; line −1 is the header, position −1 the names of features."""
-        spacer = box(self.root.locator(".feature-grid__spacer"))
+        spacer = box(self.root.locator(".workbench__spacer"))
         left = spacer["width"] - self.positions * CELL_WIDTH
         x = spacer["x"] + (left / 2 if pos < 0 else left + (pos + 0.5) * CELL_WIDTH)
         y = spacer["y"] + (HEADER / 2 if line < 0 else HEADER + (line + 0.5) * CELL_HEIGHT)

@@ -163,7 +163,7 @@ def test_nothing_overlaps_or_sticks_out(open_page, width, theme):
     view.click(3, 2)
     view.leave()
     assert view.page.evaluate("document.documentElement.scrollWidth") <= width
-    fields = view.root.locator(".token-grid__field:not([hidden]), .token-grid__legend")
+    fields = view.root.locator(".workbench__field:not([hidden]), .token-grid__legend")
     boxes = [box(fields.nth(i)) for i in range(fields.count())]
     assert len(boxes) == 5
     for i, a in enumerate(boxes):

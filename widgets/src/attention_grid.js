@@ -2,12 +2,10 @@
  * AttentionGrid: all heads as thumbnails, one enlarged beside them, and the prompt's tokens around one
  * position. The Python half is workbench/widgets/attention_grid.py.
  *
- * @typedef {import("./attention_grid/state.js").Choice} Choice
  * @typedef {import("./attention_grid/matrix.js").Pair} Pair
  * @typedef {import("./lib/lifecycle.js").Model} Model
  */
-import { OWN_KEYS, frameScheduler, h } from "./lib/dom.js";
-import { redrawOnChange } from "./lib/lifecycle.js";
+import { OWN_KEYS, h } from "./lib/dom.js";
 import { legend } from "./attention_grid/legend.js";
 import { matrix } from "./attention_grid/matrix.js";
 import { TRAITS, readState } from "./attention_grid/state.js";
@@ -15,6 +13,7 @@ import { strip } from "./attention_grid/strip.js";
 import { headName, pairText, positionText } from "./attention_grid/text.js";
 import { themeOf } from "./lib/theme.js";
 import { thumbnails } from "./attention_grid/thumbnails.js";
+import { view } from "./lib/view.js";
 
 /** Where heads beside the enlarged one would be narrower than this, they get a line of their own. */
 const NARROW_HEAD = 24;
@@ -27,29 +26,23 @@ export { StandInModel } from "./lib/stand_in.js";
  * @returns {() => void} takes the view apart
  */
 function render({ model, el }) {
-  const stopped = new AbortController();
-  const listening = { signal: stopped.signal };
-  const frame = frameScheduler(draw);
-
-  const title = h("div", { class: "attention-grid__title" });
+  const shell = view("attention-grid", { model, el, role: "attention matrix", traits: TRAITS, draw });
+  const { root, frame, listening, choose, hasFocus } = shell;
   const kind = h(
-    "select", { class: "attention-grid__select", "aria-label": "Show", ...OWN_KEYS, onchange: () => choose({ weighted: kind.value === "weighted" }) },
+    "select", { class: "workbench__select", "aria-label": "Show", ...OWN_KEYS, onchange: () => choose({ weighted: kind.value === "weighted" }) },
     h("option", { value: "plain" }, "attention"),
     h("option", { value: "weighted" }, "value-weighted attention"),
   );
-  const field = h("label", { class: "attention-grid__field" }, h("span", {}, "Show"), kind);
+  const field = h("label", { class: "workbench__field" }, h("span", {}, "Show"), kind);
   const scale = legend();
-  const tools = h("div", { class: "attention-grid__tools" }, field, scale.element);
+  const tools = h("div", { class: "workbench__tools" }, field, scale.element);
   const current = () => readState(model);
-  const heads = thumbnails(current, (layerIndex, head) => choose({ layer: current().layers[layerIndex], head }), frame.request, stopped.signal);
+  const heads = thumbnails(current, (layerIndex, head) => choose({ layer: current().layers[layerIndex], head }), frame.request, listening.signal);
   const headTitle = h("div", { class: "attention-grid__caption" });
-  const enlarged = matrix(stopped.signal, frame.request);
+  const enlarged = matrix(shell.scroller, listening.signal, frame.request);
   const column = h("div", { class: "attention-grid__head" }, headTitle, enlarged.element);
   const body = h("div", { class: "attention-grid__body" }, heads.element, column);
-  const readout = h("p", { class: "attention-grid__readout", "aria-live": "polite" });
   const line = strip();
-  const root = h("div", { class: "workbench-widget attention-grid" }, title, tools, body, readout, line.element);
-  el.append(root);
 
   let state = current();
   /** What the pointer is on. @type {Pair | null} */
@@ -61,17 +54,8 @@ function render({ model, el }) {
   let followed = -1;
   let overLine = false;
 
-  /** @param {Partial<Choice>} changes */
-  function choose(changes) {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  }
-
   /** @param {number} pos */
   const togglePin = (pos) => choose({ position: pos === current().position ? null : pos });
-
-  /** @param {HTMLElement} element */
-  const hasFocus = (element) => /** @type {Document | ShadowRoot} */ (root.getRootNode()).activeElement === element;
 
   /** @param {Pair | null} pair */
   const inside = (pair) => (pair && Math.max(pair.dst, pair.src ?? 0) < state.tokens.length ? pair : null);
@@ -80,8 +64,6 @@ function render({ model, el }) {
     state = current();
     if (root.clientWidth === 0) return;
     const look = themeOf(root);
-    title.textContent = state.title;
-    title.hidden = state.title === "";
     field.hidden = !state.hasWeighted;
     kind.value = state.weighted ? "weighted" : "plain";
     scale.update(state);
@@ -98,10 +80,8 @@ function render({ model, el }) {
     heads.update(state, look);
     headTitle.textContent = `${headName(state)}: each row attends to its columns`;
     enlarged.update(state, look, { shown, pair }, column.clientWidth);
-    enlarged.element.setAttribute("aria-label", `${headName(state)}: ${state.tokens.length} destinations and sources. `
-      + "Arrow keys move, Enter pins the destination, Escape lets go.");
-    const words = pair && pair.src !== null ? pairText(state, pair.dst, pair.src) : positionText(state, shown);
-    if (readout.textContent !== words) readout.textContent = words;
+    shell.head(state, `${headName(state)}: ${state.tokens.length} destinations and sources. Arrow keys move, Enter pins the destination, Escape lets go.`);
+    shell.say(pair && pair.src !== null ? pairText(state, pair.dst, pair.src) : positionText(state, shown));
     line.update(state, look, shown, inLine);
     if (shown !== followed && !inLine && !overLine) line.reveal(shown);
     followed = shown;
@@ -173,9 +153,7 @@ function render({ model, el }) {
     frame.request();
   }
 
-  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
-  draw();
-  return close;
+  return shell.open([shell.title, tools, body, shell.readout, line.element]);
 }
 
 export default { render };

@@ -3,17 +3,14 @@
  *
  * @typedef {import("./state.js").State} State
  * @typedef {import("../lib/theme.js").Theme} Theme
- * @typedef {import("../lib/grid_geometry.js").Layout} Layout
  * @typedef {import("../lib/grid_geometry.js").Viewport} Viewport
  * @typedef {{dst: number, src: number | null}} Pair src is null where a whole token is meant
  * @typedef {{shown: number, pair: Pair | null}} Marks shown: the position whose weights stand out
  */
 import { colorScale } from "../lib/color_scale.js";
 import { colorTable } from "../lib/colors.js";
-import { cellOrigin, contentSize, fitCellWidth, hit, scrollTo, visibleCells } from "../lib/grid_geometry.js";
-import { OWN_KEYS, h } from "../lib/dom.js";
-import { fitParts, tokenParts } from "../lib/tokens.js";
-import { fitCanvas, outline, viewport } from "./canvas.js";
+import { grid, inside, outline, tokenWriter } from "../lib/grid.js";
+import { cellOrigin, fitCellWidth, visibleCells } from "../lib/grid_geometry.js";
 import { headHigh, weightAt } from "./state.js";
 import { DESTINATION, SOURCE } from "./colors.js";
 
@@ -23,55 +20,15 @@ const LABEL = { least: 40, most: 96, pitch: 12, font: 11 };
 /** Room for the half of a label that sticks out over the first row, column and their frames. */
 const MARGIN = 7;
 
-/** @param {AbortSignal} signal @param {() => void} redraw */
-export function matrix(signal, redraw) {
-  const canvas = h("canvas", { class: "attention-grid__canvas", "aria-hidden": "true" });
-  const spacer = h("div", { class: "attention-grid__spacer" }, canvas);
-  const scroller = h("div", {
-    class: "attention-grid__scroll", tabindex: 0, role: "application", "aria-roledescription": "attention matrix", ...OWN_KEYS,
-  }, spacer);
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  /** @type {Layout} */
-  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: 0, top: 0, bottom: 0 };
-  /** @type {Map<string, {text: string, mark: boolean, width: number}[]>} */
-  const fitted = new Map();
-  /** @type {unknown[]} */
-  let measured = [];
+/** @param {HTMLElement} scroller @param {AbortSignal} signal @param {() => void} redraw */
+export function matrix(scroller, signal, redraw) {
+  const cells = grid(scroller, "attention-grid");
+  const { context } = cells;
+  const writer = tokenWriter(context);
   scroller.addEventListener("scroll", redraw, { signal, passive: true });
 
-  /** @param {State} state @param {Theme} look @param {number} room */
-  function measure({ tokens }, look, room) {
-    const key = [tokens, look.font, room];
-    if (key.every((item, i) => item === measured[i])) return;
-    measured = key;
-    fitted.clear();
-    context.font = `${LABEL.font}px ${look.font}`;
-    const widest = Math.max(...tokens.map((token) => partsOf(token).reduce((sum, part) => sum + part.width, 0)));
-    const label = Math.ceil(Math.max(LABEL.least, widest + 12 + MARGIN));
-    const n = tokens.length;
-    const space = Math.min(room - label - MARGIN - 2, MOST_HEIGHT - label - MARGIN);
-    const cell = fitCellWidth(space, n, CELL.least, CELL.most);
-    layout = { rows: n, columns: n, cellWidth: cell, cellHeight: cell, left: label, top: MARGIN, bottom: label };
-    const size = contentSize(layout);
-    scroller.style.maxWidth = "";
-    scroller.style.overflowX = size.width > room - 2 ? "scroll" : "hidden";
-    scroller.style.overflowY = size.height > MOST_HEIGHT ? "scroll" : "hidden";
-    Object.assign(spacer.style, { width: `${size.width}px`, height: `${size.height}px` });
-    const bars = { x: scroller.offsetWidth - scroller.clientWidth, y: scroller.offsetHeight - scroller.clientHeight };
-    scroller.style.maxWidth = `${size.width + bars.x}px`;
-    scroller.style.height = `${Math.min(MOST_HEIGHT, size.height) + bars.y}px`;
-  }
-
-  /** @param {string} token in the font of the labels */
-  function partsOf(token) {
-    let parts = fitted.get(token);
-    if (!parts) {
-      const width = (/** @type {string} */ text) => context.measureText(text).width;
-      parts = fitParts(tokenParts(token), LABEL.most - 12 - MARGIN, width).map((part) => ({ ...part, width: width(part.text) }));
-      fitted.set(token, parts);
-    }
-    return parts;
-  }
+  /** @param {string} token @param {Theme} look */
+  const fitted = (token, look) => writer.fit(token, LABEL.most - 12 - MARGIN, `${LABEL.font}px ${look.font}`);
 
   /**
    * @param {State} state
@@ -80,26 +37,29 @@ export function matrix(signal, redraw) {
    * @param {number} room width that the matrix may take
    */
   function update(state, look, marks, room) {
-    measure(state, look, room);
-    const view = viewport(scroller);
-    fitCanvas(context, view);
-    context.fillStyle = look.background;
-    context.fillRect(0, 0, view.width, view.height);
-    context.save();
-    context.beginPath();
-    context.rect(layout.left - 3, 0, view.width - layout.left + 3, view.height - layout.bottom + 3);
-    context.clip();
-    paintCells(state, look, view);
-    paintMarks(view, marks);
-    context.restore();
+    const { tokens } = state;
+    cells.measure([tokens, look.font, room], MOST_HEIGHT, (space) => {
+      const widest = Math.max(...tokens.map((token) => fitted(token, look).width));
+      const label = Math.ceil(Math.max(LABEL.least, widest + 12 + MARGIN));
+      const most = Math.min(space, MOST_HEIGHT) - label - MARGIN;
+      const cell = fitCellWidth(most, tokens.length, CELL.least, CELL.most);
+      return { rows: tokens.length, columns: tokens.length, cellWidth: cell, cellHeight: cell, left: label, top: MARGIN, bottom: label };
+    });
+    const { layout } = cells;
+    const view = cells.clear(look.background);
+    inside(context, [layout.left - 3, 0, view.width - layout.left + 3, view.height - layout.bottom + 3], () => {
+      paintCells(state, look, view);
+      paintMarks(view, marks);
+    });
     paintLabels(state, look, view, marks);
   }
 
   /** The row of the geometry, which counts from below, of a destination. @param {number} dst */
-  const rowOf = (dst) => layout.rows - 1 - dst;
+  const rowOf = (dst) => cells.layout.rows - 1 - dst;
 
   /** @param {State} state @param {Theme} look @param {Viewport} view */
   function paintCells(state, look, view) {
+    const { layout } = cells;
     const { fill } = colorTable("viridis", false);
     const scale = colorScale("sequential", 0, headHigh(state));
     const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
@@ -119,6 +79,7 @@ export function matrix(signal, redraw) {
 
   /** @param {Viewport} view @param {Marks} marks */
   function paintMarks(view, { shown, pair }) {
+    const { layout } = cells;
     const n = layout.rows;
     const cell = layout.cellWidth;
     const self = cellOrigin(layout, view, { row: rowOf(shown), pos: shown });
@@ -143,6 +104,7 @@ export function matrix(signal, redraw) {
    * @param {Marks} marks
    */
   function paintLabels(state, look, view, { shown, pair }) {
+    const { layout } = cells;
     const foot = view.height - layout.bottom;
     const cell = layout.cellWidth;
     const stride = Math.ceil(LABEL.pitch / cell);
@@ -150,39 +112,30 @@ export function matrix(signal, redraw) {
     context.fillStyle = look.background;
     context.fillRect(0, 0, layout.left - 3, view.height);
     context.fillRect(0, foot + 3, view.width, layout.bottom);
-    context.textBaseline = "middle";
-    context.textAlign = "left";
-    context.font = `${LABEL.font}px ${look.font}`;
 
     const rows = new Set([pair?.dst ?? shown]);
     const columns = new Set([pair ? (pair.src ?? shown) : shown]);
     const named = (/** @type {Set<number>} */ strong, /** @type {number} */ pos) =>
       strong.has(pos) || (pos % stride === 0 && [...strong].every((other) => Math.abs(other - pos) >= stride));
-    context.save();
-    context.beginPath();
-    context.rect(0, 0, layout.left, foot);
-    context.clip();
-    for (let row = firstRow; row <= lastRow; row += 1) {
-      const dst = rowOf(row);
-      if (!named(rows, dst)) continue;
-      const { y } = cellOrigin(layout, view, { row, pos: 0 });
-      paintLabel(state.tokens[dst], layout.left - 8, y + cell / 2, look, rows.has(dst));
-    }
-    context.restore();
-    context.save();
-    context.beginPath();
-    context.rect(layout.left - MARGIN, foot, view.width - layout.left + MARGIN, layout.bottom);
-    context.clip();
-    for (let src = firstPos; src <= lastPos; src += 1) {
-      if (!named(columns, src)) continue;
-      const { x } = cellOrigin(layout, view, { row: 0, pos: src });
-      context.save();
-      context.translate(x + cell / 2, foot + 8);
-      context.rotate(-Math.PI / 2);
-      paintLabel(state.tokens[src], 0, 0, look, columns.has(src));
-      context.restore();
-    }
-    context.restore();
+    inside(context, [0, 0, layout.left, foot], () => {
+      for (let row = firstRow; row <= lastRow; row += 1) {
+        const dst = rowOf(row);
+        if (!named(rows, dst)) continue;
+        const { y } = cellOrigin(layout, view, { row, pos: 0 });
+        paintLabel(state.tokens[dst], layout.left - 8, y + cell / 2, look, rows.has(dst));
+      }
+    });
+    inside(context, [layout.left - MARGIN, foot, view.width - layout.left + MARGIN, layout.bottom], () => {
+      for (let src = firstPos; src <= lastPos; src += 1) {
+        if (!named(columns, src)) continue;
+        const { x } = cellOrigin(layout, view, { row: 0, pos: src });
+        context.save();
+        context.translate(x + cell / 2, foot + 8);
+        context.rotate(-Math.PI / 2);
+        paintLabel(state.tokens[src], 0, 0, look, columns.has(src));
+        context.restore();
+      }
+    });
   }
 
   /**
@@ -193,22 +146,12 @@ export function matrix(signal, redraw) {
    * @param {boolean} strong
    */
   function paintLabel(token, right, middle, look, strong) {
-    const parts = partsOf(token);
-    const width = parts.reduce((sum, part) => sum + part.width, 0);
+    const { parts, width } = fitted(token, look);
     if (strong) {
       context.fillStyle = look.line;
       context.fillRect(right - width - 3, middle - 7, width + 6, 14);
     }
-    context.fillStyle = look.ink;
-    let at = right - width;
-    // A token of signs alone has nothing else to read: its signs keep the full contrast.
-    const faint = parts.some((part) => !part.mark) ? 0.6 : 1;
-    for (const part of parts) {
-      context.globalAlpha = part.mark ? faint : 1;
-      context.fillText(part.text, at, middle);
-      at += part.width;
-    }
-    context.globalAlpha = 1;
+    writer.write(parts, right - width, middle, look.ink);
   }
 
   /**
@@ -217,8 +160,7 @@ export function matrix(signal, redraw) {
    * @returns {Pair | null}
    */
   function under(event) {
-    const box = canvas.getBoundingClientRect();
-    const found = hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+    const found = cells.under(event);
     if (!found) return null;
     if (found.row === null) return found.pos === null ? null : { dst: found.pos, src: null };
     return { dst: rowOf(found.row), src: found.pos };
@@ -231,7 +173,7 @@ export function matrix(signal, redraw) {
    * @returns {{dst: number, src: number} | null}
    */
   function move(key, { dst, src }) {
-    const last = layout.rows - 1;
+    const last = cells.layout.rows - 1;
     const from = src ?? dst;
     /** @type {Record<string, {dst: number, src: number}>} */
     const moves = {
@@ -249,10 +191,7 @@ export function matrix(signal, redraw) {
   }
 
   /** @param {{dst: number, src: number}} pair */
-  function reveal({ dst, src }) {
-    const { x, y } = scrollTo(layout, viewport(scroller), { row: rowOf(dst), pos: src });
-    scroller.scrollTo({ left: x, top: y, behavior: "instant" });
-  }
+  const reveal = ({ dst, src }) => cells.reveal({ row: rowOf(dst), pos: src });
 
   return { element: scroller, update, under, move, reveal };
 }

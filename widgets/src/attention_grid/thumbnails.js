@@ -9,7 +9,7 @@ import { OWN_KEYS, h } from "../lib/dom.js";
 import { colorTable } from "../lib/colors.js";
 import { cellOrigin, contentSize, fitCellWidth, hit, moveCell, scrollTo, visibleCells } from "../lib/grid_geometry.js";
 import { labelStride } from "../lib/rank_lines.js";
-import { fitCanvas, outline, viewport } from "./canvas.js";
+import { fitCanvas, outline, viewport } from "../lib/grid.js";
 import { mosaic } from "./raster.js";
 import { headName } from "./text.js";
 
@@ -24,10 +24,10 @@ const MOST_HEIGHT = 560;
  * @param {AbortSignal} signal
  */
 export function thumbnails(current, choose, redraw, signal) {
-  const canvas = h("canvas", { class: "attention-grid__canvas", "aria-hidden": "true" });
-  const spacer = h("div", { class: "attention-grid__spacer" }, canvas);
+  const canvas = h("canvas", { class: "workbench__canvas attention-grid__canvas", "aria-hidden": "true" });
+  const spacer = h("div", { class: "workbench__spacer" }, canvas);
   const scroller = h("div", {
-    class: "attention-grid__scroll", tabindex: 0, role: "application", "aria-roledescription": "grid of heads", ...OWN_KEYS,
+    class: "workbench__scroll attention-grid__scroll", tabindex: 0, role: "application", "aria-roledescription": "grid of heads", ...OWN_KEYS,
   }, spacer);
   const caption = h("div", { class: "attention-grid__caption" });
   const element = h("div", { class: "attention-grid__heads" }, caption, scroller);

@@ -16,26 +16,26 @@ export function toolbar(choose) {
   /** @type {unknown[]} */
   let drawnFrom = [];
   const order = h(
-    "select", { class: "feature-grid__select", "aria-label": "Which features are shown", ...OWN_KEYS, onchange: () => choose({ order: order.value }) },
+    "select", { class: "workbench__select", "aria-label": "Which features are shown", ...OWN_KEYS, onchange: () => choose({ order: order.value }) },
     ...Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)),
   );
   const slider = h("input", {
-    type: "range", min: 1, step: 1, class: "feature-grid__slider", "aria-label": "Number of features shown at most", ...OWN_KEYS,
+    type: "range", min: 1, step: 1, class: "workbench__slider feature-grid__slider", "aria-label": "Number of features shown at most", ...OWN_KEYS,
     oninput: () => choose({ n_shown: Number(slider.value) }),
   });
   const count = h("span", { class: "feature-grid__count" });
-  const add = h("select", { class: "feature-grid__select", "aria-label": "Choose a feature by hand", ...OWN_KEYS, onchange: () => {
+  const add = h("select", { class: "workbench__select", "aria-label": "Choose a feature by hand", ...OWN_KEYS, onchange: () => {
     const name = add.value;
     add.value = "";
     if (name) choose({ chosen: toggled(state, name), order: "chosen" });
   } });
   const legend = h("span", { class: "feature-grid__legend" });
   const chips = h("div", { class: "feature-grid__chips", role: "group", "aria-label": "Features chosen by hand" });
-  const field = (/** @type {string} */ words, /** @type {Node[]} */ ...content) => h("label", { class: "feature-grid__field" }, h("span", {}, words), h("span", { class: "feature-grid__range" }, ...content));
+  const field = (/** @type {string} */ words, /** @type {Node[]} */ ...content) => h("label", { class: "workbench__field" }, h("span", {}, words), h("span", { class: "workbench__range" }, ...content));
   const atMost = field("At most", slider, count);
   const element = h(
-    "div", { class: "feature-grid__tools" }, field("Features", order), atMost, field("By hand", add),
-    h("span", { class: "feature-grid__field" }, h("span", {}, "Activation"), legend), chips,
+    "div", { class: "workbench__tools" }, field("Features", order), atMost, field("By hand", add),
+    h("span", { class: "workbench__field" }, h("span", {}, "Activation"), legend), chips,
   );
 
   /**

@@ -33,7 +33,7 @@ export function toolbar(choose) {
   const colors = selector("Colours", (value) => choose({ color_scheme: value }));
   const legend = h("div", { class: "token-grid__legend" });
   const element = h(
-    "div", { class: "token-grid__tools" },
+    "div", { class: "workbench__tools" },
     lens.element, component.element, quantity.element, colors.element, legend,
   );
 
@@ -64,9 +64,9 @@ export function toolbar(choose) {
  */
 function selector(label, changed) {
   const select = h("select", {
-    class: "token-grid__select", "aria-label": label, ...OWN_KEYS, onchange: () => changed(select.value),
+    class: "workbench__select", "aria-label": label, ...OWN_KEYS, onchange: () => changed(select.value),
   });
-  const element = h("label", { class: "token-grid__field" }, h("span", {}, label), select);
+  const element = h("label", { class: "workbench__field" }, h("span", {}, label), select);
   let shown = "";
   return {
     element,

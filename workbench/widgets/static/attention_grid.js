@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/canvas.js src/attention_grid/colors.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js
- * sources-sha256: 6368a51b2ff7ceb021e1086ee60f1e9464567e82391e2bea73827b909d450776
- * body-sha256: f6b6722c0f7fe04c20b516555f14d83b331690c2577686f0afff57e0defcfc7e
+ * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/colors.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js
+ * sources-sha256: 4978bb80afc950cdbff321ab18015955c280b1345e14d99fda4942fac9a0e409
+ * body-sha256: 2b9bfffd945bdbf264f3bf9cf1451102c71b3511243f2576d75964afe7fdbd98
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -44,22 +44,6 @@ function watchTheme(changed) {
   return () => {
     observer.disconnect();
     media.removeEventListener("change", changed);
-  };
-}
-
-// src/lib/lifecycle.js
-function redrawOnChange({ model, traits, root, frame, stopped }) {
-  for (const name of traits) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
-  return () => {
-    stopped.abort();
-    for (const name of traits) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
   };
 }
 
@@ -1219,17 +1203,17 @@ function contentSize({ rows, columns, cellWidth, cellHeight, left, top, bottom }
 function fitCellWidth(available, columns, least, most) {
   return Math.floor(Math.min(most, Math.max(least, available / Math.max(1, columns))));
 }
-function cellOrigin(layout, view, { row, pos }) {
+function cellOrigin(layout, view2, { row, pos }) {
   return {
-    x: layout.left + pos * layout.cellWidth - view.x,
-    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view.y
+    x: layout.left + pos * layout.cellWidth - view2.x,
+    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view2.y
   };
 }
-function hit(layout, view, x, y) {
-  const end = Math.min(view.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view.y);
-  if (x < 0 || y < 0 || x >= view.width || y >= end) return null;
-  const pos = Math.floor((x - layout.left + view.x) / layout.cellWidth);
-  const line = Math.floor((y - layout.top + view.y) / layout.cellHeight);
+function hit(layout, view2, x, y) {
+  const end = Math.min(view2.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view2.y);
+  if (x < 0 || y < 0 || x >= view2.width || y >= end) return null;
+  const pos = Math.floor((x - layout.left + view2.x) / layout.cellWidth);
+  const line = Math.floor((y - layout.top + view2.y) / layout.cellHeight);
   const inColumns = x >= layout.left && pos >= 0 && pos < layout.columns;
   const inRows = y >= layout.top && y < end - layout.bottom && line >= 0 && line < layout.rows;
   if (inColumns && inRows) return { row: layout.rows - 1 - line, pos };
@@ -1237,28 +1221,28 @@ function hit(layout, view, x, y) {
   if (inRows && x < layout.left) return { row: layout.rows - 1 - line, pos: null };
   return null;
 }
-function visibleCells(layout, view) {
-  const firstLine = Math.max(0, Math.floor(view.y / layout.cellHeight));
-  const space = view.height - layout.top - layout.bottom;
-  const lastLine = Math.min(layout.rows - 1, Math.ceil((view.y + space) / layout.cellHeight) - 1);
+function visibleCells(layout, view2) {
+  const firstLine = Math.max(0, Math.floor(view2.y / layout.cellHeight));
+  const space = view2.height - layout.top - layout.bottom;
+  const lastLine = Math.min(layout.rows - 1, Math.ceil((view2.y + space) / layout.cellHeight) - 1);
   return {
     firstRow: layout.rows - 1 - lastLine,
     lastRow: layout.rows - 1 - firstLine,
-    firstPos: Math.max(0, Math.floor(view.x / layout.cellWidth)),
+    firstPos: Math.max(0, Math.floor(view2.x / layout.cellWidth)),
     lastPos: Math.min(
       layout.columns - 1,
-      Math.ceil((view.x + view.width - layout.left) / layout.cellWidth) - 1
+      Math.ceil((view2.x + view2.width - layout.left) / layout.cellWidth) - 1
     )
   };
 }
-function scrollTo(layout, view, { row, pos }) {
+function scrollTo(layout, view2, { row, pos }) {
   const cellX = pos * layout.cellWidth;
   const cellY = (layout.rows - 1 - row) * layout.cellHeight;
-  const width = view.width - layout.left;
-  const height = view.height - layout.top - layout.bottom;
+  const width = view2.width - layout.left;
+  const height = view2.height - layout.top - layout.bottom;
   return {
-    x: Math.max(Math.min(view.x, cellX), cellX + layout.cellWidth - width, 0),
-    y: Math.max(Math.min(view.y, cellY), cellY + layout.cellHeight - height, 0)
+    x: Math.max(Math.min(view2.x, cellX), cellX + layout.cellWidth - width, 0),
+    y: Math.max(Math.min(view2.y, cellY), cellY + layout.cellHeight - height, 0)
   };
 }
 function moveCell(key, { row, pos }, layout, page) {
@@ -1280,7 +1264,63 @@ function moveCell(key, { row, pos }, layout, page) {
   };
 }
 
-// src/attention_grid/canvas.js
+// src/lib/grid.js
+function grid(scroller, name) {
+  const canvas = h("canvas", { class: `workbench__canvas ${name}__canvas`, "aria-hidden": "true" });
+  const spacer = h("div", { class: "workbench__spacer" }, canvas);
+  scroller.append(spacer);
+  const context = (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d")
+  );
+  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: 0, top: 0, bottom: 0 };
+  let measured2 = [];
+  function measure(from, mostHeight, laidOut) {
+    if (from.every((item, i) => item === measured2[i])) return;
+    measured2 = from;
+    Object.assign(scroller.style, { maxWidth: "", overflowX: "hidden", overflowY: "hidden" });
+    layout = laidOut(scroller.clientWidth);
+    if (contentSize(layout).height > mostHeight) {
+      scroller.style.overflowY = "scroll";
+      layout = laidOut(scroller.clientWidth);
+    }
+    const { width, height } = contentSize(layout);
+    scroller.style.overflowX = width > scroller.clientWidth ? "scroll" : "hidden";
+    scroller.style.maxWidth = `${width + scroller.offsetWidth - scroller.clientWidth}px`;
+    scroller.style.height = `${Math.min(mostHeight, height) + scroller.offsetHeight - scroller.clientHeight}px`;
+    Object.assign(spacer.style, { width: `${width}px`, height: `${height}px` });
+  }
+  function clear(background) {
+    const view2 = viewport(scroller);
+    fitCanvas(context, view2);
+    context.textBaseline = "middle";
+    context.fillStyle = background;
+    context.fillRect(0, 0, view2.width, view2.height);
+    return view2;
+  }
+  function under(event) {
+    const box = canvas.getBoundingClientRect();
+    return hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+  }
+  function cellUnder(event) {
+    const found = under(event);
+    return found && found.row !== null && found.pos !== null ? { row: found.row, pos: found.pos } : null;
+  }
+  function placeOf(cell) {
+    const { x, y } = cellOrigin(layout, viewport(scroller), cell);
+    const box = canvas.getBoundingClientRect();
+    return new DOMRect(box.x + x, box.y + y, layout.cellWidth, layout.cellHeight);
+  }
+  function reveal(cell) {
+    const { x, y } = scrollTo(layout, viewport(scroller), cell);
+    scroller.scrollTo({ left: x, top: y, behavior: "instant" });
+  }
+  const has = ({ row, pos }) => row < layout.rows && pos < layout.columns;
+  const page = () => Math.max(1, Math.floor((scroller.clientHeight - layout.top - layout.bottom) / layout.cellHeight) - 1);
+  return { context, get layout() {
+    return layout;
+  }, measure, clear, under, cellUnder, placeOf, reveal, has, page };
+}
 function viewport(scroller) {
   return { width: scroller.clientWidth, height: scroller.clientHeight, x: scroller.scrollLeft, y: scroller.scrollTop };
 }
@@ -1294,12 +1334,54 @@ function fitCanvas(context, { width, height }) {
   }
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
 }
+function inside(context, box, paint) {
+  context.save();
+  context.beginPath();
+  context.rect(...box);
+  context.clip();
+  paint();
+  context.restore();
+}
 function outline(context, { x, y, width, height }, strokes) {
   for (const [color2, thick] of strokes) {
     context.strokeStyle = color2;
     context.lineWidth = thick;
     context.strokeRect(x, y, width, height);
   }
+}
+function tokenWriter(context) {
+  const fitted = /* @__PURE__ */ new Map();
+  let fittedFor = "";
+  function fit(token, room, font) {
+    const key = `${room} ${font}`;
+    if (key !== fittedFor || fitted.size > 2e4) fitted.clear();
+    fittedFor = key;
+    context.font = font;
+    let parts = fitted.get(token);
+    if (!parts) {
+      const measure = (text) => context.measureText(text).width;
+      parts = fitParts(tokenParts(token), room, measure).map((part) => ({ ...part, width: measure(part.text) }));
+      fitted.set(token, parts);
+    }
+    return { parts, width: parts.reduce((sum, part) => sum + part.width, 0) };
+  }
+  function write(parts, left, middle, ink) {
+    let at = left;
+    context.fillStyle = ink;
+    context.textAlign = "left";
+    const faint = parts.some((part) => !part.mark) ? 0.6 : 1;
+    for (const part of parts) {
+      context.globalAlpha = part.mark ? faint : 1;
+      context.fillText(part.text, at, middle);
+      at += part.width;
+    }
+    context.globalAlpha = 1;
+  }
+  function centre(token, { x, middle, width, room, ink, font }) {
+    const { parts, width: taken } = fit(token, room, font);
+    write(parts, x + (width - taken) / 2, middle, ink);
+  }
+  return { fit, write, centre };
 }
 
 // src/attention_grid/colors.js
@@ -1311,166 +1393,110 @@ var CELL = { least: 6, most: 44 };
 var MOST_HEIGHT = 620;
 var LABEL = { least: 40, most: 96, pitch: 12, font: 11 };
 var MARGIN = 7;
-function matrix(signal, redraw) {
-  const canvas = h("canvas", { class: "attention-grid__canvas", "aria-hidden": "true" });
-  const spacer = h("div", { class: "attention-grid__spacer" }, canvas);
-  const scroller = h("div", {
-    class: "attention-grid__scroll",
-    tabindex: 0,
-    role: "application",
-    "aria-roledescription": "attention matrix",
-    ...OWN_KEYS
-  }, spacer);
-  const context = (
-    /** @type {CanvasRenderingContext2D} */
-    canvas.getContext("2d")
-  );
-  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: 0, top: 0, bottom: 0 };
-  const fitted = /* @__PURE__ */ new Map();
-  let measured2 = [];
+function matrix(scroller, signal, redraw) {
+  const cells = grid(scroller, "attention-grid");
+  const { context } = cells;
+  const writer = tokenWriter(context);
   scroller.addEventListener("scroll", redraw, { signal, passive: true });
-  function measure({ tokens }, look, room) {
-    const key = [tokens, look.font, room];
-    if (key.every((item, i) => item === measured2[i])) return;
-    measured2 = key;
-    fitted.clear();
-    context.font = `${LABEL.font}px ${look.font}`;
-    const widest = Math.max(...tokens.map((token) => partsOf(token).reduce((sum, part) => sum + part.width, 0)));
-    const label = Math.ceil(Math.max(LABEL.least, widest + 12 + MARGIN));
-    const n = tokens.length;
-    const space = Math.min(room - label - MARGIN - 2, MOST_HEIGHT - label - MARGIN);
-    const cell = fitCellWidth(space, n, CELL.least, CELL.most);
-    layout = { rows: n, columns: n, cellWidth: cell, cellHeight: cell, left: label, top: MARGIN, bottom: label };
-    const size = contentSize(layout);
-    scroller.style.maxWidth = "";
-    scroller.style.overflowX = size.width > room - 2 ? "scroll" : "hidden";
-    scroller.style.overflowY = size.height > MOST_HEIGHT ? "scroll" : "hidden";
-    Object.assign(spacer.style, { width: `${size.width}px`, height: `${size.height}px` });
-    const bars = { x: scroller.offsetWidth - scroller.clientWidth, y: scroller.offsetHeight - scroller.clientHeight };
-    scroller.style.maxWidth = `${size.width + bars.x}px`;
-    scroller.style.height = `${Math.min(MOST_HEIGHT, size.height) + bars.y}px`;
-  }
-  function partsOf(token) {
-    let parts = fitted.get(token);
-    if (!parts) {
-      const width = (text) => context.measureText(text).width;
-      parts = fitParts(tokenParts(token), LABEL.most - 12 - MARGIN, width).map((part) => ({ ...part, width: width(part.text) }));
-      fitted.set(token, parts);
-    }
-    return parts;
-  }
+  const fitted = (token, look) => writer.fit(token, LABEL.most - 12 - MARGIN, `${LABEL.font}px ${look.font}`);
   function update(state, look, marks, room) {
-    measure(state, look, room);
-    const view = viewport(scroller);
-    fitCanvas(context, view);
-    context.fillStyle = look.background;
-    context.fillRect(0, 0, view.width, view.height);
-    context.save();
-    context.beginPath();
-    context.rect(layout.left - 3, 0, view.width - layout.left + 3, view.height - layout.bottom + 3);
-    context.clip();
-    paintCells(state, look, view);
-    paintMarks(view, marks);
-    context.restore();
-    paintLabels(state, look, view, marks);
+    const { tokens } = state;
+    cells.measure([tokens, look.font, room], MOST_HEIGHT, (space) => {
+      const widest = Math.max(...tokens.map((token) => fitted(token, look).width));
+      const label = Math.ceil(Math.max(LABEL.least, widest + 12 + MARGIN));
+      const most = Math.min(space, MOST_HEIGHT) - label - MARGIN;
+      const cell = fitCellWidth(most, tokens.length, CELL.least, CELL.most);
+      return { rows: tokens.length, columns: tokens.length, cellWidth: cell, cellHeight: cell, left: label, top: MARGIN, bottom: label };
+    });
+    const { layout } = cells;
+    const view2 = cells.clear(look.background);
+    inside(context, [layout.left - 3, 0, view2.width - layout.left + 3, view2.height - layout.bottom + 3], () => {
+      paintCells(state, look, view2);
+      paintMarks(view2, marks);
+    });
+    paintLabels(state, look, view2, marks);
   }
-  const rowOf = (dst) => layout.rows - 1 - dst;
-  function paintCells(state, look, view) {
+  const rowOf = (dst) => cells.layout.rows - 1 - dst;
+  function paintCells(state, look, view2) {
+    const { layout } = cells;
     const { fill: fill2 } = colorTable("viridis", false);
     const scale = colorScale("sequential", 0, headHigh(state));
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     const cell = layout.cellWidth;
     const side = cell >= 14 ? cell - 1 : cell;
     for (let row = firstRow; row <= lastRow; row += 1) {
       const dst = rowOf(row);
       for (let src = firstPos; src <= lastPos; src += 1) {
-        const { x, y } = cellOrigin(layout, view, { row, pos: src });
+        const { x, y } = cellOrigin(layout, view2, { row, pos: src });
         const step = headHigh(state) > 0 ? scale.step(weightAt(state, state.layerIndex, state.head, dst, src)) : 0;
         context.fillStyle = src > dst ? look.header : fill2[step];
         context.fillRect(x, y, side, side);
       }
     }
   }
-  function paintMarks(view, { shown, pair }) {
+  function paintMarks(view2, { shown, pair }) {
+    const { layout } = cells;
     const n = layout.rows;
     const cell = layout.cellWidth;
-    const self = cellOrigin(layout, view, { row: rowOf(shown), pos: shown });
-    const first = cellOrigin(layout, view, { row: rowOf(shown), pos: 0 });
+    const self = cellOrigin(layout, view2, { row: rowOf(shown), pos: shown });
+    const first = cellOrigin(layout, view2, { row: rowOf(shown), pos: 0 });
     const strip2 = { x: first.x - 1.5, y: first.y - 1.5, width: (shown + 1) * cell + 2, height: cell + 2 };
     const column = { x: self.x - 1.5, y: self.y - 1.5, width: cell + 2, height: (n - shown) * cell + 2 };
     outline(context, column, [["#ffffff", 3], [DESTINATION, 2]]);
     outline(context, strip2, [["#ffffff", 3], [SOURCE, 2]]);
     if (pair && pair.src !== null) {
-      const { x, y } = cellOrigin(layout, view, { row: rowOf(pair.dst), pos: pair.src });
+      const { x, y } = cellOrigin(layout, view2, { row: rowOf(pair.dst), pos: pair.src });
       outline(context, { x: x - 1, y: y - 1, width: cell + 1, height: cell + 1 }, [["#ffffff", 4], ["#000000", 2]]);
     }
   }
-  function paintLabels(state, look, view, { shown, pair }) {
-    const foot = view.height - layout.bottom;
+  function paintLabels(state, look, view2, { shown, pair }) {
+    const { layout } = cells;
+    const foot = view2.height - layout.bottom;
     const cell = layout.cellWidth;
     const stride = Math.ceil(LABEL.pitch / cell);
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     context.fillStyle = look.background;
-    context.fillRect(0, 0, layout.left - 3, view.height);
-    context.fillRect(0, foot + 3, view.width, layout.bottom);
-    context.textBaseline = "middle";
-    context.textAlign = "left";
-    context.font = `${LABEL.font}px ${look.font}`;
+    context.fillRect(0, 0, layout.left - 3, view2.height);
+    context.fillRect(0, foot + 3, view2.width, layout.bottom);
     const rows = /* @__PURE__ */ new Set([pair?.dst ?? shown]);
     const columns = /* @__PURE__ */ new Set([pair ? pair.src ?? shown : shown]);
     const named2 = (strong, pos) => strong.has(pos) || pos % stride === 0 && [...strong].every((other) => Math.abs(other - pos) >= stride);
-    context.save();
-    context.beginPath();
-    context.rect(0, 0, layout.left, foot);
-    context.clip();
-    for (let row = firstRow; row <= lastRow; row += 1) {
-      const dst = rowOf(row);
-      if (!named2(rows, dst)) continue;
-      const { y } = cellOrigin(layout, view, { row, pos: 0 });
-      paintLabel(state.tokens[dst], layout.left - 8, y + cell / 2, look, rows.has(dst));
-    }
-    context.restore();
-    context.save();
-    context.beginPath();
-    context.rect(layout.left - MARGIN, foot, view.width - layout.left + MARGIN, layout.bottom);
-    context.clip();
-    for (let src = firstPos; src <= lastPos; src += 1) {
-      if (!named2(columns, src)) continue;
-      const { x } = cellOrigin(layout, view, { row: 0, pos: src });
-      context.save();
-      context.translate(x + cell / 2, foot + 8);
-      context.rotate(-Math.PI / 2);
-      paintLabel(state.tokens[src], 0, 0, look, columns.has(src));
-      context.restore();
-    }
-    context.restore();
+    inside(context, [0, 0, layout.left, foot], () => {
+      for (let row = firstRow; row <= lastRow; row += 1) {
+        const dst = rowOf(row);
+        if (!named2(rows, dst)) continue;
+        const { y } = cellOrigin(layout, view2, { row, pos: 0 });
+        paintLabel(state.tokens[dst], layout.left - 8, y + cell / 2, look, rows.has(dst));
+      }
+    });
+    inside(context, [layout.left - MARGIN, foot, view2.width - layout.left + MARGIN, layout.bottom], () => {
+      for (let src = firstPos; src <= lastPos; src += 1) {
+        if (!named2(columns, src)) continue;
+        const { x } = cellOrigin(layout, view2, { row: 0, pos: src });
+        context.save();
+        context.translate(x + cell / 2, foot + 8);
+        context.rotate(-Math.PI / 2);
+        paintLabel(state.tokens[src], 0, 0, look, columns.has(src));
+        context.restore();
+      }
+    });
   }
   function paintLabel(token, right, middle, look, strong) {
-    const parts = partsOf(token);
-    const width = parts.reduce((sum, part) => sum + part.width, 0);
+    const { parts, width } = fitted(token, look);
     if (strong) {
       context.fillStyle = look.line;
       context.fillRect(right - width - 3, middle - 7, width + 6, 14);
     }
-    context.fillStyle = look.ink;
-    let at = right - width;
-    const faint = parts.some((part) => !part.mark) ? 0.6 : 1;
-    for (const part of parts) {
-      context.globalAlpha = part.mark ? faint : 1;
-      context.fillText(part.text, at, middle);
-      at += part.width;
-    }
-    context.globalAlpha = 1;
+    writer.write(parts, right - width, middle, look.ink);
   }
   function under(event) {
-    const box = canvas.getBoundingClientRect();
-    const found = hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+    const found = cells.under(event);
     if (!found) return null;
     if (found.row === null) return found.pos === null ? null : { dst: found.pos, src: null };
     return { dst: rowOf(found.row), src: found.pos };
   }
   function move(key, { dst, src }) {
-    const last = layout.rows - 1;
+    const last = cells.layout.rows - 1;
     const from = src ?? dst;
     const moves = {
       ArrowLeft: { dst, src: from - 1 },
@@ -1482,13 +1508,10 @@ function matrix(signal, redraw) {
     };
     const next = moves[key];
     if (!next) return null;
-    const inside = Math.min(last, Math.max(0, next.dst));
-    return { dst: inside, src: Math.min(inside, Math.max(0, next.src)) };
+    const inside2 = Math.min(last, Math.max(0, next.dst));
+    return { dst: inside2, src: Math.min(inside2, Math.max(0, next.src)) };
   }
-  function reveal({ dst, src }) {
-    const { x, y } = scrollTo(layout, viewport(scroller), { row: rowOf(dst), pos: src });
-    scroller.scrollTo({ left: x, top: y, behavior: "instant" });
-  }
+  const reveal = ({ dst, src }) => cells.reveal({ row: rowOf(dst), pos: src });
   return { element: scroller, update, under, move, reveal };
 }
 
@@ -1642,10 +1665,10 @@ var TILE = { least: 18, most: 104, gap: 3 };
 var HEADER = { left: 36, top: 3, bottom: 20 };
 var MOST_HEIGHT2 = 560;
 function thumbnails(current, choose, redraw, signal) {
-  const canvas = h("canvas", { class: "attention-grid__canvas", "aria-hidden": "true" });
-  const spacer = h("div", { class: "attention-grid__spacer" }, canvas);
+  const canvas = h("canvas", { class: "workbench__canvas attention-grid__canvas", "aria-hidden": "true" });
+  const spacer = h("div", { class: "workbench__spacer" }, canvas);
   const scroller = h("div", {
-    class: "attention-grid__scroll",
+    class: "workbench__scroll attention-grid__scroll",
     tabindex: 0,
     role: "application",
     "aria-roledescription": "grid of heads",
@@ -1689,15 +1712,15 @@ function thumbnails(current, choose, redraw, signal) {
   function update(shown, look) {
     measure(shown);
     reveal(shown);
-    const view = viewport(scroller);
-    fitCanvas(context, view);
+    const view2 = viewport(scroller);
+    fitCanvas(context, view2);
     if (hover && (hover.row >= layout.rows || hover.pos >= layout.columns)) hover = null;
     const words = hover ? `All heads: L${shown.layers[hover.row]}H${hover.pos}` : "All heads";
     const high = shown.weights.high;
     const range = shown.weighted ? `, colours from 0 to ${Number(high.toPrecision(3))} by square roots` : "";
     if (caption.textContent !== words + range) caption.textContent = words + range;
     scroller.setAttribute("aria-label", `${shown.layers.length} layers of ${shown.nHeads} heads; ${headName(shown)} is enlarged. Arrow keys choose another.`);
-    paint(shown, look, view);
+    paint(shown, look, view2);
   }
   function reveal(shown) {
     if (headName(shown) === revealed) return;
@@ -1705,21 +1728,21 @@ function thumbnails(current, choose, redraw, signal) {
     const { x, y } = scrollTo(layout, viewport(scroller), { row: shown.layerIndex, pos: shown.head });
     scroller.scrollTo({ left: x, top: y, behavior: "instant" });
   }
-  function paint(shown, look, view) {
+  function paint(shown, look, view2) {
     const size = pictureOf(shown);
     const side = layout.cellWidth - TILE.gap;
-    const foot = view.height - layout.bottom;
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const foot = view2.height - layout.bottom;
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     context.fillStyle = look.background;
-    context.fillRect(0, 0, view.width, view.height);
+    context.fillRect(0, 0, view2.width, view2.height);
     context.save();
     context.beginPath();
-    context.rect(layout.left - HEADER.top, 0, view.width - layout.left + HEADER.top, foot);
+    context.rect(layout.left - HEADER.top, 0, view2.width - layout.left + HEADER.top, foot);
     context.clip();
     context.imageSmoothingEnabled = false;
     for (let row = firstRow; row <= lastRow; row += 1) {
       for (let pos = firstPos; pos <= lastPos; pos += 1) {
-        const { x, y } = cellOrigin(layout, view, { row, pos });
+        const { x, y } = cellOrigin(layout, view2, { row, pos });
         context.fillStyle = look.header;
         context.fillRect(x, y, side, side);
         context.drawImage(picture, pos * size, (layout.rows - 1 - row) * size, size, size, x, y, side, side);
@@ -1732,20 +1755,20 @@ function thumbnails(current, choose, redraw, signal) {
       [[hover, look.faint], [chosen, look.focus]]
     ) {
       if (!cell) continue;
-      const { x, y } = cellOrigin(layout, view, cell);
+      const { x, y } = cellOrigin(layout, view2, cell);
       outline(context, { x: x - 1.5, y: y - 1.5, width: side + 3, height: side + 3 }, [[look.background, 4], [color2, 3]]);
     }
     context.restore();
-    paintLabels(shown, look, view, chosen);
+    paintLabels(shown, look, view2, chosen);
   }
-  function paintLabels(shown, look, view, chosen) {
-    const foot = view.height - layout.bottom;
+  function paintLabels(shown, look, view2, chosen) {
+    const foot = view2.height - layout.bottom;
     const side = layout.cellWidth - TILE.gap;
     const stride = labelStride(layout.columns, layout.columns * layout.cellWidth, 26);
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     context.fillStyle = look.background;
-    context.fillRect(0, 0, layout.left - HEADER.top, view.height);
-    context.fillRect(0, foot, view.width, layout.bottom);
+    context.fillRect(0, 0, layout.left - HEADER.top, view2.height);
+    context.fillRect(0, foot, view2.width, layout.bottom);
     context.textBaseline = "middle";
     context.font = `11px ${look.font}`;
     context.save();
@@ -1754,21 +1777,21 @@ function thumbnails(current, choose, redraw, signal) {
     context.clip();
     context.textAlign = "right";
     for (let row = firstRow; row <= lastRow; row += 1) {
-      const { y } = cellOrigin(layout, view, { row, pos: 0 });
+      const { y } = cellOrigin(layout, view2, { row, pos: 0 });
       context.fillStyle = row === chosen.row || row === hover?.row ? look.ink : look.faint;
       context.fillText(`L${shown.layers[row]}`, layout.left - 7, y + side / 2);
     }
     context.restore();
     context.save();
     context.beginPath();
-    context.rect(layout.left, foot, view.width - layout.left, layout.bottom);
+    context.rect(layout.left, foot, view2.width - layout.left, layout.bottom);
     context.clip();
     context.textAlign = "center";
     const named2 = hover?.pos ?? chosen.pos;
     for (let pos = firstPos; pos <= lastPos; pos += 1) {
       const near = stride > 1 && Math.abs(pos - named2) < stride;
       if (pos !== named2 && (pos % stride !== 0 || near)) continue;
-      const { x } = cellOrigin(layout, view, { row: 0, pos });
+      const { x } = cellOrigin(layout, view2, { row: 0, pos });
       context.fillStyle = pos === named2 ? look.ink : look.faint;
       context.fillText(`H${pos}`, x + side / 2, foot + layout.bottom / 2);
     }
@@ -1805,6 +1828,99 @@ function thumbnails(current, choose, redraw, signal) {
     choose(next.row, next.pos);
   }, { signal });
   return { element, update };
+}
+
+// src/lib/lifecycle.js
+function redrawOnChange({ model, traits, root, frame, stopped }) {
+  for (const name of traits) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  return () => {
+    stopped.abort();
+    for (const name of traits) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
+  };
+}
+
+// src/lib/tooltip.js
+function tooltip(widget) {
+  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  function hide() {
+    if (!element.classList.contains("is-open")) return;
+    element.classList.remove("is-open");
+    element.hidePopover?.();
+  }
+  function show(content, anchor) {
+    element.replaceChildren(...content);
+    if (!element.classList.contains("is-open")) {
+      element.classList.add("is-open");
+      element.showPopover?.();
+    }
+    const { width, height } = element.getBoundingClientRect();
+    const { left, top } = place(anchor, { width, height }, { width: innerWidth, height: innerHeight });
+    Object.assign(element.style, { left: `${left}px`, top: `${top}px` });
+  }
+  return { element, hide, show };
+}
+function place(anchor, box, room) {
+  const gap = 8;
+  const right = anchor.right + gap;
+  const left = right + box.width + gap <= room.width ? right : anchor.left - gap - box.width;
+  if (left >= gap) {
+    return { left, top: Math.max(gap, Math.min(anchor.top, room.height - box.height - gap)) };
+  }
+  const below = anchor.bottom + gap;
+  const top = below + box.height + gap <= room.height ? below : anchor.top - gap - box.height;
+  return {
+    left: Math.max(gap, Math.min(anchor.left, room.width - box.width - gap)),
+    top: Math.max(gap, top)
+  };
+}
+
+// src/lib/view.js
+function view(name, { model, el, role, traits, draw }) {
+  const stopped = new AbortController();
+  const frame = frameScheduler(draw);
+  const both = (part) => `workbench__${part} ${name}__${part}`;
+  const title = h("div", { class: both("title") });
+  const scroller = h("div", { class: both("scroll"), tabindex: 0, role: "application", "aria-roledescription": role, ...OWN_KEYS });
+  const status = h("div", { class: both("status"), role: "status" });
+  const stage = h("div", { class: both("stage") }, scroller, status);
+  const readout = h("p", { class: both("readout"), "aria-live": "polite" });
+  const tip = tooltip(name);
+  const root = h("div", { class: `workbench-widget ${name}` });
+  function choose(changes) {
+    for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
+    model.save_changes();
+  }
+  const hasFocus = (element = scroller) => (
+    /** @type {Document | ShadowRoot} */
+    root.getRootNode().activeElement === element
+  );
+  function head(state, label) {
+    title.textContent = state.title;
+    title.hidden = state.title === "";
+    if (label !== void 0) scroller.setAttribute("aria-label", label);
+    if (state.status === void 0) return;
+    status.textContent = state.status;
+    stage.classList.toggle("is-stale", state.status !== "");
+    stage.classList.toggle("is-error", state.status.startsWith("error"));
+  }
+  function say(words) {
+    if (readout.textContent !== words) readout.textContent = words;
+  }
+  function open(parts) {
+    root.append(...parts);
+    el.append(root);
+    const close = redrawOnChange({ model, traits, root, frame, stopped });
+    draw();
+    return close;
+  }
+  return { title, scroller, stage, readout, tip, root, frame, listening: { signal: stopped.signal }, choose, hasFocus, head, say, open };
 }
 
 // src/lib/stand_in.js
@@ -1878,55 +1994,40 @@ var StandInModel = class {
 // src/attention_grid.js
 var NARROW_HEAD = 24;
 function render({ model, el }) {
-  const stopped = new AbortController();
-  const listening = { signal: stopped.signal };
-  const frame = frameScheduler(draw);
-  const title = h("div", { class: "attention-grid__title" });
+  const shell = view("attention-grid", { model, el, role: "attention matrix", traits: TRAITS, draw });
+  const { root, frame, listening, choose, hasFocus } = shell;
   const kind = h(
     "select",
-    { class: "attention-grid__select", "aria-label": "Show", ...OWN_KEYS, onchange: () => choose({ weighted: kind.value === "weighted" }) },
+    { class: "workbench__select", "aria-label": "Show", ...OWN_KEYS, onchange: () => choose({ weighted: kind.value === "weighted" }) },
     h("option", { value: "plain" }, "attention"),
     h("option", { value: "weighted" }, "value-weighted attention")
   );
-  const field = h("label", { class: "attention-grid__field" }, h("span", {}, "Show"), kind);
+  const field = h("label", { class: "workbench__field" }, h("span", {}, "Show"), kind);
   const scale = legend();
-  const tools = h("div", { class: "attention-grid__tools" }, field, scale.element);
+  const tools = h("div", { class: "workbench__tools" }, field, scale.element);
   const current = () => readState(model);
-  const heads = thumbnails(current, (layerIndex, head) => choose({ layer: current().layers[layerIndex], head }), frame.request, stopped.signal);
+  const heads = thumbnails(current, (layerIndex, head) => choose({ layer: current().layers[layerIndex], head }), frame.request, listening.signal);
   const headTitle = h("div", { class: "attention-grid__caption" });
-  const enlarged = matrix(stopped.signal, frame.request);
+  const enlarged = matrix(shell.scroller, listening.signal, frame.request);
   const column = h("div", { class: "attention-grid__head" }, headTitle, enlarged.element);
   const body = h("div", { class: "attention-grid__body" }, heads.element, column);
-  const readout = h("p", { class: "attention-grid__readout", "aria-live": "polite" });
   const line = strip();
-  const root = h("div", { class: "workbench-widget attention-grid" }, title, tools, body, readout, line.element);
-  el.append(root);
   let state = current();
   let hover = null;
   let cursor = { dst: state.position ?? state.tokens.length - 1, src: null };
   let followed = -1;
   let overLine = false;
-  function choose(changes) {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  }
   const togglePin = (pos) => choose({ position: pos === current().position ? null : pos });
-  const hasFocus = (element) => (
-    /** @type {Document | ShadowRoot} */
-    root.getRootNode().activeElement === element
-  );
-  const inside = (pair) => pair && Math.max(pair.dst, pair.src ?? 0) < state.tokens.length ? pair : null;
+  const inside2 = (pair) => pair && Math.max(pair.dst, pair.src ?? 0) < state.tokens.length ? pair : null;
   function draw() {
     state = current();
     if (root.clientWidth === 0) return;
     const look = themeOf(root);
-    title.textContent = state.title;
-    title.hidden = state.title === "";
     field.hidden = !state.hasWeighted;
     kind.value = state.weighted ? "weighted" : "plain";
     scale.update(state);
-    hover = inside(hover);
-    cursor = inside(cursor) ?? { dst: state.tokens.length - 1, src: null };
+    hover = inside2(hover);
+    cursor = inside2(cursor) ?? { dst: state.tokens.length - 1, src: null };
     const inMatrix = hasFocus(enlarged.element);
     const inLine = hasFocus(line.list);
     const keyed = inMatrix ? cursor : inLine ? { dst: cursor.dst, src: null } : null;
@@ -1936,9 +2037,8 @@ function render({ model, el }) {
     heads.update(state, look);
     headTitle.textContent = `${headName(state)}: each row attends to its columns`;
     enlarged.update(state, look, { shown, pair }, column.clientWidth);
-    enlarged.element.setAttribute("aria-label", `${headName(state)}: ${state.tokens.length} destinations and sources. Arrow keys move, Enter pins the destination, Escape lets go.`);
-    const words = pair && pair.src !== null ? pairText(state, pair.dst, pair.src) : positionText(state, shown);
-    if (readout.textContent !== words) readout.textContent = words;
+    shell.head(state, `${headName(state)}: ${state.tokens.length} destinations and sources. Arrow keys move, Enter pins the destination, Escape lets go.`);
+    shell.say(pair && pair.src !== null ? pairText(state, pair.dst, pair.src) : positionText(state, shown));
     line.update(state, look, shown, inLine);
     if (shown !== followed && !inLine && !overLine) line.reveal(shown);
     followed = shown;
@@ -2003,9 +2103,7 @@ function render({ model, el }) {
     event.stopPropagation();
     frame.request();
   }
-  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
-  draw();
-  return close;
+  return shell.open([shell.title, tools, body, shell.readout, line.element]);
 }
 var attention_grid_default = { render };
 export {

@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/feature_grid.js src/feature_grid/painter.js src/feature_grid/state.js src/feature_grid/text.js src/feature_grid/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: 680e55c6680178360dbb0ba7797cf2b322ecfc3a4d66738ac8bb049f4e037e7a
- * body-sha256: 49287b50de084702cb6ddaf4d005fdc5e23d7ad623e819498960abc2c2fa57e6
+ * sources: build.mjs package-lock.json src/feature_grid.js src/feature_grid/painter.js src/feature_grid/state.js src/feature_grid/text.js src/feature_grid/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/fit_text.js src/lib/grid.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/pointing.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js
+ * sources-sha256: 1aa0648b8c9409c29f4a7d21212c37b61d82a1ca3df616a8060658a9a6f97332
+ * body-sha256: b27ac0d6141999efd39b965a5f8bc4d49309a276e6339902093ae9bfb800d633
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -54,17 +54,17 @@ function contentSize({ rows, columns, cellWidth, cellHeight, left, top, bottom }
 function fitCellWidth(available, columns, least, most) {
   return Math.floor(Math.min(most, Math.max(least, available / Math.max(1, columns))));
 }
-function cellOrigin(layout, view, { row, pos }) {
+function cellOrigin(layout, view2, { row, pos }) {
   return {
-    x: layout.left + pos * layout.cellWidth - view.x,
-    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view.y
+    x: layout.left + pos * layout.cellWidth - view2.x,
+    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view2.y
   };
 }
-function hit(layout, view, x, y) {
-  const end = Math.min(view.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view.y);
-  if (x < 0 || y < 0 || x >= view.width || y >= end) return null;
-  const pos = Math.floor((x - layout.left + view.x) / layout.cellWidth);
-  const line = Math.floor((y - layout.top + view.y) / layout.cellHeight);
+function hit(layout, view2, x, y) {
+  const end = Math.min(view2.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view2.y);
+  if (x < 0 || y < 0 || x >= view2.width || y >= end) return null;
+  const pos = Math.floor((x - layout.left + view2.x) / layout.cellWidth);
+  const line = Math.floor((y - layout.top + view2.y) / layout.cellHeight);
   const inColumns = x >= layout.left && pos >= 0 && pos < layout.columns;
   const inRows = y >= layout.top && y < end - layout.bottom && line >= 0 && line < layout.rows;
   if (inColumns && inRows) return { row: layout.rows - 1 - line, pos };
@@ -72,28 +72,28 @@ function hit(layout, view, x, y) {
   if (inRows && x < layout.left) return { row: layout.rows - 1 - line, pos: null };
   return null;
 }
-function visibleCells(layout, view) {
-  const firstLine = Math.max(0, Math.floor(view.y / layout.cellHeight));
-  const space = view.height - layout.top - layout.bottom;
-  const lastLine = Math.min(layout.rows - 1, Math.ceil((view.y + space) / layout.cellHeight) - 1);
+function visibleCells(layout, view2) {
+  const firstLine = Math.max(0, Math.floor(view2.y / layout.cellHeight));
+  const space = view2.height - layout.top - layout.bottom;
+  const lastLine = Math.min(layout.rows - 1, Math.ceil((view2.y + space) / layout.cellHeight) - 1);
   return {
     firstRow: layout.rows - 1 - lastLine,
     lastRow: layout.rows - 1 - firstLine,
-    firstPos: Math.max(0, Math.floor(view.x / layout.cellWidth)),
+    firstPos: Math.max(0, Math.floor(view2.x / layout.cellWidth)),
     lastPos: Math.min(
       layout.columns - 1,
-      Math.ceil((view.x + view.width - layout.left) / layout.cellWidth) - 1
+      Math.ceil((view2.x + view2.width - layout.left) / layout.cellWidth) - 1
     )
   };
 }
-function scrollTo(layout, view, { row, pos }) {
+function scrollTo(layout, view2, { row, pos }) {
   const cellX = pos * layout.cellWidth;
   const cellY = (layout.rows - 1 - row) * layout.cellHeight;
-  const width = view.width - layout.left;
-  const height = view.height - layout.top - layout.bottom;
+  const width = view2.width - layout.left;
+  const height = view2.height - layout.top - layout.bottom;
   return {
-    x: Math.max(Math.min(view.x, cellX), cellX + layout.cellWidth - width, 0),
-    y: Math.max(Math.min(view.y, cellY), cellY + layout.cellHeight - height, 0)
+    x: Math.max(Math.min(view2.x, cellX), cellX + layout.cellWidth - width, 0),
+    y: Math.max(Math.min(view2.y, cellY), cellY + layout.cellHeight - height, 0)
   };
 }
 function moveCell(key, { row, pos }, layout, page) {
@@ -115,21 +115,285 @@ function moveCell(key, { row, pos }, layout, page) {
   };
 }
 
-// src/lib/lifecycle.js
-function redrawOnChange({ model, traits, root, frame, stopped }) {
-  for (const name of traits) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
-  return () => {
-    stopped.abort();
-    for (const name of traits) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+// src/lib/tokens.js
+var SIGNS = { " ": "·", "\n": "↵", "	": "⇥", "\r": "␍", " ": "⍽", "�": "�" };
+var UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]/;
+function sign(character) {
+  if (character in SIGNS) return SIGNS[character];
+  if (!UNSEEN.test(character) || character.length > 1) return null;
+  const code = character.charCodeAt(0).toString(16);
+  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
 }
+function tokenParts(token) {
+  if (token === "") return [{ text: "(empty)", mark: true }];
+  const parts = [];
+  const characters = Array.from(token);
+  const first = characters.findIndex((character) => character !== " ");
+  let last = characters.length - 1;
+  while (last > first && characters[last] === " ") last -= 1;
+  characters.forEach((character, i) => {
+    const inner = character === " " && first >= 0 && i > first && i < last;
+    const shown = inner ? null : sign(character);
+    const text = shown ?? character;
+    const mark = shown !== null;
+    const previous = parts.at(-1);
+    if (previous && previous.mark === mark) previous.text += text;
+    else parts.push({ text, mark });
+  });
+  return parts;
+}
+function visibleToken(token) {
+  return tokenParts(token).map((part) => part.text).join("");
+}
+function fitParts(parts, width, measure) {
+  const whole = parts.map((part) => part.text).join("");
+  if (whole.length <= 200 && measure(whole) <= width) return parts;
+  const characters = parts.flatMap(
+    (part) => Array.from(part.text.slice(0, 200), (text) => ({ text, mark: part.mark }))
+  );
+  let low = 0;
+  let high = Math.min(characters.length, 200);
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const text = characters.slice(0, middle).map((part) => part.text).join("");
+    if (measure(`${text}…`) <= width) low = middle;
+    else high = middle - 1;
+  }
+  const kept = [];
+  for (const part of characters.slice(0, low)) {
+    const previous2 = kept.at(-1);
+    if (previous2 && previous2.mark === part.mark) previous2.text += part.text;
+    else kept.push({ ...part });
+  }
+  const previous = kept.at(-1);
+  if (previous && !previous.mark) previous.text += "…";
+  else kept.push({ text: "…", mark: false });
+  return kept;
+}
+
+// src/lib/grid.js
+function grid(scroller, name) {
+  const canvas = h("canvas", { class: `workbench__canvas ${name}__canvas`, "aria-hidden": "true" });
+  const spacer = h("div", { class: "workbench__spacer" }, canvas);
+  scroller.append(spacer);
+  const context = (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d")
+  );
+  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: 0, top: 0, bottom: 0 };
+  let measured = [];
+  function measure(from, mostHeight, laidOut) {
+    if (from.every((item, i) => item === measured[i])) return;
+    measured = from;
+    Object.assign(scroller.style, { maxWidth: "", overflowX: "hidden", overflowY: "hidden" });
+    layout = laidOut(scroller.clientWidth);
+    if (contentSize(layout).height > mostHeight) {
+      scroller.style.overflowY = "scroll";
+      layout = laidOut(scroller.clientWidth);
+    }
+    const { width, height } = contentSize(layout);
+    scroller.style.overflowX = width > scroller.clientWidth ? "scroll" : "hidden";
+    scroller.style.maxWidth = `${width + scroller.offsetWidth - scroller.clientWidth}px`;
+    scroller.style.height = `${Math.min(mostHeight, height) + scroller.offsetHeight - scroller.clientHeight}px`;
+    Object.assign(spacer.style, { width: `${width}px`, height: `${height}px` });
+  }
+  function clear(background) {
+    const view2 = viewport(scroller);
+    fitCanvas(context, view2);
+    context.textBaseline = "middle";
+    context.fillStyle = background;
+    context.fillRect(0, 0, view2.width, view2.height);
+    return view2;
+  }
+  function under(event) {
+    const box = canvas.getBoundingClientRect();
+    return hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+  }
+  function cellUnder(event) {
+    const found = under(event);
+    return found && found.row !== null && found.pos !== null ? { row: found.row, pos: found.pos } : null;
+  }
+  function placeOf(cell) {
+    const { x, y } = cellOrigin(layout, viewport(scroller), cell);
+    const box = canvas.getBoundingClientRect();
+    return new DOMRect(box.x + x, box.y + y, layout.cellWidth, layout.cellHeight);
+  }
+  function reveal(cell) {
+    const { x, y } = scrollTo(layout, viewport(scroller), cell);
+    scroller.scrollTo({ left: x, top: y, behavior: "instant" });
+  }
+  const has = ({ row, pos }) => row < layout.rows && pos < layout.columns;
+  const page = () => Math.max(1, Math.floor((scroller.clientHeight - layout.top - layout.bottom) / layout.cellHeight) - 1);
+  return { context, get layout() {
+    return layout;
+  }, measure, clear, under, cellUnder, placeOf, reveal, has, page };
+}
+function viewport(scroller) {
+  return { width: scroller.clientWidth, height: scroller.clientHeight, x: scroller.scrollLeft, y: scroller.scrollTop };
+}
+function fitCanvas(context, { width, height }) {
+  const ratio = devicePixelRatio || 1;
+  const { canvas } = context;
+  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== across || canvas.height !== down) {
+    Object.assign(canvas, { width: across, height: down });
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+}
+function inside(context, box, paint) {
+  context.save();
+  context.beginPath();
+  context.rect(...box);
+  context.clip();
+  paint();
+  context.restore();
+}
+function outline(context, { x, y, width, height }, strokes) {
+  for (const [color2, thick] of strokes) {
+    context.strokeStyle = color2;
+    context.lineWidth = thick;
+    context.strokeRect(x, y, width, height);
+  }
+}
+function ring(context, layout, view2, cell, strokes) {
+  const { x, y } = cellOrigin(layout, view2, cell);
+  for (const stroke of strokes) {
+    const inset = stroke[1] / 2;
+    outline(context, { x: x + inset, y: y + inset, width: layout.cellWidth - 1 - stroke[1], height: layout.cellHeight - 1 - stroke[1] }, [stroke]);
+  }
+}
+var rings = (focus) => ({
+  hover: [["#000000", 2.5], ["#ffffff", 1]],
+  selected: [["#ffffff", 3], ["#000000", 2]],
+  focus: [["#ffffff", 4], [focus, 3]]
+});
+function tokenWriter(context) {
+  const fitted = /* @__PURE__ */ new Map();
+  let fittedFor = "";
+  function fit(token, room, font) {
+    const key = `${room} ${font}`;
+    if (key !== fittedFor || fitted.size > 2e4) fitted.clear();
+    fittedFor = key;
+    context.font = font;
+    let parts = fitted.get(token);
+    if (!parts) {
+      const measure = (text) => context.measureText(text).width;
+      parts = fitParts(tokenParts(token), room, measure).map((part) => ({ ...part, width: measure(part.text) }));
+      fitted.set(token, parts);
+    }
+    return { parts, width: parts.reduce((sum, part) => sum + part.width, 0) };
+  }
+  function write(parts, left, middle, ink) {
+    let at = left;
+    context.fillStyle = ink;
+    context.textAlign = "left";
+    const faint = parts.some((part) => !part.mark) ? 0.6 : 1;
+    for (const part of parts) {
+      context.globalAlpha = part.mark ? faint : 1;
+      context.fillText(part.text, at, middle);
+      at += part.width;
+    }
+    context.globalAlpha = 1;
+  }
+  function centre(token, { x, middle, width, room, ink, font }) {
+    const { parts, width: taken } = fit(token, room, font);
+    write(parts, x + (width - taken) / 2, middle, ink);
+  }
+  return { fit, write, centre };
+}
+
+// src/lib/pointing.js
+function pointing({ scroller, tip, frame, listening, hasFocus }, of) {
+  const now = { hover: null, focus: null, byKey: false };
+  let told = null;
+  const present = (item) => item && of.present(item) ? item : null;
+  function tell(item, at) {
+    told = { item, at };
+    tip.show(of.content(item), at);
+  }
+  function untell() {
+    told = null;
+    tip.hide();
+  }
+  function retell() {
+    if (told && present(told.item)) tell(told.item, told.at);
+    else untell();
+  }
+  function leave() {
+    untell();
+    if (!now.hover) return;
+    now.hover = null;
+    frame.request();
+  }
+  function settle() {
+    now.hover = present(now.hover);
+    now.focus = present(now.focus);
+    return { hover: now.hover, reached: now.byKey && hasFocus() ? now.focus : null };
+  }
+  scroller.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "touch") return;
+    now.byKey = false;
+    const found = of.under(event);
+    if (!found) {
+      leave();
+      of.beside?.(event);
+    } else if (!same(found, now.hover)) {
+      now.hover = found;
+      tell(found, (of.placeUnder ?? of.placeOf)(found, event));
+      frame.request();
+    }
+  }, listening);
+  scroller.addEventListener("pointerleave", leave, listening);
+  scroller.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("button")) return;
+    now.byKey = false;
+    const found = of.under(event);
+    now.focus = found ?? now.focus;
+    of.click(found, event);
+    frame.request();
+  }, listening);
+  scroller.addEventListener("scroll", () => {
+    of.scrolled?.();
+    if (now.byKey && told && now.focus && same(told.item, now.focus)) tell(now.focus, of.placeOf(now.focus));
+    else leave();
+    frame.request();
+  }, { ...listening, passive: true });
+  scroller.addEventListener("wheel", untell, { ...listening, passive: true });
+  scroller.addEventListener("focus", () => {
+    now.focus ??= of.start();
+    now.byKey = scroller.matches(":focus-visible");
+    frame.request();
+  }, listening);
+  scroller.addEventListener("blur", () => {
+    untell();
+    frame.request();
+  }, listening);
+  scroller.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target !== scroller) return;
+    now.focus = present(now.focus) ?? of.start();
+    if (!now.focus) return;
+    const next = of.key(event, now.focus);
+    if (next === false) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (next !== true) now.focus = next;
+    now.byKey = true;
+    now.hover = null;
+    of.draw();
+    of.reveal(now.focus);
+    if (next === true) untell();
+    else tell(next, of.placeOf(next));
+  }, listening);
+  addEventListener("scroll", (event) => {
+    if (event.target !== scroller) untell();
+  }, { ...listening, capture: true, passive: true });
+  return { now, settle, tell, untell, retell };
+}
+var same = (a, b) => b !== null && Object.entries(a).every(([name, value]) => (
+  /** @type {any} */
+  b[name] === value
+));
 
 // node_modules/d3-scale-chromatic/src/colors.js
 function colors_default(specifier) {
@@ -991,6 +1255,22 @@ function mixable(background, ink) {
   }
 }
 
+// src/lib/lifecycle.js
+function redrawOnChange({ model, traits, root, frame, stopped }) {
+  for (const name of traits) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  return () => {
+    stopped.abort();
+    for (const name of traits) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
+  };
+}
+
 // src/lib/tooltip.js
 function tooltip(widget) {
   const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
@@ -1026,6 +1306,48 @@ function place(anchor, box, room) {
   };
 }
 
+// src/lib/view.js
+function view(name, { model, el, role, traits, draw }) {
+  const stopped = new AbortController();
+  const frame = frameScheduler(draw);
+  const both = (part) => `workbench__${part} ${name}__${part}`;
+  const title = h("div", { class: both("title") });
+  const scroller = h("div", { class: both("scroll"), tabindex: 0, role: "application", "aria-roledescription": role, ...OWN_KEYS });
+  const status = h("div", { class: both("status"), role: "status" });
+  const stage = h("div", { class: both("stage") }, scroller, status);
+  const readout = h("p", { class: both("readout"), "aria-live": "polite" });
+  const tip = tooltip(name);
+  const root = h("div", { class: `workbench-widget ${name}` });
+  function choose(changes) {
+    for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
+    model.save_changes();
+  }
+  const hasFocus = (element = scroller) => (
+    /** @type {Document | ShadowRoot} */
+    root.getRootNode().activeElement === element
+  );
+  function head(state, label) {
+    title.textContent = state.title;
+    title.hidden = state.title === "";
+    if (label !== void 0) scroller.setAttribute("aria-label", label);
+    if (state.status === void 0) return;
+    status.textContent = state.status;
+    stage.classList.toggle("is-stale", state.status !== "");
+    stage.classList.toggle("is-error", state.status.startsWith("error"));
+  }
+  function say(words) {
+    if (readout.textContent !== words) readout.textContent = words;
+  }
+  function open(parts) {
+    root.append(...parts);
+    el.append(root);
+    const close = redrawOnChange({ model, traits, root, frame, stopped });
+    draw();
+    return close;
+  }
+  return { title, scroller, stage, readout, tip, root, frame, listening: { signal: stopped.signal }, choose, hasFocus, head, say, open };
+}
+
 // src/lib/sign_colors.js
 var WANTED_CONTRAST = 5;
 var known = /* @__PURE__ */ new Map();
@@ -1050,60 +1372,13 @@ function shade(value, most, background) {
   return mix(background, value < 0 ? negative : positive, 0.08 + 0.82 * Math.min(1, Math.abs(value) / most));
 }
 
-// src/lib/tokens.js
-var SIGNS = { " ": "·", "\n": "↵", "	": "⇥", "\r": "␍", " ": "⍽", "�": "�" };
-var UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]/;
-function sign(character) {
-  if (character in SIGNS) return SIGNS[character];
-  if (!UNSEEN.test(character) || character.length > 1) return null;
-  const code = character.charCodeAt(0).toString(16);
-  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
-}
-function tokenParts(token) {
-  if (token === "") return [{ text: "(empty)", mark: true }];
-  const parts = [];
-  const characters = Array.from(token);
-  const first = characters.findIndex((character) => character !== " ");
-  let last = characters.length - 1;
-  while (last > first && characters[last] === " ") last -= 1;
-  characters.forEach((character, i) => {
-    const inner = character === " " && first >= 0 && i > first && i < last;
-    const shown = inner ? null : sign(character);
-    const text = shown ?? character;
-    const mark = shown !== null;
-    const previous = parts.at(-1);
-    if (previous && previous.mark === mark) previous.text += text;
-    else parts.push({ text, mark });
-  });
-  return parts;
-}
-function visibleToken(token) {
-  return tokenParts(token).map((part) => part.text).join("");
-}
-function fitParts(parts, width, measure) {
-  const whole = parts.map((part) => part.text).join("");
-  if (whole.length <= 200 && measure(whole) <= width) return parts;
-  const characters = parts.flatMap(
-    (part) => Array.from(part.text.slice(0, 200), (text) => ({ text, mark: part.mark }))
-  );
-  let low = 0;
-  let high = Math.min(characters.length, 200);
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const text = characters.slice(0, middle).map((part) => part.text).join("");
-    if (measure(`${text}…`) <= width) low = middle;
-    else high = middle - 1;
-  }
-  const kept = [];
-  for (const part of characters.slice(0, low)) {
-    const previous2 = kept.at(-1);
-    if (previous2 && previous2.mark === part.mark) previous2.text += part.text;
-    else kept.push({ ...part });
-  }
-  const previous = kept.at(-1);
-  if (previous && !previous.mark) previous.text += "…";
-  else kept.push({ text: "…", mark: false });
-  return kept;
+// src/lib/fit_text.js
+function fitText(text, width, measure) {
+  if (measure(text) <= width) return text;
+  const characters = Array.from(text.slice(0, 200));
+  let count = characters.length;
+  while (count > 1 && measure(`${characters.slice(0, count).join("").trimEnd()}…`) > width) count -= 1;
+  return `${characters.slice(0, count).join("").trimEnd()}…`;
 }
 
 // src/lib/arrays.js
@@ -1290,6 +1565,7 @@ var Painter = class {
   /** @param {CanvasRenderingContext2D} context */
   constructor(context) {
     this.context = context;
+    this.tokens = tokenWriter(context);
   }
   /**
    * Width of the widest row label, in CSS pixels.
@@ -1307,24 +1583,20 @@ var Painter = class {
    * @param {Theme} theme
    * @param {Marks} marks
    */
-  paint(state, layout, view, theme, marks) {
+  paint(state, layout, view2, theme, marks) {
     const { context } = this;
-    context.textBaseline = "middle";
-    context.fillStyle = theme.background;
-    context.fillRect(0, 0, view.width, view.height);
-    context.save();
-    context.beginPath();
-    context.rect(layout.left, layout.top, view.width - layout.left, view.height - layout.top);
-    context.clip();
-    this.paintCells(state, layout, view, theme);
-    const { selected } = marks;
-    if (marks.hover) this.outline(layout, view, marks.hover, [["#000000", 2.5], ["#ffffff", 1]]);
-    if (selected.row !== null && selected.pos !== null) {
-      this.outline(layout, view, { row: selected.row, pos: selected.pos }, [["#ffffff", 3], ["#000000", 2]]);
-    }
-    if (marks.focus) this.outline(layout, view, marks.focus, [["#ffffff", 4], [theme.focus, 3]]);
-    context.restore();
-    this.paintHeaders(state, layout, view, theme, marks);
+    const { hover, focus, selected } = marks;
+    inside(context, [layout.left, layout.top, view2.width - layout.left, view2.height - layout.top], () => {
+      this.paintCells(state, layout, view2, theme);
+      const cell = selected.row !== null && selected.pos !== null ? { row: selected.row, pos: selected.pos } : null;
+      for (const [name, at] of Object.entries({ hover, selected: cell, focus })) {
+        if (at) ring(context, layout, view2, at, rings(theme.focus)[
+          /** @type {"hover"} */
+          name
+        ]);
+      }
+    });
+    this.paintHeaders(state, layout, view2, theme, marks);
   }
   /**
    * @param {State} state
@@ -1332,14 +1604,14 @@ var Painter = class {
    * @param {Viewport} view
    * @param {Theme} theme
    */
-  paintCells(state, layout, view, theme) {
+  paintCells(state, layout, view2, theme) {
     const { context } = this;
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     context.font = `11px ${theme.font}`;
     context.textAlign = "center";
     for (let row = firstRow; row <= lastRow; row += 1) {
       for (let pos = firstPos; pos <= lastPos; pos += 1) {
-        const { x, y } = cellOrigin(layout, view, { row, pos });
+        const { x, y } = cellOrigin(layout, view2, { row, pos });
         const value = valueAt(state, state.rows[layout.rows - 1 - row], pos);
         const unknown = Number.isNaN(value);
         const fill2 = unknown ? theme.background : shade(value, state.most, theme.background) || theme.header;
@@ -1353,101 +1625,57 @@ var Painter = class {
     }
   }
   /**
-   * @param {Layout} layout
-   * @param {Viewport} view
-   * @param {Cell} cell
-   * @param {[string, number][]} strokes colour and width, the widest first
-   */
-  outline(layout, view, cell, strokes) {
-    const { x, y } = cellOrigin(layout, view, cell);
-    for (const [color2, width] of strokes) {
-      const inset = width / 2;
-      this.context.strokeStyle = color2;
-      this.context.lineWidth = width;
-      this.context.strokeRect(x + inset, y + inset, layout.cellWidth - 1 - width, layout.cellHeight - 1 - width);
-    }
-  }
-  /**
    * @param {State} state
    * @param {Layout} layout
    * @param {Viewport} view
    * @param {Theme} theme
    * @param {Marks} marks
    */
-  paintHeaders(state, layout, view, theme, { hover, focus, selected }) {
+  paintHeaders(state, layout, view2, theme, { hover, focus, selected }) {
     const { context } = this;
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     const active = hover ?? focus ?? selected;
     const measure = (text) => context.measureText(text).width;
     context.fillStyle = theme.header;
-    context.fillRect(0, 0, view.width, layout.top);
-    context.fillRect(0, 0, layout.left, view.height);
-    context.save();
-    context.beginPath();
-    context.rect(layout.left, 0, view.width - layout.left, layout.top);
-    context.clip();
-    for (let pos = firstPos; pos <= lastPos; pos += 1) {
-      const { x } = cellOrigin(layout, view, { row: 0, pos });
-      const width = layout.cellWidth - 1;
-      if (active.pos === pos || selected.pos === pos) {
-        context.fillStyle = theme.line;
-        context.fillRect(x, 0, width, layout.top - 1);
+    context.fillRect(0, 0, view2.width, layout.top);
+    context.fillRect(0, 0, layout.left, view2.height);
+    inside(context, [layout.left, 0, view2.width - layout.left, layout.top], () => {
+      for (let pos = firstPos; pos <= lastPos; pos += 1) {
+        const { x } = cellOrigin(layout, view2, { row: 0, pos });
+        const width = layout.cellWidth - 1;
+        if (active.pos === pos || selected.pos === pos) {
+          context.fillStyle = theme.line;
+          context.fillRect(x, 0, width, layout.top - 1);
+        }
+        this.tokens.centre(state.tokens[pos], { x, middle: 13, width, room: width - 4, ink: theme.ink, font: `${TEXT_PX}px ${theme.font}` });
+        context.font = `${SMALL_PX}px ${theme.font}`;
+        context.fillStyle = theme.faint;
+        context.textAlign = "center";
+        context.fillText(String(pos), x + width / 2, 29);
       }
-      context.textAlign = "left";
-      context.font = `${TEXT_PX}px ${theme.font}`;
-      this.paintParts(fitParts(tokenParts(state.tokens[pos]), width - 4, measure), x, 13, width, theme.ink);
-      context.font = `${SMALL_PX}px ${theme.font}`;
-      context.fillStyle = theme.faint;
-      context.textAlign = "center";
-      context.fillText(String(pos), x + width / 2, 29);
-    }
-    context.restore();
+    });
     context.font = `${TEXT_PX}px ${theme.font}`;
-    context.save();
-    context.beginPath();
-    context.rect(0, layout.top, layout.left, view.height - layout.top);
-    context.clip();
-    for (let row = firstRow; row <= lastRow; row += 1) {
-      const { y } = cellOrigin(layout, view, { row, pos: 0 });
-      if (active.row === row || selected.row === row) {
-        context.fillStyle = theme.line;
-        context.fillRect(0, y, layout.left, layout.cellHeight - 1);
+    inside(context, [0, layout.top, layout.left, view2.height - layout.top], () => {
+      for (let row = firstRow; row <= lastRow; row += 1) {
+        const { y } = cellOrigin(layout, view2, { row, pos: 0 });
+        if (active.row === row || selected.row === row) {
+          context.fillStyle = theme.line;
+          context.fillRect(0, y, layout.left, layout.cellHeight - 1);
+        }
+        context.textAlign = "left";
+        const text = fitText(rowText(state.features[state.rows[layout.rows - 1 - row]]), layout.left - 16, measure);
+        context.fillStyle = theme.ink;
+        context.fillText(text, 8, y + layout.cellHeight / 2);
       }
-      context.textAlign = "left";
-      const text = rowText(state.features[state.rows[layout.rows - 1 - row]]);
-      const [part] = fitParts([{ text, mark: false }], layout.left - 16, measure);
-      context.fillStyle = theme.ink;
-      context.fillText(part.text, 8, y + layout.cellHeight / 2);
-    }
-    context.restore();
+    });
     context.font = `${SMALL_PX}px ${theme.font}`;
     context.textAlign = "right";
     context.fillStyle = theme.faint;
     context.fillText("token", layout.left - 8, 13);
     context.fillText("position", layout.left - 8, 29);
     context.fillStyle = theme.line;
-    context.fillRect(layout.left - 2, 0, 1, view.height);
-    context.fillRect(0, layout.top - 2, view.width, 1);
-  }
-  /**
-   * A token in the middle of a width, its signs fainter.
-   * @param {import("../lib/tokens.js").Part[]} parts
-   * @param {number} x
-   * @param {number} middle
-   * @param {number} width
-   * @param {string} ink
-   */
-  paintParts(parts, x, middle, width, ink) {
-    const { context } = this;
-    const widths = parts.map((part) => context.measureText(part.text).width);
-    let at = x + (width - widths.reduce((sum, each) => sum + each, 0)) / 2;
-    context.fillStyle = ink;
-    parts.forEach((part, i) => {
-      context.globalAlpha = part.mark && parts.length > 1 ? 0.6 : 1;
-      context.fillText(part.text, at, middle);
-      at += widths[i];
-    });
-    context.globalAlpha = 1;
+    context.fillRect(layout.left - 2, 0, 1, view2.height);
+    context.fillRect(0, layout.top - 2, view2.width, 1);
   }
 };
 
@@ -1457,35 +1685,35 @@ function toolbar(choose) {
   let drawnFrom = [];
   const order = h(
     "select",
-    { class: "feature-grid__select", "aria-label": "Which features are shown", ...OWN_KEYS, onchange: () => choose({ order: order.value }) },
+    { class: "workbench__select", "aria-label": "Which features are shown", ...OWN_KEYS, onchange: () => choose({ order: order.value }) },
     ...Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text))
   );
   const slider = h("input", {
     type: "range",
     min: 1,
     step: 1,
-    class: "feature-grid__slider",
+    class: "workbench__slider feature-grid__slider",
     "aria-label": "Number of features shown at most",
     ...OWN_KEYS,
     oninput: () => choose({ n_shown: Number(slider.value) })
   });
   const count = h("span", { class: "feature-grid__count" });
-  const add = h("select", { class: "feature-grid__select", "aria-label": "Choose a feature by hand", ...OWN_KEYS, onchange: () => {
+  const add = h("select", { class: "workbench__select", "aria-label": "Choose a feature by hand", ...OWN_KEYS, onchange: () => {
     const name = add.value;
     add.value = "";
     if (name) choose({ chosen: toggled(state, name), order: "chosen" });
   } });
   const legend = h("span", { class: "feature-grid__legend" });
   const chips = h("div", { class: "feature-grid__chips", role: "group", "aria-label": "Features chosen by hand" });
-  const field = (words, ...content) => h("label", { class: "feature-grid__field" }, h("span", {}, words), h("span", { class: "feature-grid__range" }, ...content));
+  const field = (words, ...content) => h("label", { class: "workbench__field" }, h("span", {}, words), h("span", { class: "workbench__range" }, ...content));
   const atMost = field("At most", slider, count);
   const element = h(
     "div",
-    { class: "feature-grid__tools" },
+    { class: "workbench__tools" },
     field("Features", order),
     atMost,
     field("By hand", add),
-    h("span", { class: "feature-grid__field" }, h("span", {}, "Activation"), legend),
+    h("span", { class: "workbench__field" }, h("span", {}, "Activation"), legend),
     chips
   );
   function update(now, theme) {
@@ -1596,190 +1824,83 @@ var ROW_LABELS = { least: 90, most: 220 };
 var MOST_HEIGHT = 640;
 var HINT = "Point at a cell. Arrow keys move, Enter selects, c chooses the feature by hand, Escape selects nothing.";
 function render({ model, el }) {
-  const stopped = new AbortController();
-  const listening = { signal: stopped.signal };
-  const title = h("div", { class: "feature-grid__title" });
-  const canvas = h("canvas", { class: "feature-grid__canvas", "aria-hidden": "true" });
-  const spacer = h("div", { class: "feature-grid__spacer" }, canvas);
-  const scroller = h("div", {
-    class: "feature-grid__scroll",
-    tabindex: 0,
-    role: "application",
-    "aria-roledescription": "feature grid",
-    ...OWN_KEYS
-  }, spacer);
-  const empty = h("p", { class: "feature-grid__empty" });
-  const status = h("div", { class: "feature-grid__status", role: "status" });
-  const stage = h("div", { class: "feature-grid__stage" }, scroller, empty, status);
-  const readout = h("p", { class: "feature-grid__readout", "aria-live": "polite" });
+  const shell = view("feature-grid", { model, el, role: "feature grid", traits: TRAITS, draw });
+  const { scroller, root, choose } = shell;
+  const cells = grid(scroller, "feature-grid");
+  const painter = new Painter(cells.context);
   const bar = toolbar(choose);
-  const tip = tooltip("feature-grid");
-  const root = h("div", { class: "workbench-widget feature-grid" }, title, bar.element, stage, readout, tip.element);
-  el.append(root);
-  const painter = new Painter(
-    /** @type {CanvasRenderingContext2D} */
-    canvas.getContext("2d")
-  );
-  const frame = frameScheduler(draw);
+  const empty = h("p", { class: "feature-grid__empty" });
+  scroller.after(empty);
   let state = readState(model);
   let readFrom = [];
-  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: CELL_HEIGHT, left: 0, top: HEADER, bottom: 0 };
-  let hover = null;
-  let focus = null;
-  function choose(changes) {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  }
-  const viewport = () => ({ width: scroller.clientWidth, height: scroller.clientHeight, x: scroller.scrollLeft, y: scroller.scrollTop });
-  const featureOf = (row) => state.rows[state.rows.length - 1 - row];
-  function read() {
-    const key = TRAITS.map((name) => model.get(name));
-    if (key.every((item, i) => item === readFrom[i])) return;
-    if (key.some((item, i) => item !== readFrom[i] && TRAITS[i] !== "position" && TRAITS[i] !== "feature")) hover = null;
-    readFrom = key;
-    state = readState(model);
-  }
-  function measure(look) {
-    const rows = state.rows.length;
-    const left = Math.min(ROW_LABELS.most, root.clientWidth * 0.4, Math.max(ROW_LABELS.least, painter.labelWidth(state, look) + 18));
-    const height = HEADER + rows * CELL_HEIGHT;
-    scroller.style.maxWidth = "";
-    scroller.style.overflowY = height > MOST_HEIGHT ? "scroll" : "hidden";
-    const cellWidth = fitCellWidth(scroller.clientWidth - left, state.tokens.length, CELL_WIDTH.least, CELL_WIDTH.most);
-    layout = { rows, columns: state.tokens.length, cellWidth, cellHeight: CELL_HEIGHT, left: Math.floor(left), top: HEADER, bottom: 0 };
-    const size = contentSize(layout);
-    scroller.style.overflowX = size.width > scroller.clientWidth ? "scroll" : "hidden";
-    const scrollbar = scroller.offsetHeight - scroller.clientHeight;
-    scroller.style.maxWidth = `${size.width + scroller.offsetWidth - scroller.clientWidth}px`;
-    scroller.style.height = `${Math.min(MOST_HEIGHT, height) + scrollbar}px`;
-    Object.assign(spacer.style, { width: `${size.width}px`, height: `${size.height}px` });
-    const ratio = devicePixelRatio || 1;
-    const view = viewport();
-    const [across, down] = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
-    if (canvas.width !== across || canvas.height !== down) {
-      Object.assign(canvas, { width: across, height: down });
-      Object.assign(canvas.style, { width: `${view.width}px`, height: `${view.height}px` });
+  const pointable = {
+    draw,
+    under,
+    present: cells.has,
+    placeOf: cells.placeOf,
+    reveal: cells.reveal,
+    key,
+    content(cell) {
+      const feature = featureOf(cell.row);
+      return [h("b", {}, short(valueAt(state, feature, cell.pos))), h("div", {}, fullName(state.features[feature]))];
+    },
+    start: () => cells.layout.rows > 0 ? { row: cells.layout.rows - 1, pos: 0 } : null,
+    click(_, event) {
+      const found = cells.under(event);
+      if (!found) return;
+      const { row, pos } = found;
+      choose({ ...row === null ? {} : { feature: state.features[featureOf(row)].name }, ...pos === null ? {} : { position: pos } });
     }
-    painter.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  };
+  const pointed = pointing(shell, pointable);
+  const featureOf = (row) => state.rows[state.rows.length - 1 - row];
+  function under(event) {
+    scroller.style.cursor = cells.under(event) ? "pointer" : "default";
+    return cells.cellUnder(event);
   }
-  let measured = [];
+  function read() {
+    const from = TRAITS.map((name) => model.get(name));
+    if (from.every((item, i) => item === readFrom[i])) return false;
+    readFrom = from;
+    state = readState(model);
+    return true;
+  }
   function draw() {
-    read();
+    const anew = read();
     if (root.clientWidth === 0) return;
     const look = themeOf(root);
-    title.textContent = state.title;
-    title.hidden = state.title === "";
     bar.update(state, look);
     scroller.hidden = state.rows.length === 0;
     empty.hidden = state.rows.length > 0;
     empty.textContent = state.order === "chosen" ? "No feature is chosen: choose some by hand above, or press c on a row." : "No feature is active at this position.";
-    const key = [state, root.clientWidth, look.font, devicePixelRatio];
-    if (key.some((item, i) => item !== measured[i])) {
-      measured = key;
-      measure(look);
-      if (!hover) tip.hide();
-    }
-    focus = inside(focus);
-    painter.paint(state, layout, viewport(), look, { hover: inside(hover), focus: hasFocus() ? focus : null, selected: selection() });
-    status.textContent = state.status;
-    stage.classList.toggle("is-stale", state.status !== "");
-    stage.classList.toggle("is-error", state.status.startsWith("error"));
-    scroller.setAttribute("aria-label", `${state.title || "Feature grid"}: ${layout.rows} features, ${ORDERS[state.order]}, and ${layout.columns} tokens. ${HINT}`);
-    say();
+    cells.measure([state, root.clientWidth, look.font], MOST_HEIGHT, (room) => {
+      const left = Math.floor(Math.min(ROW_LABELS.most, root.clientWidth * 0.4, Math.max(ROW_LABELS.least, painter.labelWidth(state, look) + 18)));
+      const cellWidth = fitCellWidth(room - left, state.tokens.length, CELL_WIDTH.least, CELL_WIDTH.most);
+      return { rows: state.rows.length, columns: state.tokens.length, cellWidth, cellHeight: CELL_HEIGHT, left, top: HEADER, bottom: 0 };
+    });
+    if (anew) pointed.retell();
+    const { hover, reached } = pointed.settle();
+    painter.paint(state, cells.layout, cells.clear(look.background), look, { hover, focus: reached, selected: selection() });
+    shell.head(state, `${state.title || "Feature grid"}: ${cells.layout.rows} features, ${ORDERS[state.order]}, and ${cells.layout.columns} tokens. ${HINT}`);
+    const cell = hover ?? reached;
+    const selected = state.features.findIndex((feature) => feature.name === state.feature);
+    shell.say(cell ? placeText(state, featureOf(cell.row), cell.pos) : placeText(state, selected < 0 ? null : selected, state.position < 0 ? null : state.position) || HINT);
   }
   function selection() {
     const at = state.rows.findIndex((feature) => state.features[feature].name === state.feature);
     return { row: at < 0 ? null : state.rows.length - 1 - at, pos: state.position < 0 ? null : state.position };
   }
-  function say() {
-    const cell = inside(hover) ?? (hasFocus() ? focus : null);
-    const selected = state.features.findIndex((feature) => feature.name === state.feature);
-    const words = cell ? placeText(state, featureOf(cell.row), cell.pos) : placeText(state, selected < 0 ? null : selected, state.position < 0 ? null : state.position) || HINT;
-    if (readout.textContent !== words) readout.textContent = words;
-  }
-  const inside = (cell) => cell && cell.row < layout.rows && cell.pos < layout.columns ? cell : null;
-  function hasFocus() {
-    return (
-      /** @type {Document | ShadowRoot} */
-      root.getRootNode().activeElement === scroller
-    );
-  }
-  function under(event) {
-    const box = canvas.getBoundingClientRect();
-    return hit(layout, viewport(), event.clientX - box.x, event.clientY - box.y);
-  }
-  function tell(cell) {
-    const feature = featureOf(cell.row);
-    const origin = cellOrigin(layout, viewport(), cell);
-    const box = canvas.getBoundingClientRect();
-    tip.show(
-      [h("b", {}, short(valueAt(state, feature, cell.pos))), h("div", {}, fullName(state.features[feature]))],
-      new DOMRect(box.x + origin.x, box.y + origin.y, layout.cellWidth, layout.cellHeight)
-    );
-  }
-  function leave() {
-    tip.hide();
-    hover = null;
-    frame.request();
-  }
-  scroller.addEventListener("pointermove", (event) => {
-    if (event.pointerType === "touch") return;
-    const found = under(event);
-    scroller.style.cursor = found ? "pointer" : "default";
-    if (!found || found.row === null || found.pos === null) {
-      leave();
-    } else if (found.row !== hover?.row || found.pos !== hover.pos) {
-      hover = { row: found.row, pos: found.pos };
-      tell(hover);
-      frame.request();
-    }
-  }, listening);
-  scroller.addEventListener("pointerleave", leave, listening);
-  scroller.addEventListener("click", (event) => {
-    const found = under(event);
-    if (!found) return;
-    const { row, pos } = found;
-    if (row !== null && pos !== null) focus = { row, pos };
-    choose({ ...row === null ? {} : { feature: state.features[featureOf(row)].name }, ...pos === null ? {} : { position: pos } });
-  }, listening);
-  scroller.addEventListener("scroll", () => {
-    tip.hide();
-    frame.request();
-  }, { ...listening, passive: true });
-  scroller.addEventListener("focus", () => {
-    focus ??= layout.rows > 0 ? { row: layout.rows - 1, pos: 0 } : null;
-    frame.request();
-  }, listening);
-  scroller.addEventListener("blur", leave, listening);
-  scroller.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || layout.rows === 0) return;
-    focus = inside(focus) ?? { row: layout.rows - 1, pos: 0 };
-    const page = Math.max(1, Math.floor((scroller.clientHeight - HEADER) / CELL_HEIGHT));
-    const next = moveCell(event.key, focus, layout, page);
+  function key({ key: pressed }, focus) {
+    const next = moveCell(pressed, focus, cells.layout, cells.page());
+    if (next) return next;
     const { name } = state.features[featureOf(focus.row)];
-    if (next) focus = next;
-    else if (event.key === "Enter" || event.key === " ") choose({ feature: name, position: focus.pos });
-    else if (event.key === "c") choose({ chosen: toggled(state, name) });
-    else if (event.key === "Escape") choose({ feature: "", position: -1 });
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-    hover = null;
-    draw();
-    if (next) {
-      const { x, y } = scrollTo(layout, viewport(), next);
-      scroller.scrollTo({ left: x, top: y, behavior: "instant" });
-      tell(next);
-    } else {
-      tip.hide();
-    }
-  }, listening);
-  addEventListener("scroll", (event) => {
-    if (event.target !== scroller) tip.hide();
-  }, { ...listening, capture: true, passive: true });
-  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
-  draw();
-  return close;
+    if (pressed === "Enter" || pressed === " ") choose({ feature: name, position: focus.pos });
+    else if (pressed === "c") choose({ chosen: toggled(state, name) });
+    else if (pressed === "Escape") choose({ feature: "", position: -1 });
+    else return false;
+    return true;
+  }
+  return shell.open([shell.title, bar.element, shell.stage, shell.readout, shell.tip.element]);
 }
 var feature_grid_default = { render };
 export {

@@ -1,7 +1,7 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
- * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/tokens.js src/lib/tooltip.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: 5a2e7232f6997212ab3d14c9942e6f6f56a1a42c1949981a7646e7767e31304a
- * body-sha256: f34af7e0f09df9304111a574df331e77ec6eed39dbfad681f9374874e9d0ba30
+ * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/pointing.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
+ * sources-sha256: 6488266b93f84175e4d0e00ec85e286f03b7556fb10e4b7166b0c9c94d3becd1
+ * body-sha256: f7cd74801689d988c19057755a9ae3a0b8e2c661bfea5fa398dd4c5273e464c8
  */
 // src/lib/dom.js
 var OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -59,17 +59,17 @@ function contentSize({ rows, columns, cellWidth, cellHeight, left, top, bottom }
 function fitCellWidth(available, columns, least, most) {
   return Math.floor(Math.min(most, Math.max(least, available / Math.max(1, columns))));
 }
-function cellOrigin(layout, view, { row, pos }) {
+function cellOrigin(layout, view2, { row, pos }) {
   return {
-    x: layout.left + pos * layout.cellWidth - view.x,
-    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view.y
+    x: layout.left + pos * layout.cellWidth - view2.x,
+    y: layout.top + (layout.rows - 1 - row) * layout.cellHeight - view2.y
   };
 }
-function hit(layout, view, x2, y2) {
-  const end = Math.min(view.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view.y);
-  if (x2 < 0 || y2 < 0 || x2 >= view.width || y2 >= end) return null;
-  const pos = Math.floor((x2 - layout.left + view.x) / layout.cellWidth);
-  const line = Math.floor((y2 - layout.top + view.y) / layout.cellHeight);
+function hit(layout, view2, x2, y2) {
+  const end = Math.min(view2.height, layout.top + layout.rows * layout.cellHeight + layout.bottom - view2.y);
+  if (x2 < 0 || y2 < 0 || x2 >= view2.width || y2 >= end) return null;
+  const pos = Math.floor((x2 - layout.left + view2.x) / layout.cellWidth);
+  const line = Math.floor((y2 - layout.top + view2.y) / layout.cellHeight);
   const inColumns = x2 >= layout.left && pos >= 0 && pos < layout.columns;
   const inRows = y2 >= layout.top && y2 < end - layout.bottom && line >= 0 && line < layout.rows;
   if (inColumns && inRows) return { row: layout.rows - 1 - line, pos };
@@ -77,28 +77,28 @@ function hit(layout, view, x2, y2) {
   if (inRows && x2 < layout.left) return { row: layout.rows - 1 - line, pos: null };
   return null;
 }
-function visibleCells(layout, view) {
-  const firstLine = Math.max(0, Math.floor(view.y / layout.cellHeight));
-  const space = view.height - layout.top - layout.bottom;
-  const lastLine = Math.min(layout.rows - 1, Math.ceil((view.y + space) / layout.cellHeight) - 1);
+function visibleCells(layout, view2) {
+  const firstLine = Math.max(0, Math.floor(view2.y / layout.cellHeight));
+  const space = view2.height - layout.top - layout.bottom;
+  const lastLine = Math.min(layout.rows - 1, Math.ceil((view2.y + space) / layout.cellHeight) - 1);
   return {
     firstRow: layout.rows - 1 - lastLine,
     lastRow: layout.rows - 1 - firstLine,
-    firstPos: Math.max(0, Math.floor(view.x / layout.cellWidth)),
+    firstPos: Math.max(0, Math.floor(view2.x / layout.cellWidth)),
     lastPos: Math.min(
       layout.columns - 1,
-      Math.ceil((view.x + view.width - layout.left) / layout.cellWidth) - 1
+      Math.ceil((view2.x + view2.width - layout.left) / layout.cellWidth) - 1
     )
   };
 }
-function scrollTo(layout, view, { row, pos }) {
+function scrollTo(layout, view2, { row, pos }) {
   const cellX = pos * layout.cellWidth;
   const cellY = (layout.rows - 1 - row) * layout.cellHeight;
-  const width = view.width - layout.left;
-  const height = view.height - layout.top - layout.bottom;
+  const width = view2.width - layout.left;
+  const height = view2.height - layout.top - layout.bottom;
   return {
-    x: Math.max(Math.min(view.x, cellX), cellX + layout.cellWidth - width, 0),
-    y: Math.max(Math.min(view.y, cellY), cellY + layout.cellHeight - height, 0)
+    x: Math.max(Math.min(view2.x, cellX), cellX + layout.cellWidth - width, 0),
+    y: Math.max(Math.min(view2.y, cellY), cellY + layout.cellHeight - height, 0)
   };
 }
 function moveCell(key, { row, pos }, layout, page) {
@@ -120,56 +120,285 @@ function moveCell(key, { row, pos }, layout, page) {
   };
 }
 
-// src/lib/lifecycle.js
-function redrawOnChange({ model, traits, root, frame, stopped }) {
-  for (const name of traits) model.on(`change:${name}`, frame.request);
-  const sizes = new ResizeObserver(frame.request);
-  sizes.observe(root);
-  const unwatch = watchTheme(frame.request);
-  return () => {
-    stopped.abort();
-    for (const name of traits) model.off(`change:${name}`, frame.request);
-    sizes.disconnect();
-    unwatch();
-    frame.cancel();
-    root.remove();
-  };
+// src/lib/tokens.js
+var SIGNS = { " ": "·", "\n": "↵", "	": "⇥", "\r": "␍", " ": "⍽", "�": "�" };
+var UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]/;
+function sign(character) {
+  if (character in SIGNS) return SIGNS[character];
+  if (!UNSEEN.test(character) || character.length > 1) return null;
+  const code = character.charCodeAt(0).toString(16);
+  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
+}
+function tokenParts(token) {
+  if (token === "") return [{ text: "(empty)", mark: true }];
+  const parts = [];
+  const characters = Array.from(token);
+  const first = characters.findIndex((character) => character !== " ");
+  let last = characters.length - 1;
+  while (last > first && characters[last] === " ") last -= 1;
+  characters.forEach((character, i) => {
+    const inner = character === " " && first >= 0 && i > first && i < last;
+    const shown = inner ? null : sign(character);
+    const text = shown ?? character;
+    const mark = shown !== null;
+    const previous = parts.at(-1);
+    if (previous && previous.mark === mark) previous.text += text;
+    else parts.push({ text, mark });
+  });
+  return parts;
+}
+function visibleToken(token) {
+  return tokenParts(token).map((part) => part.text).join("");
+}
+function fitParts(parts, width, measure) {
+  const whole = parts.map((part) => part.text).join("");
+  if (whole.length <= 200 && measure(whole) <= width) return parts;
+  const characters = parts.flatMap(
+    (part) => Array.from(part.text.slice(0, 200), (text) => ({ text, mark: part.mark }))
+  );
+  let low = 0;
+  let high = Math.min(characters.length, 200);
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const text = characters.slice(0, middle).map((part) => part.text).join("");
+    if (measure(`${text}…`) <= width) low = middle;
+    else high = middle - 1;
+  }
+  const kept = [];
+  for (const part of characters.slice(0, low)) {
+    const previous2 = kept.at(-1);
+    if (previous2 && previous2.mark === part.mark) previous2.text += part.text;
+    else kept.push({ ...part });
+  }
+  const previous = kept.at(-1);
+  if (previous && !previous.mark) previous.text += "…";
+  else kept.push({ text: "…", mark: false });
+  return kept;
 }
 
-// src/lib/tooltip.js
-function tooltip(widget) {
-  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
-  function hide() {
-    if (!element.classList.contains("is-open")) return;
-    element.classList.remove("is-open");
-    element.hidePopover?.();
-  }
-  function show(content, anchor) {
-    element.replaceChildren(...content);
-    if (!element.classList.contains("is-open")) {
-      element.classList.add("is-open");
-      element.showPopover?.();
+// src/lib/grid.js
+function grid(scroller, name) {
+  const canvas = h("canvas", { class: `workbench__canvas ${name}__canvas`, "aria-hidden": "true" });
+  const spacer = h("div", { class: "workbench__spacer" }, canvas);
+  scroller.append(spacer);
+  const context = (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d")
+  );
+  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: 1, left: 0, top: 0, bottom: 0 };
+  let measured = [];
+  function measure(from, mostHeight, laidOut) {
+    if (from.every((item, i) => item === measured[i])) return;
+    measured = from;
+    Object.assign(scroller.style, { maxWidth: "", overflowX: "hidden", overflowY: "hidden" });
+    layout = laidOut(scroller.clientWidth);
+    if (contentSize(layout).height > mostHeight) {
+      scroller.style.overflowY = "scroll";
+      layout = laidOut(scroller.clientWidth);
     }
-    const { width, height } = element.getBoundingClientRect();
-    const { left, top } = place(anchor, { width, height }, { width: innerWidth, height: innerHeight });
-    Object.assign(element.style, { left: `${left}px`, top: `${top}px` });
+    const { width, height } = contentSize(layout);
+    scroller.style.overflowX = width > scroller.clientWidth ? "scroll" : "hidden";
+    scroller.style.maxWidth = `${width + scroller.offsetWidth - scroller.clientWidth}px`;
+    scroller.style.height = `${Math.min(mostHeight, height) + scroller.offsetHeight - scroller.clientHeight}px`;
+    Object.assign(spacer.style, { width: `${width}px`, height: `${height}px` });
   }
-  return { element, hide, show };
-}
-function place(anchor, box, room) {
-  const gap = 8;
-  const right = anchor.right + gap;
-  const left = right + box.width + gap <= room.width ? right : anchor.left - gap - box.width;
-  if (left >= gap) {
-    return { left, top: Math.max(gap, Math.min(anchor.top, room.height - box.height - gap)) };
+  function clear(background) {
+    const view2 = viewport(scroller);
+    fitCanvas(context, view2);
+    context.textBaseline = "middle";
+    context.fillStyle = background;
+    context.fillRect(0, 0, view2.width, view2.height);
+    return view2;
   }
-  const below = anchor.bottom + gap;
-  const top = below + box.height + gap <= room.height ? below : anchor.top - gap - box.height;
-  return {
-    left: Math.max(gap, Math.min(anchor.left, room.width - box.width - gap)),
-    top: Math.max(gap, top)
-  };
+  function under(event) {
+    const box = canvas.getBoundingClientRect();
+    return hit(layout, viewport(scroller), event.clientX - box.x, event.clientY - box.y);
+  }
+  function cellUnder(event) {
+    const found = under(event);
+    return found && found.row !== null && found.pos !== null ? { row: found.row, pos: found.pos } : null;
+  }
+  function placeOf(cell) {
+    const { x: x2, y: y2 } = cellOrigin(layout, viewport(scroller), cell);
+    const box = canvas.getBoundingClientRect();
+    return new DOMRect(box.x + x2, box.y + y2, layout.cellWidth, layout.cellHeight);
+  }
+  function reveal(cell) {
+    const { x: x2, y: y2 } = scrollTo(layout, viewport(scroller), cell);
+    scroller.scrollTo({ left: x2, top: y2, behavior: "instant" });
+  }
+  const has = ({ row, pos }) => row < layout.rows && pos < layout.columns;
+  const page = () => Math.max(1, Math.floor((scroller.clientHeight - layout.top - layout.bottom) / layout.cellHeight) - 1);
+  return { context, get layout() {
+    return layout;
+  }, measure, clear, under, cellUnder, placeOf, reveal, has, page };
 }
+function viewport(scroller) {
+  return { width: scroller.clientWidth, height: scroller.clientHeight, x: scroller.scrollLeft, y: scroller.scrollTop };
+}
+function fitCanvas(context, { width, height }) {
+  const ratio = devicePixelRatio || 1;
+  const { canvas } = context;
+  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== across || canvas.height !== down) {
+    Object.assign(canvas, { width: across, height: down });
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+}
+function inside(context, box, paint) {
+  context.save();
+  context.beginPath();
+  context.rect(...box);
+  context.clip();
+  paint();
+  context.restore();
+}
+function outline(context, { x: x2, y: y2, width, height }, strokes) {
+  for (const [color2, thick] of strokes) {
+    context.strokeStyle = color2;
+    context.lineWidth = thick;
+    context.strokeRect(x2, y2, width, height);
+  }
+}
+function ring(context, layout, view2, cell, strokes) {
+  const { x: x2, y: y2 } = cellOrigin(layout, view2, cell);
+  for (const stroke of strokes) {
+    const inset = stroke[1] / 2;
+    outline(context, { x: x2 + inset, y: y2 + inset, width: layout.cellWidth - 1 - stroke[1], height: layout.cellHeight - 1 - stroke[1] }, [stroke]);
+  }
+}
+var rings = (focus) => ({
+  hover: [["#000000", 2.5], ["#ffffff", 1]],
+  selected: [["#ffffff", 3], ["#000000", 2]],
+  focus: [["#ffffff", 4], [focus, 3]]
+});
+function tokenWriter(context) {
+  const fitted = /* @__PURE__ */ new Map();
+  let fittedFor = "";
+  function fit(token, room, font) {
+    const key = `${room} ${font}`;
+    if (key !== fittedFor || fitted.size > 2e4) fitted.clear();
+    fittedFor = key;
+    context.font = font;
+    let parts = fitted.get(token);
+    if (!parts) {
+      const measure = (text) => context.measureText(text).width;
+      parts = fitParts(tokenParts(token), room, measure).map((part) => ({ ...part, width: measure(part.text) }));
+      fitted.set(token, parts);
+    }
+    return { parts, width: parts.reduce((sum, part) => sum + part.width, 0) };
+  }
+  function write(parts, left, middle, ink) {
+    let at = left;
+    context.fillStyle = ink;
+    context.textAlign = "left";
+    const faint = parts.some((part) => !part.mark) ? 0.6 : 1;
+    for (const part of parts) {
+      context.globalAlpha = part.mark ? faint : 1;
+      context.fillText(part.text, at, middle);
+      at += part.width;
+    }
+    context.globalAlpha = 1;
+  }
+  function centre(token, { x: x2, middle, width, room, ink, font }) {
+    const { parts, width: taken } = fit(token, room, font);
+    write(parts, x2 + (width - taken) / 2, middle, ink);
+  }
+  return { fit, write, centre };
+}
+
+// src/lib/pointing.js
+function pointing({ scroller, tip, frame, listening, hasFocus }, of) {
+  const now = { hover: null, focus: null, byKey: false };
+  let told = null;
+  const present = (item) => item && of.present(item) ? item : null;
+  function tell(item, at) {
+    told = { item, at };
+    tip.show(of.content(item), at);
+  }
+  function untell() {
+    told = null;
+    tip.hide();
+  }
+  function retell() {
+    if (told && present(told.item)) tell(told.item, told.at);
+    else untell();
+  }
+  function leave() {
+    untell();
+    if (!now.hover) return;
+    now.hover = null;
+    frame.request();
+  }
+  function settle() {
+    now.hover = present(now.hover);
+    now.focus = present(now.focus);
+    return { hover: now.hover, reached: now.byKey && hasFocus() ? now.focus : null };
+  }
+  scroller.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "touch") return;
+    now.byKey = false;
+    const found = of.under(event);
+    if (!found) {
+      leave();
+      of.beside?.(event);
+    } else if (!same(found, now.hover)) {
+      now.hover = found;
+      tell(found, (of.placeUnder ?? of.placeOf)(found, event));
+      frame.request();
+    }
+  }, listening);
+  scroller.addEventListener("pointerleave", leave, listening);
+  scroller.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("button")) return;
+    now.byKey = false;
+    const found = of.under(event);
+    now.focus = found ?? now.focus;
+    of.click(found, event);
+    frame.request();
+  }, listening);
+  scroller.addEventListener("scroll", () => {
+    of.scrolled?.();
+    if (now.byKey && told && now.focus && same(told.item, now.focus)) tell(now.focus, of.placeOf(now.focus));
+    else leave();
+    frame.request();
+  }, { ...listening, passive: true });
+  scroller.addEventListener("wheel", untell, { ...listening, passive: true });
+  scroller.addEventListener("focus", () => {
+    now.focus ??= of.start();
+    now.byKey = scroller.matches(":focus-visible");
+    frame.request();
+  }, listening);
+  scroller.addEventListener("blur", () => {
+    untell();
+    frame.request();
+  }, listening);
+  scroller.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target !== scroller) return;
+    now.focus = present(now.focus) ?? of.start();
+    if (!now.focus) return;
+    const next = of.key(event, now.focus);
+    if (next === false) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (next !== true) now.focus = next;
+    now.byKey = true;
+    now.hover = null;
+    of.draw();
+    of.reveal(now.focus);
+    if (next === true) untell();
+    else tell(next, of.placeOf(next));
+  }, listening);
+  addEventListener("scroll", (event) => {
+    if (event.target !== scroller) untell();
+  }, { ...listening, capture: true, passive: true });
+  return { now, settle, tell, untell, retell };
+}
+var same = (a, b) => b !== null && Object.entries(a).every(([name, value2]) => (
+  /** @type {any} */
+  b[name] === value2
+));
 
 // node_modules/d3-scale-chromatic/src/colors.js
 function colors_default(specifier) {
@@ -1105,6 +1334,122 @@ function colorTable(scheme2, diverging) {
     tables.set(name, table = { fill: fill2, ink: fill2.map(inkOn) });
   }
   return table;
+}
+
+// src/lib/theme.js
+function themeOf(root) {
+  const style = getComputedStyle(root);
+  const color2 = (name) => style.getPropertyValue(`--workbench-${name}`).trim();
+  return {
+    background: mixable(style.backgroundColor, style.color),
+    header: color2("header"),
+    ink: color2("ink"),
+    faint: color2("faint"),
+    line: color2("line"),
+    focus: color2("focus"),
+    font: style.fontFamily
+  };
+}
+function mixable(background, ink) {
+  try {
+    channels(background);
+    return background;
+  } catch {
+    return /^rgb\(\s*(1[5-9]\d|2\d\d)/.test(ink) ? "rgb(0, 0, 0)" : "rgb(255, 255, 255)";
+  }
+}
+
+// src/lib/lifecycle.js
+function redrawOnChange({ model, traits, root, frame, stopped }) {
+  for (const name of traits) model.on(`change:${name}`, frame.request);
+  const sizes = new ResizeObserver(frame.request);
+  sizes.observe(root);
+  const unwatch = watchTheme(frame.request);
+  return () => {
+    stopped.abort();
+    for (const name of traits) model.off(`change:${name}`, frame.request);
+    sizes.disconnect();
+    unwatch();
+    frame.cancel();
+    root.remove();
+  };
+}
+
+// src/lib/tooltip.js
+function tooltip(widget) {
+  const element = h("div", { class: `workbench__tooltip ${widget}__tooltip`, popover: "manual", role: "tooltip" });
+  function hide() {
+    if (!element.classList.contains("is-open")) return;
+    element.classList.remove("is-open");
+    element.hidePopover?.();
+  }
+  function show(content, anchor) {
+    element.replaceChildren(...content);
+    if (!element.classList.contains("is-open")) {
+      element.classList.add("is-open");
+      element.showPopover?.();
+    }
+    const { width, height } = element.getBoundingClientRect();
+    const { left, top } = place(anchor, { width, height }, { width: innerWidth, height: innerHeight });
+    Object.assign(element.style, { left: `${left}px`, top: `${top}px` });
+  }
+  return { element, hide, show };
+}
+function place(anchor, box, room) {
+  const gap = 8;
+  const right = anchor.right + gap;
+  const left = right + box.width + gap <= room.width ? right : anchor.left - gap - box.width;
+  if (left >= gap) {
+    return { left, top: Math.max(gap, Math.min(anchor.top, room.height - box.height - gap)) };
+  }
+  const below = anchor.bottom + gap;
+  const top = below + box.height + gap <= room.height ? below : anchor.top - gap - box.height;
+  return {
+    left: Math.max(gap, Math.min(anchor.left, room.width - box.width - gap)),
+    top: Math.max(gap, top)
+  };
+}
+
+// src/lib/view.js
+function view(name, { model, el, role, traits, draw }) {
+  const stopped = new AbortController();
+  const frame = frameScheduler(draw);
+  const both = (part) => `workbench__${part} ${name}__${part}`;
+  const title = h("div", { class: both("title") });
+  const scroller = h("div", { class: both("scroll"), tabindex: 0, role: "application", "aria-roledescription": role, ...OWN_KEYS });
+  const status = h("div", { class: both("status"), role: "status" });
+  const stage = h("div", { class: both("stage") }, scroller, status);
+  const readout = h("p", { class: both("readout"), "aria-live": "polite" });
+  const tip = tooltip(name);
+  const root = h("div", { class: `workbench-widget ${name}` });
+  function choose(changes) {
+    for (const [trait, value2] of Object.entries(changes)) model.set(trait, value2);
+    model.save_changes();
+  }
+  const hasFocus = (element = scroller) => (
+    /** @type {Document | ShadowRoot} */
+    root.getRootNode().activeElement === element
+  );
+  function head(state, label) {
+    title.textContent = state.title;
+    title.hidden = state.title === "";
+    if (label !== void 0) scroller.setAttribute("aria-label", label);
+    if (state.status === void 0) return;
+    status.textContent = state.status;
+    stage.classList.toggle("is-stale", state.status !== "");
+    stage.classList.toggle("is-error", state.status.startsWith("error"));
+  }
+  function say(words) {
+    if (readout.textContent !== words) readout.textContent = words;
+  }
+  function open(parts) {
+    root.append(...parts);
+    el.append(root);
+    const close = redrawOnChange({ model, traits, root, frame, stopped });
+    draw();
+    return close;
+  }
+  return { title, scroller, stage, readout, tip, root, frame, listening: { signal: stopped.signal }, choose, hasFocus, head, say, open };
 }
 
 // src/lib/numbers.js
@@ -2120,7 +2465,7 @@ function readState(model) {
   const quantityName = names.includes(model.get("quantity")) ? model.get("quantity") : names[0];
   const selected = model.get("selected");
   const pins = model.get("pinned");
-  const inside = selected && selected.row < panel.rows.length && selected.pos < tokens.length;
+  const inside2 = selected && selected.row < panel.rows.length && selected.pos < tokens.length;
   return {
     title: model.get("title"),
     status: model.get("status"),
@@ -2133,7 +2478,7 @@ function readState(model) {
     quantityName,
     quantity: panel.quantities[quantityName],
     scheme: model.get("color_scheme"),
-    selected: inside ? selected : null,
+    selected: inside2 ? selected : null,
     pinned: pins.every((pin) => pin.pos < tokens.length) ? pins : []
   };
 }
@@ -2198,62 +2543,6 @@ function partialTrack({ top, top_logprob, rows }, pos, id) {
 function togglePin(pins, pin) {
   const others = pins.filter((other) => !(other.pos === pin.pos && other.id === pin.id));
   return others.length < pins.length ? others : [...pins, pin];
-}
-
-// src/lib/tokens.js
-var SIGNS = { " ": "·", "\n": "↵", "	": "⇥", "\r": "␍", " ": "⍽", "�": "�" };
-var UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]/;
-function sign(character) {
-  if (character in SIGNS) return SIGNS[character];
-  if (!UNSEEN.test(character) || character.length > 1) return null;
-  const code = character.charCodeAt(0).toString(16);
-  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
-}
-function tokenParts(token) {
-  if (token === "") return [{ text: "(empty)", mark: true }];
-  const parts = [];
-  const characters = Array.from(token);
-  const first = characters.findIndex((character) => character !== " ");
-  let last = characters.length - 1;
-  while (last > first && characters[last] === " ") last -= 1;
-  characters.forEach((character, i) => {
-    const inner = character === " " && first >= 0 && i > first && i < last;
-    const shown = inner ? null : sign(character);
-    const text = shown ?? character;
-    const mark = shown !== null;
-    const previous = parts.at(-1);
-    if (previous && previous.mark === mark) previous.text += text;
-    else parts.push({ text, mark });
-  });
-  return parts;
-}
-function visibleToken(token) {
-  return tokenParts(token).map((part) => part.text).join("");
-}
-function fitParts(parts, width, measure) {
-  const whole = parts.map((part) => part.text).join("");
-  if (whole.length <= 200 && measure(whole) <= width) return parts;
-  const characters = parts.flatMap(
-    (part) => Array.from(part.text.slice(0, 200), (text) => ({ text, mark: part.mark }))
-  );
-  let low = 0;
-  let high = Math.min(characters.length, 200);
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const text = characters.slice(0, middle).map((part) => part.text).join("");
-    if (measure(`${text}…`) <= width) low = middle;
-    else high = middle - 1;
-  }
-  const kept = [];
-  for (const part of characters.slice(0, low)) {
-    const previous2 = kept.at(-1);
-    if (previous2 && previous2.mark === part.mark) previous2.text += part.text;
-    else kept.push({ ...part });
-  }
-  const previous = kept.at(-1);
-  if (previous && !previous.mark) previous.text += "…";
-  else kept.push({ text: "…", mark: false });
-  return kept;
 }
 
 // src/token_grid/text.js
@@ -2494,7 +2783,6 @@ function tickValues(kind, a, b) {
 // src/token_grid/painter.js
 var TEXT_PX = 12;
 var SMALL_PX = 10;
-var FAINT = 0.6;
 function stateScale({ quantity }) {
   return colorScale(quantity.scale, quantity.low, quantity.high);
 }
@@ -2505,8 +2793,7 @@ var Painter = class {
   /** @param {CanvasRenderingContext2D} context */
   constructor(context) {
     this.context = context;
-    this.fitted = /* @__PURE__ */ new Map();
-    this.fittedFor = "";
+    this.tokens = tokenWriter(context);
   }
   /**
    * Width of the widest row label, in CSS pixels.
@@ -2524,22 +2811,13 @@ var Painter = class {
    * @param {Theme} theme
    * @param {Marks} marks
    */
-  paint(state, layout, view, theme, marks) {
+  paint(state, layout, view2, theme, marks) {
     const { context } = this;
-    const key = `${layout.cellWidth} ${theme.font}`;
-    if (key !== this.fittedFor || this.fitted.size > 2e4) this.fitted.clear();
-    this.fittedFor = key;
-    context.textBaseline = "middle";
-    context.fillStyle = theme.background;
-    context.fillRect(0, 0, view.width, view.height);
-    context.save();
-    context.beginPath();
-    context.rect(layout.left, layout.top, view.width - layout.left, view.height - layout.top - layout.bottom);
-    context.clip();
-    this.paintCells(state, layout, view, theme);
-    this.paintMarks(state, layout, view, theme, marks);
-    context.restore();
-    this.paintHeaders(state, layout, view, theme, marks);
+    inside(context, [layout.left, layout.top, view2.width - layout.left, view2.height - layout.top - layout.bottom], () => {
+      this.paintCells(state, layout, view2, theme);
+      this.paintMarks(state, layout, view2, theme, marks);
+    });
+    this.paintHeaders(state, layout, view2, theme, marks);
   }
   /**
    * @param {State} state
@@ -2547,50 +2825,33 @@ var Painter = class {
    * @param {Viewport} view
    * @param {Theme} theme
    */
-  paintCells(state, layout, view, theme) {
+  paintCells(state, layout, view2, theme) {
     const { context } = this;
     const { fill: fill2, ink } = stateColors(state);
     const scale = stateScale(state);
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
-    context.font = `${TEXT_PX}px ${theme.font}`;
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     for (let row = firstRow; row <= lastRow; row += 1) {
       for (let pos = firstPos; pos <= lastPos; pos += 1) {
-        const { x: x2, y: y2 } = cellOrigin(layout, view, { row, pos });
+        const { x: x2, y: y2 } = cellOrigin(layout, view2, { row, pos });
         const step = scale.step(valueAt(state.quantity, row, pos));
         context.fillStyle = step < 0 ? theme.empty : fill2[step];
         context.fillRect(x2, y2, layout.cellWidth - 1, layout.cellHeight - 1);
         const token = cellLabel(state, { row, pos });
         const textInk = step < 0 ? inkOn(theme.empty) : ink[step];
-        this.paintToken(token, x2, y2 + layout.cellHeight / 2, layout.cellWidth - 1, textInk);
+        this.paintToken(token, x2, y2 + layout.cellHeight / 2, layout.cellWidth - 1, textInk, theme);
       }
     }
   }
   /**
-   * A token in the middle of a width, its signs fainter.
    * @param {string} token
    * @param {number} x
    * @param {number} middle
    * @param {number} width
    * @param {string} ink
+   * @param {Theme} theme
    */
-  paintToken(token, x2, middle, width, ink) {
-    const { context } = this;
-    let parts = this.fitted.get(token);
-    if (!parts) {
-      const measure = (text) => context.measureText(text).width;
-      parts = fitParts(tokenParts(token), width - 8, measure).map((part) => ({ ...part, width: measure(part.text) }));
-      this.fitted.set(token, parts);
-    }
-    let at = x2 + (width - parts.reduce((sum, part) => sum + part.width, 0)) / 2;
-    context.fillStyle = ink;
-    context.textAlign = "left";
-    const faint = parts.some((part) => !part.mark) ? FAINT : 1;
-    for (const part of parts) {
-      context.globalAlpha = part.mark ? faint : 1;
-      context.fillText(part.text, at, middle);
-      at += part.width;
-    }
-    context.globalAlpha = 1;
+  paintToken(token, x2, middle, width, ink, { font }) {
+    this.tokens.centre(token, { x: x2, middle, width, room: width - 8, ink, font: `${TEXT_PX}px ${font}` });
   }
   /**
    * Outlines: where a pinned token is on top, the selected cell, the one under the pointer, the focused.
@@ -2600,33 +2861,21 @@ var Painter = class {
    * @param {Theme} theme
    * @param {Marks} marks
    */
-  paintMarks(state, layout, view, theme, marks) {
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+  paintMarks(state, layout, view2, theme, marks) {
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     state.pinned.forEach((pin, i) => {
       if (pin.pos < firstPos || pin.pos > lastPos) return;
       for (let row = firstRow; row <= lastRow; row += 1) {
         if (topId(state.panel, row, pin.pos) === pin.id) {
-          this.outline(layout, view, { row, pos: pin.pos }, [["#ffffff", 3.5], [PIN_COLORS[i % PIN_COLORS.length], 2.5]]);
+          ring(this.context, layout, view2, { row, pos: pin.pos }, [["#ffffff", 3.5], [PIN_COLORS[i % PIN_COLORS.length], 2.5]]);
         }
       }
     });
-    if (marks.hover) this.outline(layout, view, marks.hover, [["#000000", 2.5], ["#ffffff", 1]]);
-    if (state.selected) this.outline(layout, view, state.selected, [["#ffffff", 3], ["#000000", 2]]);
-    if (marks.focus) this.outline(layout, view, marks.focus, [["#ffffff", 4], [theme.focus, 3]]);
-  }
-  /**
-   * @param {Layout} layout
-   * @param {Viewport} view
-   * @param {Cell} cell
-   * @param {[string, number][]} strokes colour and width, the widest first
-   */
-  outline(layout, view, cell, strokes) {
-    const { x: x2, y: y2 } = cellOrigin(layout, view, cell);
-    for (const [color2, width] of strokes) {
-      const inset = width / 2;
-      this.context.strokeStyle = color2;
-      this.context.lineWidth = width;
-      this.context.strokeRect(x2 + inset, y2 + inset, layout.cellWidth - 1 - width, layout.cellHeight - 1 - width);
+    for (const [name, cell] of Object.entries({ hover: marks.hover, selected: state.selected, focus: marks.focus })) {
+      if (cell) ring(this.context, layout, view2, cell, rings(theme.focus)[
+        /** @type {"hover"} */
+        name
+      ]);
     }
   }
   /**
@@ -2636,61 +2885,54 @@ var Painter = class {
    * @param {Theme} theme
    * @param {Marks} marks
    */
-  paintHeaders(state, layout, view, theme, marks) {
+  paintHeaders(state, layout, view2, theme, marks) {
     const { context } = this;
-    const foot = view.height - layout.bottom;
-    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view);
+    const foot = view2.height - layout.bottom;
+    const { firstRow, lastRow, firstPos, lastPos } = visibleCells(layout, view2);
     const active = marks.hover ?? marks.focus ?? state.selected;
     context.fillStyle = theme.header;
-    context.fillRect(0, 0, view.width, layout.top);
-    context.fillRect(0, foot, view.width, layout.bottom);
-    context.fillRect(0, 0, layout.left, view.height);
-    context.save();
-    context.beginPath();
-    context.rect(layout.left, 0, view.width - layout.left, view.height);
-    context.clip();
-    for (let pos = firstPos; pos <= lastPos; pos += 1) {
-      const { x: x2 } = cellOrigin(layout, view, { row: 0, pos });
-      const width = layout.cellWidth - 1;
-      context.font = `${TEXT_PX}px ${theme.font}`;
-      if (active?.pos === pos) {
-        context.fillStyle = theme.line;
-        context.fillRect(x2, foot, width, layout.bottom);
+    context.fillRect(0, 0, view2.width, layout.top);
+    context.fillRect(0, foot, view2.width, layout.bottom);
+    context.fillRect(0, 0, layout.left, view2.height);
+    inside(context, [layout.left, 0, view2.width - layout.left, view2.height], () => {
+      for (let pos = firstPos; pos <= lastPos; pos += 1) {
+        const { x: x2 } = cellOrigin(layout, view2, { row: 0, pos });
+        const width = layout.cellWidth - 1;
+        if (active?.pos === pos) {
+          context.fillStyle = theme.line;
+          context.fillRect(x2, foot, width, layout.bottom);
+        }
+        this.paintToken(state.tokens[pos], x2, foot + 14, width, theme.ink, theme);
+        if (layout.top > 0 && state.nextToken[pos]) this.paintToken(state.nextToken[pos], x2, layout.top / 2, width, theme.ink, theme);
+        context.font = `${SMALL_PX}px ${theme.font}`;
+        context.fillStyle = theme.faint;
+        context.textAlign = "center";
+        context.fillText(String(pos), x2 + width / 2, foot + 30);
+        this.paintPinDots(state, pos, x2 + width / 2, foot + 3);
       }
-      this.paintToken(state.tokens[pos], x2, foot + 14, width, theme.ink);
-      if (layout.top > 0 && state.nextToken[pos]) this.paintToken(state.nextToken[pos], x2, layout.top / 2, width, theme.ink);
-      context.font = `${SMALL_PX}px ${theme.font}`;
-      context.fillStyle = theme.faint;
-      context.textAlign = "center";
-      context.fillText(String(pos), x2 + width / 2, foot + 30);
-      this.paintPinDots(state, pos, x2 + width / 2, foot + 3);
-    }
-    context.restore();
+    });
     context.font = `${TEXT_PX}px ${theme.font}`;
     context.textAlign = "right";
-    context.save();
-    context.beginPath();
-    context.rect(0, layout.top, layout.left, foot - layout.top);
-    context.clip();
-    for (let row = firstRow; row <= lastRow; row += 1) {
-      const { y: y2 } = cellOrigin(layout, view, { row, pos: 0 });
-      if (active?.row === row) {
-        context.fillStyle = theme.line;
-        context.fillRect(0, y2, layout.left, layout.cellHeight - 1);
+    inside(context, [0, layout.top, layout.left, foot - layout.top], () => {
+      for (let row = firstRow; row <= lastRow; row += 1) {
+        const { y: y2 } = cellOrigin(layout, view2, { row, pos: 0 });
+        if (active?.row === row) {
+          context.fillStyle = theme.line;
+          context.fillRect(0, y2, layout.left, layout.cellHeight - 1);
+        }
+        context.fillStyle = theme.ink;
+        context.fillText(state.panel.rows[row], layout.left - 8, y2 + layout.cellHeight / 2, layout.left - 12);
       }
-      context.fillStyle = theme.ink;
-      context.fillText(state.panel.rows[row], layout.left - 8, y2 + layout.cellHeight / 2, layout.left - 12);
-    }
-    context.restore();
+    });
     context.font = `${SMALL_PX}px ${theme.font}`;
     context.fillStyle = theme.faint;
     context.fillText("input", layout.left - 8, foot + 14);
     context.fillText("position", layout.left - 8, foot + 30);
     if (layout.top > 0) context.fillText("next", layout.left - 8, layout.top / 2);
     context.fillStyle = theme.line;
-    context.fillRect(layout.left - 2, 0, 1, view.height);
-    context.fillRect(0, foot - 1, view.width, 1);
-    if (layout.top > 0) context.fillRect(0, layout.top - 2, view.width, 1);
+    context.fillRect(layout.left - 2, 0, 1, view2.height);
+    context.fillRect(0, foot - 1, view2.width, 1);
+    if (layout.top > 0) context.fillRect(0, layout.top - 2, view2.width, 1);
   }
   /**
    * Dots over a position's token, one a pin.
@@ -2728,7 +2970,7 @@ function toolbar(choose) {
   const legend = h("div", { class: "token-grid__legend" });
   const element = h(
     "div",
-    { class: "token-grid__tools" },
+    { class: "workbench__tools" },
     lens.element,
     component.element,
     quantity.element,
@@ -2754,12 +2996,12 @@ function toolbar(choose) {
 }
 function selector(label, changed) {
   const select = h("select", {
-    class: "token-grid__select",
+    class: "workbench__select",
     "aria-label": label,
     ...OWN_KEYS,
     onchange: () => changed(select.value)
   });
-  const element = h("label", { class: "token-grid__field" }, h("span", {}, label), select);
+  const element = h("label", { class: "workbench__field" }, h("span", {}, label), select);
   let shown = "";
   return {
     element,
@@ -2890,215 +3132,72 @@ var CELL_WIDTH = { least: 52, most: 116 };
 var HEADER = { next: 26, input: 38 };
 var MOST_HEIGHT = 560;
 function render({ model, el }) {
-  const stopped = new AbortController();
-  const listening = { signal: stopped.signal };
-  const title = h("div", { class: "token-grid__title" });
-  const canvas = h("canvas", { class: "token-grid__canvas", "aria-hidden": "true" });
-  const spacer = h("div", { class: "token-grid__spacer" }, canvas);
-  const scroller = h("div", {
-    class: "token-grid__scroll",
-    tabindex: 0,
-    role: "application",
-    "aria-roledescription": "token grid",
-    ...OWN_KEYS
-  }, spacer);
-  const status = h("div", { class: "token-grid__status", role: "status" });
-  const stage = h("div", { class: "token-grid__stage" }, scroller, status);
-  const readout = h("p", { class: "token-grid__readout", "aria-live": "polite" });
+  const shell = view("token-grid", { model, el, role: "token grid", traits: TRAITS, draw });
+  const { scroller, root, tip, choose } = shell;
+  const cells = grid(scroller, "token-grid");
+  const painter = new Painter(cells.context);
   const bar = toolbar(choose);
   const below = details((pin) => choose({ pinned: togglePin(state.pinned, pin) }));
-  const tip = tooltip("token-grid");
-  const root = h("div", { class: "workbench-widget token-grid" }, title, bar.element, stage, readout, below.element, tip.element);
-  el.append(root);
-  const painter = new Painter(
-    /** @type {CanvasRenderingContext2D} */
-    canvas.getContext("2d")
-  );
-  const frame = frameScheduler(draw);
   let state = readState(model);
-  let layout = { rows: 0, columns: 0, cellWidth: 1, cellHeight: CELL_HEIGHT, left: 0, top: 0, bottom: 0 };
-  let hover = null;
-  let focus = null;
-  let told = null;
-  function choose(changes) {
-    for (const [name, value2] of Object.entries(changes)) model.set(name, value2);
-    model.save_changes();
-  }
-  function viewport() {
-    return { width: scroller.clientWidth, height: scroller.clientHeight, x: scroller.scrollLeft, y: scroller.scrollTop };
-  }
-  function theme() {
-    const style = getComputedStyle(root);
-    const color2 = (name) => style.getPropertyValue(`--${name}`).trim();
-    return {
-      background: color2("workbench-background"),
-      header: color2("workbench-header"),
-      ink: color2("workbench-ink"),
-      faint: color2("workbench-faint"),
-      line: color2("workbench-line"),
-      focus: color2("workbench-focus"),
-      empty: color2("token-grid-empty"),
-      font: style.fontFamily
-    };
-  }
-  let measured = [];
-  function measure(look) {
-    const key = [state.panel.rows, state.tokens.length, state.nextToken.length, root.clientWidth, look.font];
-    if (key.every((item, i) => item === measured[i])) return;
-    measured = key;
-    const rows = state.panel.rows.length;
-    const columns = state.tokens.length;
-    const top = state.nextToken.length > 0 ? HEADER.next : 0;
-    const left = Math.min(150, Math.max(56, painter.labelWidth(state.panel.rows, look) + 16));
-    const height = top + rows * CELL_HEIGHT + HEADER.input;
-    scroller.style.maxWidth = "";
-    scroller.style.overflowY = height > MOST_HEIGHT ? "scroll" : "hidden";
-    const cellWidth = fitCellWidth(scroller.clientWidth - left, columns, CELL_WIDTH.least, CELL_WIDTH.most);
-    layout = { rows, columns, cellWidth, cellHeight: CELL_HEIGHT, left, top, bottom: HEADER.input };
-    const size = contentSize(layout);
-    scroller.style.overflowX = size.width > scroller.clientWidth ? "scroll" : "hidden";
-    const scrollbar = scroller.offsetHeight - scroller.clientHeight;
-    scroller.style.maxWidth = `${size.width + scroller.offsetWidth - scroller.clientWidth}px`;
-    scroller.style.height = `${Math.min(MOST_HEIGHT, height) + scrollbar}px`;
-    Object.assign(spacer.style, { width: `${size.width}px`, height: `${size.height}px` });
-  }
-  function fitCanvas() {
-    const ratio = devicePixelRatio || 1;
-    const { width, height } = viewport();
-    const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (canvas.width !== across || canvas.height !== down) {
-      Object.assign(canvas, { width: across, height: down });
-      Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  let toldFrom = [];
+  const pointable = {
+    draw,
+    under: cells.cellUnder,
+    present: cells.has,
+    placeOf: cells.placeOf,
+    reveal: cells.reveal,
+    content: (cell) => cellContent(state, cell),
+    start: () => inside2(state.selected) ?? { row: cells.layout.rows - 1, pos: Math.round(scroller.scrollLeft / cells.layout.cellWidth) },
+    click: (cell) => cell && activate(cell),
+    key,
+    beside(event) {
+      const found = cells.under(event);
+      if (!found || found.row !== null || found.pos === null) return;
+      const column = cells.placeOf({ row: 0, pos: found.pos });
+      tip.show(headerContent(state, found.pos), new DOMRect(column.x, event.clientY - 12, column.width, 24));
     }
-    painter.context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  }
+  };
+  const pointed = pointing(shell, pointable);
   function draw() {
     state = readState(model);
     if (root.clientWidth === 0) return;
-    const look = theme();
-    title.textContent = state.title;
-    title.hidden = state.title === "";
+    const look = { ...themeOf(root), empty: getComputedStyle(root).getPropertyValue("--token-grid-empty").trim() };
     bar.update(state);
-    measure(look);
-    fitCanvas();
-    hover = inside(hover);
-    focus = inside(focus);
-    painter.paint(state, layout, viewport(), look, { hover, focus: hasFocus() ? focus : null });
-    status.textContent = state.status;
-    stage.classList.toggle("is-stale", state.status !== "");
-    stage.classList.toggle("is-error", state.status.startsWith("error"));
-    scroller.setAttribute("aria-label", `${state.title || "Token grid"}: ${layout.rows} rows, ${layout.columns} positions. ` + (hasTokens(state.panel) ? "Arrow keys move, Enter pins the cell's top token, Escape unpins all." : "Arrow keys move, Enter selects the cell, Escape clears the selection."));
-    const spoken = hover ?? (hasFocus() ? focus : null) ?? inside(state.selected);
+    const { rows } = state.panel;
+    cells.measure([rows, state.tokens.length, state.nextToken.length, root.clientWidth, look.font], MOST_HEIGHT, (room) => {
+      const left = Math.min(150, Math.max(56, painter.labelWidth(rows, look) + 16));
+      const cellWidth = fitCellWidth(room - left, state.tokens.length, CELL_WIDTH.least, CELL_WIDTH.most);
+      const top = state.nextToken.length > 0 ? HEADER.next : 0;
+      return { rows: rows.length, columns: state.tokens.length, cellWidth, cellHeight: CELL_HEIGHT, left, top, bottom: HEADER.input };
+    });
+    const from = [state.panel, state.quantity, state.tokens];
+    if (from.some((part, i) => part !== toldFrom[i])) pointed.retell();
+    toldFrom = from;
+    const { hover, reached } = pointed.settle();
+    painter.paint(state, cells.layout, cells.clear(look.background), look, { hover, focus: reached });
+    const keys = hasTokens(state.panel) ? "Arrow keys move, Enter pins the cell's top token, Escape unpins all." : "Arrow keys move, Enter selects the cell, Escape clears the selection.";
+    shell.head(state, `${state.title || "Token grid"}: ${cells.layout.rows} rows, ${cells.layout.columns} positions. ${keys}`);
+    const spoken = hover ?? reached ?? inside2(state.selected);
     const use = hasTokens(state.panel) ? "pin its token" : "select it";
-    const words = spoken ? cellText(state, spoken) : `Point at a cell or move with the arrow keys; click or press Enter to ${use}.`;
-    if (readout.textContent !== words) readout.textContent = words;
+    shell.say(spoken ? cellText(state, spoken) : `Point at a cell or move with the arrow keys; click or press Enter to ${use}.`);
     below.update(state);
-    if (told && !inside(told.cell)) untell();
-    else if (told && source().some((part, i) => part !== told?.from[i])) tell(told.cell);
   }
-  const source = () => [state.panel, state.quantity, state.tokens];
-  function tell(cell) {
-    told = { cell, from: source() };
-    tip.show(cellContent(state, cell), cellRect(cell));
-  }
-  function untell() {
-    told = null;
-    tip.hide();
-  }
-  function inside(cell) {
-    return cell && cell.row < state.panel.rows.length && cell.pos < state.tokens.length ? cell : null;
-  }
-  function hasFocus() {
-    return (
-      /** @type {Document | ShadowRoot} */
-      root.getRootNode().activeElement === scroller
-    );
-  }
-  function cellRect(cell) {
-    const { x: x2, y: y2 } = cellOrigin(layout, viewport(), cell);
-    const box = canvas.getBoundingClientRect();
-    return new DOMRect(box.x + x2, box.y + y2, layout.cellWidth, layout.cellHeight);
-  }
+  const inside2 = (cell) => cell && cells.has(cell) ? cell : null;
   function activate(cell) {
     const [best] = candidates(state, cell);
     const pinned = best ? togglePin(state.pinned, { pos: cell.pos, token: best.token, id: best.id }) : state.pinned;
     choose({ selected: cell, pinned });
   }
-  function leave() {
-    untell();
-    if (hover) {
-      hover = null;
-      frame.request();
-    }
+  function key({ key: pressed, shiftKey }, focus) {
+    if (shiftKey) return false;
+    const next = moveCell(pressed, focus, cells.layout, cells.page());
+    if (next) return next;
+    if (pressed === "Escape") choose({ selected: null, pinned: [] });
+    else if (pressed === "Enter" || pressed === " ") activate(focus);
+    else return false;
+    return pressed === "Escape" ? true : focus;
   }
-  function under(event) {
-    const box = canvas.getBoundingClientRect();
-    return hit(layout, viewport(), event.clientX - box.x, event.clientY - box.y);
-  }
-  scroller.addEventListener("pointermove", (event) => {
-    if (event.pointerType === "touch") return;
-    const found = under(event);
-    if (!found || found.pos === null) {
-      leave();
-    } else if (found.row === null) {
-      leave();
-      const column = cellRect({ row: 0, pos: found.pos });
-      tip.show(headerContent(state, found.pos), new DOMRect(column.x, event.clientY - 12, column.width, 24));
-    } else if (hover?.row !== found.row || hover.pos !== found.pos) {
-      hover = { row: found.row, pos: found.pos };
-      tell(hover);
-      frame.request();
-    }
-  }, listening);
-  scroller.addEventListener("pointerleave", leave, listening);
-  scroller.addEventListener("click", (event) => {
-    const found = under(event);
-    if (!found || found.row === null || found.pos === null) return;
-    focus = { row: found.row, pos: found.pos };
-    activate(focus);
-  }, listening);
-  scroller.addEventListener("scroll", () => {
-    if (told && told.cell === focus) tell(focus);
-    else leave();
-    frame.request();
-  }, { ...listening, passive: true });
-  scroller.addEventListener("focus", () => {
-    focus ??= inside(state.selected) ?? { row: layout.rows - 1, pos: Math.round(scroller.scrollLeft / layout.cellWidth) };
-    frame.request();
-  }, listening);
-  scroller.addEventListener("wheel", untell, { ...listening, passive: true });
-  scroller.addEventListener("blur", () => {
-    untell();
-    frame.request();
-  }, listening);
-  scroller.addEventListener("keydown", (event) => {
-    if (!focus || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const page = Math.max(1, Math.floor((scroller.clientHeight - layout.top - layout.bottom) / CELL_HEIGHT) - 1);
-    const next = moveCell(event.key, focus, layout, page);
-    if (next) {
-      focus = next;
-      hover = null;
-      const { x: x2, y: y2 } = scrollTo(layout, viewport(), focus);
-      scroller.scrollTo({ left: x2, top: y2, behavior: "instant" });
-      tell(focus);
-    } else if (event.key === "Enter" || event.key === " ") {
-      activate(focus);
-    } else if (event.key === "Escape") {
-      untell();
-      choose({ selected: null, pinned: [] });
-    } else {
-      return;
-    }
-    event.preventDefault();
-    event.stopPropagation();
-    frame.request();
-  }, listening);
-  addEventListener("scroll", (event) => {
-    if (event.target !== scroller) untell();
-  }, { ...listening, capture: true, passive: true });
-  const close = redrawOnChange({ model, traits: TRAITS, root, frame, stopped });
-  draw();
-  return close;
+  return shell.open([shell.title, bar.element, shell.stage, shell.readout, below.element, tip.element]);
 }
 var token_grid_default = { render };
 export {
