@@ -201,6 +201,23 @@ def test_the_keyboard_reaches_every_feature(open_page):
     assert view.get("selected") == ""
 
 
+def test_the_keyboard_reaches_the_edges_of_a_feature_and_tells_their_similarity(open_page):
+    given = flow()
+    view = opened(open_page, graph())
+    node = given["ids"].index(given["roots"][0])
+    edges = given["edges"]
+    own = [e for e in range(11) if node in (edges["source"][e], edges["target"][e])]
+    own.sort(key=lambda e: -edges["weight"][e])
+    view.press("Enter")
+    for e in own:
+        view.press("e")
+        told = view.readout.inner_text().split(": similarity ")[1]
+        assert float(told) == pytest.approx(edges["weight"][e], abs=0.0051)
+        assert view.edges(".is-focus") == {e} and told in view.tooltip.inner_text()
+    view.press("e")
+    assert view.readout.inner_text().startswith(given["roots"][0]), "after the last the node again"
+
+
 def test_markup_in_names_and_labels_is_text(open_page):
     given = flow()
     given["ids"][:3] = EVIL
