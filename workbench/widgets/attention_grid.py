@@ -10,7 +10,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import EncodedArray, encode
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
+from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, strings
 
 #: More numbers than this make a page that browsers open slowly or not at all.
 MOST_WEIGHTS = 40_000_000
@@ -153,9 +153,7 @@ def _data(
     layers: Sequence[int] | None,
 ) -> dict[str, Any]:
     """The transport traits, checked."""
-    if isinstance(tokens, str) or not all(isinstance(token, str) for token in tokens):
-        raise TypeError(f"tokens is a list of strings; given {tokens!r:.80}")
-    n = len(tokens)
+    n = len(strings("tokens", tokens))
     if not n:
         raise ValueError("tokens is empty: attention is shown for at least one position")
     shape = np.shape(pattern)

@@ -10,7 +10,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode, encode
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
+from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, one_of, strings
 from workbench.widgets.panel import floats
 
 ORDERS = ("max", "sum", "position", "chosen")
@@ -121,11 +121,7 @@ class FeatureGrid(GuardedWidget):
         n_features, n_positions = decode(self._values["values"]).shape
         return f"FeatureGrid({n_features} features × {n_positions} positions)"
 
-    @traitlets.validate("order")
-    def _check_order(self, proposal: Any) -> str:
-        if proposal["value"] not in ORDERS:
-            raise TraitError(f"order is one of {', '.join(ORDERS)}; given {proposal['value']!r}")
-        return proposal["value"]
+    _check_order = one_of("order", ORDERS)
 
     @traitlets.validate("n_shown")
     def _check_n_shown(self, proposal: Any) -> int:
@@ -175,8 +171,7 @@ def _data(
     """The transport traits, checked."""
     known = [""] * len(features) if labels is None else list(labels)
     for name, given in {"tokens": tokens, "features": features, "labels": known}.items():
-        if isinstance(given, str) or not all(isinstance(item, str) for item in given):
-            raise TypeError(f"{name} is a list of strings; given {given!r:.80}")
+        strings(name, given)
     if not len(tokens) or not len(features):
         raise ValueError(
             "a grid has at least one token and one feature; "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
+import traitlets
 from traitlets import TraitError
 
 STATIC = Path(__file__).parent / "static"
@@ -31,6 +33,25 @@ class GuardedWidget(anywidget.AnyWidget):
         except TraitError:
             self.send_state([name for name in sync_data if name in self.keys])
             raise
+
+
+def one_of(trait: str, allowed: Sequence[str]) -> Any:
+    """The check of a trait that is one of these strings, to be named in the class."""
+
+    @traitlets.validate(trait)
+    def check(_: Any, proposal: Any) -> str:
+        if proposal["value"] not in allowed:
+            raise TraitError(f"{trait} is one of {', '.join(allowed)}; given {proposal['value']!r}")
+        return proposal["value"]
+
+    return check
+
+
+def strings(name: str, given: Sequence[str]) -> list[str]:
+    """The strings as a list; raises TypeError for anything else, one string alone among it."""
+    if isinstance(given, str) or not all(isinstance(item, str) for item in given):
+        raise TypeError(f"{name} is a list of strings; given {given!r:.80}")
+    return list(given)
 
 
 def is_index(value: Any, length: int) -> bool:

@@ -10,7 +10,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
+from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, one_of, strings
 from workbench.widgets.panel import Panel, encode_panel
 
 COLOR_SCHEMES = ("viridis", "cividis", "magma", "inferno", "plasma")
@@ -147,13 +147,7 @@ class TokenGrid(GuardedWidget):
             )
         return proposal["value"]
 
-    @traitlets.validate("color_scheme")
-    def _check_color_scheme(self, proposal: Any) -> str:
-        if proposal["value"] not in COLOR_SCHEMES:
-            raise TraitError(
-                f"color_scheme is one of {', '.join(COLOR_SCHEMES)}; given {proposal['value']!r}"
-            )
-        return proposal["value"]
+    _check_color_scheme = one_of("color_scheme", COLOR_SCHEMES)
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: Any) -> dict[str, int] | None:
@@ -192,12 +186,6 @@ class TokenGrid(GuardedWidget):
             self.selected = None
 
 
-def _strings(name: str, given: Sequence[str]) -> list[str]:
-    if isinstance(given, str) or not all(isinstance(item, str) for item in given):
-        raise TypeError(f"{name} is a list of strings; given {given!r:.80}")
-    return list(given)
-
-
 def _data(
     tokens: Sequence[str],
     panels: Sequence[Panel],
@@ -205,8 +193,8 @@ def _data(
     next_token: Sequence[str] | None,
 ) -> dict[str, Any]:
     """The transport traits, checked."""
-    shown, known = _strings("tokens", tokens), _strings("vocabulary", vocabulary)
-    following = _strings("next_token", next_token or [])
+    shown, known = strings("tokens", tokens), strings("vocabulary", vocabulary)
+    following = strings("next_token", next_token or [])
     if not shown:
         raise ValueError("tokens is empty: a grid has at least one position")
     if following and len(following) != len(shown):
