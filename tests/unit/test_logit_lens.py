@@ -281,6 +281,8 @@ def test_a_stream_that_the_architecture_lacks_is_a_named_error() -> None:
 @pytest.mark.parametrize("k", [1, 3, 7])
 def test_the_top_k_by_blocks_are_those_of_a_sort(n_vocab: int, k: int) -> None:
     logits = torch.randn(4, 3, n_vocab, generator=torch.Generator().manual_seed(k))
+    # The first that is in no whole block.
+    logits[..., n_vocab // 256 * 256] = 9
     values, ids = readout.top_k(logits, k)
     torch.testing.assert_close(values, logits.sort(descending=True).values[..., :k], rtol=0, atol=0)
     torch.testing.assert_close(logits.gather(-1, ids), values, rtol=0, atol=0)
