@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Union, runtime_checkable
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,8 +19,8 @@ from .turns import Turn
 #: Held against its rule where it is read, by `Model.tokens`.
 Prompts = Annotated[str | Sequence[str] | Sequence[Sequence[int]] | Tokens, Later()]
 Messages = Annotated[Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]], Later()]
-#: Edits, one or several, or a `Change`.
-Edits = Annotated[Any, Later()]
+#: Edits, one or several, or a `Change`, which is made of this module's words and so comes later.
+Edits = Union[Iterable[Edit], Edit, "Change"]  # noqa: UP007  # pyright: ignore
 Metric = Callable[["torch.Tensor"], "torch.Tensor"]
 
 

@@ -141,8 +141,8 @@ def test_a_text_may_end_exactly_where_the_context_does(backend):
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"n": 2.5}, r"n is a whole number from 1; got 2.5"),
-    ({"n": True}, r"n is a whole number from 1; got True"),
+    ({"n_new": 2.5}, r"n_new is a whole number from 1; got 2.5"),
+    ({"n_new": True}, r"n_new is a whole number from 1; got True"),
     ({"temperature": float("nan")}, r"temperature is a finite number from 0; got nan"),
     ({"temperature": "hot"}, r"temperature is a finite number from 0; got 'hot'"),
     ({"temperature": 1.0, "top_k": 0}, r"top_k is a whole number from 1 or None; got 0"),

@@ -154,7 +154,7 @@ BAD_CALLS = {
     "no edit": (
         {"edits": ["L1.z"]},
         TypeError,
-        r"edits is a list of Edits or an Edit; got \['L1.z'\]",
+        r"edits is a list of Edits, an Edit or a Change; got \['L1.z'\]",
     ),
     "a read after the stop": (
         {"read": "L1.z", "stop_after": 0},

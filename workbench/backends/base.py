@@ -289,7 +289,7 @@ class TracedModel(ABC):
                 stacklevel=3,
             )
         return Run(
-            rows, done.logits, done.activations, done.grads, done.value, unchanged, done.past
+            rows, done.logits, done.activations, done.grads, done.value, unchanged, _past(done)
         )
 
     def _check_reached(self, done: PassResult, edits: Sequence[Edit]) -> None:
@@ -342,7 +342,7 @@ class TracedModel(ABC):
         done = self._pass(recorder, request)
         self._check_reached(done, edits)
         assert done.logits is not None
-        return done.logits[:, 0], done.past
+        return done.logits[:, 0], _past(done)
 
     # -- weights ---------------------------------------------------------------------------------
 
@@ -405,6 +405,10 @@ class TracedModel(ABC):
             resid = self.module(self.architecture.path("ln_final"))(resid)
         head = self.module(self.architecture.path("unembed"))
         return self.architecture.output_transform(head(resid))
+
+
+def _past(done: PassResult) -> Past | None:
+    return None if done.past is None else Past(done.past)
 
 
 def _hf_cache(past: Past | None, start: int) -> Any:

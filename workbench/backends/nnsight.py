@@ -18,7 +18,7 @@ from ..model import Resume
 from .architecture import Tap
 from .base import Pass, TracedModel
 from .places import Places
-from .recorder import PassResult, Recorder, as_past
+from .recorder import PassResult, Recorder, cached
 
 # A server has no workbench: what a trace uses of it travels by value.
 nnsight.register("workbench")
@@ -224,7 +224,7 @@ class Walk:
             unembed = resolve(raw, self.unembed)
             unembed.input = unembed.input[request.rows, request.columns]
         output = raw.output
-        past = as_past(output[self.cache_name]) if request.cache else None
+        past = cached(output[self.cache_name]) if request.cache else None
         return self.recorder.result(output.logits, request.grad_of, past)
 
 

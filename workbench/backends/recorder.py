@@ -11,10 +11,13 @@ import torch
 
 from ..check import given
 from ..edits import Edit
-from ..model import Metric, Past, narrow
+from ..model import Metric, narrow
 from ..site import Site
 from ..tokens import Tokens
 
+#: Of each layer the keys and values; plain tensors, since a server, which gives them back, has no
+#: classes of ours.
+Cached = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 #: The largest number that is a mask of attention scores and no score: -10,000 was usual once.
 MASKED = -9_000.0
 
@@ -92,7 +95,7 @@ class PassResult:
     activations: dict[Site, torch.Tensor]
     grads: dict[Site, torch.Tensor]
     value: torch.Tensor | None
-    past: Past | None
+    past: Cached | None
     missed: tuple[int, ...]
     unchanged: tuple[int, ...]
     overwritten: frozenset[str] = frozenset()
@@ -235,7 +238,7 @@ class Recorder:
         return attn_out if after is before and not self.gradients else after - resid_pre
 
     def result(
-        self, logits: torch.Tensor | None, grad_of: Metric | None = None, past: Past | None = None
+        self, logits: torch.Tensor | None, grad_of: Metric | None = None, past: Cached | None = None
     ) -> PassResult:
         """What the pass gave, nothing of it attached to the graph."""
         value, grads = None, {}
@@ -323,9 +326,9 @@ def _version(tensor: torch.Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-def as_past(cache: Any) -> Past:
-    """A Hugging Face cache as `Past`."""
-    return Past(tuple((layer.keys, layer.values) for layer in cache.layers))
+def cached(cache: Any) -> Cached:
+    """The keys and values of each layer, from a Hugging Face cache."""
+    return tuple((layer.keys, layer.values) for layer in cache.layers)
 
 
 def _leading(activation: torch.Tensor, site: Site) -> torch.Tensor:

@@ -19,7 +19,7 @@ from ..site import Site
 from .architecture import Tap
 from .base import Pass, TracedModel
 from .places import Places
-from .recorder import PassResult, Recorder, as_past
+from .recorder import PassResult, Recorder, cached
 
 Hook = tuple[str, Callable[..., torch.Tensor]]
 
@@ -182,7 +182,7 @@ class TransformerLensModel(TracedModel):
             except _Stop:
                 return recorder.result(None, request.grad_of)
             # The cache that was given is filled in place.
-            past = as_past(inputs[self.cache_name]) if request.cache else None
+            past = cached(inputs[self.cache_name]) if request.cache else None
             return recorder.result(logits, request.grad_of, past)
 
     @contextmanager
