@@ -138,6 +138,12 @@ def edited_runs(c: Context) -> Tables:
     return out | {"by hand": c.edits["project out"].apply(x), "by hand 2": c.edits["add"].apply(x)}
 
 
+@thing
+def edited_on(_: Context) -> Any:
+    """(edit, "prompt", "new" or "both") -> the options of `generate` that say so."""
+    return lambda edit, on: {"edits": [edit], "on": on}
+
+
 @call("Generation", "Model")
 def generate(c: Context) -> Tables:
     m, add = c.model, c.edits["add"]
@@ -146,7 +152,7 @@ def generate(c: Context) -> Tables:
         "sampled": {"temperature": 0.8, "seed": c.seed},
         "top k": {"temperature": 1.2, "top_k": 5, "seed": c.seed},
         "top p": {"temperature": 1.2, "top_p": 0.8, "seed": c.seed},
-        **{f"edit on {on}": {"edits": [add], "on": on} for on in ("prompt", "new", "both")},
+        **{f"edit on {on}": c.edited_on(add, on) for on in ("prompt", "new", "both")},
     }
     made = {name: m.generate(PROMPTS, 6, **options) for name, options in ways.items()}
     return {

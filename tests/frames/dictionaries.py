@@ -194,7 +194,8 @@ def concept_directions(c: Context) -> Tables:
 def evaluate_concepts(c: Context) -> Tables:
     got = c.wb.evaluate_concepts(
         c.model, {"means": c.mean_directions, "made": c.dictionary}, c.concepts,
-        list(c.wb.texts("tinyworld", n=120)), n_prompts=6, strength=1.0, seed=c.seed,
+        list(c.wb.texts("tinyworld", n=120)), n_prompts=6,
+        strength=1.0, split_gain=0.02, seed=c.seed,
         progress=False,
     )  # fmt: skip
     out: dict[str, Any] = {"frame": got}

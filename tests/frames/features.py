@@ -34,6 +34,11 @@ def matches(c: Context) -> Any:
 
 
 @thing
+def labels(c: Context) -> Any:
+    return {FEATURE: "a label of its own"}
+
+
+@thing
 def flow(c: Context) -> Any:
     return c.wb.feature_flow(c.dicts, FEATURE, k=1, min_similarity=0.0)
 
@@ -65,7 +70,7 @@ def feature_flow(c: Context) -> Tables:
     made = {
         **{d: make(c.dicts, FEATURE, direction=d, k=2) for d in ("both", "back", "forward")},
         "whole": make(c.dicts, min_similarity=0.5),
-        "deep": make(c.dicts, FEATURE, depth=1, thresholds=0.1),
+        "deep": make(c.dicts, FEATURE, depth=1, thresholds=0.1, labels=c.labels),
         "matched": make(c.dicts, FEATURE, matches=c.matches),
         "correlation": make(c.dicts, FEATURE, by="correlation", model=c.model, texts=c.texts),
         "permutation": make(c.dicts, FEATURE, by="permutation", seed=c.seed),
@@ -104,7 +109,7 @@ def feature_effects(c: Context) -> Tables:
     for method in ("attribution", "ig"):
         for reference in ("counterfactual", "zero", "mean", "mean-position"):
             got = c.wb.feature_effects(c.model, c.ioi, c.dicts, method=method, reference=reference,
-                                       steps=3)  # fmt: skip
+                                       steps=3, n=3)  # fmt: skip
             out[f"{method} {reference}"] = got
             out[f"{method} {reference} top"] = [
                 f"{site} {number}" for site, number, _ in got.top(10)
@@ -143,7 +148,7 @@ def evaluate_feature_circuit(c: Context) -> Tables:
     references = ("mean-position", "counterfactual", "mean", "zero")
     got = c.wb.evaluate_feature_circuit(
         c.model, c.ioi, c.feature_graph, c.dicts, references=references, sizes=(5, 20), n_random=3,
-        seed=c.seed,
+        n=3, seed=c.seed,
     )  # fmt: skip
     out: dict[str, Any] = {"frame": got}
     for r in references:
@@ -238,6 +243,10 @@ def compare_steering(c: Context) -> Tables:
         "frame": got,
         "gain": dict(zip(got.ways, np.asarray(got.gain()), strict=True)),
     }
+    out["by unit"] = c.wb.compare_steering(
+        c.model, c.flow, c.texts[:6], concept=" Paris", prompts=PROMPTS, dicts=c.dicts, unit=3.0,
+        strengths=(1.0,), n_random=1, seed=c.seed, progress=False,
+    )  # fmt: skip
     for damage in ("kl", "loss"):
         out[f"harm {damage}"] = dict(zip(got.ways, np.asarray(got.harm(damage)), strict=True))
         out[f"matched {damage}"] = {"at": float(got.matched_damage(damage))}

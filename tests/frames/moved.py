@@ -1,4 +1,4 @@
-"""Where the new tree gives the numbers of an old call. Empty: every call is where it was.
+"""Where the new tree gives the numbers of an old call; what is not here is where it was.
 
 Whoever moves a call adds one function here, of the old name and with the old arguments (those that
 `tests/frames/<family>.py` uses). It calls the new tree and gives what the old call gave, to be
@@ -26,6 +26,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import workbench as wb
+
 from .calls import Context, Moved, Tables  # noqa: F401  (Moved is for the functions below)
 
 #: By the old public name.
@@ -51,3 +53,11 @@ def makes(name: str) -> Callable[[Any], Any]:
 def instead(name: str) -> Callable[[Any], Any]:
     """Run another function in place of a whole call."""
     return lambda tables: INSTEAD.setdefault(name, tables)
+
+
+# -- core ------------------------------------------------------------------------------------------
+
+
+@makes("edited_on")
+def edited_on(_: Context) -> Any:
+    return lambda edit, on: {"edits": wb.Change(edit, on=on)}

@@ -63,7 +63,7 @@ def evaluate_observable(c: Context) -> Tables:
     pronouns = c.wb.observable(c.model, " he", " she")
     got = c.wb.evaluate_observable(
         c.model, [pronouns.propagate("L2H3"), pronouns.propagate("L2H1")],
-        c.wb.task("pronoun", n=6), n_examples=2, n_draws=3, texts=c.texts[:6], seed=c.seed,
+        c.wb.task("pronoun", n=8), n=6, n_examples=2, n_draws=3, texts=c.texts[:6], seed=c.seed,
         progress=False,
     )  # fmt: skip
     truth = dict.fromkeys([" Paris", " Rome", " Berlin"], 1.0) | {" Italy": -1.0, " France": -1.0}
