@@ -13,6 +13,7 @@ from . import may_move, moved
 from .calls import CALLS, families
 from .tables import compare, relative
 
+NEEDS_SEEDS = "it needs 20 seeds"
 #: Public names that no call makes tables of, and why.
 NOT_COVERED = {
     "live": "explorers call public functions; their own tests click them",
@@ -98,6 +99,10 @@ def judged(
             afters |= more_new["calls"][name]["tables"]
         for table in befores[0]:
             _judge(verdict, table, befores, afters)
+        # Seeds take long, and help nothing where something else is wrong as well.
+        verdict.needs_seeds = bool(verdict.wrong) and all(
+            line.endswith(NEEDS_SEEDS) for line in verdict.wrong
+        )
     return out
 
 
@@ -187,13 +192,12 @@ def _check(
     if was[column].dtype.kind not in "fiu":
         return ""  # the names of what was drawn
     if len(befores) < len(may_move.SEEDS):
-        verdict.needs_seeds = True
-        return "it needs 20 seeds"
+        return NEEDS_SEEDS
     if entry.kind == "draws":
         return may_move.same_draws(
             *(_drawn(each, entry, table, column) for each in (befores, afters))
         )
-    return may_move.same_width(*(_widths(each, entry, table, column) for each in (befores, afters)))
+    return may_move.same_ends(*(_ends(each, entry, table, column) for each in (befores, afters)))
 
 
 def _drawn(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> list[np.ndarray]:
@@ -201,22 +205,22 @@ def _drawn(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> lis
     return [f[column].to_numpy(dtype=float)[entry.lines(f)] for f in frames]
 
 
-def _widths(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> np.ndarray:
-    """(seed, line) high less low; a column "value" has them in its last two lines."""
+def _ends(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> np.ndarray:
+    """(seed, line, low and high); a column "value" has them in its last two lines."""
     out = []
     for each in seeds.values():
         frame = each[table]
         lines = entry.lines(frame)
         if column == "value":
             ends = frame["value"].to_numpy(dtype=float)[-2:]
-            out.append(ends[1:] - ends[:1])
+            out.append(ends[None])
             continue
         low = column.replace("high", "low").replace("[2]", "[1]")
         high = low.replace("low", "high").replace("[1]", "[2]")
         ends = [frame[name].to_numpy(dtype=float)[lines] for name in (low, high)]
-        out.append(ends[1] - ends[0])
+        out.append(np.stack(ends, -1))
     width = max(map(len, out))
-    return np.array([np.pad(e, (0, width - len(e)), constant_values=np.nan) for e in out])
+    return np.array([np.pad(e, ((0, width - len(e)), (0, 0)), constant_values=np.nan) for e in out])
 
 
 def uncovered(old: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ def main() -> None:
     here: dict[str, Any] = {"moved": moved.NAMES, "made": moved.MADE} if plan["is_new"] else {}
     instead = moved.INSTEAD if plan["is_new"] else {}
     done: dict[str, Any] = {}
-    public = list(workbench.__all__)
+    public = list(getattr(workbench, "__all__"))  # noqa: B009
     for seed in plan["seeds"]:
         c = calls.Context(plan["model"], plan["backend"], out / f"files {seed}", seed=seed, **here)
         c.folder.mkdir(parents=True)

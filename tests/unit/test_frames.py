@@ -8,7 +8,7 @@ import pytest
 
 from tests.frames import calls
 from tests.frames.calls import Context, Moved, Package
-from tests.frames.may_move import same_draws, same_fit, same_loss, same_width
+from tests.frames.may_move import same_draws, same_ends, same_fit, same_loss
 from tests.frames.tables import compare, table
 from tests.frames.verdicts import judged, uncovered
 
@@ -103,7 +103,10 @@ def test_draws_fits_and_trainings_have_their_own_checks():
     assert "penalty" in same_fit(fit, fit.assign(penalty=0.2))
     assert not same_loss(fit, fit.assign(loss=0.504))
     assert same_loss(fit, fit.assign(loss=0.49))
-    assert same_width(np.ones((20, 2)), np.full((20, 2), 1.2))
+    ends = np.tile([0.0, 1.0], (20, 2, 1))
+    assert not same_ends(ends, ends * 1.05)
+    assert "width" in same_ends(ends, ends * 1.2)
+    assert "middle" in same_ends(ends, ends - 1)
 
 
 def test_a_moved_call_is_read_by_its_old_names(tmp_path):
