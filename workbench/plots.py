@@ -1,79 +1,44 @@
-"""Plots: static pictures of results, as matplotlib Axes; which picture belongs to which result."""
+"""Plots: static pictures of results, as matplotlib Axes."""
 
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from .check import checked
 
+#: What stands beside: controls, zero, a diagonal. It is legible on light and on dark.
+GREY = "0.55"
 #: The rows or bars of a picture are all named up to this many; beyond, every second, third …
 NAMED = 45
-#: The picture of each class of results: a module of `workbench.pictures` and its function, whose
-#: keywords are the options of `plot`.
-PICTURES = {
-    "Ablation": "circuits.ablation",
-    "Attention": "attention.attention",
-    "Attribution": "attribution.attribution",
-    "AttributionCheck": "attribution.attribution_check",
-    "Circuit": "circuits.circuit",
-    "CircuitEvaluation": "circuits.circuit_evaluation",
-    "ClassifierEffects": "feature_circuits.classifier_effects",
-    "ConceptAblation": "concept_traces.concept_ablation",
-    "ConceptEvaluation": "feature_evaluations.concept_evaluation",
-    "Couplings": "observables.couplings",
-    "ConceptVectors": "concept_traces.concept_vectors",
-    "DictionaryCheck": "dictionaries.dictionary_check",
-    "DictionaryEvaluation": "feature_evaluations.dictionary_evaluation",
-    "DirectLogitAttribution": "lenses.direct_logit_attribution",
-    "DirectionVocabulary": "neuron_words.direction_vocabulary",
-    "FeatureActivations": "feature_pages.feature_activations",
-    "FeatureCircuit": "feature_circuits.feature_circuit",
-    "FeatureCircuitEvaluation": "feature_circuits.feature_circuit_evaluation",
-    "FeatureEffects": "feature_circuits.feature_effects",
-    "FeatureFlow": "flows.feature_flow",
-    "FeatureMatches": "flows.feature_matches",
-    "FeaturePage": "feature_pages.feature_page",
-    "FlowCut": "information.flow_cut",
-    "FlowValidation": "flows.flow_validation",
-    "FoundNeurons": "neuron_words.found_neurons",
-    "HeadVocabulary": "head_words.head_vocabulary",
-    "InformationFlow": "information.information_flow",
-    "JacobianLens": "lenses.jacobian_lens",
-    "LogitLens": "lenses.logit_lens",
-    "NeuronClamp": "neuron_words.neuron_clamp",
-    "NeuronVocabulary": "neuron_words.neuron_vocabulary",
-    "ObservableAttribution": "observables.observable_attribution",
-    "ObservableEvaluation": "observables.observable_evaluation",
-    "ObservablePaths": "observables.observable_paths",
-    "ObservableVector": "observables.observable_vector",
-    "Patching": "patching.patching",
-    "PathPatching": "attribution.path_patching",
-    "Shift": "feature_circuits.shift",
-    "Steering": "steering.steering",
-    "SteeringComparison": "steering.steering_comparison",
-    "Stitching": "alignments.stitching",
-    "TunedLens": "lenses.tuned_lens",
-    "WeightAlignment": "alignments.weight_alignment",
-    "UnlearningAudit": "concept_traces.unlearning_audit",
-}
 
 
-def plot(result: Any, **options: Any) -> Axes:
-    """A static picture of a result; options as the function that `PICTURES` names takes them.
+def plot(result: Any, title: str | None = None, **options: Any) -> Axes:
+    """A static picture of a result: the mark or the function that its `picture` names.
 
     Raises `TypeError` for a result that has no picture.
     """
-    for kind in type(result).__mro__:
-        if kind.__name__ in PICTURES:
-            module, _, name = PICTURES[kind.__name__].partition(".")
-            draw = getattr(import_module(f".pictures.{module}", __package__), name)
-            return checked(draw)(result, **options)
-    raise TypeError(f"{type(result).__name__} has no picture; use to_frame().")
+    picture = result.picture
+    if picture is None:
+        raise TypeError(f"{type(result).__name__} has no picture; use to_frame().")
+    if isinstance(picture, str):
+        module, _, name = picture.rpartition(".")
+        draw = getattr(import_module(f".pictures.{module}", __package__), name)
+        ax = checked(draw)(result, **options)
+    else:
+        ax = picture.plot(result, **options)
+    if title is not None:
+        ax.set_title(title)
+    return ax
 
 
 def png(result: Any, **options: Any) -> bytes:
@@ -109,3 +74,143 @@ def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
         return ax
     size = min(24.0, width), min(20.0, height)
     return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def plain(text: str) -> str:
+    """A text that matplotlib takes for no formula, on one line."""
+    return " ".join(text.replace("$", r"\$").replace("\n", "↵").split(" "))
+
+
+def readable(color: Any) -> str:
+    """Black or white, whichever stands out from a colour."""
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color[:3])
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > 0.179 else "white"
+
+
+def fit(ax: Axes) -> None:
+    """Names on the axes that do not overlap: turned, then every second, third … of them."""
+    figure: Any = ax.figure
+    figure.canvas.draw()
+    names = _shown(ax, "x")
+    if _overlap(names, "x"):
+        plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+        _thin(names, "x")
+    _thin(_shown(ax, "y"), "y")
+    ax.set_xlabel(textwrap.fill(ax.get_xlabel(), 80))
+    ax.set_ylabel(textwrap.fill(ax.get_ylabel(), 48))
+
+
+def _shown(ax: Axes, axis: str) -> list[Text]:
+    """The names on an axis that lie within its ends."""
+    own = getattr(ax, f"{axis}axis")
+    low, high = sorted(own.get_view_interval())
+    ticks = [tick for tick in own.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [tick.label1 for tick in ticks if tick.label1.get_text()]
+
+
+def _ends(label: Text, axis: str) -> tuple[float, float]:
+    if axis == "x" and label.get_rotation():
+        # Slanted lines of text touch where their anchors lie closer than a line is high.
+        where = label.get_transform().transform(label.get_position())[0]
+        height = 1.4 * label.get_fontsize() * label.get_figure().dpi / 72  # type: ignore[union-attr]
+        return where - height / 2, where + height / 2
+    box = label.get_window_extent()
+    return (box.x0, box.x1) if axis == "x" else (box.y0, box.y1)
+
+
+def _overlap(labels: Sequence[Text], axis: str) -> bool:
+    ends = sorted(_ends(label, axis) for label in labels)
+    return any(b[0] < a[1] for a, b in zip(ends, ends[1:], strict=False))
+
+
+def _thin(labels: Sequence[Text], axis: str) -> None:
+    step = 1
+    while step < len(labels) and _overlap(labels[::step], axis):
+        step += 1
+    for i, label in enumerate(labels):
+        label.set_visible(i % step == 0)
+
+
+def put_title(ax: Axes, text: str) -> None:
+    """The title on as many lines as the figure's width asks for."""
+    figure: Any = ax.figure
+    room = 0.95 * figure.bbox.width
+    title = ax.set_title(plain(text), fontsize=10)
+    width = title.get_window_extent().width
+    if width > room:
+        letters = max(20, int(len(text) * room / width))
+        title.set_text("\n".join(textwrap.wrap(title.get_text(), letters)))
+
+
+def put_legend(ax: Axes, wanted: bool) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    if not wanted or not names:
+        return
+    if len(names) > 4:
+        place: Mapping[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    else:
+        place = {"loc": "best"}
+    ax.legend(handles, names, fontsize=8, frameon=False, **place)
+
+
+def name_points(ax: Axes, points: np.ndarray, names: Sequence[str]) -> None:
+    """Names beside points, each moved up a line at a time where it would lie on another."""
+    figure: Any = ax.figure
+    figure.canvas.draw()
+    taken: list[Any] = []
+    middle = np.mean(ax.get_xlim())
+    for (x, y), name in zip(points, names, strict=True):
+        right = x > middle
+        text = ax.annotate(
+            name, (x, y), xytext=(-8 if right else 8, 0), textcoords="offset points", fontsize=7,
+            ha="right" if right else "left", va="center",
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6},
+        )  # fmt: skip
+        for up in range(1, 40):
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+            way = (up + 1) // 2 * (1 if up % 2 else -1)
+            text.set_position((-8 if right else 8, 9 * way))
+        taken.append(text.get_window_extent())
+
+
+def set_words(
+    ax: Axes, lines: Sequence[tuple[int, Sequence[tuple[Any, float]]]], color: Any, *, wrap: bool
+) -> list[float]:
+    """Words set one behind the other, each on its colour; the height of each line's first word.
+
+    wrap: go on in the next line at the right end; else what has no room is left out. The last
+    entry is the height of the last line.
+    """
+    ax.set_xlim(0, 1)
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    figure: Any = ax.figure
+    figure.canvas.draw()
+    width = ax.get_window_extent().width
+    height, heights = 0.0, []
+    for row, words in lines:
+        height = height if wrap else float(row)
+        heights.append(height)
+        at = 0.0
+        for word, value in words:
+            back = color(value)
+            box = {"boxstyle": "square,pad=0.15", "linewidth": 0, "facecolor": back or "none"}
+            own = plt.rcParams["text.color"] if back is None else readable(back)
+            style: dict[str, Any] = {"fontsize": 8, "color": own, "va": "center", "bbox": box}
+            text = ax.text(at, height, shown_token(str(word), 24), **style)
+            size = (text.get_window_extent().width + 7) / width
+            if at + size > 1 and at > 0:
+                if not wrap:
+                    text.remove()
+                    break
+                at, height = 0.0, height + 1
+                text.set_position((at, height))
+            at += size
+        height += 1.2
+    return [*heights, height - 1.2] if heights else []

@@ -5,59 +5,154 @@ from __future__ import annotations
 import base64
 import dataclasses
 import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 
 from . import result_files
-from .check import checked, refuse
+from .check import checked, one_of, refuse
 from .files import put_text
 
+#: What the axes of arrays are called, and what one place along them is. No other words are used.
+AXES = {
+    "batch": "number of the prompt",
+    "pos": "position in the prompt",
+    "src": "position that is read",
+    "dst": "position that reads",
+    "layer": "layer",
+    "head": "head of its layer",
+    "d_model": "place in the residual stream",
+    "d_head": "place in a head",
+    "d_mlp": "neuron of its layer",
+    "d_vocab": "token of the vocabulary",
+    "feature": "number of the feature",
+    "k": "place in a ranking, 0 = first",
+    "example": "number of the example",
+    "change": "number of the change",
+    "draw": "number of the draw",
+    "measure": "number of the measure",
+    "site": "number of the site",
+    "row": "number of the row",
+    "label": "number of the label",
+    "node": "number of the node",
+    "edge": "number of the edge",
+    "model": "number of the model",
+    "fold": "number of the fold",
+}
+#: Along these an array is as long as its longest line; places that a line lacks are all NaN.
+RAGGED = {"pos", "src", "dst", "k"}
 
-def axes(names: str, dtype: Any = np.float32, *, optional: bool = False) -> Any:
-    """A dataclass field that holds a numpy array: its axes, separated by spaces, and its type."""
-    info = {"axes": tuple(names.split()), "dtype": np.dtype(dtype)}
+#: Several labels of one axis: the name of a column, and its value at each place.
+Labels = dict[str, tuple[Any, ...]]
+
+
+def axes(
+    names: str,
+    dtype: Any = np.float32,
+    note: str = "",
+    *,
+    name: str | None = None,
+    optional: bool = False,
+) -> Any:
+    """A dataclass field that holds a numpy array: its axes, separated by spaces, and its type.
+
+    note: what it is, in which unit. name: of its column, where that is not the field's. A column
+    named as its one axis stands in place of the numbers of that axis.
+    """
+    info = {"axes": tuple(names.split()), "dtype": np.dtype(dtype), "note": note, "column": name}
+    return field(default=None, metadata=info, kw_only=True) if optional else field(metadata=info)
+
+
+def labels(axis: str, note: str = "", *, name: str | None = None, optional: bool = False) -> Any:
+    """A dataclass field that says what each place along an axis is: a tuple, or `Labels`.
+
+    note: what it is. name: of its column, where that is not the axis's; `Labels` name their own.
+    """
+    info = {"labels": axis, "note": note, "column": name}
     return field(default=None, metadata=info, kw_only=True) if optional else field(metadata=info)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Arrays:
-    """Frozen data whose array fields are declared with `axes`.
+    """Frozen data whose array fields are declared with `axes`, and their names with `labels`.
 
     Arrays are cast to the declared type and made read-only. Raises `ValueError` where an array has
-    another number of axes than declared, or where two arrays disagree about the length of an axis.
+    another number of axes than declared, or where two fields disagree about the length of an axis.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        lines = [
+            f"    {name}{_along(each)}: {each.metadata['note']}"
+            for name, each in vars(cls).items()
+            if isinstance(each, dataclasses.Field) and each.metadata.get("note")
+        ]
+        if lines:
+            cls.__doc__ = "\n".join([f"{(cls.__doc__ or '').rstrip()}\n", *lines])
 
     def __post_init__(self) -> None:
         lengths: dict[str, tuple[int, str]] = {}
         for f in dataclasses.fields(self):
-            if "axes" not in f.metadata or getattr(self, f.name) is None:
+            value = getattr(self, f.name)
+            if value is None:
                 continue
-            given = np.asarray(getattr(self, f.name))
-            try:
-                array = given.astype(f.metadata["dtype"], copy=given.flags.writeable)
-            except (TypeError, ValueError):
-                raise refuse(f"{type(self).__name__}.{f.name}", "numbers", given) from None
-            names = f.metadata["axes"]
-            if array.ndim != len(names):
-                raise ValueError(
-                    f"{type(self).__name__}.{f.name} has the axes ({', '.join(names)}); "
-                    f"got an array of shape {array.shape}."
-                )
-            for name, n in zip(names, array.shape, strict=True):
+            if "axes" in f.metadata:
+                names, sizes = f.metadata["axes"], self._array(f, value).shape
+            elif "labels" in f.metadata:
+                sizes = self._labels(f, value)
+                names = (f.metadata["labels"],) * len(sizes)
+            else:
+                continue
+            for name, n in zip(names, sizes, strict=True):
                 first, where = lengths.setdefault(name, (n, f.name))
                 if first != n:
                     raise ValueError(
                         f"{type(self).__name__}.{where} has {first} along {name!r}, {f.name} has "
-                        f"{n}; "
-                        "arrays of one result agree about their axes."
+                        f"{n}; arrays of one result agree about their axes."
                     )
-            array.setflags(write=False)
-            object.__setattr__(self, f.name, array)
+
+    def _array(self, f: dataclasses.Field[Any], value: Any) -> np.ndarray:
+        """The field's value, made an array of the declared type that cannot be written to."""
+        given = np.asarray(value)
+        try:
+            array = given.astype(f.metadata["dtype"], copy=given.flags.writeable)
+        except (TypeError, ValueError):
+            raise refuse(f"{type(self).__name__}.{f.name}", "numbers", given) from None
+        names = f.metadata["axes"]
+        if array.ndim != len(names):
+            raise ValueError(
+                f"{type(self).__name__}.{f.name} has the axes ({', '.join(names)}); "
+                f"got an array of shape {array.shape}."
+            )
+        array.setflags(write=False)
+        object.__setattr__(self, f.name, array)
+        return array
+
+    def _labels(self, f: dataclasses.Field[Any], value: Any) -> list[int]:
+        """How many labels there are, of each column; numpy's numbers and texts become Python's."""
+        table = value if isinstance(value, Mapping) else {"": value}
+        plain = {
+            str(name): tuple(v.item() if isinstance(v, np.generic) else v for v in each)
+            for name, each in table.items()
+        }
+        object.__setattr__(self, f.name, plain if isinstance(value, Mapping) else plain[""])
+        return [len(each) for each in plain.values()]
+
+
+def _nan(values: np.ndarray) -> np.ndarray:
+    """Where there is no number; a type without NaN has one everywhere."""
+    return np.isnan(values) if values.dtype.kind in "fc" else np.zeros(values.shape, bool)
+
+
+def _along(each: dataclasses.Field[Any]) -> str:
+    """The axes of a field as they stand behind its name."""
+    words = each.metadata.get("axes") or [each.metadata.get("labels") or ""]
+    return f" ({' '.join(words)})" if any(words) else ""
 
 
 @checked
@@ -79,19 +174,109 @@ class Result(Arrays):
     seed: int | None
     tokens: tuple[tuple[str, ...], ...]
 
+    # What a class sets; with an annotation they would be fields.
+    #: The axes of each table of `to_frame`, by the table's name, the main one first.
+    tables = cast("Mapping[str, str]", {})
+    #: A mark of `workbench.pictures.marks`, or the name of a function within `workbench.pictures`.
+    picture = cast(Any, None)
+    #: The name of the widget's maker within `workbench.views`.
+    view = cast("str | None", None)
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         checked(cls)
 
-    def to_frame(self) -> pd.DataFrame:
-        """The result as a table in long form. Each method documents its columns."""
-        raise TypeError(f"{type(self).__name__} defines no to_frame(); define it in the subclass.")
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        """The result as a table in long form, one line a place along the axes of its main arrays.
 
-    def plot(self, **options: Any) -> Any:
-        """The matplotlib Axes of a static picture; options as in `workbench.plots`."""
+        Each axis gives a column of its labels, or of numbers where it has none; each array that
+        lies along these axes, or along some of them, gives a column of values. `attrs["notes"]`
+        says what each column is. Places that a shorter prompt or ranking lacks are left out.
+
+        table: one of the class's `tables`, by name; None takes the first, or where a class names
+        none, the axes of its first array. Raises `ValueError` for another name.
+        """
+        main = self._table_axes(table)
+        arrays = [
+            (f, value)
+            for f in dataclasses.fields(self)
+            if (value := getattr(self, f.name)) is not None
+            and f.metadata.get("axes")
+            and set(f.metadata["axes"]) <= set(main)
+        ]
+        lengths = {
+            axis: n
+            for f, value in arrays
+            for axis, n in zip(f.metadata["axes"], value.shape, strict=True)
+        }
+        if not any(value.ndim == len(main) for _, value in arrays):
+            raise refuse(
+                "table", f"one that was measured; along {' '.join(main)} nothing was", table
+            )
+        grid = np.indices([lengths[axis] for axis in main]).reshape(len(main), -1)
+        places = dict(zip(main, grid, strict=True))
+        columns = [
+            column
+            for axis in main
+            for column in self._axis_columns(axis, places[axis], [f for f, _ in arrays])
+        ]
+        there = np.ones(grid.shape[1], bool)
+        if RAGGED & set(main):
+            whole = [value for _, value in arrays if value.ndim == len(main)]
+            there = ~np.all([_nan(value).ravel() for value in whole], axis=0)
+        for f, value in arrays:
+            at = tuple(places[axis] for axis in f.metadata["axes"])
+            columns.append((f.metadata["column"] or f.name, value[at], f.metadata["note"]))
+        names = [name for name, *_ in columns]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"Each column of a table has a name of its own; {type(self).__name__} has two "
+                f"called {twice[0]!r}. Give one of the labels or arrays another name."
+            )
+        frame = pd.DataFrame({name: values[there] for name, values, _ in columns}).infer_objects()
+        frame.attrs["notes"] = {name: note for name, _, note in columns}
+        return frame
+
+    def _table_axes(self, table: str | None) -> tuple[str, ...]:
+        if table is None and not self.tables:
+            fields = dataclasses.fields(self)
+            main = next((f.metadata["axes"] for f in fields if "axes" in f.metadata), None)
+            if main is None:
+                raise TypeError(
+                    f"{type(self).__name__} has no arrays to make a table of; define to_frame()."
+                )
+            return main
+        if table is not None and not self.tables:
+            raise refuse("table", f"None, since {type(self).__name__} has one table", table)
+        name = next(iter(self.tables)) if table is None else one_of("table", table, self.tables)
+        return tuple(self.tables[name].split())
+
+    def _axis_columns(
+        self, axis: str, places: np.ndarray, arrays: list[dataclasses.Field[Any]]
+    ) -> Iterator[tuple[str, np.ndarray, str]]:
+        """The name, values and note of each column of labels, or of the numbers of an axis."""
+        labelled = any(f.metadata["axes"] == (axis,) == (f.metadata["column"],) for f in arrays)
+        for f in dataclasses.fields(self):
+            given = getattr(self, f.name)
+            if f.metadata.get("labels") != axis or given is None:
+                continue
+            labelled = True
+            table = given if isinstance(given, Mapping) else {f.metadata["column"] or axis: given}
+            for name, values in table.items():
+                each = pd.Series(values, dtype=object).to_numpy()
+                yield name, each[places], f.metadata["note"]
+        if not labelled:
+            yield axis, places, AXES.get(axis, "")
+
+    def plot(self, *, title: str | None = None, **options: Any) -> Any:
+        """The matplotlib Axes of a static picture.
+
+        title: in place of its own. Options: ax, where to draw, and those of the result's
+        `picture`. Raises `TypeError` for a result that has none.
+        """
         from . import plots
 
-        return plots.plot(self, **options)
+        return plots.plot(self, title, **options)
 
     def png(self, **options: Any) -> bytes:
         """The picture of `plot` as the bytes of a PNG file."""
@@ -150,9 +335,10 @@ class Result(Arrays):
 
         text = {"text/plain": repr(self)}
         try:
-            if not views.has_widget(self):
+            drawn = views.shown(self)
+            if drawn is None:
                 return {"image/png": base64.b64encode(self.png()).decode("ascii")} | text
-            return views.widget_bundle(self) | text
+            return views.bundle(drawn) | text
         except Exception as error:  # a cell must show something, whatever went wrong in the view
             warnings.warn(f"{type(self).__name__} could not be drawn: {error!r}", stacklevel=2)
             return text

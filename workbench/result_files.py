@@ -7,6 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from .files import SUM, aside, check_seal, locked, sealed, sum_of, whole
 from .reading import check_file, parse_json, read_arrays, safetensors_header
 
 #: Written into every file; a file with a larger number was made by a newer workbench.
-FORMAT = 1
-#: The entries of every file, and those of one with checksums: of the arrays' file, and of the rest.
-ENTRIES, SUMS = {"workbench", "class", "result"}, {"arrays", SUM}
+FORMAT = 2
+#: The entries of every file; two are checksums, of the arrays' file and of the rest.
+ENTRIES = {"workbench", "class", "result", "arrays", SUM}
 _AGAIN = "Save the result again, or get the file again."
 
 
@@ -99,15 +100,20 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is not a result that save() wrote ({type(error).__name__}: "
             f"{str(error)[:200]}). {_AGAIN}"
         ) from None
-    if type(version) is not int or not 1 <= version <= FORMAT:
+    if type(version) is int and version == 1:
         raise ValueError(
-            f"{path} has format {str(version)[:40]}; this workbench reads formats up to {FORMAT}. "
+            f"{path} was saved by workbench 0.1 in format 1; this workbench reads format {FORMAT}. "
+            "Run the method again and save its result."
+        )
+    if type(version) is not int or version != FORMAT:
+        raise ValueError(
+            f"{path} has format {str(version)[:40]}; this workbench reads format {FORMAT}. "
             "Update workbench."
         )
-    if set(text) not in (ENTRIES, ENTRIES | SUMS):
-        strange = sorted(set(text) ^ (ENTRIES | SUMS))[0][:40]
+    if set(text) != ENTRIES:
+        strange = sorted(set(text) ^ ENTRIES)[0][:40]
         raise ValueError(
-            f"{path} is not a result that save() wrote: its entries are {len(ENTRIES | SUMS)}, and "
+            f"{path} is not a result that save() wrote: its entries are {len(ENTRIES)}, and "
             f"{strange!r} is one too many or is missing. {_AGAIN}"
         )
     return text
@@ -115,9 +121,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _arrays_file(text: Mapping[str, Any], place: Path) -> Path:
     """The file of the arrays that go with the text, which a save may have left aside."""
-    if SUM not in text:
-        safetensors_header(place)
-        return place
     check_seal(text, str(place.with_suffix(".json")), _AGAIN)
     found = whole(place, text["arrays"])
     if found is None:
@@ -135,8 +138,9 @@ def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
         arrays[key] = np.ascontiguousarray(value)
         return {"array": key}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kinds = typing.get_type_hints(type(value))
         return {
-            f.name: _pack(getattr(value, f.name), f"{key}/{f.name}".lstrip("/"), arrays)
+            f.name: _pack_field(kinds[f.name], getattr(value, f.name), key, f.name, arrays)
             for f in dataclasses.fields(value)
         }
     if isinstance(value, Mapping):
@@ -148,6 +152,21 @@ def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
     raise TypeError(
         f"A result holds numpy arrays, text, numbers and groups of them; {key} is {value!r}."
     )
+
+
+def _pack_field(kind: Any, value: Any, key: str, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The value of a field; one of a subclass of its annotated type says which."""
+    out = _pack(value, f"{key}/{name}".lstrip("/"), arrays)
+    kinds = [each for each in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(each)]
+    if type(value) not in kinds and any(isinstance(value, each) for each in kinds):
+        return {"class": type(value).__name__} | out
+    return out
+
+
+def _subclasses(kind: type) -> dict[str, type]:
+    return {each.__name__: each for each in kind.__subclasses__()} | {
+        name: each for one in kind.__subclasses__() for name, each in _subclasses(one).items()
+    }
 
 
 def _unpack(
@@ -169,8 +188,11 @@ def _unpack(
     if origin in (types.UnionType, typing.Union):
         if value is None:
             return None
-        one = next(a for a in arguments if a is not type(None))
-        return _unpack(one, value, arrays, used, key, dtype)
+        *others, last = [a for a in arguments if a is not type(None)]
+        for one in others:
+            with suppress(ValueError):
+                return _unpack(one, value, arrays, used, key, dtype)
+        return _unpack(last, value, arrays, used, key, dtype)
     if kind is np.ndarray or origin is np.ndarray:
         name = value.get("array") if isinstance(value, dict) and len(value) == 1 else None
         array = arrays.get(name) if isinstance(name, str) else None
@@ -179,6 +201,9 @@ def _unpack(
         used.add(str(name))
         return array
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        if "class" in value and (known := _subclasses(kind)):  # type: ignore[arg-type]
+            kind = known.get(value["class"], kind)
+            value = {name: item for name, item in value.items() if name != "class"}
         hints = typing.get_type_hints(kind)
         fields = {f.name: f.metadata.get("dtype") for f in dataclasses.fields(kind)}
         if strange := [name for name in value if name not in fields]:

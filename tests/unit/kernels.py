@@ -8,6 +8,9 @@ it; the line above each says why it is worth a test of its own.
 
 # ruff: noqa: I001 - by family, in the order of the names in each.
 
+# The marks that results name as their pictures: each draws any table.
+from workbench.pictures import marks as marks
+
 # --- circuits and lens ---
 
 # The constants that tests make small, so that a second part, a coarse name, a short type is met.

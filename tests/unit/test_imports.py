@@ -95,9 +95,11 @@ TABLE: dict[str, set[str]] = {
         "effects",
         "experiment",
         "resample",
+        # A result names the mark of its picture.
+        "pictures",
     },
     "plots": set(),
-    "pictures": {"methods", "plots"},
+    "pictures": {"graph", "methods", "plots", "result"},
     # A result that no widget shows is drawn as its picture.
     "views": {"methods", "graph", "result", "widgets", "plots"},
     "live": {
@@ -225,6 +227,11 @@ def test_every_module_has_a_row_in_the_table() -> None:
 def test_the_package_imports_itself_as_the_table_says() -> None:
     wrong = [str(found) for found in IMPORTS if found.layer in TABLE and against_the_table(found)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_of_the_pictures_methods_import_the_marks_alone() -> None:
+    named = [each for each in IMPORTS if each.layer == "methods" and inner(each) == "pictures"]
+    assert not [str(each) for each in named if each.target != "workbench.pictures.marks"]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import workbench as wb
-from tests.unit.kernels import lenses
+from tests.unit.kernels import lenses, marks
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model
 from workbench import JacobianLens, TunedLens, direct_logit_attribution, tuned_lens
-from workbench.plots import PICTURES, png, shown_token
+from workbench.plots import png, shown_token
 
 
 @pytest.fixture(autouse=True)
@@ -185,8 +185,19 @@ def test_tokens_are_written_so_that_they_can_be_seen(token: str, shown: str) -> 
     assert shown_token(token) == shown
 
 
-@pytest.mark.parametrize("name", sorted(PICTURES))
-def test_every_picture_that_is_named_is_there_for_a_class_of_results(name: str) -> None:
-    module, _, function = PICTURES[name].partition(".")
-    assert callable(getattr(import_module(f".pictures.{module}", wb.__name__), function))
-    assert issubclass(getattr(wb, name), wb.Result)
+RESULTS = sorted(
+    name for name in dir(wb) if isinstance(getattr(wb, name), type)
+    and issubclass(getattr(wb, name), wb.Result)
+)  # fmt: skip
+#: What is drawn by something else, or by nothing.
+WITHOUT_PICTURE = {"Result", "Classifier"}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_picture_and_view_that_a_result_names_is_there(name: str) -> None:
+    kind = getattr(wb, name)
+    for folder, named in (("pictures", kind.picture), ("views", kind.view)):
+        if isinstance(named, str):
+            module, _, function = named.partition(".")
+            assert callable(getattr(import_module(f".{folder}.{module}", wb.__name__), function))
+    assert isinstance(kind.picture, marks.Mark | str) != (name in WITHOUT_PICTURE)

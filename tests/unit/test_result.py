@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import workbench as wb
 from tests.unit.lens_models import PROMPT, words_model
-from workbench.result import Arrays, Result, axes, provenance
+from workbench.result import AXES, Arrays, Labels, Result, axes, labels, provenance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,7 +55,7 @@ def sample(**changes: object) -> Sample:
 
 
 def test_arrays_are_cast_and_cannot_be_written_to() -> None:
-    result = sample(values=[[1, 2]])
+    result = sample(values=np.array([[1, 2]]))
     assert result.values.dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
         result.values[0, 0] = 5
@@ -142,6 +143,19 @@ def test_a_file_of_a_newer_format_is_refused(tmp_path: Path) -> None:
         Sample.load(path)
 
 
+def test_a_file_of_format_1_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    path = sample().save(tmp_path / "one")
+    text = json.loads(path.read_text())
+    assert text["workbench"] == 2
+    path.write_text(json.dumps({**text, "workbench": 1}))
+    with pytest.raises(
+        ValueError,
+        match=r"one.json was saved by workbench 0.1 in format 1; this workbench reads format 2. "
+        r"Run the method again and save its result.",
+    ):
+        Sample.load(path)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"class": "Sample"}'])
 def test_a_file_that_save_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
     path = sample().save(tmp_path / "one")
@@ -170,6 +184,135 @@ def test_a_result_without_views_says_what_to_use_instead() -> None:
         sample().widget()
     with pytest.raises(TypeError, match=r"Sample has no picture; use to_frame"):
         sample().plot()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Labelled(Result):
+    """What a method found."""
+
+    sites: tuple[str, ...] = labels("site", "Where it was read.")
+    changes: Labels = labels("change", "Of the change.")
+    layers: np.ndarray = axes("layer", np.int32, "Layer.", name="layer")
+    effects: np.ndarray = axes("site change", np.float64, "Rise of the logit.", name="effect")
+    plain: np.ndarray = axes("change", np.float32, "Logit of the plain model.")
+    examples: np.ndarray | None = axes("site pos", np.float32, "A loss (nats).", optional=True)
+    sizes: np.ndarray | None = axes("head layer", np.float32, "A norm.", optional=True)
+
+    tables = {"effects": "site change", "losses": "site pos", "sizes": "layer head"}
+
+
+def labelled(**changes: object) -> Labelled:
+    given = {
+        **BASE, "sites": ("L0", "L1"), "layers": [4, 6], "effects": [[1, 2, 3], [4, 5, np.nan]],
+        "changes": {"change": ("a", "a", "b"), "strength": (np.float32(0.5), 1, None)},
+        "plain": [7, 8, 9], "examples": [[1, 2], [3, np.nan]], "sizes": [[1, 2]],
+    }  # fmt: skip
+    return Labelled(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_a_table_has_the_labels_of_its_axes_and_the_arrays_along_them() -> None:
+    frame = labelled().to_frame()
+    assert list(frame) == ["site", "change", "strength", "effect", "plain"]
+    assert frame.site.tolist() == ["L0"] * 3 + ["L1"] * 3
+    assert frame.change.tolist() == ["a", "a", "b"] * 2
+    assert frame.strength.tolist()[:2] == [0.5, 1] and pd.isna(frame.strength[2])
+    # What a method could not measure stays in the table.
+    np.testing.assert_array_equal(frame.effect, [1, 2, 3, 4, 5, np.nan])
+    np.testing.assert_array_equal(frame.plain, [7, 8, 9] * 2)
+    assert frame.attrs["notes"] == {
+        "site": "Where it was read.", "change": "Of the change.", "strength": "Of the change.",
+        "effect": "Rise of the logit.", "plain": "Logit of the plain model.",
+    }  # fmt: skip
+    pd.testing.assert_frame_equal(frame, labelled().to_frame("effects"))
+
+
+def test_another_table_is_named_and_axes_without_labels_are_counted() -> None:
+    losses = labelled().to_frame("losses")
+    # The place that the shorter line lacks is left out.
+    assert losses.to_dict("list") == {
+        "site": ["L0", "L0", "L1"], "pos": [0, 1, 0], "examples": [1, 2, 3],
+    }  # fmt: skip
+    assert losses.attrs["notes"]["pos"] == AXES["pos"]
+    sizes = labelled().to_frame("sizes")
+    assert sizes.to_dict("list") == {"head": [0, 0], "layer": [4, 6], "sizes": [1, 2]}
+
+
+def test_a_table_that_a_result_does_not_have_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="table is one of 'effects', 'losses', 'sizes'; got 'other'"
+    ):
+        labelled().to_frame("other")
+
+    @dataclass(frozen=True, eq=False, repr=False)
+    class One(Result):
+        values: np.ndarray = axes("head pos", np.int32)
+
+    one = One(**BASE, values=np.array([[1, 2]]))
+    assert one.to_frame().to_dict("list") == {"head": [0, 0], "pos": [0, 1], "values": [1, 2]}
+    with pytest.raises(ValueError, match="table is None, since One has one table; got 'other'"):
+        one.to_frame("other")
+    with pytest.raises(TypeError, match=r"Result has no arrays .*; define to_frame\(\)"):
+        Result(**BASE).to_frame()
+    with pytest.raises(ValueError, match="along site pos nothing was; got 'losses'"):
+        labelled(examples=None).to_frame("losses")
+
+
+def test_labels_that_do_not_fit_their_axis_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"sites has 1 along 'site', effects has 2; arrays of one"):
+        labelled(sites=("L0",))
+    with pytest.raises(ValueError, match=r"has a name of its own; Labelled has two called 'plain'"):
+        labelled(changes={"plain": ("a", "b", "c")}).to_frame()
+
+
+def test_labels_come_back_from_a_file_with_their_types(tmp_path: Path) -> None:
+    before = labelled()
+    before.save(tmp_path / "one")
+    after = Labelled.load(tmp_path / "one")
+    assert after.sites == before.sites == ("L0", "L1")
+    assert after.changes == before.changes and type(after.changes["strength"][0]) is float
+    pd.testing.assert_frame_equal(after.to_frame(), before.to_frame())
+
+
+def test_help_shows_what_stands_beside_the_fields() -> None:
+    assert Labelled.__doc__ == (
+        "What a method found.\n\n"
+        "    sites (site): Where it was read.\n"
+        "    changes (change): Of the change.\n"
+        "    layers (layer): Layer.\n"
+        "    effects (site change): Rise of the logit.\n"
+        "    plain (change): Logit of the plain model.\n"
+        "    examples (site pos): A loss (nats).\n"
+        "    sizes (head layer): A norm."
+    )
+    assert Sample.__doc__ is not None and "Where it was read" not in Sample.__doc__
+
+
+#: Axes of classes that are still to move; the list only gets shorter.
+STILL = {
+    "ablation", "arm", "beside", "bin", "bin_edge", "circuit", "class", "component", "concept",
+    "control", "d_out", "dictionary", "direction", "effect", "end", "foil", "follows",
+    "fraction", "group", "id", "item", "kind", "lane", "layer_a", "layer_b", "lowered", "moved",
+    "near", "neuron", "offset", "other", "pair", "path", "prompt", "promoted", "question",
+    "raised", "random", "reader", "reference", "relearner", "run", "sample", "set", "side",
+    "sign", "size", "stand_in", "stay", "step", "strength", "suppressed", "swap", "target",
+    "text", "token", "track", "variant", "vector", "way", "word", "writer",
+}  # fmt: skip
+
+
+def test_axes_are_called_by_the_words_of_the_list() -> None:
+    def kinds(base: type) -> set[type]:
+        return {base}.union(*(kinds(each) for each in base.__subclasses__()))
+
+    for name in dir(wb):
+        getattr(wb, name)
+    used = {
+        axis
+        for kind in kinds(Arrays)
+        if kind.__module__.startswith("workbench.")
+        for f in kind.__dataclass_fields__.values()  # type: ignore[attr-defined]
+        for axis in (*f.metadata.get("axes", ()), *filter(None, [f.metadata.get("labels")]))
+    }
+    assert used - set(AXES) == STILL
 
 
 def test_provenance_names_the_model_and_the_libraries() -> None:

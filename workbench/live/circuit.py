@@ -13,7 +13,7 @@ from ..check import Count, Seed, checked
 from ..methods.references import KINDS
 from ..model import Model
 from ..tasks import Task, task, tasks
-from ..views import member_ids
+from ..views.circuits import member_ids
 from ..widgets import GraphView
 from .circuit_answers import answers_table
 from .circuit_bench import CircuitBench, Reading

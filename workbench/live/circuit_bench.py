@@ -18,7 +18,7 @@ from ..methods.examples import Examples
 from ..methods.references import References
 from ..model import Model
 from ..tasks import Task
-from ..views import edge_ids, graph_data
+from ..views.circuits import edge_ids, graph_data
 from .answers import Answers, likeliest
 
 N_ANSWERS = 5

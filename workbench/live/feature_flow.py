@@ -14,7 +14,7 @@ from ..dictionary.collection import Dictionaries
 from ..methods.features.flow import FeatureFlow
 from ..methods.features.matching import FeatureMatches
 from ..model import Model
-from ..views import flow_data, widget
+from ..views.features import feature_page, flow_data
 from ..widgets import GraphView
 from .explorer import Explorer
 from .flow_answers import answers_table
@@ -282,7 +282,7 @@ class LiveFeatureFlow(Explorer):
         self._page_box.children = (waiting,)
         try:
             page = self.bench.page(selected)
-            view = widget(page)
+            view = feature_page(page)
         except Exception as error:  # said in place; the graph itself is as good as before
             self.page = None
             text = html.escape(str(error) or repr(error))

@@ -16,7 +16,7 @@ from ..methods.features.feature_index import FeatureIndex, index_features
 from ..methods.features.feature_page import FeaturePage, feature_page
 from ..methods.features.labels import Labels
 from ..model import Model
-from ..views import activations_data, page_data
+from ..views.features import activations_data, page_data
 from ..widgets import FeatureGrid
 from ..widgets import FeaturePage as PageWidget
 from .explorer import Explorer

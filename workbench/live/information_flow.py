@@ -15,7 +15,7 @@ from ..methods.information.information_flow import InformationFlow
 from ..model import Model
 from ..targets import Target, token_id
 from ..tokens import token_strings
-from ..views import information_data
+from ..views.information import information_data
 from ..widgets import GraphView
 from .explorer import Explorer
 from .information_answers import answers_table

@@ -18,7 +18,7 @@ from ..methods.logit_lens import logit_lens as compute
 from ..model import Model
 from ..targets import Target, Targets, token_id
 from ..tokens import token_strings
-from ..views import grid_data
+from ..views.lens import grid_data
 from ..widgets import TokenGrid
 from .explorer import Explorer
 

@@ -58,6 +58,8 @@ class Ablation(Result):
     corrupt: np.ndarray = axes("batch")
     ablated: np.ndarray = axes("batch")
 
+    picture = "circuits.ablation"
+
     @property
     def effect(self) -> float:
         """How much of the answer is lost, a ratio of means: 0 = as clean, 1 = as corrupt."""

@@ -31,6 +31,9 @@ class Attention(Result):
     pattern: np.ndarray = axes("batch layer head dst src")
     value_weighted: np.ndarray | None = axes("batch layer head dst src", optional=True)
 
+    picture = "attention.attention"
+    view = "lens.attention"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         n = self.token_ids.shape[1]

@@ -59,6 +59,8 @@ class Attribution(Result):
     corrupt: np.ndarray = axes("batch")
     examples: np.ndarray | None = axes("batch item", optional=True)
 
+    picture = "attribution.attribution"
+
     def name(self, item: int) -> str:
         """What an item is: "L2H3.z → L3H1.q", "L2H3.z", "L2.mlp_post/77" or "L3H1.q"."""
         whole("item", item, -len(self.sources), len(self.sources) - 1)

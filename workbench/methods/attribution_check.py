@@ -31,6 +31,8 @@ class AttributionCheck(Result):
     approximate: np.ndarray = axes("item")
     exact: np.ndarray = axes("item")
 
+    picture = "attribution.attribution_check"
+
     @property
     def pearson(self) -> float:
         """Linear correlation of the two scores, from −1 to 1; NaN where one does not vary."""

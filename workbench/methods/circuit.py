@@ -41,6 +41,9 @@ class Circuit(Result):
     kept: np.ndarray = axes("writer reader", bool)
     scores: np.ndarray = axes("writer reader")
 
+    picture = "circuits.circuit"
+    view = "circuits.circuit"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         shape = self.parts.edges.shape

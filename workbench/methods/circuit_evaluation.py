@@ -56,6 +56,8 @@ class CircuitEvaluation(Result):
     without: np.ndarray = axes("ablation node batch")
     at_fraction: np.ndarray = axes("ablation fraction batch")
 
+    picture = "circuits.circuit_evaluation"
+
     def _score(self, values: np.ndarray, ablation: int) -> np.ndarray:
         """values (…, batch) → (…) normalised."""
         return faithfulness(values, self.empty[ablation], self.whole[ablation], self.gap)

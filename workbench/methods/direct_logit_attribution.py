@@ -43,6 +43,8 @@ class DirectLogitAttribution(Result):
     logits: np.ndarray = axes("batch pos target")
     error: np.ndarray = axes("batch pos target")
 
+    picture = "lenses.direct_logit_attribution"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         n = self.contributions.shape[1]

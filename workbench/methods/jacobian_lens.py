@@ -29,6 +29,8 @@ class JacobianLens(TranslatingLens):
 
     n_prompts: int = 0
 
+    picture = "lenses.jacobian_lens"
+
     @property
     def lens_name(self) -> str:
         return "Jacobian lens"

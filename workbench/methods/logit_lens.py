@@ -41,6 +41,9 @@ class LogitLens(Result):
     token_ids: np.ndarray = axes("id", np.int32)
     positions: np.ndarray = axes("batch pos", np.int32)
 
+    picture = "lenses.logit_lens"
+    view = "lens.logit_lens"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for panel in self.panels:

@@ -52,6 +52,9 @@ class Patching(Result):
     corrupt: np.ndarray = axes("batch")
     positions: np.ndarray = axes("batch pos", np.int32)
 
+    picture = "patching.patching"
+    view = "circuits.patching"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         patched = np.array(self.patched, np.float32)

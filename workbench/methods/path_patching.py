@@ -45,6 +45,8 @@ class PathPatching(Result):
     clean: np.ndarray = axes("batch")
     corrupt: np.ndarray = axes("batch")
 
+    picture = "attribution.path_patching"
+
     @property
     def effect(self) -> float:
         """Mean effect over the mean difference: 0 = the path does nothing, 1 = it does it all.

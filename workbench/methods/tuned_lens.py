@@ -35,6 +35,8 @@ class TunedLens(TranslatingLens):
     bias: np.ndarray = axes("row d_out")
     loss: np.ndarray = axes("step row")
 
+    picture = "lenses.tuned_lens"
+
     @property
     def lens_name(self) -> str:
         return "tuned lens"

@@ -1,1 +1,1 @@
-"""Pictures too large for plots.py, which looks them up: one family a file."""
+"""Pictures: the marks that results name, and the special pictures of some, one family a file."""

@@ -7,24 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.circuit import Circuit
 from ..methods.circuit_graph import graph_edges, node_ids, node_kinds, node_layers
 from ..methods.components import Components
 from ..methods.patching import Patching
-
-
-def by_position(result: Patching) -> bool:
-    """Whether positions were patched one by one, so that a grid can show them."""
-    return result.by[-1] in ("pos", "dst")
+from ..widgets import GraphView, TokenGrid
+from . import NoView
 
 
 def patching_data(result: Patching, row: int | None = None) -> dict[str, Any]:
     """The arguments of `TokenGrid` for the mean effects, or for those of one example.
 
-    Raises `TypeError` where positions were not patched one by one, `IndexError` for an example that
+    Raises `NoView` where positions were not patched one by one, `IndexError` for an example that
     is not there.
     """
-    if not by_position(result):
-        raise TypeError(
+    if result.by[-1] not in ("pos", "dst"):
+        raise NoView(
             f"A grid shows effects at positions; this result has them by {', '.join(result.by)}. "
             "Draw it with plot(), or patch by='pos'."
         )
@@ -125,3 +123,22 @@ def graph_data(
             "channel": [channel for *_, channel in edges],
         },
     }
+
+
+def patching(
+    result: Patching, *, row: int | None = None, quantity: str = "effect", **options: Any
+) -> Any:
+    """A `TokenGrid` of the effects at each position, of the mean or of example `row`."""
+    return TokenGrid(**patching_data(result, row), quantity=quantity, **options)
+
+
+def circuit(result: Circuit, **options: Any) -> Any:
+    """A `GraphView` of the whole model in which the circuit stands out."""
+    edges, nodes = member_ids(result.parts, result.kept)
+    return GraphView(
+        graph_data(result.parts, result.scores),
+        title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}",
+        in_circuit_edges=edges,
+        in_circuit_nodes=nodes,
+        **{"n_edges_shown": min(2000, max(1, len(edges))), **options},
+    )

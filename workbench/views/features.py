@@ -11,6 +11,9 @@ from ..graph import Graph
 from ..methods.features.feature_activations import FeatureActivations
 from ..methods.features.feature_page import FeatureContext, FeaturePage
 from ..methods.features.flow import FeatureFlow
+from ..widgets import FeatureGrid, GraphView
+from ..widgets import FeaturePage as PageWidget
+from . import NoView
 
 #: A graph of more features than this can neither be drawn quickly nor read.
 MOST_FLOW_NODES = 600
@@ -23,11 +26,11 @@ GROUPS = {"top": "most active", "sampled": "drawn evenly from all activations"}
 def flow_data(result: FeatureFlow) -> dict[str, Any]:
     """The graph of a `GraphView` in lanes, and of its `update`.
 
-    Raises `TypeError` for a flow of more than 600 features.
+    Raises `NoView` for a flow of more than 600 features.
     """
     graph = result.graph
     if len(graph.ids) > MOST_FLOW_NODES:
-        raise TypeError(
+        raise NoView(
             f"A GraphView shows at most {MOST_FLOW_NODES} features; this flow has "
             f"{len(graph.ids)}. Ask for the flow of fewer features, draw it with plot(), or use "
             "to_frame()."
@@ -136,7 +139,7 @@ def activations_data(result: FeatureActivations, row: int = 0) -> dict[str, Any]
 
     Beside the features known at every token, those among the most active of some token; where they
     are not among those of another, their activation there is not known. Raises `IndexError` for a
-    prompt that is not there, `ValueError` where no feature is active at all.
+    prompt that is not there, `NoView` where no feature is active on it.
     """
     if not 0 <= row < len(result.tokens):
         raise IndexError(f"The prompts are numbered 0 to {len(result.tokens) - 1}; got row={row}.")
@@ -149,7 +152,7 @@ def activations_data(result: FeatureActivations, row: int = 0) -> dict[str, Any]
             most[number] = max(value, most.get(number, 0.0))
     others = sorted(most, key=lambda number: (-most[number], number))[:MOST_OTHERS]
     if not known and not others:
-        raise ValueError("No feature is active on this prompt; there is nothing to draw.")
+        raise NoView("No feature is active on this prompt; there is nothing to draw.")
     rest = np.full((len(others), n), np.nan, np.float32)
     for number, values in zip(others, rest, strict=True):
         positions, places = np.nonzero(top == number)
@@ -166,6 +169,16 @@ def activations_data(result: FeatureActivations, row: int = 0) -> dict[str, Any]
     }
 
 
-def has_active(result: FeatureActivations) -> bool:
-    """Whether any feature is active, so that a grid can show it."""
-    return len(result.features) > 0 or bool((result.top >= 0).any())
+def feature_flow(result: FeatureFlow, **options: Any) -> Any:
+    """A `GraphView` of the features in lanes; options as there."""
+    return GraphView(flow_data(result), layout="lanes", **options)
+
+
+def feature_page(result: FeaturePage, **options: Any) -> Any:
+    """A `widgets.FeaturePage`; options: `editable`."""
+    return PageWidget(**{**page_data(result), **options})
+
+
+def feature_activations(result: FeatureActivations, *, row: int = 0, **options: Any) -> Any:
+    """A `FeatureGrid` of one prompt, number `row`; options as in `FeatureGrid`."""
+    return FeatureGrid(**{**activations_data(result, row), **options})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..methods.information.information_flow import InformationFlow
+from ..widgets import GraphView
+from . import NoView
 
 #: A graph of more nodes than this can neither be drawn quickly nor read.
 MOST_NODES = 600
@@ -13,11 +15,11 @@ MOST_NODES = 600
 def information_data(result: InformationFlow) -> dict[str, Any]:
     """The graph of a `GraphView` over tokens, and of its `update`.
 
-    Raises `TypeError` for a flow of more than 600 nodes.
+    Raises `NoView` for a flow of more than 600 nodes.
     """
     graph = result.graph
     if len(graph.ids) > MOST_NODES:
-        raise TypeError(
+        raise NoView(
             f"A GraphView shows at most {MOST_NODES} nodes; this flow has {len(graph.ids)}. Ask "
             "for the flow with a smaller n_edges=, take a part with filtered(), draw it with "
             "plot(), or use to_frame()."
@@ -47,6 +49,6 @@ def information_data(result: InformationFlow) -> dict[str, Any]:
     }
 
 
-def fits(result: InformationFlow) -> bool:
-    """Whether the flow is small enough for a `GraphView`."""
-    return len(result.graph.ids) <= MOST_NODES
+def information_flow(result: InformationFlow, **options: Any) -> Any:
+    """A `GraphView` of the pass over its tokens; options as there."""
+    return GraphView(information_data(result), layout="tokens", **options)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..methods.attention import Attention
 from ..methods.logit_lens import LensPanel, LogitLens
+from ..widgets import AttentionGrid, TokenGrid
 
 #: Above this many numbers log-probabilities travel to the browser in half precision.
 FULL_PRECISION = 250_000
@@ -126,3 +127,13 @@ def attention_data(result: Attention, row: int = 0) -> dict[str, Any]:
         "layers": result.layers.tolist(),
         "title": f"{result.model}: what each head attends to",
     }
+
+
+def logit_lens(result: LogitLens, *, row: int = 0, **options: Any) -> Any:
+    """A `TokenGrid` of one prompt, number `row`; options as in `TokenGrid`."""
+    return TokenGrid(**grid_data(result, row), **options)
+
+
+def attention(result: Attention, *, row: int = 0, **options: Any) -> Any:
+    """An `AttentionGrid` of one prompt, number `row`; options as in `AttentionGrid`."""
+    return AttentionGrid(**attention_data(result, row), **options)

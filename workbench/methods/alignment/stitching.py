@@ -57,6 +57,8 @@ class Stitching(Result):
     ablated: np.ndarray = axes("component text")
     stitched: np.ndarray = axes("component stand_in text")
 
+    picture = "alignments.stitching"
+
     def recovered(self, stand_in: str = "partner") -> np.ndarray:
         """(component,) the share of the damage of ablating it that a stand-in brings back.
 

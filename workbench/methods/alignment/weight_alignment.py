@@ -70,6 +70,8 @@ class WeightAlignment(Result):
     mean: np.ndarray = axes("layer_a layer_b")
     mean_chance: np.ndarray = axes("layer_a layer_b")
 
+    picture = "alignments.weight_alignment"
+
     @cached_property
     def names_a(self) -> tuple[str, ...]:
         """The sites of a's units, like "L3.mlp_post/77" or "L2H1.z"."""

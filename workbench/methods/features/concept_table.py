@@ -82,6 +82,8 @@ class ConceptEvaluation(Result):
     stay_before: np.ndarray = axes("stay")
     stay_after: np.ndarray = axes("dictionary stay")
 
+    picture = "feature_evaluations.concept_evaluation"
+
     def score(
         self, measure: str, name: str | None = None, level: Level = 0.95
     ) -> tuple[float, float, float]:

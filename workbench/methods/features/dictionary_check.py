@@ -59,6 +59,8 @@ class DictionaryCheck(Result):
     explained_after_first: np.ndarray = axes("variant")
     l0: np.ndarray = axes("variant")
 
+    picture = "dictionaries.dictionary_check"
+
     @property
     def best(self) -> int:
         """The number of the variant that explains most."""

@@ -59,6 +59,8 @@ class DictionaryEvaluation(Result):
     mean: np.ndarray = axes("dictionary text", np.float64)
     frequency: np.ndarray = axes("dictionary feature")
 
+    picture = "feature_evaluations.dictionary_evaluation"
+
     def explained_variance(
         self, name: str | None = None, level: Level = 0.95
     ) -> tuple[float, float, float]:

@@ -47,6 +47,9 @@ class FeatureActivations(Result):
     top_values: np.ndarray = axes("batch pos k")
     explained: np.ndarray = axes("batch pos")
 
+    picture = "feature_pages.feature_activations"
+    view = "features.feature_activations"
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of `features`."""

@@ -50,6 +50,8 @@ class FeatureCircuit(Result):
     targets: np.ndarray = axes("edge", np.int32)
     weights: np.ndarray = axes("edge")
 
+    picture = "feature_circuits.feature_circuit"
+
     @property
     def features(self) -> tuple[str, ...]:
         """The nodes that are features."""

@@ -67,6 +67,8 @@ class FeatureCircuitEvaluation(Result):
     parts: np.ndarray = axes("reference size batch")
     parts_empty: np.ndarray = axes("reference batch")
 
+    picture = "feature_circuits.feature_circuit_evaluation"
+
     def score(self, name: str, reference: str, level: Level = 0.95) -> tuple[float, float, float]:
         """A score and its interval (bootstrap over examples): the value, low, high.
 

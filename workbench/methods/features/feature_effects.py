@@ -42,6 +42,8 @@ class FeatureEffects(Result):
     nodes: dict[str, tuple[str, ...]]
     effects: dict[str, np.ndarray]
 
+    picture = "feature_circuits.feature_effects"
+
     @property
     def sites(self) -> tuple[str, ...]:
         """The sites, in the order of a forward pass."""

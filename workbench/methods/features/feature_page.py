@@ -110,6 +110,9 @@ class FeaturePage(Result):
     lowered_change: np.ndarray = axes("lowered")
     raised_change: np.ndarray = axes("raised")
 
+    picture = "feature_pages.feature_page"
+    view = "features.feature_page"
+
     @property
     def frequency(self) -> float:
         """The share of positions at which it fires."""

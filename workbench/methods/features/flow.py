@@ -61,6 +61,9 @@ class FeatureFlow(Result):
     thresholds: np.ndarray = axes("lane site")
     chance: np.ndarray = axes("lane site")
 
+    picture = "flows.feature_flow"
+    view = "features.feature_flow"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         n = len(self.graph.ids)

@@ -65,6 +65,8 @@ class FlowValidation(Result):
     rate: np.ndarray = axes("arm edge")
     length: np.ndarray = axes("arm edge")
 
+    picture = "flows.flow_validation"
+
     @property
     def n_silent(self) -> int:
         """How many edges were left out, since their target is active in none of the texts."""

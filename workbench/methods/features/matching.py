@@ -57,6 +57,8 @@ class FeatureMatches(Result):
     thresholds: np.ndarray = axes("lane site")
     chance: np.ndarray = axes("lane site")
 
+    picture = "flows.feature_matches"
+
     @cached_property
     def starts(self) -> np.ndarray:
         """(site + 1,) the first node of each dictionary, and the number of all."""

@@ -41,6 +41,8 @@ class ClassifierEffects(Result):
     effects: np.ndarray = axes("feature class")
     active: np.ndarray = axes("feature")
 
+    picture = "feature_circuits.classifier_effects"
+
     @property
     def separation(self) -> np.ndarray:
         """(feature,) how much farther apart the feature puts the two classes, in logits."""
@@ -83,6 +85,8 @@ class Shift(Result):
     right: np.ndarray = axes("way text")
     labels: np.ndarray = axes("text", np.int32)
     groups: np.ndarray = axes("text", np.int32)
+
+    picture = "feature_circuits.shift"
 
     def accuracy(self, way: str, level: Level = 0.95) -> tuple[float, float, float]:
         """The share of right answers and its interval (bootstrap over texts): value, low, high.

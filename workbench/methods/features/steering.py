@@ -58,6 +58,8 @@ class Steering(Result):
     steered: np.ndarray = axes("batch group k")
     kl: np.ndarray = axes("batch")
 
+    picture = "steering.steering"
+
     @property
     def total(self) -> float:
         """The length that is added in all, the same for every way to spread it."""

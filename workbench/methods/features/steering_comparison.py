@@ -64,6 +64,8 @@ class SteeringComparison(Result):
     loss: np.ndarray = axes("way strength text")
     kl: np.ndarray = axes("way strength text")
 
+    picture = "steering.steering_comparison"
+
     # -- numbers ---------------------------------------------------------------------------------
 
     def gain(self, measure: str = "log_probability") -> np.ndarray:

@@ -51,6 +51,8 @@ class FlowCut(Result):
     kl: np.ndarray = axes("run")
     probabilities: np.ndarray = axes("run k")
 
+    picture = "information.flow_cut"
+
     @property
     def effect(self) -> float:
         """How far the answer falls, in logits."""

@@ -76,6 +76,9 @@ class InformationFlow(Result):
     apart: np.ndarray = axes("layer pos neuron", np.int32)
     token_ids: np.ndarray = axes("pos", np.int32)
 
+    picture = "information.information_flow"
+    view = "information.information_flow"
+
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.graph.ids)}

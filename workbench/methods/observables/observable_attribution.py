@@ -45,6 +45,8 @@ class ObservableAttribution(Result):
     total: np.ndarray = axes("batch")
     constant: np.ndarray = axes("batch")
 
+    picture = "observables.observable_attribution"
+
     @property
     def contributions(self) -> np.ndarray:
         """(batch, component) summed over positions."""

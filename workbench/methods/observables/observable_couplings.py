@@ -27,6 +27,8 @@ class Couplings(Result):
     coefficients: np.ndarray = axes("moved follows")
     cosines: np.ndarray = axes("moved follows")
 
+    picture = "observables.couplings"
+
     def to_frame(self) -> pd.DataFrame:
         """The coefficients as a square table: a row moves by 1, a column follows."""
         rows = pd.Index(self.names, name="moved")

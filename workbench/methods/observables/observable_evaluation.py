@@ -65,6 +65,8 @@ class ObservableEvaluation(Result):
     truth: np.ndarray | None = axes("word", optional=True)
     word_scores: np.ndarray | None = axes("direction draw word", optional=True)
 
+    picture = "observables.observable_evaluation"
+
     @property
     def measures(self) -> tuple[str, ...]:
         """What was measured: damage only with texts, truth only with known numbers."""

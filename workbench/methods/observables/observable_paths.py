@@ -49,6 +49,8 @@ class ObservablePaths(Result):
     spread: np.ndarray = axes("path")
     norm: np.ndarray = axes("path")
 
+    picture = "observables.observable_paths"
+
     @property
     def best(self) -> tuple[str, ...]:
         """The path with the widest spread, as `Observable.propagate` takes it."""

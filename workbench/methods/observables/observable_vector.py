@@ -52,6 +52,8 @@ class ObservableVector(Result):
     vector: np.ndarray = axes("d_model")
     token_scores: np.ndarray = axes("d_vocab")
 
+    picture = "observables.observable_vector"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.vocabulary) != len(self.token_scores):

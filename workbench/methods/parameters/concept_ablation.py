@@ -68,6 +68,8 @@ class ConceptAblation(Result):
     ablated_kl: np.ndarray = axes("text")
     control_kl: np.ndarray = axes("control text")
 
+    picture = "concept_traces.concept_ablation"
+
     def changes(self) -> list[MeasuredChange]:
         """Every measure: the concept's "probability", each other question's, "loss elsewhere" and
         "KL elsewhere".

@@ -56,6 +56,8 @@ class ConceptVectors(Result):
     vectors: np.ndarray = axes("vector d_model")
     lost: np.ndarray | None = axes("vector", optional=True)
 
+    picture = "concept_traces.concept_vectors"
+
     @property
     def places(self) -> list[Place]:
         """(layer, neuron) of each vector."""

@@ -85,6 +85,8 @@ class UnlearningAudit(Result):
     relearn_at: np.ndarray | None = axes("step", np.int32, optional=True)
     relearned: np.ndarray | None = axes("relearner step batch", optional=True)
 
+    picture = "concept_traces.unlearning_audit"
+
     def behaviour(self) -> pd.DataFrame:
         """One line a group of questions, and one each for loss and KL elsewhere.
 

@@ -55,6 +55,8 @@ class DirectionVocabulary(Result):
     share: np.ndarray | None = axes("direction", optional=True)
     kurtosis: np.ndarray | None = axes("direction", optional=True)
 
+    picture = "neuron_words.direction_vocabulary"
+
     def words(self, name: str) -> pd.DataFrame:
         """One direction's words, best first: a line for each end ("top", "bottom") and rank.
 

@@ -64,6 +64,8 @@ class FoundNeurons(Result):
     chance_highest: np.ndarray = axes("draw")
     chance_lowest: np.ndarray = axes("draw")
 
+    picture = "neuron_words.found_neurons"
+
     @property
     def sites(self) -> tuple[str, ...]:
         """The neurons' sites, as edits and `clamp_neurons` take them."""

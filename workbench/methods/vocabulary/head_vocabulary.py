@@ -74,6 +74,8 @@ class HeadVocabulary(Result):
     direction_ids: np.ndarray = axes("head circuit direction sign side k", np.int32)
     direction_values: np.ndarray = axes("head circuit direction sign side k")
 
+    picture = "head_words.head_vocabulary"
+
     @property
     def copying_shares(self) -> np.ndarray:
         """(head,) the share of words that a head copies: own word among the top ones it writes."""

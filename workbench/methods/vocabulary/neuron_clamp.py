@@ -58,6 +58,8 @@ class NeuronClamp(Result):
     clamped_kl: np.ndarray = axes("text")
     control_kl: np.ndarray = axes("control text")
 
+    picture = "neuron_words.neuron_clamp"
+
     def changes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Each measure's change (example,) with the neurons held, and (control, example)."""
         return {

@@ -58,6 +58,8 @@ class NeuronVocabulary(Result):
     share: np.ndarray | None = axes("layer neuron", optional=True)
     kurtosis: np.ndarray | None = axes("side layer neuron", optional=True)
 
+    picture = "neuron_words.neuron_vocabulary"
+
     @property
     def n_neurons(self) -> int:
         """How many neurons the table holds, over all its layers."""
