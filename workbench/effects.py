@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .check import Level, Natural, given
+from .pictures.marks import Dots, Mark
 from .resample import N_RESAMPLES, interval, percentiles, wilson
 from .resample import weights as weights_of
 from .result import Arrays, Result, axes
@@ -64,6 +65,16 @@ class Effects(Result):
     #: The position in each example's tokens at which a change acts, -1 for none; None where all act
     #: alike.
     at: np.ndarray | None = axes("change example", np.int32, optional=True)
+    #: The mark that shows them best, as the method knows; None takes a point a change.
+    picture: Mark | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.picture is None:
+            dots = Dots(
+                "effect", tuple(self.changes), "low", "high", "control", first=("measure", "kind")
+            )
+            object.__setattr__(self, "picture", dots)
 
     def __getitem__(self, name: str) -> Measure:
         """A measure by its name. Raises `KeyError` naming those there are."""

@@ -318,7 +318,7 @@ class Result(Arrays):
 
         Raises `FileNotFoundError` where either file is missing, `ValueError` for a file that is not
         a result, was changed after it was written, is a result of another class, or was written in
-        a newer format.
+        another format.
         """
         return result_files.load(cls, path)
 

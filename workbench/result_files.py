@@ -157,7 +157,8 @@ def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
 def _pack_field(kind: Any, value: Any, key: str, name: str, arrays: dict[str, np.ndarray]) -> Any:
     """The value of a field; one of a subclass of its annotated type says which."""
     out = _pack(value, f"{key}/{name}".lstrip("/"), arrays)
-    kinds = [each for each in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(each)]
+    known = [each for each in (kind, *typing.get_args(kind)) if isinstance(each, type)]
+    kinds = [each for each in known if dataclasses.is_dataclass(each)]
     if type(value) not in kinds and any(isinstance(value, each) for each in kinds):
         return {"class": type(value).__name__} | out
     return out

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tests.unit.kernels import marks
 from workbench.effects import Effects, Measure, table_of
 
 RNG = np.random.default_rng(0)
@@ -240,3 +243,24 @@ def test_what_it_does_not_have_is_named(pushes):
         some.at_damage()
     with pytest.raises(ValueError, match=r"A key has the parts change; got \('a', 2\)"):
         table_of(("change",), [("a", 2)])
+
+
+def test_the_picture_is_a_point_a_change_beside_its_controls_or_what_a_method_names(
+    pushes: Any,
+) -> None:
+    frame = pushes.to_frame()
+    for measure in ("gain", "KL elsewhere"):
+        own = frame[frame.measure == measure]
+        ax = pushes.plot(where={"measure": measure})
+        np.testing.assert_allclose(ax.collections[-1].get_offsets()[:, 0], own.effect)
+        assert [t.get_text() for t in ax.get_yticklabels()] == [
+            f"{name} {t}" for name in "ab" for t in (1, 2, 3)
+        ]
+        widths = [patch.get_width() for patch in ax.patches]
+        np.testing.assert_allclose(widths, own.control_high - own.control_low)
+        assert ax.get_title() == f"m, measure {measure}, kind random"
+    lines = marks.Lines("effect", "strength", by="change", low="low", high="high", beside="control")
+    ax = replace(pushes, picture=lines).plot(where={"measure": "gain"})
+    gain = frame[frame.measure == "gain"]
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), gain.effect[:3])
+    plt.close("all")

@@ -53,7 +53,7 @@ TABLE: dict[str, set[str]] = {
     "elsewhere": {"data", "model", "texts", "tokens"},
     "change": {"edits", "files", "model", "reading", "site", "tokens", "weight_edits"},
     "controls": {"change", "dictionary", "edits", "site", "weight_edits"},
-    "effects": {"resample", "result"},
+    "effects": {"pictures", "resample", "result"},
     "experiment": {
         "change",
         "controls",

@@ -189,8 +189,8 @@ RESULTS = sorted(
     name for name in dir(wb) if isinstance(getattr(wb, name), type)
     and issubclass(getattr(wb, name), wb.Result)
 )  # fmt: skip
-#: What is drawn by something else, or by nothing.
-WITHOUT_PICTURE = {"Result", "Classifier"}
+#: What is not drawn, and effects, each of which has a mark of its own.
+WITHOUT_PICTURE = {"Result", "Classifier", "Activations", "Effects"}
 
 
 @pytest.mark.parametrize("name", RESULTS)

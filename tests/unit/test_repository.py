@@ -41,11 +41,6 @@ def test_the_visible_top_level_is_the_agreed_one() -> None:
     assert {name for name in visible if not name.startswith(".")} == TOP_LEVEL
 
 
-def test_no_python_file_is_longer_than_600_lines() -> None:
-    lines = {relative(p): len(p.read_text().splitlines()) for p in FILES if p.suffix == ".py"}
-    assert {name: n for name, n in lines.items() if n > 600} == {}
-
-
 def test_the_library_prints_nothing() -> None:
     calls = [
         f"{relative(path)}:{node.lineno}"
