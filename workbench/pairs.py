@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -219,7 +220,7 @@ class _Encoder:
     def split_word(self, ids: Sequence[int]) -> str | None:
         """The first word that ids cut into several tokens, None where each word is one token."""
         texts = [self.strings[i] for i in ids]
-        for i, (left, right) in enumerate(zip(texts, texts[1:], strict=False), 1):
+        for i, (left, right) in enumerate(pairwise(texts), 1):
             if left[-1:].isalnum() and right[:1].isalnum():
                 start = re.findall(r"[^\W_]+$", "".join(texts[:i]))
                 end = re.findall(r"^[^\W_]+", "".join(texts[i:]))

@@ -5,7 +5,7 @@ generator cannot hide from it.
 """
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from . import held_out
 from .dates import DIRECTIONS
@@ -78,7 +78,7 @@ def _pairs(words: list[str], present: set[str]) -> list[str]:
     for polarity in (PRAISE, BLAME):
         both = combinations(sorted(present.intersection(polarity)), 2)
         found += [f"adjectives {a}, {b}" for a, b in both if held_out.adjective_pair(a, b)]
-    for century, year in zip(words, words[1:], strict=False):
+    for century, year in pairwise(words):
         is_year = century in CENTURIES and len(year) == 2 and year.isdigit()
         if is_year and held_out.year(century, year):
             found.append(f"year {century} {year}")

@@ -51,7 +51,7 @@ class LiveCircuit:
         name = self.page.get_by_role("button", name=button, exact=True)
         self.waiting(lambda: name.click())
 
-    def waiting(self, action) -> None:  # noqa: ANN001
+    def waiting(self, action) -> None:
         n = self.page.evaluate("window.answers.length")
         action()
         self.page.wait_for_function("(n) => window.answers.length > n", arg=n)

@@ -127,7 +127,7 @@ def assert_equal(one: Any, other: Any, where: str) -> None:
         assert list(one) == list(other), where
         for key in one:
             assert_equal(one[key], other[key], f"{where}[{key!r}]")
-    elif isinstance(one, np.ndarray) and one.dtype.kind == "f" or isinstance(one, float):
+    elif (isinstance(one, np.ndarray) and one.dtype.kind == "f") or isinstance(one, float):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=where)
     elif isinstance(one, np.ndarray):
         np.testing.assert_array_equal(one, other, err_msg=where)

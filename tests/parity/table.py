@@ -52,7 +52,7 @@ def _label(name: str) -> str:
     """Its configuration's name, and what tells it from others of the same."""
     kind = zoo.ALL[name][0]
     same = [other for other in zoo.ALL if zoo.ALL[other][0] == kind]
-    own = name.removeprefix(commonprefix(same)).strip("_").replace("_", " ")
+    own = name.removeprefix(commonprefix(same)).strip("_").replace("_", " ")  # noqa: RUF071 - no paths
     label = kind.removesuffix("Config").removesuffix("Text")
     return f"{label} ({own})" if own else label
 

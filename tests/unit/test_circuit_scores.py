@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_areas_count_what_lies_below_zero_and_above_one_in_any_order_of_sizes() 
     fractions = [0.6, 0.1, 1.0, 0.2]
     result = evaluated((1, 1), fractions=fractions, at=[(2 * curve[f],) * 2 for f in fractions])
     ends = sorted(curve)
-    widths = [(a, b, b - a) for a, b in zip(ends, ends[1:], strict=False)]
+    widths = [(a, b, b - a) for a, b in pairwise(ends)]
     cpr = sum(w * (curve[a] + curve[b]) / 2 for a, b, w in widths)
     cmd = sum(w * (abs(1 - curve[a]) + abs(1 - curve[b])) / 2 for a, b, w in widths)
     assert (result.cpr(KIND), result.cmd(KIND)) == pytest.approx((cpr, cmd), abs=1e-6)

@@ -164,7 +164,7 @@ def test_relevance_is_a_walk_back_that_divides_by_weight(name: str, by: Any) -> 
         return abs(total - sum(edges[e][3] for e in into[node]))
 
     def share(e: int) -> float:
-        source, target, _, weight = edges[e]
+        _, target, _, weight = edges[e]
         if "mlp" in target:
             return 1.0
         size = sum(abs(edges[other][3]) for other in into[target])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ class Counted(wb.FeatureIndex):
 
     site: Any = "L0.resid_post"
     n_features: Any = 1
-    facts: Any = {"dictionary": "print"}
+    facts: ClassVar[Any] = {"dictionary": "print"}
     uses: list[Token]
     more: tuple[int, int]
 

@@ -165,7 +165,7 @@ def test_effects_are_bars_of_the_strongest_nodes_by_sign_and_errors_are_hatched(
     names = [t.get_text() for t in ax.get_yticklabels()]
     for name, (site, number, _) in zip(names, rows, strict=True):
         own = result.nodes[site][number]
-        assert name == own or name == f"{own}  dogs \\$ and cats" and own == "L0.mlp_out/1"
+        assert name == own or (name == f"{own}  dogs \\$ and cats" and own == "L0.mlp_out/1")
     assert any(number == 4 for _, number, _ in rows)
     assert texts_apart(ax)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_ways_are_compared_at_a_damage_that_all_of_them_reach() -> None:
         assert value == pytest.approx(by_hand(means[w], gain, at), abs=1e-3)
         assert low - 1e-6 <= value <= high + 1e-6
         levels = [by_hand(means[w], gain, level) for level in np.linspace(0, at, 21)]
-        area = np.mean([(a + b) / 2 for a, b in zip(levels, levels[1:], strict=False)])
+        area = np.mean([(a + b) / 2 for a, b in pairwise(levels)])
         assert result.area(way)[0] == pytest.approx(area, abs=1e-3)
         minus = result.difference("flow", way)
         assert minus[0] == pytest.approx(result.effect_at("flow")[0] - value, abs=1e-6)

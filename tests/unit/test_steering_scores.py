@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_every_score_takes_the_damage_and_the_effect_that_are_asked_for(
         found[way] = result.effect_at(way, **options)[0]
         assert found[way] == pytest.approx(reached(harm[i], gain[i], most), abs=2e-3)
         levels = [reached(harm[i], gain[i], at) for at in np.linspace(0, most, 21)]
-        area = np.mean([(a + b) / 2 for a, b in zip(levels, levels[1:], strict=False)])
+        area = np.mean([(a + b) / 2 for a, b in pairwise(levels)])
         assert result.area(way, **options)[0] == pytest.approx(area, abs=2e-3)
         minus = result.difference("flow", way, **options)[0]
         assert minus == pytest.approx(found["flow"] - found[way], abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,7 @@ def _data(
             f"token; given {shape}"
         )
     numbers = list(range(shape[0])) if layers is None else [int(layer) for layer in layers]
-    rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(numbers))
     if len(numbers) != shape[0] or not rising or numbers[0] < 0:
         raise ValueError(
             f"layers are {shape[0]} rising numbers from 0, one for each layer of the pattern; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -295,7 +296,7 @@ def compare_steering(
     damage, matched damage and the random control are ours.
     """
     given = [float(s) for s in strengths]
-    if not given or given[0] <= 0 or any(a >= b for a, b in zip(given, given[1:], strict=False)):
+    if not given or given[0] <= 0 or any(a >= b for a, b in pairwise(given)):
         raise ValueError(f"Strengths are numbers above 0, ascending; got {tuple(strengths)!r}.")
     dicts = read_dictionaries(model, dicts)
     pushes, path = read_pushes(flow, dicts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ...model import Model, Norm
 from ...site import Site
@@ -40,7 +41,7 @@ def read_path(model: Model, path: Path) -> tuple[Step, ...]:
             "A path is made of heads and MLPs, which read the residual stream; the embedding reads "
             "nothing. Leave it out: a vector's scores say what each embedding gives."
         )
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in pairwise(numbers):
         layer = parts.writer_layer(after)
         if before >= parts.writers_before(stream_of(parts, after), layer):
             raise ValueError(

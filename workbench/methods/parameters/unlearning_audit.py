@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -343,7 +344,7 @@ def audit_unlearning(
 
 def _steps(at: Sequence[int]) -> list[int]:
     steps = list(at)
-    rising = all(a < b for a, b in zip(steps, steps[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(steps))
     if not steps or not rising or steps[0] < 0 or steps[-1] < 1:
         raise ValueError(
             f"relearn_at is numbers of steps from 0, rising, the last at least 1; got {at!r}."

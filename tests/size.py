@@ -1,0 +1,117 @@
+"""How large the package is, and how it hangs together; fails where circles or duplicates grow.
+
+Run `python -m tests.size`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx
+
+PACKAGE = Path(__file__).resolve().parents[1] / "workbench"
+#: What there may be of each, and what a move may only lower: 0 at the end of the move.
+ALLOWED = {"import circles": 9, "duplicates": 0}
+
+
+def imports(package: Path) -> networkx.DiGraph:
+    """Who imports whom inside a package, those inside functions and for type checkers too.
+
+    An arrow for each pair of files, from the one that imports; the package's own `__init__.py`,
+    which names every file, is left out.
+    """
+    files = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        files[".".join(parts).removesuffix(".__init__")] = path
+    graph = networkx.DiGraph()
+    for name, path in files.items():
+        folder = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = folder[: len(folder) - node.level + 1] if node.level else []
+                start = ".".join([*base, *([node.module] if node.module else [])])
+                whole = [f"{start}.{alias.name}" for alias in node.names]
+                named = [each if each in files else start for each in whole]
+            else:
+                continue
+            graph.add_edges_from((name, each) for each in named if each in files and each != name)
+    graph.add_nodes_from(files)
+    graph.remove_node(package.name)
+    return graph
+
+
+def circles(graph: networkx.DiGraph) -> list[list[str]]:
+    """The groups of files outside backends each of which imports all others, by way of others."""
+    groups = [sorted(group) for group in networkx.strongly_connected_components(graph)]
+    return sorted(g for g in groups if len(g) > 1 and not g[0].startswith("workbench.backends."))
+
+
+def one_importer(graph: networkx.DiGraph, public: set[str]) -> list[str]:
+    """The files that hold no public name and that a single other file imports."""
+    return sorted(name for name, n in graph.in_degree() if n == 1 and name not in public)
+
+
+def axis_words(package: Path) -> set[str]:
+    """The words that name the axes of results' arrays."""
+    words: set[str] = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "axes" and node.args:
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    words.update(first.value.split())
+    return words
+
+
+def duplicates(package: Path) -> list[str]:
+    """Where 12 lines or more stand twice; imports, signatures, docstrings, comments left out."""
+    options = ["--ignore-imports=y", "--ignore-signatures=y", "--ignore-docstrings=y"]
+    command = ["--disable=all", "--enable=duplicate-code", "--min-similarity-lines=12", *options]
+    done = subprocess.run(
+        [sys.executable, "-m", "pylint", *command, "--output-format=json2", str(package)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=package.parent,
+    )
+    try:
+        found = json.loads(done.stdout)["messages"]
+    except ValueError:
+        raise SystemExit(f"pylint gave no report: {done.stderr.strip()[-500:]}") from None
+    lines = [message["message"].splitlines()[1:3] for message in found]
+    return sorted(", ".join(line.removeprefix("==") for line in pair) for pair in lines)
+
+
+def main() -> None:
+    graph = imports(PACKAGE)
+    paths = sorted(PACKAGE.rglob("*.py"))
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    public = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    homes = {f"workbench.{node.module}" for node in public if node.module}
+    helpers = one_importer(graph, homes)
+    found = {"import circles": circles(graph), "duplicates": duplicates(PACKAGE)}
+    print(f"files                {len(paths):7,}")
+    print(f"Python lines         {sum(len(path.read_text().splitlines()) for path in paths):7,}")
+    print(f"flat names           {sum(len(node.names) for node in public):7,}")
+    print(f"axis words           {len(axis_words(PACKAGE)):7,}")
+    print(f"one-importer files   {len(helpers):7,}")
+    for name, each in found.items():
+        print(f"{name:20} {len(each):7,}   (allowed: {ALLOWED[name]})")
+    for circle in found["import circles"]:
+        print(f"  circle: {', '.join(name.removeprefix('workbench.') for name in circle)}")
+    for pair in found["duplicates"]:
+        print(f"  twice: {pair}")
+    grown = [name for name, each in found.items() if len(each) > ALLOWED[name]]
+    if grown:
+        raise SystemExit(f"More than allowed: {', '.join(grown)}.")
+
+
+if __name__ == "__main__":
+    main()
