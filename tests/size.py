@@ -71,7 +71,7 @@ def axis_words(package: Path) -> set[str]:
 
 
 def duplicates(package: Path) -> list[str]:
-    """Where 12 lines or more stand twice; imports, signatures, docstrings, comments left out."""
+    """Where more than 12 lines stand twice; imports, signatures, docstrings, comments left out."""
     options = ["--ignore-imports=y", "--ignore-signatures=y", "--ignore-docstrings=y"]
     command = ["--disable=all", "--enable=duplicate-code", "--min-similarity-lines=12", *options]
     done = subprocess.run(

@@ -154,4 +154,5 @@ from .tokens import Tokens as Tokens
 from .weight_edits import WeightEdit as WeightEdit
 from .weight_edits import edited_weights as edited_weights
 
+__all__: list[str]
 __version__: str

@@ -354,4 +354,4 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
     import workbench
 
     with pytest.raises(AttributeError, match="no_such_name"):
-        workbench.no_such_name  # noqa: B018
+        workbench.no_such_name  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]

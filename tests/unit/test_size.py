@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.size import axis_words, circles, imports, one_importer
+import pytest
+
+from tests.size import axis_words, circles, duplicates, imports, one_importer
 
 
 def package(folder: Path, **files: str) -> Path:
@@ -40,3 +42,15 @@ def test_a_file_with_one_importer_and_no_public_name_is_found(tmp_path: Path) ->
 def test_the_words_of_axes_are_read_from_the_fields(tmp_path: Path) -> None:
     code = 'x: int = axes("layer pos")\ny: int = axes("pos", optional=True)\nplot(axes=1)\n'
     assert axis_words(package(tmp_path, a=code)) == {"layer", "pos"}
+
+
+def test_lines_that_stand_twice_are_found_where_they_are_more_than_twelve(tmp_path: Path) -> None:
+    pytest.importorskip("pylint", reason="pylint is of the dev extra")
+
+    def twice(n: int) -> list[str]:
+        body = "".join(f"    x{i} = y[{i}] + {i}\n" for i in range(n))
+        a, b = f"def f(y):\n{body}    return 1\n", f"def g(y):\n{body}    return 2\n"
+        return duplicates(package(tmp_path / str(n), a=a, b=b))
+
+    assert twice(12) == []
+    assert [pair.count("workbench.") for pair in twice(13)] == [2]
