@@ -330,7 +330,7 @@ class Change:
             edit: Edit = part.what
             if n_prompt is None and part.on == "new":
                 continue
-            if (n_prompt is None and start == 0) or part.everywhere and edit.positions is None:
+            if (n_prompt is None and start == 0) or (part.everywhere and edit.positions is None):
                 out.append(Blend.of(edit, part.strength))
                 continue
             where: dict[tuple[int, ...], list[int]] = {}

@@ -161,7 +161,7 @@ def same_draws(old: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> str:
     return ""
 
 
-def _quantile(q: float):  # noqa: ANN202
+def _quantile(q: float):
     return lambda values: np.percentile(values, q)
 
 

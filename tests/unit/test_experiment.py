@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -141,7 +141,7 @@ def test_controls_of_ones_own_are_keyed_by_kind_and_draw():
 class Word(Rule):
     """Puts in a value of each example's own, all rows of a pass at once."""
 
-    laid: list[int] = []
+    laid: ClassVar[list[int]] = []
 
     def __init__(self, times: float) -> None:
         self.times = times
