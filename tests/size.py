@@ -15,7 +15,7 @@ import networkx
 
 PACKAGE = Path(__file__).resolve().parents[1] / "workbench"
 #: What there may be of each, and what a move may only lower: 0 at the end of the move.
-ALLOWED = {"import circles": 9, "duplicates": 0}
+ALLOWED = {"files in circles": 26, "duplicates": 0}
 
 
 def imports(package: Path) -> networkx.DiGraph:
@@ -96,19 +96,21 @@ def main() -> None:
     public = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     homes = {f"workbench.{node.module}" for node in public if node.module}
     helpers = one_importer(graph, homes)
-    found = {"import circles": circles(graph), "duplicates": duplicates(PACKAGE)}
+    rings, pairs = circles(graph), duplicates(PACKAGE)
+    # Files, since two circles that grow together would count as one.
+    found = {"files in circles": sum(map(len, rings)), "duplicates": len(pairs)}
     print(f"files                {len(paths):7,}")
     print(f"Python lines         {sum(len(path.read_text().splitlines()) for path in paths):7,}")
     print(f"flat names           {sum(len(node.names) for node in public):7,}")
     print(f"axis words           {len(axis_words(PACKAGE)):7,}")
     print(f"one-importer files   {len(helpers):7,}")
-    for name, each in found.items():
-        print(f"{name:20} {len(each):7,}   (allowed: {ALLOWED[name]})")
-    for circle in found["import circles"]:
+    for name, n in found.items():
+        print(f"{name:20} {n:7,}   (allowed: {ALLOWED[name]})")
+    for circle in rings:
         print(f"  circle: {', '.join(name.removeprefix('workbench.') for name in circle)}")
-    for pair in found["duplicates"]:
+    for pair in pairs:
         print(f"  twice: {pair}")
-    grown = [name for name, each in found.items() if len(each) > ALLOWED[name]]
+    grown = [name for name, n in found.items() if n > ALLOWED[name]]
     if grown:
         raise SystemExit(f"More than allowed: {', '.join(grown)}.")
 

@@ -20,7 +20,7 @@ from .turns import Turn
 Prompts = Annotated[str | Sequence[str] | Sequence[Sequence[int]] | Tokens, Later()]
 Messages = Annotated[Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]], Later()]
 #: Edits, one or several, or a `Change`, which is made of this module's words and so comes later.
-Edits = Union[Iterable[Edit], Edit, "Change"]  # noqa: F821, UP007  # pyright: ignore
+Edits = Union[Iterable[Edit], Edit, "Change"]  # noqa: F821  # pyright: ignore
 Metric = Callable[["torch.Tensor"], "torch.Tensor"]
 
 

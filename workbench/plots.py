@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def _ends(label: Text, axis: str) -> tuple[float, float]:
 
 def _overlap(labels: Sequence[Text], axis: str) -> bool:
     ends = sorted(_ends(label, axis) for label in labels)
-    return any(b[0] < a[1] for a, b in zip(ends, ends[1:], strict=False))
+    return any(b[0] < a[1] for a, b in pairwise(ends))
 
 
 def _thin(labels: Sequence[Text], axis: str) -> None:
