@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .check import ArgumentError, Count, checked, given, one_of, refuse, whole
+from .dictionary.base import Dictionary
 from .model import Model
 from .result import Result, axes, provenance
 from .site import GLOBAL_STREAMS, Site
@@ -106,8 +107,14 @@ class Activations(Result):
         return np.array(self.labels[name])
 
     def take(self, rows: Any) -> Activations:
-        """The given rows, by number or by a mask."""
-        index = np.arange(len(self))[np.asarray(rows)]
+        """The given rows, by number, in that order, or by a mask. `ArgumentError` for others."""
+        given_rows, n = np.asarray(rows), len(self)
+        whole_rows = given_rows.dtype.kind in "iu" and given_rows.ndim == 1
+        if whole_rows and given_rows.size and not (-n <= given_rows.min() <= given_rows.max() < n):
+            raise refuse("rows", f"numbers from {-n} to {n - 1}", rows)
+        if not whole_rows and (given_rows.dtype != bool or given_rows.shape != (n,)):
+            raise refuse("rows", f"whole numbers in a list, or a mask of {n}", rows)
+        index = np.arange(n)[given_rows]
         if not len(index):
             raise ArgumentError("Activations are at least one row; the choice leaves none.")
         return replace(
@@ -147,7 +154,7 @@ class Activations(Result):
             for name, x in self.at.items()
         }
 
-    def encode(self, dicts: Any) -> Activations:
+    def encode(self, dicts: Dictionary | Mapping[Any, Dictionary]) -> Activations:
         """The codes of the rows, (row, feature), at each site that has a dictionary.
 
         dicts: a dictionary, or several by site. Raises `KeyError` where no site has one.
@@ -280,6 +287,8 @@ def sites_of(model: Model, sites: Any) -> list[Site]:
 
     Raises `ArgumentError` for none, and for one that is no vector.
     """
+    if not isinstance(sites, (str, Site, Iterable)):
+        raise refuse("sites", "one site or more", sites)
     several = [sites] if isinstance(sites, (str, Site)) else list(sites)
     out: set[Site] = set()
     for each in several:

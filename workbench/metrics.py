@@ -17,7 +17,7 @@ from typing import Union
 
 import torch
 
-from .check import checked
+from .check import checked, refuse
 from .tokens import Tokens
 
 Ids = Union["torch.Tensor", Sequence[int], Sequence[Sequence[int]]]
@@ -91,6 +91,7 @@ def text_loss(log_probs: torch.Tensor, texts: Tokens) -> torch.Tensor:
 
     log_probs: (batch, pos, d_vocab), at every position of the texts; padding is left out.
     """
+    log_probs = _every_position("log_probs", log_probs, texts)
     real = texts.mask[:, 1:] & texts.mask[:, :-1]
     each = -log_probs[:, :-1].gather(-1, texts.ids[:, 1:, None])[..., 0]
     return each.masked_fill(~real, 0).sum(-1) / real.sum(-1)
@@ -99,6 +100,8 @@ def text_loss(log_probs: torch.Tensor, texts: Tokens) -> torch.Tensor:
 @checked
 def text_kl(log_probs: torch.Tensor, plain: torch.Tensor, texts: Tokens) -> torch.Tensor:
     """(batch,) the mean over a text's positions of KL(plain ‖ this), both log-probabilities."""
+    log_probs = _every_position("log_probs", log_probs, texts)
+    plain = _every_position("plain", plain, texts)
     # A token of probability 0 in both adds nothing; row by row, which stays in the cache.
     each = torch.stack(
         [
@@ -107,6 +110,14 @@ def text_kl(log_probs: torch.Tensor, plain: torch.Tensor, texts: Tokens) -> torc
         ]
     )
     return each.masked_fill(~texts.mask, 0).sum(-1) / texts.mask.sum(-1)
+
+
+def _every_position(name: str, given: torch.Tensor, texts: Tokens) -> torch.Tensor:
+    """Log-probabilities at every position of the texts, in float32 at least."""
+    if given.ndim != 3 or given.shape[:2] != texts.ids.shape:
+        batch, pos = texts.ids.shape
+        raise refuse(name, f"of shape (batch, pos, d_vocab), here ({batch}, {pos}, …)", given)
+    return given.float() if given.dtype in (torch.float16, torch.bfloat16) else given
 
 
 #: The metrics that a task can name: those of logits, answers and foils.

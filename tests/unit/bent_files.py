@@ -109,6 +109,11 @@ def kinds() -> list[Kind]:
         )
     out += [
         Kind(
+            "change",
+            lambda f: _change().save(f / "one.safetensors"),
+            lambda f: wb.Change.load(f / "one.safetensors").parts,
+        ),
+        Kind(
             "index",
             lambda f: indexed.made(f / "index"),
             lambda f: indexed.made(f / "index"),
@@ -137,6 +142,11 @@ def kinds() -> list[Kind]:
         ),
     ]
     return out
+
+
+def _change() -> wb.Change:
+    made = wb.Change(wb.Add("L1.resid_post", torch.arange(D_IN).float()), on="new", window=3)
+    return made.at(2) + dictionary("topk").set({1: 0.5})
 
 
 def _load(result: Any) -> Callable[[Path], Any]:

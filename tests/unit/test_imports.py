@@ -48,7 +48,7 @@ TABLE: dict[str, set[str]] = {
     "weight_edits": {"model"},
     # The core that every method stands on.
     "targets": {"encoding", "tokens"},
-    "activations": {"model", "result", "site", "tokens"},
+    "activations": {"dictionary", "model", "result", "site", "tokens"},
     "questions": {"encoding", "metrics", "model", "targets", "tasks", "tokens"},
     "elsewhere": {"data", "model", "texts", "tokens"},
     "change": {"edits", "files", "model", "reading", "site", "tokens", "weight_edits"},

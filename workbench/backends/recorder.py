@@ -15,6 +15,7 @@ from ..model import Metric, narrow
 from ..site import Site
 from ..tokens import Tokens
 
+_PACKAGE = __name__.partition(".")[0]
 #: Of each layer the keys and values; plain tensors, since a server, which gives them back, has no
 #: classes of ours.
 Cached = tuple[tuple[torch.Tensor, torch.Tensor], ...]
@@ -272,8 +273,10 @@ class Recorder:
         what = "logits" if self._grad_at is None else str(self._grad_at)
         try:
             value = metric(of)
-        except (TypeError, RuntimeError, AttributeError, LookupError) as error:
-            if isinstance(error, (ValueError, torch.OutOfMemoryError)):
+        except (TypeError, ValueError, RuntimeError, AttributeError, LookupError) as error:
+            # A metric of ours says itself what is wrong.
+            ours = isinstance(error, ValueError) and _raised_in(error).startswith(_PACKAGE)
+            if ours or isinstance(error, torch.OutOfMemoryError):
                 raise
             raise ValueError(
                 f"grad_of failed on the {what} {tuple(of.shape)}: {type(error).__name__}, "
@@ -306,6 +309,14 @@ class Recorder:
             }
         )
         return value.detach(), {site: narrow(grads[site.whole], site) for site in self.read}
+
+
+def _raised_in(error: Exception) -> str:
+    """The name of the module that raised an error."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return "" if at is None else str(at.tb_frame.f_globals.get("__name__", ""))
 
 
 def _apart(found: Mapping[Site, torch.Tensor]) -> dict[Site, torch.Tensor]:
