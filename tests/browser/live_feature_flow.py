@@ -23,7 +23,7 @@ CELLS = [
 
 #: The residual feature of the path, before the last, without which the next word changes most.
 ACTIVE = """max((n for n in explorer.flow.path()[:-1] if 'resid' in n), key=lambda n:
-    explorer.bench.read(explorer.prompt, explorer.flow, {n: 0.0}, None).kl)"""
+    explorer._read(explorer.prompt, explorer.flow, {n: 0.0}, None).kl)"""
 
 
 class LiveFeatureFlow:
@@ -41,13 +41,13 @@ class LiveFeatureFlow:
 
     def node(self, name: str) -> Any:
         """The feature's box in the graph."""
-        number = self.value("explorer.graph.ids").index(name)
+        number = self.value("explorer.view.ids").index(name)
         return self.graph.locator(f'.graph-view__node[data-node="{number}"]')
 
     def click(self, name: str) -> None:
         """Click a feature, and wait until Python knows."""
         self.node(name).click()
-        self.comes_to("explorer.graph.selected", name)
+        self.comes_to("explorer.view.selected", name)
 
     def press(self, button: str) -> None:
         """Press a button of the explorer or of the selected feature."""

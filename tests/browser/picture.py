@@ -18,7 +18,7 @@ from .grid_view import GridView
 from .lab import Lab, Server
 from .live_circuit import LiveCircuit
 from .live_feature_flow import ACTIVE, LiveFeatureFlow
-from .live_information_flow import EDGE, LiveInformationFlow
+from .live_information import EDGE, LiveInformation
 
 PICTURES = Path(__file__).parents[2] / "widgets" / "pictures"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
@@ -30,7 +30,7 @@ def main() -> None:
         path = next(found for name in CHROMIUM if (found := shutil.which(name)))
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         # A server does not start twice in one folder.
-        for take in (token_grid, live_circuit, live_feature_flow, live_information_flow):
+        for take in (token_grid, live_circuit, live_feature_flow, live_information):
             with tempfile.TemporaryDirectory() as folder:
                 take(browser, Path(folder))
         browser.close()
@@ -73,7 +73,7 @@ def live_feature_flow(browser: Browser, folder: Path) -> None:
         live.press("page")
         live.click(name)
         live.press("Switch the feature off (0)")
-        live.comes_to("explorer.graph.scales", {name: 0.0})
+        live.comes_to("explorer.view.scales", {name: 0.0})
         live.page.wait_for_timeout(500)
         live.page.mouse.move(0, 0)
         live.page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(
@@ -82,11 +82,11 @@ def live_feature_flow(browser: Browser, folder: Path) -> None:
         lab.close()
 
 
-def live_information_flow(browser: Browser, folder: Path) -> None:
+def live_information(browser: Browser, folder: Path) -> None:
     """A capital asked for, and the edge cut that brings the country to the question's end."""
     with Server(folder) as server:
         lab = Lab(browser, server)
-        live = LiveInformationFlow(lab)
+        live = LiveInformation(lab)
         live.click_edge(EDGE)
         live.comes_to("list(explorer.cuts)", [EDGE])
         live.page.wait_for_timeout(500)

@@ -16,7 +16,7 @@ def test_a_click_changes_the_answer_and_undo_code_and_presets_work(jupyterlab: L
     expect(live.answers).to_contain_text("faithfulness 1.00")
     before = live.python("explorer.reading.answers[1].tokens[0]")
     live.click("L0H2")
-    live.comes_to("explorer.graph.cut_nodes", "['L0H2']")
+    live.comes_to("explorer.view.cut_nodes", "['L0H2']")
     expect(live.answers).to_contain_text("faithfulness 0.00")
     after = live.python("explorer.reading.answers[1].tokens[0]")
     assert after != before
@@ -33,7 +33,7 @@ def test_a_click_changes_the_answer_and_undo_code_and_presets_work(jupyterlab: L
     assert box.input_value().strip() == code.strip()
 
     live.press("undo")
-    live.comes_to("explorer.graph.cut_nodes", "[]")
+    live.comes_to("explorer.view.cut_nodes", "[]")
     expect(live.answers).to_contain_text("faithfulness 1.00")
     live.press("found circuit")
     live.comes_to("explorer.preset", "found circuit")
@@ -42,5 +42,5 @@ def test_a_click_changes_the_answer_and_undo_code_and_presets_work(jupyterlab: L
     live.comes_to("explorer.preset", "complement")
     assert abs(float(live.python("round(explorer.reading.faithfulness, 2)"))) < 0.1
     live.press("reset")
-    live.comes_to("explorer.preset, explorer.graph.cut_nodes", "whole model []")
+    live.comes_to("explorer.preset, explorer.view.cut_nodes", "whole model []")
     expect(live.page.locator("[role=alert]")).to_have_count(0)

@@ -29,12 +29,12 @@ def test_a_feature_is_switched_off_and_numbers_words_and_page_follow(jupyterlab:
 
     # Off: the activations of what follows and the next words change, and the page says how far.
     live.press("Switch the feature off (0)")
-    live.comes_to("explorer.graph.scales", {name: 0.0})
+    live.comes_to("explorer.view.scales", {name: 0.0})
     expect(live.answers).to_contain_text("1 feature scaled")
     assert live.value("explorer.reading.kl") > 1e-4
     numbers = live.value(
-        f"[float(x) for i in [explorer.graph.ids.index({last!r})]"
-        " for x in (explorer.graph.before[i], explorer.graph.after[i])]"
+        f"[float(x) for i in [explorer.view.ids.index({last!r})]"
+        " for x in (explorer.view.before[i], explorer.view.after[i])]"
     )
     assert abs(numbers[1] - numbers[0]) > 1e-3
     assert live.node(last).text_content() != before
@@ -43,21 +43,21 @@ def test_a_feature_is_switched_off_and_numbers_words_and_page_follow(jupyterlab:
 
     # Four times as much by the slider is another thing again, and the code says the same.
     live.press("Four times the activation (4)")
-    live.comes_to("explorer.graph.scales", {name: 4.0})
+    live.comes_to("explorer.view.scales", {name: 4.0})
     live.page.wait_for_function(
         "(text) => document.querySelectorAll('.workbench-answers table')[1].innerText !== text",
         arg=off,
     )
     live.press("code")
     code = live.value("explorer.code")
-    assert "factor=[4.0]" in code
+    assert "[4.0], rows=[1])" in code
     box = live.page.locator("textarea:visible").last
     assert box.input_value().strip() == code.strip()
 
     live.press("undo")
-    live.comes_to("explorer.graph.scales", {name: 0.0})
+    live.comes_to("explorer.view.scales", {name: 0.0})
     live.press("reset")
-    live.comes_to("explorer.graph.scales", {})
+    live.comes_to("explorer.view.scales", {})
     expect(words.nth(1)).to_have_text(plain)
 
     # The slider leaves out weaker edges.
@@ -66,7 +66,7 @@ def test_a_feature_is_switched_off_and_numbers_words_and_page_follow(jupyterlab:
     slider.focus()
     slider.press("End")
     expect(live.edges).to_have_count(0)
-    live.comes_to("explorer.graph.threshold", 1.0)
+    live.comes_to("explorer.view.threshold", 1.0)
     slider.press("Home")
     expect(live.edges).to_have_count(n_edges)
 
@@ -77,5 +77,5 @@ def test_a_feature_is_switched_off_and_numbers_words_and_page_follow(jupyterlab:
     live.page.wait_for_function(
         "(n) => document.querySelectorAll('.graph-view__node').length > n", arg=n_nodes
     )
-    assert live.nodes.count() == live.value("len(explorer.graph.ids)")
+    assert live.nodes.count() == live.value("len(explorer.view.ids)")
     expect(live.page.locator("[role=alert]")).to_have_count(0)

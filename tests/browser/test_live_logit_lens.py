@@ -26,7 +26,7 @@ def test_what_is_typed_is_run_and_trouble_is_told_in_place(jupyterlab: Lab) -> N
     expect(live.message).to_contain_text("A target is one token; ' <img")
     expect(live.grid.locator(".token-grid__status")).to_contain_text("the last prompt that worked")
     assert live.page.locator("[role=alert] img").count() == 0
-    assert live.python("''.join(explorer.grid._tokens)") == typed
+    assert live.python("''.join(explorer.view._tokens)") == typed
     live.targets.fill("Paris")
     expect(live.message).to_have_count(0)
     expect(live.grid.locator(".token-grid__status")).to_have_text("")

@@ -48,6 +48,6 @@ def test_a_tick_adds_the_ways_to_the_table_and_unticking_takes_them_away(page: P
     boxes.nth(1).check()
     expect(table.locator("tbody tr")).to_have_count(3, timeout=60_000)
     expect(table).to_contain_text(re.compile(r"before.*after.*random", re.DOTALL))
-    page.get_by_role("button", name="untick all").click()
+    page.get_by_role("button", name="reset").click()
     expect(table.locator("tbody tr")).to_have_count(1, timeout=60_000)
     expect(page.locator(".widget-checkbox input:checked")).to_have_count(0)

@@ -64,13 +64,13 @@ def test_the_first_notebook_runs_and_its_grids_answer_clicks_and_typing(
     written = set(page.evaluate("window.written"))
     # The dot of a leading space is drawn by itself, and long tokens are cut to their cell.
     assert len(tops & written) >= 0.8 * len(tops), (tops, written)
-    assert jupyterlab.run_cell(page, "print(explorer.grid.selected)") == "None"
+    assert jupyterlab.run_cell(page, "print(explorer.view.selected)") == "None"
 
     live = grid_of(page, "wb.live.logit_lens(", positions=14)
     live.click(3, 8)
-    selected = jupyterlab.run_cell(page, "print(explorer.grid.selected)")
+    selected = jupyterlab.run_cell(page, "print(explorer.view.selected)")
     assert ast.literal_eval(selected) == {"row": 3, "pos": 8}
-    page.evaluate(SHOW, "cell = explorer.grid.selected")
+    page.evaluate(SHOW, "cell = explorer.view.selected")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
     page.get_by_text("Selected: L2 after position 8").wait_for()
 

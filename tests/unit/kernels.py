@@ -141,7 +141,7 @@ from workbench.methods.information import flow_options as flow_options
 from workbench.methods.information import flow_words as flow_words
 
 # A word with markup in it is text.
-from workbench.live.flow_answers import answers_table as answers_table
+from workbench.live.panels import flow_answers as flow_answers
 
 # --- vocabulary, information, weights, compare, steering ---
 
@@ -185,3 +185,9 @@ from workbench.methods.alignment import stitch_choice as stitch_choice
 
 # Semi-nonnegative factors: a step number by number.
 from workbench.methods.features import snmf as snmf
+
+# --- explorers ---
+
+# The code of an explorer is its calls: each made once, printed under its public name.
+from workbench.live.calls import Calls as Calls
+from workbench.live.calls import public_name as public_name

@@ -103,6 +103,7 @@ TABLE: dict[str, set[str]] = {
     # A result that no widget shows is drawn as its picture.
     "views": {"methods", "graph", "result", "widgets", "plots"},
     "live": {
+        "loading",
         "methods",
         "views",
         "widgets",

@@ -23,11 +23,10 @@ def explorer(models: dict[str, Any]) -> LiveCircuit:
 
 
 def by_code(explorer: LiveCircuit) -> Any:
-    """What the exported code's last line gives."""
-    body, last = explorer.code.rsplit("\n", 1)
+    """What the exported code gives."""
     names: dict[str, Any] = {}
-    exec(f"{body}\nresult = {last}", names)
-    return names["result"]
+    exec(explorer.code, names)
+    return names["ablation"]
 
 
 def test_it_opens_with_the_whole_model(explorer: LiveCircuit) -> None:
@@ -51,8 +50,8 @@ def test_the_code_gives_the_numbers_that_are_shown(
     explorer = wb.live.circuit(models[name], wb.task("ioi"), n=8, n_edges=20)
     explorer.preset = preset
     edge = next(name for name in explorer.bench.edge_ids if name.endswith("L1H2.v"))
-    explorer.graph.cut_nodes = ["L2.mlp"]
-    explorer.graph.cut_edges = [edge]
+    explorer.view.cut_nodes = ["L2.mlp"]
+    explorer.view.cut_edges = [edge]
     explorer.ablation = "resample"
     result = by_code(explorer)
     assert result.ablated.mean() == pytest.approx(explorer.reading.ablated, abs=1e-3)
@@ -62,9 +61,9 @@ def test_the_code_gives_the_numbers_that_are_shown(
 def test_the_code_names_another_draw_and_another_precision() -> None:
     model = wb.load("tinyworld", device="cpu", dtype="bfloat16")
     explorer = wb.live.circuit(model, wb.task("ioi", n=6, seed=3), n_edges=20)
-    explorer.graph.cut_nodes = ["L2.mlp"]
-    assert 'wb.load("tinyworld", dtype="bfloat16")' in explorer.code
-    assert 'wb.task("ioi", n=6, seed=3)' in explorer.code
+    explorer.view.cut_nodes = ["L2.mlp"]
+    assert "wb.load('tinyworld', dtype='bfloat16')" in explorer.code
+    assert "wb.task('ioi', n=6, seed=3)" in explorer.code
     result = by_code(explorer)
     assert result.ablated.mean() == pytest.approx(explorer.reading.ablated, rel=0.02)
     other = wb.ablate(model, wb.task("ioi", n=6), ["L2.mlp_out"], kind="counterfactual")
@@ -72,28 +71,28 @@ def test_the_code_names_another_draw_and_another_precision() -> None:
 
 
 def test_undo_and_reset_go_through_the_states(explorer: LiveCircuit) -> None:
-    explorer.graph.cut_nodes = ["L0H2"]
+    explorer.view.cut_nodes = ["L0H2"]
     faithful = explorer.reading.faithfulness
     assert faithful < 0.1
     explorer.preset = "found circuit"
     explorer.undo()
-    assert (explorer.preset, explorer.graph.cut_nodes) == ("whole model", ["L0H2"])
+    assert (explorer.preset, explorer.view.cut_nodes) == ("whole model", ["L0H2"])
     assert explorer.reading.faithfulness == faithful
     explorer.reset()
-    assert explorer.graph.cut_nodes == [] and explorer.reading.faithfulness == pytest.approx(1)
+    assert explorer.view.cut_nodes == [] and explorer.reading.faithfulness == pytest.approx(1)
     explorer.undo()
-    assert explorer.graph.cut_nodes == ["L0H2"]
+    assert explorer.view.cut_nodes == ["L0H2"]
     explorer.undo()
     explorer.undo()
-    assert explorer.graph.cut_nodes == [] and explorer.preset == "whole model"
+    assert explorer.view.cut_nodes == [] and explorer.preset == "whole model"
 
 
 def test_presets_mark_their_members_and_the_complement_carries_nothing(
     explorer: LiveCircuit,
 ) -> None:
-    assert explorer.graph.in_circuit_edges is None
+    assert explorer.view.in_circuit_edges is None
     explorer.preset = "found circuit"
-    assert len(explorer.graph.in_circuit_edges or []) == explorer.bench.found.n_edges
+    assert len(explorer.view.in_circuit_edges or []) == explorer.found.n_edges
     assert explorer.reading.faithfulness > 0.9
     explorer.preset = "complement"
     assert abs(explorer.reading.faithfulness) < 0.1
@@ -103,18 +102,18 @@ def test_presets_mark_their_members_and_the_complement_carries_nothing(
 
 def test_a_key_value_edge_is_cut_for_all_heads_that_share_it(models: dict[str, Any]) -> None:
     explorer = wb.live.circuit(models["tinyworld-llama"], wb.task("ioi"), n=4, n_edges=20)
-    explorer.graph.cut_edges = ["embed→L1H0.v"]
-    assert explorer.graph.cut_edges == ["embed→L1H0.v", "embed→L1H1.v"]
-    explorer.graph.cut_edges = ["embed→L1H1.v"]
-    assert explorer.graph.cut_edges == []
+    explorer.view.cut_edges = ["embed→L1H0.v"]
+    assert explorer.view.cut_edges == ["embed→L1H0.v", "embed→L1H1.v"]
+    explorer.view.cut_edges = ["embed→L1H1.v"]
+    assert explorer.view.cut_edges == []
 
 
 def test_another_task_starts_afresh_and_one_that_does_not_fit_is_told(
     explorer: LiveCircuit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    explorer.graph.cut_nodes = ["L0H2"]
-    explorer._task.value = "agreement"
-    assert explorer.bench.task.name == "agreement" and explorer.graph.cut_nodes == []
+    explorer.view.cut_nodes = ["L0H2"]
+    explorer.task = "agreement"
+    assert explorer.bench.examples.batch.task == "agreement" and explorer.view.cut_nodes == []
     assert explorer.reading.faithfulness == pytest.approx(1)
 
     def misfit(name: str) -> Any:
@@ -122,18 +121,18 @@ def test_another_task_starts_afresh_and_one_that_does_not_fit_is_told(
 
     with monkeypatch.context() as patched:
         # Of the module, whose name its function takes over.
-        patched.setitem(LiveCircuit._other_task.__globals__, "task", misfit)
-        explorer._task.value = "weekdays"
+        patched.setitem(LiveCircuit._task_changed.__globals__, "load_task", misfit)
+        explorer.task = "weekdays"
     assert explorer.message == "The task weekdays fits no tokenizer."
-    assert explorer.bench.task.name == "agreement"
+    assert explorer.bench.examples.batch.task == "agreement"
 
     def broken(*args: Any, **options: Any) -> Any:
         raise MemoryError("out of memory")
 
     monkeypatch.setattr(explorer.bench, "read", broken)
-    explorer.graph.cut_nodes = ["L1H0"]
+    explorer.view.cut_nodes = ["L1H0"]
     assert explorer.message == "out of memory"
-    assert explorer.graph.status == "error: this is the last state that worked"
+    assert explorer.view.status == "error: this is the last state that worked"
 
 
 def test_answers_with_markup_are_shown_as_text(
@@ -144,7 +143,7 @@ def test_answers_with_markup_are_shown_as_text(
     odd = replace(explorer.reading.answers[0], tokens=("<b>x</b>", "&", "a", "b", "c"))
     reading = replace(explorer.reading, answers=(odd, odd, odd), faithfulness=float("nan"))
     monkeypatch.setattr(explorer.bench, "read", lambda *cut: reading)
-    explorer.graph.cut_edges = ["embed→L0H2.v", "L0H2→L0.mlp", "L0.mlp→logits"]
+    explorer.view.cut_edges = ["embed→L0H2.v", "L0H2→L0.mlp", "L0.mlp→logits"]
     text = explorer._answers.value
     assert "&lt;b&gt;x&lt;/b&gt;" in text and "<b>x</b>" not in text
     assert "faithfulness —" in text and "3 of 479 edges ablated" in text

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.kernels import answers_table
+from tests.unit.kernels import flow_answers
 from tests.unit.steering_models import PATH, PROMPTS, hugging_face, others, planted, tinyworld
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
@@ -73,11 +73,11 @@ def run_code(explorer: LiveFeatureFlow, **names: Any) -> dict[str, Any]:
 
 
 def test_it_opens_with_the_flow_and_nothing_scaled(explorer: LiveFeatureFlow) -> None:
-    assert explorer.graph.ids == PATH == explorer.flow.graph.ids
+    assert explorer.view.ids == PATH == explorer.flow.graph.ids
     codes, words = by_hand({})
     np.testing.assert_allclose(explorer.reading.before, codes.max(0), atol=2e-3)
     np.testing.assert_array_equal(explorer.reading.after, explorer.reading.before)
-    np.testing.assert_array_equal(explorer.graph.before, explorer.reading.before)
+    np.testing.assert_array_equal(explorer.view.before, explorer.reading.before)
     plain, scaled = explorer.reading.answers
     assert plain == scaled and explorer.reading.kl == pytest.approx(0, abs=1e-6)
     assert plain.tokens[0] == tinyworld().tokenizer.decode([int(words.argmax())])
@@ -110,15 +110,15 @@ def test_it_begins_with_a_feature_on_which_the_next_word_depends() -> None:
 def test_scaling_a_feature_changes_what_is_downstream_and_the_next_words(
     explorer: LiveFeatureFlow,
 ) -> None:
-    explorer.graph.scales = {PATH[1]: 0.0}
+    explorer.view.scales = {PATH[1]: 0.0}
     explorer.scale(PATH[2], 3.0)
     scales = {PATH[1]: 0.0, PATH[2]: 3.0}
-    assert explorer.graph.scales == scales and explorer.message == ""
+    assert explorer.view.scales == scales and explorer.message == ""
     codes, words = by_hand(scales)
     np.testing.assert_allclose(explorer.reading.after, codes.max(0), rtol=1e-3, atol=5e-3)
     before, plain = by_hand({})
-    np.testing.assert_allclose(explorer.graph.before, before.max(0), rtol=1e-3, atol=5e-3)
-    assert not np.allclose(explorer.graph.after[3], explorer.graph.before[3], rtol=1e-3)
+    np.testing.assert_allclose(explorer.view.before, before.max(0), rtol=1e-3, atol=5e-3)
+    assert not np.allclose(explorer.view.after[3], explorer.view.before[3], rtol=1e-3)
     kl = float((plain * (plain / words).log()).sum())
     assert explorer.reading.kl == pytest.approx(kl, rel=1e-2, abs=1e-5)
     assert "2 features scaled" in explorer._answers.value
@@ -126,7 +126,7 @@ def test_scaling_a_feature_changes_what_is_downstream_and_the_next_words(
         with pytest.raises(ValueError, match="^position is a whole number from 0 to"):
             explorer.position = nowhere
     explorer.position = 3
-    np.testing.assert_allclose(explorer.graph.after, codes[3], rtol=1e-3, atol=5e-3)
+    np.testing.assert_allclose(explorer.view.after, codes[3], rtol=1e-3, atol=5e-3)
     explorer.prompt = PROMPTS[1]
     # The shorter prompt has no such position.
     assert explorer.position is None
@@ -137,17 +137,17 @@ def test_scaling_a_feature_changes_what_is_downstream_and_the_next_words(
 def test_the_code_gives_the_numbers_that_are_shown(explorer: LiveFeatureFlow) -> None:
     explorer.scale(PATH[1], 0.5)
     explorer.scale(PATH[3], 0.0)
-    assert 'wb.ScaleFeatures(dicts["L1.resid_post"], features=[4], factor=[0.5])' in explorer.code
+    assert "wb.ScaleFeatures(dicts['L1.resid_post'], [4], [0.5], rows=[1, 3])" in explorer.code
     assert "# dicts: those that this explorer was given" in explorer.code
     found = run_code(explorer, dicts=planted())
     for i in (0, 2):
         name = PATH[i]
-        assert float(found["activations"][name].max()) == pytest.approx(
-            explorer.reading.after[i], rel=1e-3
-        )
+        site, _ = name.split("/")
+        codes = found[site.replace(".", "_")][1]
+        assert float(codes.max()) == pytest.approx(explorer.reading.after[i], rel=1e-3)
     scaled = explorer.reading.answers[1]
     np.testing.assert_allclose(
-        found["words"].sort(descending=True).values[:6], scaled.probabilities, atol=1e-4
+        found["words"][1].sort(descending=True).values[:6], scaled.probabilities, atol=1e-4
     )
 
 
@@ -162,45 +162,48 @@ def test_the_code_names_shipped_dictionaries_backend_and_options() -> None:
         thresholds=0.45,
     )
     assert explorer.feature.startswith("L3.resid_post/")
-    assert 'wb.load("tinyworld", backend="transformer_lens")' in explorer.code
+    assert "wb.load('tinyworld', backend='transformer_lens')" in explorer.code
     assert "wb.dictionaries('tinyworld')" in explorer.code
-    assert f'"{explorer.feature}", k=2, thresholds=0.45)' in explorer.code
+    assert f"'{explorer.feature}', k=2, thresholds=0.45)" in explorer.code
     *path, last = explorer.flow.path()
-    graph = explorer.graph
+    graph = explorer.view
     explorer.scale(next(n for n in path if graph.before[graph.ids.index(n)] > 0), 2.0)
     found = run_code(explorer)
     shown = explorer.reading.after[graph.ids.index(last)]
-    assert float(found["activations"][last].max()) == pytest.approx(shown, rel=1e-3)
+    site = last.split("/")[0]
+    column = [name for name in graph.ids if name.startswith(site)].index(last)
+    codes = found[site.replace(".", "_")][1, :, column]
+    assert float(codes.max()) == pytest.approx(shown, rel=1e-3)
 
 
 def test_undo_and_reset_go_through_the_scales(explorer: LiveFeatureFlow) -> None:
     explorer.scale(PATH[0], 0.0)
     kl = explorer.reading.kl
     assert kl > 0
-    explorer.graph.scales = {PATH[0]: 0.0, PATH[1]: 4.0}
+    explorer.view.scales = {PATH[0]: 0.0, PATH[1]: 4.0}
     explorer.undo()
-    assert explorer.graph.scales == {PATH[0]: 0.0} and explorer.reading.kl == pytest.approx(kl)
+    assert explorer.view.scales == {PATH[0]: 0.0} and explorer.reading.kl == pytest.approx(kl)
     explorer.reset()
-    assert explorer.graph.scales == {} and explorer.reading.kl == pytest.approx(0, abs=1e-6)
+    assert explorer.view.scales == {} and explorer.reading.kl == pytest.approx(0, abs=1e-6)
     explorer.undo()
-    assert explorer.graph.scales == {PATH[0]: 0.0}
+    assert explorer.view.scales == {PATH[0]: 0.0}
     explorer.undo()
-    assert explorer.graph.scales == {} and explorer._controls.undo.disabled
+    assert explorer.view.scales == {} and explorer._undo_button.disabled
     explorer.undo()
-    assert explorer.graph.scales == {}
+    assert explorer.view.scales == {}
 
 
 def test_the_slider_is_of_the_feature_that_is_selected(explorer: LiveFeatureFlow) -> None:
-    slider = explorer._controls.scale
+    slider = explorer.boxes["factor"]
     assert slider.disabled
-    explorer._controls.page.value = False
-    explorer.graph.selected = PATH[2]
+    explorer.with_page = False
+    explorer.view.selected = PATH[2]
     assert not slider.disabled and slider.description == f"scale of {PATH[2]}"
     slider.value = 2.5
-    assert explorer.graph.scales == {PATH[2]: 2.5}
-    explorer.graph.selected = PATH[0]
-    assert slider.value == 1.0 and explorer.graph.scales == {PATH[2]: 2.5}
-    explorer.graph.selected = PATH[2]
+    assert explorer.view.scales == {PATH[2]: 2.5}
+    explorer.view.selected = PATH[0]
+    assert slider.value == 1.0 and explorer.view.scales == {PATH[2]: 2.5}
+    explorer.view.selected = PATH[2]
     assert slider.value == 2.5
     explorer.undo()
     assert slider.value == 1.0
@@ -216,23 +219,23 @@ def test_expanding_adds_the_next_matches_and_keeps_what_is_scaled(
     cosine = planted()["L1.resid_post"].directions @ planted()["L2.resid_post"].directions[5]
     order = [i for i in cosine.argsort(descending=True).tolist()[:3] if cosine[i] >= 0]
     wanted = {f"L1.resid_post/{i}" for i in order}
-    assert set(explorer.graph.ids) == set(PATH) | wanted and len(wanted) == 3
+    assert set(explorer.view.ids) == set(PATH) | wanted and len(wanted) == 3
     graph = explorer.flow.graph
     names = zip(graph.sources, graph.targets, graph.weights, strict=True)
     edges = {(graph.ids[s], graph.ids[t]): w for s, t, w in names}
     for i in order:
         edge = edges[f"L1.resid_post/{i}", PATH[2]]
         assert edge == pytest.approx(float(cosine[i]), abs=1e-4)
-    assert explorer.graph.scales == {PATH[1]: 0.0}
-    kept = [explorer.graph.ids.index(name) for name in PATH]
+    assert explorer.view.scales == {PATH[1]: 0.0}
+    kept = [explorer.view.ids.index(name) for name in PATH]
     np.testing.assert_allclose(explorer.reading.after[kept], after, rtol=1e-4)
     assert explorer.flow.classes[kept[1]] == "carried"
     explorer.expand(PATH[2], "down")
-    assert len(explorer.graph.ids) > len(PATH) + 2
-    n = len(explorer.graph.ids)
+    assert len(explorer.view.ids) > len(PATH) + 2
+    n = len(explorer.view.ids)
     explorer.expand(PATH[0], "down")
     assert explorer.message == f"No further feature of these dictionaries lies before {PATH[0]}."
-    assert len(explorer.graph.ids) == n and explorer.graph.status == ""
+    assert len(explorer.view.ids) == n and explorer.view.status == ""
     explorer.expand(PATH[3], "up")
     assert "lies after" in explorer.message
     explorer.feature = PATH[1]
@@ -253,14 +256,14 @@ def test_features_are_found_by_words_of_their_labels(
         named = dict(zip(("f1", "precision", "recall"), scores, strict=True))
         labels.keep(i, replace(plain, text=text, tokens=tokens, **named))
     labels.keep(7, replace(labels[7], by="person"))
-    monkeypatch.setitem(explorer.bench._labels, "L2.resid_post", labels)
+    monkeypatch.setitem(explorer._names.labels, "L2.resid_post", labels)
     explorer.feature = "dog"
     # Those that detect the token come first, the best scored of them before the others.
     assert [name for name, _ in explorer._found] == [f"L2.resid_post/{i}" for i in (9, 5, 7)]
     assert explorer._found[0][1] == "L2.resid_post/9: dog (F1 0.80)"
     assert explorer.feature == "L2.resid_post/9"
-    explorer._controls.found.value = PATH[2]
-    assert explorer.feature == PATH[2] and explorer.graph.ids == PATH
+    explorer.found = PATH[2]
+    assert explorer.feature == PATH[2] and explorer.view.ids == PATH
     assert "F1 .40 dog, cat" in explorer.flow.graph.labels
     explorer.feature = "L2.resid_post/7"
     assert explorer.flow.graph.labels[-1] == "F1 .90 dog houses"
@@ -276,11 +279,11 @@ def test_what_cannot_be_shown_is_said_in_place(explorer: LiveFeatureFlow) -> Non
     assert explorer.feature == PATH[1]
     explorer.prompt = ""
     assert "A prompt has at least one character" in explorer.message
-    assert explorer.graph.status == "error: this is the last state that worked"
+    assert explorer.view.status == "error: this is the last state that worked"
     explorer.prompt = PROMPTS[1]
-    assert explorer.message == "" and explorer.graph.status == ""
-    explorer.bench.texts = []
-    explorer.graph.selected = PATH[0]
+    assert explorer.message == "" and explorer.view.status == ""
+    explorer._names.texts = []
+    explorer.view.selected = PATH[0]
     assert explorer.page is None
     assert "needs at least one; got none" in explorer._page_box.children[0].value
     with pytest.raises(ValueError, match="no dictionary given is of it"):
@@ -292,25 +295,25 @@ def test_what_cannot_be_shown_is_said_in_place(explorer: LiveFeatureFlow) -> Non
 def test_a_click_shows_the_page_and_a_feature_named_there_is_followed(
     explorer: LiveFeatureFlow,
 ) -> None:
-    explorer.graph.selected = PATH[2]
+    explorer.view.selected = PATH[2]
     assert explorer.page.feature == PATH[2] and explorer.page.n_texts == 6
     (view,) = explorer._page_box.children
     near = explorer.page.nearest[0]
     view.chosen = near
     assert explorer.feature == near
-    explorer._controls.page.value = False
+    explorer.with_page = False
     assert explorer._page_box.children == ()
-    explorer._controls.page.value = True
-    explorer.graph.selected = near
+    explorer.with_page = True
+    explorer.view.selected = near
     assert explorer.page.feature == near
-    explorer.graph.selected = ""
+    explorer.view.selected = ""
     assert explorer._page_box.children == () and explorer.page is None
 
 
 def test_a_silent_feature_is_named_and_markup_is_text(explorer: LiveFeatureFlow) -> None:
     odd = replace(explorer.reading.answers[0], tokens=("<b>x</b>", "&", "a", "b", "c", "d"))
     reading = replace(explorer.reading, answers=(odd, odd), silent=("L1.resid_post/4",))
-    text = answers_table(reading, 1)
+    text = flow_answers(reading, 1)
     assert "&lt;b&gt;x&lt;/b&gt;" in text and "<b>x</b>" not in text
     assert "1 feature scaled" in text and "L1.resid_post/4 is not active on this prompt" in text
     rows = planted()["L2.resid_post"].W_dec

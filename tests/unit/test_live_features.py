@@ -45,8 +45,8 @@ def test_it_opens_with_the_best_label_and_lists_all(explorer: LiveFeatures) -> N
     assert scores[number] == max(scores.values())
     assert explorer.view.feature == explorer.page.feature == explorer.feature
     assert explorer.view.label == labels[number].text
-    assert explorer._controls.found.value == explorer.feature
-    line = explorer._controls.found.options[0][0]
+    assert explorer.listed == explorer.feature
+    line = explorer.boxes["listed"].options[0][0]
     assert line.startswith(f"{number}  ·  ") and f"(F1 {scores[number]:.2f})" in line
     assert explorer.grid.features == explorer.active.names
     assert repr(explorer) == f"LiveFeatures({explorer.feature}, {len(labels)} listed)"
@@ -58,7 +58,7 @@ def test_a_search_lists_what_the_index_finds(explorer: LiveFeatures) -> None:
     explorer.query = " the"
     wanted = explorer.index.find(token=" the", n=200)
     assert explorer.found.feature.tolist() == wanted.feature.tolist()
-    first = explorer._controls.found.options[0][0]
+    first = explorer.boxes["listed"].options[0][0]
     assert first.endswith(f"{100 * wanted.share[0]:.0f} % of it here")
     explorer.query = "zzz"
     assert "do not have the token 'zzz'" in explorer.message
@@ -80,14 +80,14 @@ def test_at_most_32_concepts_are_listed_and_the_limit_is_told(explorer: LiveFeat
     explorer.query = "concept 3, concept 7"
     assert explorer.message == ""
     assert set(explorer.found.concept) == {"concept 3", "concept 7"}
-    assert "or names: concept 0, concept 1; or *, all" in explorer._controls.query.placeholder
+    assert "or names: concept 0, concept 1; or *, all" in explorer.boxes["query"].placeholder
 
 
 def test_a_feature_is_chosen_in_the_list_by_number_on_the_page_and_in_the_grid(
     explorer: LiveFeatures,
 ) -> None:
-    explorer._controls.found.value = explorer._controls.found.options[2][1]
-    assert explorer.page.feature == explorer._controls.found.options[2][1]
+    explorer.listed = explorer.boxes["listed"].options[2][1]
+    assert explorer.page.feature == explorer.boxes["listed"].options[2][1]
     explorer.query = "5"
     assert explorer.feature == explorer.page.feature == "L1.resid_post/5"
     explorer.query = "77"
@@ -102,12 +102,12 @@ def test_a_feature_is_chosen_in_the_list_by_number_on_the_page_and_in_the_grid(
 
 def test_another_dictionary_has_its_own_list_page_and_grid(explorer: LiveFeatures) -> None:
     before = explorer.index
-    explorer._controls.site.value = "L2.resid_post"
+    explorer.site = "L2.resid_post"
     assert explorer.index is not before and explorer.index.site == "L2.resid_post"
     assert explorer.page.feature.startswith("L2.resid_post/")
     assert all(name.startswith("L2.resid_post/") for name in explorer.grid.features)
     explorer.feature = "L1.resid_post/3"
-    assert explorer._controls.site.value == "L1.resid_post"
+    assert explorer.site == "L1.resid_post"
     assert explorer.page.feature == "L1.resid_post/3" and explorer.index is before
 
 
@@ -118,9 +118,9 @@ def test_an_index_that_fails_leaves_the_dictionary_that_was(
         raise OSError(28, "The disk is full")
 
     monkeypatch.setitem(LiveFeatures._both.__globals__, "index_features", full)
-    explorer._controls.site.value = "L2.resid_post"
+    explorer.site = "L2.resid_post"
     assert "The disk is full" in explorer.message
-    assert explorer._controls.site.value == "L1.resid_post" and explorer.view.status == ""
+    assert explorer.site == "L1.resid_post" and explorer.view.status == ""
     assert explorer.page.feature.startswith("L1")
 
 
@@ -130,7 +130,7 @@ def test_a_label_is_edited_scored_by_its_tokens_and_saved(explorer: LiveFeatures
     assert (explorer.page.label, explorer.page.score) == ("my own", "not scored")
     assert explorer.view._page["score"] == "not scored"
     assert wb.Labels.of(explorer.dictionary)[explorer.feature].text == "my own"
-    assert any("my own (not scored)" in text for text, _ in explorer._controls.found.options)
+    assert any("my own (not scored)" in text for text, _ in explorer.boxes["listed"].options)
     explorer.view.label = f"by tokens [{token.strip()}]"
     wanted = replace(explorer.labels[explorer.feature])
     assert (wanted.text, wanted.tokens, wanted.by) == ("by tokens", (token,), "person")

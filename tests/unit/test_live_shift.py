@@ -53,10 +53,9 @@ def make(given: dict[str, Any]) -> Callable[..., wb.live.LiveShift]:
 
 
 def by_code(explorer: wb.live.LiveShift, given: dict[str, Any]) -> pd.DataFrame:
-    """What the last line of the code gives."""
-    body, last = explorer.code.rsplit("\n", 1)
-    names: dict[str, Any] = {"wb": wb, **given}
-    exec(f"{body}\nframe = {last}", names)
+    """What the code gives."""
+    names: dict[str, Any] = {**given}
+    exec(explorer.code, names)
     return names["frame"]
 
 
@@ -81,26 +80,26 @@ def test_the_strongest_features_are_listed_with_labels_and_separations(
     explorer, effects = make(), given["effects"]
     strongest = np.argsort(-np.abs(effects.separation), kind="stable")[:32]
     assert explorer.names == tuple(effects.nodes[i] for i in strongest)
-    assert len(explorer._boxes) == 32
+    assert len(explorer.boxes["ticked"].boxes) == 32
     dictionary, number = given["dicts"].feature(explorer.names[0])
     label = wb.Labels.of(dictionary)[number]
     first = f"{explorer.names[0]}  {effects.separation[strongest[0]]:+.2f}  {label}"
-    assert explorer._boxes[0].description == first
+    assert explorer.boxes["ticked"].boxes[0].description == first
 
 
 def test_a_tick_runs_shift_and_the_code_gives_the_same_table(
     make: Callable[..., wb.live.LiveShift], given: dict[str, Any]
 ) -> None:
     explorer = make()
-    for box in explorer._boxes[:2]:
+    for box in explorer.boxes["ticked"].boxes[:2]:
         box.value = True
     assert explorer.message == "" and explorer.ticked == explorer.names[:2]
     assert explorer.result is not None and explorer.result.features == explorer.ticked
     pd.testing.assert_frame_equal(explorer.frame, explorer.result.to_frame())
     pd.testing.assert_frame_equal(by_code(explorer, given), explorer.frame, atol=1e-6)
     for way in ("before", "after", "random", "recentred", "retrained"):
-        assert f"<th>{way}</th>" in explorer._view.value
-    assert f"{explorer.frame.loc['after', 'accuracy']:.2f}" in explorer._view.value
+        assert f"<th>{way}</th>" in explorer.view.value
+    assert f"{explorer.frame.loc['after', 'accuracy']:.2f}" in explorer.view.value
     explorer._code_button.value = True
     assert explorer._code.value == explorer.code and explorer._code.layout.display == ""
 
@@ -109,13 +108,13 @@ def test_unticking_all_brings_the_accuracy_before_back(
     make: Callable[..., wb.live.LiveShift], given: dict[str, Any]
 ) -> None:
     explorer = make(training=None, groups=None)
-    before = explorer._view.value
+    before = explorer.view.value
     explorer.ticked = explorer.names[3:4]
     assert list(explorer.frame.index) == ["before", "after", "random"]
     pd.testing.assert_frame_equal(by_code(explorer, given), explorer.frame, atol=1e-6)
-    explorer.clear()
+    explorer.reset()
     assert explorer.ticked == () and explorer.result is None
-    assert explorer._view.value == before
+    assert explorer.view.value == before
 
 
 def test_what_is_not_listed_cannot_be_ticked(make: Callable[..., wb.live.LiveShift]) -> None:
@@ -151,7 +150,7 @@ def test_trouble_in_a_run_is_said_in_place_and_the_table_stays(
     make: Callable[..., wb.live.LiveShift], given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explorer = make(training=None)
-    shown, frame = explorer._view._table, explorer.frame
+    shown, frame = explorer.view._table, explorer.frame
 
     def fail(*_: Any, **__: Any) -> None:
         raise ValueError("no <room> left")
@@ -159,5 +158,5 @@ def test_trouble_in_a_run_is_said_in_place_and_the_table_stays(
     monkeypatch.setattr(given["model"], "run", fail)
     explorer.ticked = explorer.names[:1]
     assert explorer.message == "no <room> left"
-    assert explorer._view._table == shown and explorer.frame is frame
-    assert explorer._view.status == explorer.STALE and "opacity: 0.45" in explorer._view.value
+    assert explorer.view._table == shown and explorer.frame is frame
+    assert explorer.view.status == explorer.STALE and "opacity: 0.45" in explorer.view.value

@@ -7,8 +7,8 @@ from .feature_flow import LiveFeatureFlow as LiveFeatureFlow
 from .feature_flow import feature_flow as feature_flow
 from .features import LiveFeatures as LiveFeatures
 from .features import features as features
-from .information_flow import LiveInformationFlow as LiveInformationFlow
-from .information_flow import information_flow as information_flow
+from .information import LiveInformation as LiveInformation
+from .information import information as information
 from .logit_lens import LiveLogitLens as LiveLogitLens
 from .logit_lens import logit_lens as logit_lens
 from .shift import LiveShift as LiveShift
@@ -18,13 +18,13 @@ __all__ = [
     "LiveCircuit",
     "LiveFeatureFlow",
     "LiveFeatures",
-    "LiveInformationFlow",
+    "LiveInformation",
     "LiveLogitLens",
     "LiveShift",
     "circuit",
     "feature_flow",
     "features",
-    "information_flow",
+    "information",
     "logit_lens",
     "shift",
 ]

@@ -2,274 +2,269 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
 import numpy as np
+import torch
 
 from ..check import Count, Seed, checked
-from ..methods.references import KINDS
+from ..methods.ablation import ablate
+from ..methods.attribution import Attribution, attribute
+from ..methods.circuit import Circuit, find_circuit
+from ..methods.circuit_graph import graph_edges, node_ids
+from ..methods.circuit_runs import CircuitRuns
+from ..methods.components import Components
+from ..methods.examples import Examples
+from ..methods.references import KINDS, References
 from ..model import Model
-from ..tasks import Task, task, tasks
-from ..views.circuits import member_ids
+from ..tasks import Task, TaskBatch, tasks
+from ..tasks import task as load_task
+from ..views.circuits import edge_ids, graph_data, member_ids
 from ..widgets import GraphView
-from .circuit_answers import answers_table
-from .circuit_bench import CircuitBench, Reading
-from .circuit_code import reproducing_code
+from .controls import REST, Control, Held
 from .explorer import Explorer
+from .panels import CircuitReading, MeasuredAnswers, circuit_answers, likeliest
 
-#: What a preset keeps of the model; everything else is ablated from the start.
-PRESETS = ("whole model", "found circuit", "complement", "random circuit")
+#: What a preset keeps of the model, everything else is ablated from the start; and how it is said.
+PRESETS = {
+    "whole model": "nothing is ablated but what is cut by hand",
+    "found circuit": "all edges outside the found circuit are ablated",
+    "complement": "the found circuit is ablated",
+    "random circuit": "all edges outside a random circuit of the same size are ablated",
+}
+WHOLE, FOUND, COMPLEMENT, RANDOM = PRESETS
 #: The optimal constants are searched for, which takes longer than a click may.
 ABLATIONS = tuple(kind for kind in KINDS if kind != "optimal")
 N_EXAMPLES = 16
-
-State = tuple[str, tuple[str, ...], tuple[str, ...]]
+N_ANSWERS = 5
 
 
 @checked
 class LiveCircuit(Explorer):
     """A `GraphView` of a model on a task; each click cuts, runs the model and shows the answer.
 
-    graph: the widget; its traits cut_nodes and cut_edges can be set too. reading: the numbers of
-    the last run, a `Reading`. preset, ablation, example: the choices, which can be set. code:
-    Python that does the same ablation and gives the same numbers. message: what went wrong, or "".
+    view: the widget. reading: the numbers of the last run, a `CircuitReading`. found: the found
+    `Circuit`. task, example, ablation, preset, cut_nodes, cut_edges: the choices, which can be set.
     """
+
+    ROWS = (("task", "example", "ablation"), ("preset", "buttons"))
+    ABOVE = ("_answers",)
+    BEGINNING = "The whole model, nothing cut"
+    task = Control(ipywidgets.Dropdown, "task", width="16em")
+    example = Control(ipywidgets.Dropdown, "pair", width=REST)
+    ablation = Control(
+        ipywidgets.Dropdown, "ablation", width="18em", options=ABLATIONS, value="counterfactual"
+    )
+    preset = Control(
+        ipywidgets.ToggleButtons,
+        undo=True,
+        options=list(PRESETS),
+        tooltips=list(PRESETS.values()),
+        style={"button_width": "9em"},
+    )
+    cut_nodes = Control(Held, undo=True, trait="cut_nodes")
+    cut_edges = Control(Held, undo=True, trait="cut_edges")
 
     def __init__(
         self, model: Model, chosen: Task, *, n: int, n_edges: int | None, seed: int
     ) -> None:
-        self.model, self._seed, self._n, self._n_edges = model, seed, n, n_edges
-        self._own = chosen
+        self._seed, self._n, self._own = seed, n, chosen
+        #: How many edges the found circuit was asked for.
+        self._found_size = n_edges or max(1, Components.of(model.spec).n_edges // 12)
         #: Names of the tasks that code can load; asked once, since it reads their files.
-        self.shipped = tuple(tasks().index)
-        self.bench = self._bench(chosen)
-        self.graph = GraphView(
-            self.bench.graph_data(),
-            title=self._title(),
-            unit="of the difference between clean and corrupt",
-            n_edges_shown=min(60, self.bench.parts.n_edges),
-            mode="cut",
-        )
-        self._undo: list[State] = []
-        self._last: State = (PRESETS[0], (), ())
-        self._quiet = False
-        self._make_controls(chosen)
-        first = ipywidgets.HBox(
-            [self._task, self._example, self._ablation],
-            layout=ipywidgets.Layout(flex_flow="row wrap"),
-        )
-        second = ipywidgets.HBox(
-            [self._preset, self._undo_button, self._reset_button, self._code_button],
-            layout=ipywidgets.Layout(flex_flow="row wrap"),
-        )
+        self._shipped = tuple(tasks().index)
+        self.bench: CircuitBench
+        self.found: Circuit
+        self.reading: CircuitReading
         self._answers = ipywidgets.HTML()
-        self._code = ipywidgets.Textarea(
-            layout=ipywidgets.Layout(width="auto", height="13em", display="none")
+        self._task = self._sized(chosen)
+        super().__init__(
+            model,
+            lambda **data: GraphView(
+                data,
+                unit="of the difference between clean and corrupt",
+                n_edges_shown=min(60, self.found.parts.n_edges),
+                mode="cut",
+            ),
+            {
+                "task": {
+                    "options": list(dict.fromkeys([chosen.name, *self._shipped])),
+                    "value": chosen.name,
+                },
+                "example": {"options": _pairs(self._task.on(model)), "value": 0},
+                "cut_nodes": {"value": []},
+                "cut_edges": {"value": []},
+            },
         )
-        super().__init__(self.graph, [first, second, self._answers], [self._code])
-        self.reading: Reading
-        self._compute()
-        self.graph.observe(self._cut, names=["cut_nodes", "cut_edges"])
 
-    def _make_controls(self, chosen: Task) -> None:
-        names = list(dict.fromkeys([chosen.name, *self.shipped]))
-        style = {"description_width": "initial"}
-        self._task: Any = ipywidgets.Dropdown(
-            options=names,
-            value=chosen.name,
-            description="task",
-            style=style,
-            layout=ipywidgets.Layout(width="16em"),
+    def _sized(self, chosen: Task) -> Task:
+        return replace(chosen, n=self._n) if chosen.n is None else chosen
+
+    def _task_changed(self) -> None:
+        """Score the edges of another task, and start again on it."""
+        own = self.task == self._own.name
+        chosen = self._sized(self._own if own else load_task(self.task))
+        pairs = _pairs(self.calls("", chosen.on, self.model))
+        self._known(chosen)
+        self._task = chosen
+        self.boxes["example"].options, self.example = pairs, 0
+        self.preset, self.cut_nodes, self.cut_edges = WHOLE, [], []
+        self._begin_anew()
+
+    def _cut_edges_changed(self) -> None:
+        """Under grouped queries one key or value edge is drawn to several heads: cut as one."""
+        before, now = set(self._last["cut_edges"]), self.cut_edges
+        mended = self.bench.mask_of(before - set(now))
+        wanted = member_ids(self.bench.parts, self.bench.mask_of(now) & ~mended)[0]
+        if set(wanted) != set(now):
+            kept = [name for name in now if name in set(wanted)]
+            self.cut_edges = kept + [name for name in wanted if name not in set(kept)]
+
+    def _known(self, chosen: Task) -> tuple[Circuit, Attribution, CircuitBench]:
+        """What is known of a task before anything is cut."""
+        calls, model = self.calls, self.model
+        found = calls("", find_circuit, model, chosen, n_edges=self._found_size)
+        batch = calls("", chosen.on, model)
+        nodes = calls("", attribute, model, batch, method="eap-ig", over="nodes")
+        return found, nodes, calls("", CircuitBench, model, batch, found.parts, self._seed)
+
+    def _compute(self) -> dict[str, Any]:
+        calls, model, task = self.calls, self.model, self._task
+        self.found, nodes, self.bench = found, nodes, bench = self._known(task)
+        shipped = task.name in self._shipped
+        drawn = {"n": len(bench.examples.batch), "seed": task.seed}
+        again: tuple[Any, ...] = (load_task, task.name) if shipped else ()
+        calls.given("task", task, *again, **drawn)
+        by_hand = np.argwhere(bench.mask_of(self.cut_edges)).tolist()
+        cuts = [_component(node) for node in self.cut_nodes]
+        cuts += [bench.parts.edge_name(*edge) for edge in by_hand]
+        kept = members = None
+        if self.preset != WHOLE:
+            kept = members = {
+                FOUND: lambda: calls("kept", find_circuit, model, task, n_edges=self._found_size),
+                COMPLEMENT: lambda: calls("kept", found.complement),
+                RANDOM: lambda: calls("kept", found.random, self._seed),
+            }[self.preset]()
+        if kept is not None and cuts:
+            kept = calls("kept", kept.without, cuts)
+        if kept is not None:
+            ablated = calls("", kept.complement)
+            cut = ablated.kept
+        else:
+            ablated, cut = cuts, bench.mask_of(self.cut_edges, self.cut_nodes)
+        self.reading = reading = bench.read(cut, self.ablation, self.example)
+        self._n_cut = int(cut.sum())
+        how = {"kind": self.ablation, "seed": self._seed}
+        if self._n_cut:
+            calls.stands_for("ablation", reading, ablate, model, task, ablated, **how)
+        else:
+            calls.stands_for("evaluation", reading, task.evaluate, model)
+        title = f"{model.spec.name} · {task.name}: edges by EAP-IG"
+        return calls("", _view_data, found, nodes, members, title)
+
+    def _draw(self) -> str:
+        batch, n_edges = self.bench.examples.batch, self.bench.parts.n_edges
+        self._answers.value = circuit_answers(
+            self.reading, self._n_cut, n_edges, batch.metric_name, len(batch)
         )
-        self._example: Any = ipywidgets.Dropdown(
-            options=self._pairs(),
-            value=0,
-            description="pair",
-            style=style,
-            layout=ipywidgets.Layout(width="auto", flex="1 1 24em"),
-        )
-        self._ablation: Any = ipywidgets.Dropdown(
-            options=ABLATIONS,
-            value="counterfactual",
-            description="ablation",
-            style=style,
-            layout=ipywidgets.Layout(width="18em"),
-        )
-        self._preset: Any = ipywidgets.ToggleButtons(
-            options=PRESETS,
-            value=PRESETS[0],
-            tooltips=[
-                "nothing is ablated but what is cut by hand",
-                "all edges outside the found circuit are ablated",
-                "the found circuit is ablated",
-                "all edges outside a random circuit of the same size are ablated",
-            ],
-            style={"button_width": "9em"},
-        )
-        narrow = ipywidgets.Layout(width="6em")
-        self._undo_button = ipywidgets.Button(description="undo", disabled=True, layout=narrow)
-        self._reset_button = ipywidgets.Button(description="reset", layout=narrow)
-        self._code_button = ipywidgets.ToggleButton(
-            False, description="code", tooltip="Python that does the same", layout=narrow
-        )
-        self._task.observe(self._other_task, names="value")
-        self._example.observe(self._changed, names="value")
-        self._ablation.observe(self._changed, names="value")
-        self._preset.observe(self._cut, names="value")
-        self._undo_button.on_click(lambda _: self.undo())
-        self._reset_button.on_click(lambda _: self.reset())
-        self._code_button.observe(self._show_code, names="value")
-
-    # -- what is chosen --------------------------------------------------------------------------
-
-    @property
-    def preset(self) -> str:
-        """What is kept of the model before anything is cut by hand, one of `PRESETS`."""
-        return self._preset.value
-
-    @preset.setter
-    def preset(self, name: str) -> None:
-        self._choose(self._preset, "preset", name)
-
-    @property
-    def ablation(self) -> str:
-        """What a cut edge carries."""
-        return self._ablation.value
-
-    @ablation.setter
-    def ablation(self, kind: str) -> None:
-        self._choose(self._ablation, "ablation", kind)
-
-    @property
-    def example(self) -> int:
-        """The number of the pair whose answers are shown."""
-        return self._example.value
-
-    @example.setter
-    def example(self, number: int) -> None:
-        self._choose(self._example, "example", number)
-
-    def undo(self) -> None:
-        """Go back to before the last cut or preset."""
-        if self._undo:
-            self._restore(self._undo.pop())
-
-    def reset(self) -> None:
-        """The whole model, nothing cut; `undo` brings the cuts back."""
-        if self._last != (PRESETS[0], (), ()):
-            self._undo.append(self._last)
-            self._restore((PRESETS[0], (), ()))
-
-    @property
-    def code(self) -> str:
-        """Python that makes the same ablation on the same examples."""
-        return reproducing_code(self, PRESETS.index(self.preset), self._seed, self.bench.found_size)
-
-    # -- what a change does ----------------------------------------------------------------------
-
-    def _bench(self, chosen: Task) -> CircuitBench:
-        sized = replace(chosen, n=self._n) if chosen.n is None else chosen
-        return CircuitBench(self.model, sized, n_edges=self._n_edges, seed=self._seed)
+        return ""
 
     def _title(self) -> str:
-        return f"{self.model.spec.name} · {self.bench.task.name}: edges by EAP-IG"
-
-    def _pairs(self) -> list[tuple[str, int]]:
-        pairs = self.bench.examples.batch.pairs
-        return [(f"{i}: {pair.clean}", i) for i, pair in enumerate(pairs)]
-
-    def _other_task(self, change: Any) -> None:
-        """Score the edges of another task, and start again on it."""
-        self._view.status = "running…"
-        try:
-            name = self._task.value
-            bench = self._bench(self._own if name == self._own.name else task(name))
-        except Exception as error:  # said in place; a callback has no cell
-            self._say(str(error) or repr(error))
-            return
-        self.bench = bench
-        self._quiet = True
-        self._example.options, self._example.value = self._pairs(), 0
-        self._preset.value = PRESETS[0]
-        self.graph.cut_nodes, self.graph.cut_edges = [], []
-        self._quiet = False
-        self._undo, self._last = [], (PRESETS[0], (), ())
-        self._undo_button.disabled = True
-        self.graph.update(**bench.graph_data(), title=self._title())
-        self._changed()
-
-    def _restore(self, state: State) -> None:
-        self._quiet = True
-        self._preset.value = state[0]
-        self.graph.cut_nodes, self.graph.cut_edges = list(state[1]), list(state[2])
-        self._quiet = False
-        self._last = state
-        self._undo_button.disabled = not self._undo
-        self._changed()
-
-    def _cut(self, change: Any) -> None:
-        """Something was cut, mended, or another preset chosen."""
-        if self._quiet:
-            return
-        self._whole_groups()
-        state = (self.preset, tuple(self.graph.cut_nodes), tuple(self.graph.cut_edges))
-        if state == self._last:
-            return
-        self._undo.append(self._last)
-        self._last = state
-        self._undo_button.disabled = False
-        self._changed()
-
-    def _whole_groups(self) -> None:
-        """Under grouped queries one key or value edge is drawn to several heads: cut as one."""
-        before, now = set(self._last[2]), list(self.graph.cut_edges)
-        mended = self.bench.mask_of(before - set(now))
-        cut = self.bench.mask_of(now) & ~mended
-        wanted = member_ids(self.bench.parts, cut)[0]
-        if set(wanted) != set(now):
-            self._quiet = True
-            kept = [name for name in now if name in set(wanted)]
-            self.graph.cut_edges = kept + [name for name in wanted if name not in set(kept)]
-            self._quiet = False
-
-    def kept(self) -> np.ndarray:
-        """(writer, reader) bool: what the preset keeps of the model, before the cuts by hand."""
-        found = self.bench.found
-        return {
-            PRESETS[0]: lambda: self.bench.parts.edges,
-            PRESETS[1]: lambda: found.kept,
-            PRESETS[2]: lambda: found.complement().kept,
-            PRESETS[3]: lambda: found.random(self._seed).kept,
-        }[self.preset]()
-
-    def _compute(self) -> None:
-        bench, kept = self.bench, self.kept()
-        hand = bench.mask_of(self.graph.cut_edges, self.graph.cut_nodes)
-        cut = bench.parts.edges & ~(kept & ~hand)
-        self.reading = bench.read(cut, self.ablation, self.example)
-        edges, nodes = None, None
-        if self.preset != PRESETS[0]:
-            edges, nodes = member_ids(bench.parts, kept)
-        if self.graph.in_circuit_edges != edges:
-            # traitlets' own types know no None here.
-            graph: Any = self.graph
-            graph.in_circuit_edges, graph.in_circuit_nodes = edges, nodes
-        self._answers.value = answers_table(self.reading, int(cut.sum()), bench)
-        self._code.value = self.code
-
-    def _show_code(self, change: Any) -> None:
-        self._code.layout.display = "" if self._code_button.value else "none"
-
-    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
-        """The graph as it is now, as one self-contained HTML page; written to `path` if given."""
-        return self._page(path, title or self._title())
+        return self.view.title
 
     def __repr__(self) -> str:
-        n = len(self.graph.cut_nodes) + len(self.graph.cut_edges)
-        return f"LiveCircuit({self.bench.task.name}: {self.preset}, {n} cut by hand)"
+        n = len(self.cut_nodes) + len(self.cut_edges)
+        return f"LiveCircuit({self._task.name}: {self.preset}, {n} cut by hand)"
+
+
+class CircuitBench:
+    """A task's pairs on a model with the passes held in which any set of edges is cut.
+
+    Quicker than `ablate`, which reads what a cut edge carries anew; the numbers are the same.
+    """
+
+    def __init__(self, model: Model, batch: TaskBatch, parts: Components, seed: int) -> None:
+        self.model, self.parts = model, parts
+        self.examples = Examples.of(model, batch)
+        self.edge_ids = edge_ids(parts)
+        self._ends = dict(zip(self.edge_ids, graph_edges(parts, parts.edges), strict=True))
+        self._references = References(model, parts, self.examples, seed=seed)
+        self._runs: dict[str, CircuitRuns] = {}
+        self._empty: dict[str, float] = {}
+        self._plain: dict[tuple[str, int], MeasuredAnswers] = {}
+
+    def mask_of(self, edge_ids: Iterable[str], nodes: Iterable[str] = ()) -> np.ndarray:
+        """(writer, reader) bool: the edges of these ids, and all that leave these nodes."""
+        out = np.zeros_like(self.parts.edges)
+        for name in edge_ids:
+            source, _, reader, _ = self._ends[name]
+            out[source, reader] = True
+        for name in nodes:
+            writer = node_ids(self.parts).index(name)
+            out[writer] = self.parts.edges[writer]
+        return out
+
+    def read(self, cut: np.ndarray, kind: str, example: int) -> CircuitReading:
+        """The answers with the edges of a mask (writer, reader) cut, by one kind of ablation."""
+        runs = self._runs.get(kind)
+        if runs is None:
+            runs = self._runs[kind] = CircuitRuns(self._references, kind)
+            self._empty[kind] = float(runs.metric(self.parts.edges[None]).mean())
+        values = np.empty(len(self.examples.batch))
+        answers: MeasuredAnswers | None = None
+        for group, logits in runs.logits(cut):
+            metric = group.metric(logits).double().cpu().numpy()
+            values[list(group.rows)] = metric
+            if example in group.rows:
+                at = group.rows.index(example)
+                answers = self._answers(logits[at, 0], float(metric[at]))
+        assert answers is not None
+        clean, corrupt = self.examples.clean.mean(), self.examples.corrupt.mean()
+        span = clean - self._empty[kind]
+        small = abs(span) < 0.05 * abs(self.examples.gap)
+        return CircuitReading(
+            (self.plain("clean", example), answers, self.plain("corrupt", example)),
+            float(clean),
+            float(values.mean()),
+            float(corrupt),
+            float("nan") if small else float((values.mean() - self._empty[kind]) / span),
+        )
+
+    def plain(self, which: str, example: int) -> MeasuredAnswers:
+        """The answers of one example's clean or corrupt run."""
+        if (which, example) not in self._plain:
+            one = self.examples.batch.take([example])
+            logits = self.model.run(getattr(one, which), logits_at="last").logits
+            assert logits is not None
+            self._plain[which, example] = self._answers(logits[0, 0], float(one.metric(logits)[0]))
+        return self._plain[which, example]
+
+    def _answers(self, logits: torch.Tensor, metric: float) -> MeasuredAnswers:
+        best = likeliest(self.model, logits.float().softmax(-1), N_ANSWERS)
+        return MeasuredAnswers(best.tokens, best.probabilities, metric)
+
+
+def _view_data(
+    found: Circuit, nodes: Attribution, members: Circuit | None, title: str
+) -> dict[str, Any]:
+    """What a `GraphView` shows; members: the circuit that stands out, None for none."""
+    data = graph_data(found.parts, found.scores, nodes.scores.tolist()) | {"title": title}
+    if members is None:
+        return data
+    edges, names = member_ids(found.parts, members.kept)
+    return data | {"in_circuit_edges": edges, "in_circuit_nodes": names}
+
+
+def _pairs(batch: TaskBatch) -> list[tuple[str, int]]:
+    return [(f"{i}: {pair.clean}", i) for i, pair in enumerate(batch.pairs)]
+
+
+def _component(node: str) -> str:
+    """A node of the graph, "L2H3" or "L2.mlp", as `ablate` calls it."""
+    return f"{node}.z" if "H" in node else node.replace(".mlp", ".mlp_out")
 
 
 @checked

@@ -3,38 +3,88 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
+import operator
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
+import numpy as np
+import torch
 
-from ..check import Count, checked
+from ..check import Count, checked, whole
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
+from ..methods.features.feature_page import FeaturePage
 from ..methods.features.flow import FeatureFlow
+from ..methods.features.flow import feature_flow as follow
 from ..methods.features.matching import FeatureMatches
 from ..model import Model
 from ..views.features import feature_page, flow_data
 from ..widgets import GraphView
-from .explorer import Explorer
-from .flow_answers import answers_table
-from .flow_bench import FlowBench, FlowReading
-from .flow_code import reproducing_code
-from .flow_controls import FlowControls
-from .logit_lens import PROMPT
+from .calls import Calls
+from .controls import NARROW, REST, Control, Held
+from .explorer import Explorer, said
+from .feature_names import SILENT, FeatureNames, joined, read_from
+from .logit_lens import PROMPT, READ
+from .panels import FlowReading, flow_answers, likeliest
 
-Scales = dict[str, float]
+N_ANSWERS = 6
+#: What one wish for more adds: so many more matches of a feature in each lane.
+MORE = 2
+#: The slider amplifies a feature up to so many times.
+MOST_SCALE = 4.0
+WHOLE_PROMPT = "largest over the prompt"
+#: In place of a position. A dropdown shows an option whose value is None as empty.
+_NO_POSITION = -1
 
 
 @checked
 class LiveFeatureFlow(Explorer):
     """A prompt, a feature and its flow as a `GraphView`; scaling a feature runs the model.
 
-    graph: the widget; its traits selected, scales, expand and threshold can be set too. flow: the
-    `FeatureFlow` shown. reading: the numbers of the last run, a `FlowReading`. page: the
-    `FeaturePage` of the feature clicked last, or None. prompt, feature, position: the choices,
-    which can be set. code: Python that gives the same numbers. message: what went wrong, or "".
+    view: the widget; its trait threshold can be set too. flow: the `FeatureFlow` shown. reading:
+    the numbers of the last run, a `FlowReading`. page: the `FeaturePage` of the feature clicked
+    last, or None. prompt, feature, position, scales, selected: the choices, which can be set.
     """
+
+    ROWS = (("prompt",), ("search", "found", "at"), ("factor", "with_page", "buttons"))
+    ABOVE = ("_answers",)
+    BELOW = ("_page_box",)
+    BEGINNING = "All features as they were"
+    prompt = Control(ipywidgets.Textarea, hint=READ, rows=2)
+    search = Control(
+        ipywidgets.Text,
+        "feature",
+        hint="L3.resid_post/123, or a word of its label",
+        width="19em",
+        continuous_update=False,
+    )
+    found = Control(ipywidgets.Dropdown, "found", width=REST)
+    at = Control(ipywidgets.Dropdown, "activations", width="19em")
+    factor = Control(
+        ipywidgets.FloatSlider,
+        "scale: click a feature",
+        width="28em",
+        value=1.0,
+        min=0.0,
+        max=MOST_SCALE,
+        step=0.25,
+        disabled=True,
+        continuous_update=False,
+        readout_format=".2f",
+    )
+    with_page = Control(
+        ipywidgets.ToggleButton,
+        "page",
+        hint="The page of the feature clicked",
+        width=NARROW,
+        value=True,
+    )
+    scales = Control(Held, undo=True, trait="scales")
+    selected = Control(Held, trait="selected")
+    expanded = Control(Held, trait="expand")
 
     def __init__(
         self,
@@ -48,62 +98,33 @@ class LiveFeatureFlow(Explorer):
         thresholds: Any,
         matches: FeatureMatches | None,
     ) -> None:
-        self.model = model
-        self.bench = FlowBench(model, dicts, texts, k=k, thresholds=thresholds, matches=matches)
-        chosen = self.bench.first(prompt) if feature is None else feature
-        self._found = self.bench.find(chosen)
-        self.flow: FeatureFlow = self.bench.flow(self._found[0][0])
-        self.result_prompt = prompt
-        self.reading: FlowReading = self.bench.read(prompt, self.flow, {}, None)
-        self.page: Any = None
-        self.graph = GraphView(
-            flow_data(self.flow),
-            layout="lanes",
-            before=self.reading.before,
-            after=self.reading.after,
-            mode="edit",
-        )
-        self._undo: list[Scales] = []
-        self._last: Scales = {}
-        self._controls = FlowControls(prompt)
+        self.model, self.dicts, self._k = model, dicts, k
+        self._names = FeatureNames(model, dicts, texts)
+        self._of_flow: dict[str, Any] = {"thresholds": thresholds, "matches": matches}
+        self._wishes: list[tuple[str, str]] = []
+        self._found = self._names.find(feature or self._names.first(prompt, k=k, **self._of_flow))
+        self._root = self._found[0][0]
+        self.flow: FeatureFlow
+        self.reading: FlowReading
+        self.page: FeaturePage | None = None
         self._answers = ipywidgets.HTML()
         self._page_box = ipywidgets.VBox(layout=ipywidgets.Layout(width="auto"))
-        self._code = ipywidgets.Textarea(
-            layout=ipywidgets.Layout(width="auto", height="16em", display="none")
-        )
+        calls = Calls()
+        calls.given("dicts", dicts, *read_from(dicts, model.spec.name))
+        for name, value in self._of_flow.items():
+            calls.given(name, value)
         super().__init__(
-            self.graph, [*self._controls.rows, self._answers], [self._page_box, self._code]
+            model,
+            lambda **data: GraphView(data, layout="lanes", mode="edit"),
+            {
+                "prompt": {"value": prompt},
+                "at": {"options": [(WHOLE_PROMPT, _NO_POSITION)], "value": _NO_POSITION},
+                "scales": {"value": {}},
+            },
+            calls,
         )
-        self._show()
-        self._connect()
-
-    def _connect(self) -> None:
-        controls = self._controls
-        controls.show_found(self._found)
-        controls.show_positions(self._strings())
-        controls.prompt.observe(self._changed, names="value")
-        controls.feature.observe(self._searched, names="value")
-        controls.found.observe(self._chosen, names="value")
-        controls.position.observe(self._moved, names="value")
-        controls.scale.observe(self._slid, names="value")
-        controls.undo.on_click(lambda _: self.undo())
-        controls.reset.on_click(lambda _: self.reset())
-        controls.page.observe(self._show_page, names="value")
-        controls.code.observe(self._show_code, names="value")
-        self.graph.observe(self._scaled, names="scales")
-        self.graph.observe(self._selected, names="selected")
-        self.graph.observe(self._expand, names="expand")
 
     # -- what is chosen --------------------------------------------------------------------------
-
-    @property
-    def prompt(self) -> str:
-        """The text that is typed now."""
-        return self._controls.prompt.value
-
-    @prompt.setter
-    def prompt(self, text: str) -> None:
-        self._controls.prompt.value = text
 
     @property
     def feature(self) -> str:
@@ -112,168 +133,109 @@ class LiveFeatureFlow(Explorer):
 
     @feature.setter
     def feature(self, text: str) -> None:
-        self._controls.feature.value = text
+        self.search = text
 
     @property
     def position(self) -> int | None:
         """Where activations are read: a position of the prompt, None for their largest."""
-        return self._controls.at
+        return None if self.at == _NO_POSITION else self.at
 
     @position.setter
     def position(self, number: int | None) -> None:
-        self._controls.at = number
+        most = len(self.boxes["at"].options) - 2
+        self.at = _NO_POSITION if number is None else whole("position", number, 0, most)
 
     def scale(self, feature: str, factor: float) -> None:
         """Multiply a feature of the flow by a factor: 0 takes it out, 1 leaves it."""
-        self.graph.scales = {**self.graph.scales, feature: factor}
+        self.scales = {**self.scales, feature: factor}
 
     def expand(self, feature: str, way: str) -> None:
         """Add more predecessors ("down") or successors ("up") of a feature of the flow."""
-        count = self.graph.expand[2] + 1 if self.graph.expand else 1
-        self.graph.expand = [feature, way, count]
-
-    def undo(self) -> None:
-        """Go back to before the last feature was scaled."""
-        if self._undo:
-            self._restore(self._undo.pop())
-
-    def reset(self) -> None:
-        """All features as they were; `undo` brings the scales back."""
-        if self._last:
-            self._undo.append(self._last)
-            self._restore({})
-
-    @property
-    def code(self) -> str:
-        """Python that gives the same activations and next words."""
-        return reproducing_code(self)
-
-    def grown_ids(self) -> list[str]:
-        """The names of all features shown, with those that were added by expanding."""
-        return list(self.graph.ids)
+        count = self.view.expand[2] + 1 if self.view.expand else 1
+        self.expanded = [feature, way, count]
 
     # -- what a change does ----------------------------------------------------------------------
 
-    def _searched(self, change: Any) -> None:
+    def _search_changed(self) -> None:
         """A name or words were typed: show what is found, and follow the first of it."""
-        if self._quiet:
-            return
-        try:
-            found = self.bench.find(self._controls.feature.value)
-        except Exception as error:  # said in place; a callback has no cell
-            self._say(str(error) or repr(error))
-            return
-        self._found = found
-        with self._quietly():
-            self._controls.show_found(found)
-        self._follow(found[0][0])
+        self._found = self._names.find(self.search)
+        self._show_found()
+        self._follow(self._found[0][0])
 
-    def _chosen(self, change: Any) -> None:
-        if not self._quiet and self._controls.found.value is not None:
-            self._follow(self._controls.found.value)
+    def _found_changed(self) -> None:
+        if self.found is not None:
+            self._follow(self.found)
 
     def _follow(self, feature: str) -> None:
         """The flow of another feature; what is scaled and still there stays so."""
+        before, self._root = self._root, feature
         try:
-            self._draw(self.bench.flow(feature))
-        except Exception as error:  # said in place
-            self._say(str(error) or repr(error))
-            return
-        self._undo = []
-        self._controls.undo.disabled = True
-        self._changed()
+            self._flow(())
+        except BaseException:
+            self._root = before
+            raise
+        self._wishes = []
+        self._begin_anew()
 
-    def _expand(self, change: Any) -> None:
-        if self._quiet or not self.graph.expand:
-            return
-        feature, way, _ = self.graph.expand
-        try:
-            grown = self.bench.grown(self.flow, feature, way)
-            if len(grown.graph.weights) == len(self.flow.graph.weights):
-                where = "before" if way == "down" else "after"
-                self._note(f"No further feature of these dictionaries lies {where} {feature}.")
-                return
-            self._draw(grown)
-        except Exception as error:  # said in place
-            self._say(str(error) or repr(error))
-            return
-        self._changed()
+    def _expanded_changed(self) -> str:
+        if not self.expanded:
+            return ""
+        feature, way, _ = self.expanded
+        grown = self._flow((*self._wishes, (feature, way)))
+        if len(grown.graph.weights) == len(self.flow.graph.weights):
+            where = "before" if way == "down" else "after"
+            return f"No further feature of these dictionaries lies {where} {feature}."
+        self._wishes.append((feature, way))
+        return ""
 
-    def _draw(self, flow: FeatureFlow) -> None:
-        """Show a flow; its activations follow with the next run."""
-        data = flow_data(flow)
+    def _factor_changed(self) -> None:
+        if self.selected:
+            self.scale(self.selected, self.factor)
+
+    def _compute(self) -> dict[str, Any]:
+        flow = self._flow(self._wishes)
+        scales = {name: by for name, by in self.scales.items() if name in flow.graph.ids}
+        reading = self._read(self.prompt, flow, scales, self.position)
+        self.flow, self.reading, self._read_prompt = flow, reading, self.prompt
         with self._quietly():
-            self.graph.update(**data)
-        self.flow = flow
-        self._last = dict(self.graph.scales)
-        self._fit_slider()
+            self.scales = scales
+        return self.calls("", flow_data, flow)
 
-    def _scaled(self, change: Any) -> None:
-        """A feature was deactivated, amplified, or left alone again."""
-        if self._quiet:
-            return
-        state = dict(self.graph.scales)
-        if state == self._last:
-            return
-        self._undo.append(self._last)
-        self._last = state
-        self._controls.undo.disabled = False
-        self._fit_slider()
-        self._changed()
-
-    def _slid(self, change: Any) -> None:
-        if not self._quiet and self.graph.selected:
-            self.scale(self.graph.selected, self._controls.scale.value)
-
-    def _restore(self, state: Scales) -> None:
-        with self._quietly():
-            self.graph.scales = {n: f for n, f in state.items() if n in self.graph.ids}
-        self._last = dict(self.graph.scales)
-        self._controls.undo.disabled = not self._undo
-        self._fit_slider()
-        self._changed()
-
-    def _selected(self, change: Any) -> None:
-        self._fit_slider()
+    def _draw(self) -> str:
+        self.view.update(before=self.reading.before, after=self.reading.after)
+        self._answers.value = flow_answers(self.reading, len(self.scales))
+        self.search = self.feature
+        self._show_found()
+        self._show_positions()
+        slider, selected = self.boxes["factor"], self.selected
+        slider.disabled = not selected
+        slider.description = f"scale of {selected}" if selected else "scale: click a feature"
+        slider.value = min(self.scales.get(selected, 1.0), MOST_SCALE)
         self._show_page()
+        return ""
 
-    def _fit_slider(self) -> None:
-        """The slider is of the feature that is selected."""
-        selected = self.graph.selected
-        with self._quietly():
-            self._controls.show_scale(selected, self.graph.scales.get(selected, 1.0))
+    def _show_found(self) -> None:
+        """Offer the features found; nothing where there is only one."""
+        box, options = self.boxes["found"], [(text, name) for name, text in self._found]
+        if list(box.options) != options:
+            box.options = options
+        box.value = self._root if self._root in dict(self._found) else None
+        box.layout.display = "" if len(self._found) > 1 else "none"
 
-    def _moved(self, change: Any) -> None:
-        if not self._quiet:
-            self._changed()
+    def _show_positions(self) -> None:
+        """Offer the prompt's tokens as positions; the choice stays where it is still there."""
+        strings = self.model.tokens(self._read_prompt).strings[0]
+        options = [(WHOLE_PROMPT, _NO_POSITION)]
+        options += [(f"at {i}: {string!r}", i) for i, string in enumerate(strings)]
+        if list(self.boxes["at"].options) != options:
+            before = self.at
+            self.boxes["at"].options = options
+            self.at = before if before < len(strings) else _NO_POSITION
 
-    def _strings(self) -> tuple[str, ...]:
-        return self.model.tokens(self.result_prompt).strings[0]
-
-    def _compute(self) -> None:
-        controls = self._controls
-        prompt, scales = controls.prompt.value, self.graph.scales
-        self.reading = self.bench.read(prompt, self.flow, scales, controls.at)
-        self.result_prompt = prompt
-        with self._quietly():
-            controls.show_positions(self._strings())
-        self._show()
-
-    def _show(self) -> None:
-        reading = self.reading
-        self.graph.update(before=reading.before, after=reading.after)
-        self._answers.value = answers_table(reading, len(self.graph.scales))
-        with self._quietly():
-            self._controls.feature.value = self.feature
-        self._code.value = self.code
-
-    def _show_code(self, change: Any) -> None:
-        self._code.layout.display = "" if self._controls.code.value else "none"
-
-    def _show_page(self, change: Any = None) -> None:
+    def _show_page(self) -> None:
         """The page of the feature that is selected, unless the pages are turned off."""
-        selected = self.graph.selected
-        if not (selected and self._controls.page.value):
+        selected = self.selected
+        if not (selected and self.with_page):
             self._page_box.children, self.page = (), None
             return
         if self.page is not None and self.page.feature == selected:
@@ -281,11 +243,11 @@ class LiveFeatureFlow(Explorer):
         waiting = ipywidgets.HTML(f"<i>{html.escape(selected)}: reading the texts…</i>")
         self._page_box.children = (waiting,)
         try:
-            page = self.bench.page(selected)
+            page = self._names.page(selected)
             view = feature_page(page)
         except Exception as error:  # said in place; the graph itself is as good as before
             self.page = None
-            text = html.escape(str(error) or repr(error))
+            text = html.escape(said(error))
             waiting.value = f'<span role="alert">No page of {html.escape(selected)}: {text}</span>'
             return
         self.page = page
@@ -297,15 +259,108 @@ class LiveFeatureFlow(Explorer):
         if change["new"]:
             self.feature = change["new"]
 
-    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
-        """The graph as it is now, as one self-contained HTML page; written to `path` if given."""
-        return self._page(path, title or repr(self.flow))
+    def _title(self) -> str:
+        return repr(self.flow)
 
     def __repr__(self) -> str:
         return (
-            f"LiveFeatureFlow({self.feature}: {len(self.graph.ids)} features, "
-            f"{len(self.graph.scales)} scaled)"
+            f"LiveFeatureFlow({self.feature}: {len(self.view.ids)} features, "
+            f"{len(self.scales)} scaled)"
         )
+
+    # -- flows -----------------------------------------------------------------------------------
+
+    def _flow(self, wishes: Sequence[tuple[str, str]]) -> FeatureFlow:
+        """The flow of the feature chosen, with more of what was wished for.
+
+        Each wish adds the next two matches in every lane, however similar they are.
+        """
+        calls, matches = self.calls, self._of_flow["matches"]
+        of_flow = {"k": self._k, **self._of_flow}
+        flow = calls("flow", follow, self.dicts, self._root, **of_flow)
+        most = matches.k if matches else min(d.n_features for d in self.dicts.values())
+        for i, (feature, way) in enumerate(wishes):
+            dictionary, number = self._names.feature(feature)
+            wish = wishes[: i + 1].count((feature, way))
+            extra = calls(
+                "",
+                follow,
+                self.dicts,
+                str(dictionary.feature(number)),
+                k=min(self._k + MORE * wish, most),
+                direction="forward" if way == "up" else "back",
+                depth=1,
+                min_similarity=0.0,
+                **self._of_flow,
+            )
+            flow = calls("", joined, flow, extra, self.dicts)
+        return calls("", _labelled, flow, [self._names.label(name) for name in flow.graph.ids])
+
+    def _read(
+        self, prompt: str, flow: FeatureFlow, scales: Mapping[str, float], position: int | None
+    ) -> FlowReading:
+        """The features and the next token, plain and with some features scaled, in one pass.
+
+        position: of the activations; None for the largest (in size) over the prompt.
+        """
+        calls, ids = self.calls, flow.graph.ids
+        edits, row_of = self._names.edits(calls, scales)
+        tokens = calls("", self.model.tokens, prompt)
+        rows = calls("", tokens.take, [0] * (2 + len(edits)))
+        if position is not None and not 0 <= position < tokens.lengths[0]:
+            position = None
+        sites = sorted({self._names.feature(name)[0].site for name in ids})
+        with warnings.catch_warnings():
+            # A feature that is silent on this prompt is said beside the answers.
+            warnings.filterwarnings("ignore", message=SILENT)
+            run = calls(
+                "run",
+                self.model.run,
+                rows,
+                read=[str(site) for site in sites],
+                edits=edits,
+                logits_at="last",
+            )
+        codes = np.zeros((2, len(ids)), np.float32)
+        silent: list[str] = []
+        members: dict[str, list[int]] = {}
+        for i, name in enumerate(ids):
+            members.setdefault(name.split("/")[0], []).append(i)
+        for site, nodes in members.items():
+            dictionary, names = self.dicts[site], [ids[i] for i in nodes]
+            made = calls("", operator.getitem, self.dicts, site)
+            read = calls("", operator.getitem, run, str(dictionary.site))
+            numbers = [self._names.feature(name)[1] for name in names]
+            found = calls(site.replace(".", "_"), made.encode_some, read, numbers).float()
+            after = found[1].clone()
+            for n, name in enumerate(names):
+                if name in scales:
+                    code = found[row_of[site], :, n]
+                    after[:, n] = scales[name] * code
+                    silent += [] if bool(code.any()) else [name]
+            both = torch.stack([found[0], after])
+            if position is None:
+                both = both.gather(1, both.abs().argmax(1, keepdim=True))
+            else:
+                both = both[:, [position]]
+            codes[:, nodes] = both[:, 0].detach().cpu().numpy()
+        logits = calls("", operator.getitem, calls("", getattr, run, "logits"), ([0, 1], 0))
+        words = calls("words", calls("", logits.float).softmax, -1)
+        plain, changed = logits.float().log_softmax(-1)
+        return FlowReading(
+            codes[0],
+            codes[1],
+            (
+                likeliest(self.model, words[0], N_ANSWERS),
+                likeliest(self.model, words[1], N_ANSWERS),
+            ),
+            float((plain.exp() * (plain - changed)).sum()),
+            tuple(silent),
+        )
+
+
+def _labelled(flow: FeatureFlow, labels: list[str]) -> FeatureFlow:
+    return replace(flow, graph=replace(flow.graph, labels=tuple(labels)))
 
 
 @checked

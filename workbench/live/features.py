@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+import ipywidgets
+import pandas as pd
 
 from ..check import checked
 from ..dictionary.base import Dictionary
@@ -19,12 +22,20 @@ from ..model import Model
 from ..views.features import activations_data, page_data
 from ..widgets import FeatureGrid
 from ..widgets import FeaturePage as PageWidget
+from .calls import Calls
+from .controls import REST, Control, Held
 from .explorer import Explorer
-from .feature_controls import FeatureControls
-from .logit_lens import PROMPT
+from .feature_names import read_from
+from .logit_lens import PROMPT, READ
 
 #: So many features are listed at most.
 MOST_LISTED = 200
+#: What a search can be by, and what is typed for each.
+WAYS = {
+    "label": "a part of a label, or a number",
+    "token": "dog",
+    "concept": "dog, cat, horse",
+}
 #: A label with the tokens that it is scored by: kinds of birds [owl, robin].
 _WITH_TOKENS = re.compile(r"(?P<text>[^\[\]]+)\[(?P<tokens>[^\[\]]+)\]\s*")
 
@@ -35,13 +46,26 @@ class LiveFeatures(Explorer):
 
     page: the `FeaturePage` result shown; view: its widget, whose label can be edited. grid: the
     `FeatureGrid` of `active`, the prompt's `FeatureActivations`. found: the table that the search
-    gave. feature, query, way ("label", "token" or "concept") and prompt can be set; a click on a
-    feature of the list, the page or the grid sets the first. index, labels: of the dictionary
-    shown. message: what went wrong, or "".
+    gave. feature, site, query, way ("label", "token" or "concept") and prompt can be set; a click
+    on a feature of the list, the page or the grid sets the first. index, labels: of the dictionary
+    shown.
 
     A label that is written like `kinds of birds [owl, robin]` is scored by these tokens, any other
     is not scored. Labels are saved with the dictionary at once.
     """
+
+    ROWS = (("site", "way", "query"), ("listed",), ("buttons",))
+    BELOW = ("prompt", "grid")
+    site = Control(ipywidgets.Dropdown, "dictionary", width="18em")
+    way = Control(ipywidgets.Dropdown, "search by", width="13em", options=list(WAYS))
+    # The placeholder is fixed: where a view of the box is updated, what is being typed is lost.
+    query = Control(ipywidgets.Text, width=REST, continuous_update=False)
+    listed = Control(ipywidgets.Select, rows=8)
+    prompt = Control(ipywidgets.Textarea, hint=READ, rows=2)
+    shown = Control(Held, undo=True)
+    linked = Control(Held, trait="chosen")
+    picked = Control(Held, trait="grid.feature")
+    written = Control(Held, trait="label")
 
     def __init__(
         self,
@@ -57,34 +81,33 @@ class LiveFeatures(Explorer):
         self.model, self.dicts, self.concepts = model, dicts, concepts
         self._texts, self._progress = texts, progress
         self._known: dict[str, tuple[FeatureIndex, Labels]] = {}
-        site = str(next(iter(dicts)) if feature is None else dicts.feature(feature)[0].out_site)
-        names = () if concepts is None else concepts.names
-        self._controls = FeatureControls([str(each) for each in dicts], prompt, names)
-        self._controls.site.value = site
-        self._site = site
-        self.found = self.index.find(text="", labels=self.labels, n=MOST_LISTED)
-        self._feature = feature or self._first()
-        self.page: FeaturePage = self._make_page(self._feature)
-        self.active: FeatureActivations = self._make_active(prompt)
-        self.view = PageWidget(**page_data(self.page), editable=True)
-        self.grid = FeatureGrid(**activations_data(self.active))
-        self._shown_feature: str | None = self._feature
-        self._shown_prompt: str | None = prompt
+        self._site = str(
+            next(iter(dicts)) if feature is None else dicts.feature(feature)[0].out_site
+        )
+        self._search: dict[str, Any] = {"text": ""}
         self._page_fails = False
-        super().__init__(self.view, self._controls.rows, [self._controls.prompt, self.grid])
-        self._controls.show_found(self.found, self._feature)
-        self._connect()
-
-    def _connect(self) -> None:
-        controls = self._controls
-        controls.site.observe(self._other_site, names="value")
-        controls.way.observe(self._searched, names="value")
-        controls.query.observe(self._searched, names="value")
-        controls.found.observe(self._listed, names="value")
-        controls.prompt.observe(self._changed, names="value")
-        self.view.observe(self._linked, names="chosen")
-        self.view.observe(self._labelled, names="label")
-        self.grid.observe(self._linked, names="feature")
+        self.page: FeaturePage
+        self.active: FeatureActivations
+        self.found = self._find()
+        self.grid: Any = None
+        calls = Calls()
+        calls.given("dicts", dicts, *read_from(dicts, model.spec.name))
+        calls.given("texts", texts)
+        hints = [f"{way}: {example}" for way, example in WAYS.items()]
+        if concepts is not None:
+            hints.append(f"or names: {', '.join(concepts.names[:2])}; or *, all")
+        super().__init__(
+            model,
+            lambda **data: PageWidget(**data, editable=True),
+            {
+                "site": {"options": [str(each) for each in dicts], "value": self._site},
+                "query": {"placeholder": "; ".join(hints)},
+                "prompt": {"value": prompt},
+                "shown": {"value": self._name(feature) if feature else self._first()},
+            },
+            calls,
+        )
+        self.boxes["site"].layout.display = "" if len(dicts) > 1 else "none"
 
     # -- what is chosen --------------------------------------------------------------------------
 
@@ -106,54 +129,24 @@ class LiveFeatures(Explorer):
     @property
     def feature(self) -> str:
         """The name of the feature whose page is shown."""
-        return self._feature
+        return self.shown
 
     @feature.setter
     def feature(self, name: str) -> None:
-        dictionary, number = self.dicts.feature(name)
-        if str(dictionary.out_site) != self._site:
-            self._look_at(str(dictionary.out_site))
-        self._feature = str(dictionary.feature(number))
-        with self._quietly():
-            self._controls.show_chosen(self._feature)
-        self._changed()
-
-    @property
-    def query(self) -> str:
-        """What is searched for."""
-        return self._controls.query.value
-
-    @query.setter
-    def query(self, text: str) -> None:
-        self._controls.query.value = text
-
-    @property
-    def way(self) -> str:
-        """What the search is by: "label", "token" or "concept"."""
-        return self._controls.way.value
-
-    @way.setter
-    def way(self, name: str) -> None:
-        self._choose(self._controls.way, "way", name)
-
-    @property
-    def prompt(self) -> str:
-        """The text that is typed now."""
-        return self._controls.prompt.value
-
-    @prompt.setter
-    def prompt(self, text: str) -> None:
-        self._controls.prompt.value = text
+        self.shown = self._name(name)
 
     def label(self, text: str, tokens: Sequence[str] = ()) -> None:
         """Call the feature shown by another name, scored by `tokens` if any are given; saved."""
-        self.labels.set(self._feature, text, tokens=tokens, index=self.index)
+        self.labels.set(self.shown, text, tokens=tokens, index=self.index)
         self.labels.save()
-        self._shown_feature = None
-        self._list()
-        self._changed()
+        self.calls.forget()
+        self._run_soon()
 
     # -- what a change does ----------------------------------------------------------------------
+
+    def _name(self, feature: str) -> str:
+        dictionary, number = self.dicts.feature(feature)
+        return str(dictionary.feature(number))
 
     def _both(self) -> tuple[FeatureIndex, Labels]:
         if self._site not in self._known:
@@ -172,82 +165,85 @@ class LiveFeatures(Explorer):
     def _first(self) -> str:
         return str(self.found["feature"][0]) if len(self.found) else self.index.name(0)
 
-    def _make_page(self, feature: str) -> FeaturePage:
-        return feature_page(
-            self.model, self.dicts, feature, self.index, labels=self.labels, progress=False
-        )
-
-    def _make_active(self, prompt: str) -> FeatureActivations:
-        return feature_activations(self.model, self.dictionary, prompt, labels=self.labels)
-
     def _look_at(self, site: str) -> None:
-        """List another dictionary's features; its grid follows with the next run."""
+        """List another dictionary's features."""
         before, self._site = self._site, site
         self.view.status = "reading the texts…"
         try:
             self._both()
         except BaseException:
-            self._site, self.view.status = before, ""
+            self._site = self.site = before
             raise
-        finally:
-            with self._quietly():
-                self._controls.site.value = self._site
-        self._shown_prompt = None
         try:
-            self._list()
+            self.found = self._find()
         except ValueError:  # what was searched for before is not there to be found
-            with self._quietly():
-                self._controls.query.value = ""
-            self._list()
+            self.query, self._search = "", {"text": ""}
+            self.found = self._find()
 
-    def _other_site(self, change: Any) -> None:
-        if self._quiet:
-            return
-        try:
-            self._look_at(self._controls.site.value)
-        except Exception as error:  # said in place; a callback has no cell
-            self._tell(str(error) or repr(error))
-            return
-        self._feature = self._first()
-        with self._quietly():
-            self._controls.show_chosen(self._feature)
-        self._changed()
-
-    def _searched(self, change: Any) -> None:
-        if self._quiet:
-            return
-        name = self.query.strip()
-        name = f"{self._site}/{name}" if name.isdigit() else name
-        try:
-            if self.way == "label" and "/" in name:
-                self.feature = name
-                return
-            self._list()
-        except Exception as error:  # said in place
-            self._tell(str(error.args[0]) if error.args else repr(error))
-        else:
-            self._tell("" if len(self.found) else f"No label has {self.query!r} in it.")
-
-    def _tell(self, message: str) -> None:
-        """Trouble with a search: the page that is shown is as good as before."""
+    def _site_changed(self) -> None:
         self._page_fails = False
-        self._say(message)
+        self._look_at(self.site)
+        self.shown = self._first()
 
-    def _list(self) -> None:
-        """Search again, and list what is found."""
-        query = self._controls.query.value
-        options: dict[str, Any] = {"labels": self.labels, "n": MOST_LISTED}
+    def _query_changed(self) -> str:
+        self._page_fails = False
+        query, name = self.query, self.query.strip()
+        name = f"{self._site}/{name}" if name.isdigit() else name
+        if self.way == "label" and "/" in name:
+            self.feature = name
+            return ""
+        before, self._search = self._search, self._asked(query)
+        try:
+            self.found = self._find()
+        except BaseException:
+            self._search = before
+            raise
+        return "" if len(self.found) else f"No label has {query!r} in it."
+
+    def _way_changed(self) -> str:
+        return self._query_changed()
+
+    def _listed_changed(self) -> None:
+        if self.listed is not None:
+            self.feature = self.listed
+
+    def _linked_changed(self) -> None:
+        self._page_fails = False
+        if self.linked:
+            self.feature = self.linked
+
+    def _picked_changed(self) -> None:
+        self._page_fails = False
+        if self.picked:
+            self.feature = self.picked
+
+    def _written_changed(self) -> None:
+        """The label on the page was edited."""
+        text, self._page_fails = self.written.strip(), False
+        if text == self.page.label:
+            return
+        try:
+            match = _WITH_TOKENS.fullmatch(text)
+            if match is None:
+                self.label(text)
+            else:
+                self.label(match["text"].strip(), self._tokens(match["tokens"]))
+        except Exception:
+            self.written = self.page.label
+            raise
+
+    def _asked(self, query: str) -> dict[str, Any]:
+        """What a search is for, as `FeatureIndex.find` takes it."""
         if self.way == "label" or not query.strip():
-            options["text"] = query
-        elif self.way == "token":
-            options["token"] = query
-        else:
-            concept = self._concepts(query)
-            several = isinstance(concept, Mapping) and len(concept) > 1
-            options |= {"concept": concept, "n": 5 if several else MOST_LISTED}
-        self.found = self.index.find(**options)
-        with self._quietly():
-            self._controls.show_found(self.found, self._feature)
+            return {"text": query}
+        if self.way == "token":
+            return {"token": query}
+        concept = self._concepts(query)
+        several = isinstance(concept, Mapping) and len(concept) > 1
+        return {"concept": concept, "n": 5} if several else {"concept": concept}
+
+    def _find(self) -> pd.DataFrame:
+        return self.index.find(**{"labels": self.labels, "n": MOST_LISTED, **self._search})
 
     def _concepts(self, query: str) -> dict[str, Sequence[str]] | list[str]:
         """The concepts that a search names, else its words as one."""
@@ -259,71 +255,93 @@ class LiveFeatures(Explorer):
             return {name: known.words(name) for name in words}
         return words
 
-    def _listed(self, change: Any) -> None:
-        if not self._quiet and self._controls.found.value is not None:
-            self.feature = self._controls.found.value
-
-    def _linked(self, change: Any) -> None:
-        """A feature was clicked on the page or in the grid."""
-        if self._quiet or not change["new"]:
-            return
-        try:
-            self.feature = change["new"]
-        except Exception as error:  # said in place
-            self._tell(str(error.args[0]) if error.args else repr(error))
-
-    def _labelled(self, change: Any) -> None:
-        """The label on the page was edited."""
-        text = change["new"].strip()
-        if self._quiet or text == self.page.label:
-            return
-        try:
-            match = _WITH_TOKENS.fullmatch(text)
-            if match is None:
-                self.label(text)
-            else:
-                self.label(match["text"].strip(), self._tokens(match["tokens"]))
-        except Exception as error:  # said in place
-            with self._quietly():
-                self.view.label = self.page.label
-            self._tell(str(error) or repr(error))
-
     def _tokens(self, text: str) -> list[str]:
         """Each word as the token it is after a space, or where there is none, by itself."""
         strings = set(self.index.strings.values())
         words = [word.strip() for word in text.split(",") if word.strip()]
         return [f" {word}" if f" {word}" in strings else word for word in words]
 
-    def _compute(self) -> None:
-        """Show what has changed: the page of another feature, the features of another prompt."""
+    def _compute(self) -> dict[str, Any]:
         self._page_fails = False
-        if self._shown_prompt != (prompt := self._controls.prompt.value):
-            try:
-                active = self._make_active(prompt)
-                with self._quietly():
-                    self.grid.update(**activations_data(active))
-            except Exception:
+        calls, model = self.calls, self.model
+        site = self.shown.rpartition("/")[0]
+        if site != self._site:
+            self._look_at(site)
+        dictionary = calls("dictionary", operator.getitem, self.dicts, site)
+        index, labels = self._both()
+        if index is self._texts:
+            calls.given("index", index)
+        else:
+            calls.stands_for("index", index, index_features, model, dictionary, self._texts)
+        saved = len(Labels.of(dictionary)) > 0
+        how = (Labels.of, dictionary) if saved else (Labels.from_index, index)
+        calls.given("labels", labels, *how)
+        search = {"labels": labels, "n": MOST_LISTED, **self._search}
+        self.found = calls("found", index.find, **search)
+        try:
+            active = calls(
+                "active", feature_activations, model, dictionary, self.prompt, labels=labels
+            )
+        except Exception:
+            if self.grid is not None:
                 self.grid.status = self.STALE
-                raise
-            self.active, self._shown_prompt = active, prompt
-        if self._shown_feature != self._feature:
-            self._page_fails = True
-            page = self._make_page(self._feature)
+            raise
+        self._page_fails = True
+        page = calls(
+            "page",
+            feature_page,
+            model,
+            self.dicts,
+            self.shown,
+            index,
+            labels=labels,
+            progress=False,
+        )
+        self._page_fails = False
+        data = calls("", activations_data, active)
+        if self.grid is None:
+            self.grid = FeatureGrid(**data)
+        elif active is not self.active or self.grid.status:
             with self._quietly():
-                self.view.update(**page_data(page))
-            self.page, self._shown_feature = page, self._feature
+                self.grid.update(**data)
+        self.page, self.active = page, active
+        return calls("", page_data, page)
 
-    def _say(self, message: str) -> None:
-        super()._say(message)
+    def _draw(self) -> str:
+        self.site = self._site
+        options = [(_line(row), row["feature"]) for row in self.found.to_dict("records")]
+        if list(self.boxes["listed"].options) != options:
+            self.boxes["listed"].options = options
+        names = [name for _, name in options]
+        self.boxes["listed"].value = self.shown if self.shown in names else None
+        return ""
+
+    def _say(self, message: str, *, is_error: bool = True) -> None:
+        super()._say(message, is_error=is_error)
         if message and not self._page_fails:
-            self._view.status = ""
+            # The page is as good as before.
+            self.view.status = ""
 
-    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
-        """The page as it is now, as one self-contained HTML page; written to `path` if given."""
-        return self._page(path, title or repr(self.page))
+    def _title(self) -> str:
+        return repr(self.page)
 
     def __repr__(self) -> str:
         return f"LiveFeatures({self.feature}, {len(self.found)} listed)"
+
+
+def _line(row: dict[Any, Any]) -> str:
+    """A feature as a line of the list: number, label, its score, how often, and how well it fits"""
+    score = "not scored" if pd.isna(row["label_f1"]) else f"F1 {row['label_f1']:.2f}"
+    parts = [
+        str(row["feature"]).rsplit("/", 1)[1],
+        f"{row['label'] or 'no label'} ({score})",
+        f"fires at {100 * row['frequency']:.2g} %",
+    ]
+    if "share" in row:
+        parts.append(f"{100 * row['share']:.0f} % of it here")
+    if "concept" in row:
+        parts.append(f"{row['concept']}: F1 {row['f1']:.2f}")
+    return "  ·  ".join(parts)
 
 
 @checked

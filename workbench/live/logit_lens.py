@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -14,12 +13,14 @@ from ..check import Count, checked
 from ..encoding import start_ids, starts
 from ..methods.lens_panel import Translator
 from ..methods.logit_lens import LogitLens
-from ..methods.logit_lens import logit_lens as compute
+from ..methods.logit_lens import logit_lens as compute_lens
 from ..model import Model
-from ..targets import Target, Targets, token_id
+from ..targets import Target, Targets, token_id, token_ids
 from ..tokens import token_strings
 from ..views.lens import grid_data
 from ..widgets import TokenGrid
+from .calls import Calls
+from .controls import REST, Control
 from .explorer import Explorer
 
 LARGEST_K = 50
@@ -27,21 +28,25 @@ LARGEST_K = 50
 _QUOTED = r"""'(?:[^'\\]|\\.)+'|"(?:[^"\\]|\\.)+\""""
 _WORD = re.compile(rf"\s*({_QUOTED}|[^,]+?)\s*(?:,|$)")
 PROMPT = "When Mary and John went to the store, John gave a drink to"
+READ = "Text for the model to read"
 
 
 @checked
 class LiveLogitLens(Explorer):
     """A prompt, its options and a `TokenGrid`; each change runs the model and redraws the grid.
 
-    result: the last `LogitLens` that worked. grid: the `TokenGrid`, whose toolbar has the
-    choice of lens, component, quantity and colours. prompt: the text; setting it runs the model
-    too. message: why the last change could not be shown, else "".
-
-    What cannot be run (an empty prompt, one that is too long, a target of several tokens) is
-    said in words above the grid, which then keeps the last prompt that worked, dimmed.
+    result: the last `LogitLens` that worked. view: the `TokenGrid`, whose toolbar has the choice of
+    lens, component, quantity and colours. prompt, targets, foils, k, start: the choices, which can
+    be set.
     """
 
+    ROWS = (("prompt",), ("targets", "foils", "k", "start", "buttons"))
     STALE = "error: this is the last prompt that worked"
+    prompt = Control(ipywidgets.Textarea, hint=READ, undo=True, rows=2)
+    targets = Control(ipywidgets.Text, "targets", hint="Mary, John", width=REST, undo=True)
+    foils = Control(ipywidgets.Text, "foils", hint="one, or one a target", width=REST, undo=True)
+    k = Control(ipywidgets.BoundedIntText, "top", width="9em", undo=True, min=1)
+    start = Control(ipywidgets.Checkbox, "start token", width="9em", undo=True, indent=False)
 
     def __init__(
         self,
@@ -54,89 +59,48 @@ class LiveLogitLens(Explorer):
         prepend_bos: bool | None,
         **options: Any,
     ) -> None:
-        self.model, self._options = model, options
-        self.result: LogitLens = compute(
-            model, prompt, k=k, targets=targets, foils=foils, prepend_bos=prepend_bos, **options
-        )
-        self.grid = TokenGrid(**grid_data(self.result))
-        begins = token_strings(model.tokenizer, starts(model.tokenizer))
-        wide = ipywidgets.Layout(width="auto", flex="1 1 12em")
-        narrow = ipywidgets.Layout(width="9em")
-        described = {"description_width": "initial"}
-        self._prompt = ipywidgets.Textarea(
-            prompt,
-            rows=2,
-            placeholder="Text for the model to read",
-            layout=ipywidgets.Layout(width="auto"),
-        )
-        self._targets = ipywidgets.Text(
-            written(self.result.targets),
-            description="targets",
-            placeholder="Mary, John",
-            layout=wide,
-            style=described,
-        )
-        self._foils = ipywidgets.Text(
-            written(self.result.foils),
-            description="foils",
-            placeholder="one, or one a target",
-            layout=wide,
-            style=described,
-        )
-        self._k = ipywidgets.BoundedIntText(
-            k,
-            min=1,
-            max=max(k, min(LARGEST_K, model.spec.d_vocab)),
-            description="top",
-            layout=narrow,
-            style=described,
-        )
-        self._start = ipywidgets.Checkbox(
-            self.result.tokens[0][0] in begins,
-            description="start token",
-            disabled=not begins,
-            indent=False,
-            layout=narrow,
-        )
-        for control in (self._prompt, self._targets, self._foils, self._k, self._start):
-            control.observe(self._changed, names="value")
-        options_row = ipywidgets.HBox(
-            [self._targets, self._foils, self._k, self._start],
-            layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
-        )
-        super().__init__(self.grid, [self._prompt, options_row])
+        self._options = options
+        tokenizer = model.tokenizer
+        begins = token_strings(tokenizer, starts(tokenizer))
+        first = model.tokens([prompt], prepend_bos=prepend_bos).strings[0][0]
 
-    @property
-    def prompt(self) -> str:
-        """The text that is typed now."""
-        return self._prompt.value
+        def words(given: Targets, of: str) -> str:
+            return written(token_strings(tokenizer, token_ids(tokenizer, given, of=of)))
 
-    @prompt.setter
-    def prompt(self, text: str) -> None:
-        self._prompt.value = text
+        calls = Calls()
+        calls.given("lens", options["lens"])
+        self.result: LogitLens
+        super().__init__(
+            model,
+            TokenGrid,
+            {
+                "prompt": {"value": prompt},
+                "targets": {"value": words(targets, "A target")},
+                "foils": {"value": words(foils, "A foil")},
+                "k": {"max": max(k, min(LARGEST_K, model.spec.d_vocab)), "value": k},
+                "start": {"value": first in begins, "disabled": not begins},
+            },
+            calls,
+        )
 
-    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
-        """The grid as it is now, as one self-contained HTML page; written to `path` if given."""
-        return self._page(path, title or repr(self.result))
+    def _compute(self) -> dict[str, Any]:
+        # None is as the tokenizer begins a text by itself.
+        by_itself = bool(start_ids(self.model.tokenizer))
+        self.result = self.calls(
+            "result",
+            compute_lens,
+            self.model,
+            self.prompt,
+            k=self.k,
+            targets=read(self.model.tokenizer, self.targets) or None,
+            foils=read(self.model.tokenizer, self.foils) or None,
+            prepend_bos=None if self.start == by_itself else self.start,
+            **self._options,
+        )
+        return self.calls("", grid_data, self.result)
 
     def __repr__(self) -> str:
         return f"LiveLogitLens({self.result!r})"
-
-    def _compute(self) -> None:
-        # Ticked is as the tokenizer begins a text, where it does so by itself.
-        by_itself = start_ids(self.model.tokenizer)
-        start = (None if by_itself else True) if self._start.value else False
-        result = compute(
-            self.model,
-            self._prompt.value,
-            k=self._k.value,
-            targets=read(self.model.tokenizer, self._targets.value),
-            foils=read(self.model.tokenizer, self._foils.value),
-            prepend_bos=start,
-            **self._options,
-        )
-        self.grid.update(**grid_data(result))
-        self.result = result
 
 
 def written(tokens: Sequence[str]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import html
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import pandas as pd
-from traitlets import Unicode
+import traitlets
 
 from ..check import Count, Seed, checked
 from ..dictionary.collection import Dictionaries
@@ -17,23 +18,35 @@ from ..methods.features.labels import Labels
 from ..methods.features.shift import ClassifierEffects, Shift, check_rows
 from ..methods.features.shift import shift as measure
 from ..model import Model
+from .calls import Calls
+from .controls import Control
 from .explorer import Explorer
+from .feature_names import read_from
 
 #: So many features can be ticked at most: more are not read one by one.
 MOST_LISTED = 32
 
 
+PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title></head>
+<body style="font-family: sans-serif"><h1>{title}</h1>{body}</body>
+</html>
+"""
+
+
 class AccuracyTable(ipywidgets.HTML):
     """A table with what it says of itself below; it is pale while that is not empty."""
 
-    status = Unicode("")
+    status = traitlets.Unicode("")
 
-    def __init__(self) -> None:
+    def __init__(self, frame: pd.DataFrame) -> None:
         self._table = ""
         super().__init__()
         self.observe(self._draw, names="status")
+        self.update(frame)
 
-    def show(self, frame: pd.DataFrame) -> None:
+    def update(self, frame: pd.DataFrame) -> None:
         """Show a table of numbers, with two decimals."""
         self._table = frame.rename_axis(None).to_html(float_format=lambda x: f"{x:.2f}", border=0)
         self._draw()
@@ -46,15 +59,67 @@ class AccuracyTable(ipywidgets.HTML):
         )
 
 
+class Ticks(ipywidgets.GridBox):
+    """A box to tick for each name; value: those that are ticked."""
+
+    value = traitlets.Tuple()
+
+    def __init__(self, names: Sequence[str], captions: Sequence[str], **options: Any) -> None:
+        self.names = tuple(names)
+        self.boxes = [
+            ipywidgets.Checkbox(
+                False, description=text, indent=False, layout=ipywidgets.Layout(width="auto")
+            )
+            for text in captions
+        ]
+        options["layout"] = ipywidgets.Layout(
+            grid_template_columns="repeat(auto-fill, minmax(34em, 1fr))",
+            max_height="24em",
+            overflow="auto",
+        )
+        super().__init__(self.boxes, **options)
+        for box in self.boxes:
+            box.observe(self._ticked, names="value")
+
+    def _ticked(self, change: Any) -> None:
+        """One box was ticked or unticked; all at once where `value` was set."""
+        if not self._is_set:
+            ticked = zip(self.names, self.boxes, strict=True)
+            self.value = tuple(name for name, box in ticked if box.value)
+
+    _is_set = False
+
+    @traitlets.observe("value")
+    def _tick(self, change: Any) -> None:
+        self._is_set = True
+        for name, box in zip(self.names, self.boxes, strict=True):
+            box.value = name in self.value
+        self._is_set = False
+
+    @traitlets.validate("value")
+    def _in_order(self, proposal: Any) -> tuple[str, ...]:
+        wanted = {str(name) for name in proposal["value"]}
+        if missing := sorted(wanted - set(self.names)):
+            raise traitlets.TraitError(
+                f"{missing[0]} is not among the {len(self.names)} listed features; they are those "
+                "of the largest separation, in `names`."
+            )
+        return tuple(name for name in self.names if name in wanted)
+
+
 @checked
 class LiveShift(Explorer):
     """Features with a box to tick, and a classifier's accuracy before and after they are gone.
 
     names: of the features that are listed, the largest absolute separation first. ticked: those
     that are taken away, which can be set. result: the `Shift` of the last run, None while nothing
-    is ticked. frame: the table that is shown. code: Python that gives the same table, in the names
-    of the arguments of `wb.live.shift`. message: what went wrong, or "".
+    is ticked. frame: the table that is shown. The code has the names of the arguments of
+    `wb.live.shift`.
     """
+
+    ROWS = (("_head",), ("ticked",), ("buttons",))
+    BEGINNING = "Untick all"
+    ticked = Control(Ticks, undo=True)
 
     def __init__(
         self,
@@ -75,7 +140,7 @@ class LiveShift(Explorer):
                 f"The effects are those on another classifier, {effects.classifier}; got "
                 f"{classifier!r}. Find them with wb.classifier_effects for this one."
             )
-        self.model, self.classifier, self.dicts = model, classifier, dicts
+        self.classifier, self.dicts = classifier, dicts
         self.effects, self._data = effects, (texts, labels)
         self._options: dict[str, Any] = {
             "groups": groups,
@@ -84,121 +149,59 @@ class LiveShift(Explorer):
             "seed": seed,
             "batch_size": batch_size,
         }
+        calls = Calls()
+        calls.given("dicts", dicts, *read_from(dicts, model.spec.name))
+        given = {"classifier": classifier, "effects": effects, "texts": texts, "labels": labels}
+        for name, value in (given | {"groups": groups, "training": training}).items():
+            calls.given(name, value)
         order = np.argsort(-np.abs(effects.separation), kind="stable")[:MOST_LISTED]
         self.names = tuple(effects.nodes[i] for i in order)
         words = {site: Labels.of(dictionary) for site, dictionary in dicts.items()}
-        self._boxes = [
-            ipywidgets.Checkbox(
-                False,
-                description=f"{name}  {effects.separation[i]:+.2f}  {_word(dicts, words, name)}",
-                indent=False,
-                layout=ipywidgets.Layout(width="auto"),
-            )
+        captions = [
+            f"{name}  {effects.separation[i]:+.2f}  {_word(dicts, words, name)}"
             for name, i in zip(self.names, order, strict=True)
         ]
-        self._quiet = False
-        for box in self._boxes:
-            box.observe(self._ticked, names="value")
-        narrow = ipywidgets.Layout(width="8em")
-        self._clear_button = ipywidgets.Button(description="untick all", layout=narrow)
-        self._clear_button.on_click(lambda _: self.clear())
-        self._code_button = ipywidgets.ToggleButton(
-            False, description="code", tooltip="Python that does the same", layout=narrow
+        self._head = ipywidgets.HTML()
+        self._head.value = (
+            "Features, with the logits that each puts between the classes, and labels:"
         )
-        self._code_button.observe(self._show_code, names="value")
-        self._code = ipywidgets.Textarea(
-            layout=ipywidgets.Layout(width="auto", height="11em", display="none")
-        )
-        grid = ipywidgets.GridBox(
-            self._boxes,
-            layout=ipywidgets.Layout(
-                grid_template_columns="repeat(auto-fill, minmax(34em, 1fr))",
-                max_height="24em",
-                overflow="auto",
-            ),
-        )
-        head = ipywidgets.HTML()
-        head.value = "Features, with the logits that each puts between the classes, and labels:"
-        self.title = f"{classifier.classes[0]} / {classifier.classes[1]}"
-        buttons = ipywidgets.HBox([self._clear_button, self._code_button])
-        super().__init__(AccuracyTable(), [head, grid, buttons], [self._code])
         self.result: Shift | None = None
         self.frame: pd.DataFrame
-        self._before = self._measure_before()
-        self._compute()
+        start = {"ticked": {"names": self.names, "captions": captions}}
+        super().__init__(model, AccuracyTable, start, calls)
 
-    # -- what is chosen --------------------------------------------------------------------------
+    def _compute(self) -> dict[str, Any]:
+        calls, given = self.calls, (self.model, self.classifier, self.dicts)
+        result = None
+        if self.ticked:
+            # Of the effects only the names of the features are needed.
+            calls("", getattr, self.effects, "nodes")
+            ticked = list(self.ticked)
+            result = calls("result", measure, *given, ticked, *self._data, **self._options)
+            frame = calls("frame", result.to_frame)
+        else:
+            frame = self._before()
+        # All at once, so that trouble leaves what was there.
+        self.result, self.frame = result, frame
+        return calls("", dict, frame=frame)
 
-    @property
-    def ticked(self) -> tuple[str, ...]:
-        """The features that are taken away."""
-        return tuple(name for name, box in zip(self.names, self._boxes, strict=True) if box.value)
-
-    @ticked.setter
-    def ticked(self, names: Iterable[str]) -> None:
-        wanted = {str(name) for name in names}
-        if missing := sorted(wanted - set(self.names)):
-            raise ValueError(
-                f"{missing[0]} is not among the {len(self.names)} listed features; they are those "
-                "of the largest separation, in `names`."
-            )
-        self._quiet = True
-        for name, box in zip(self.names, self._boxes, strict=True):
-            box.value = name in wanted
-        self._quiet = False
-        self._changed()
-
-    def clear(self) -> None:
-        """Tick nothing."""
-        self.ticked = ()
-
-    @property
-    def code(self) -> str:
-        """Python that gives the table, in the names of the arguments of `wb.live.shift`."""
-        ticked = "".join(f'    "{name}",\n' for name in self.ticked)
-        given = [name for name in ("groups", "training") if self._options[name] is not None]
-        rest = "".join(f"    {name}={name},\n" for name in given)
-        return (
-            f"ticked = [\n{ticked}]\nresult = wb.shift(\n"
-            "    model,\n    classifier,\n    dicts,\n    ticked,\n    texts,\n    labels,\n"
-            f"{rest}    candidates=effects.nodes,\n    seed={self._options['seed']},\n"
-            f"    batch_size={self._options['batch_size']},\n)\nresult.to_frame()"
-        )
-
-    # -- what a change does ----------------------------------------------------------------------
-
-    def _ticked(self, change: Any) -> None:
-        if not self._quiet:
-            self._changed()
-
-    def _measure_before(self) -> pd.DataFrame:
+    def _before(self) -> pd.DataFrame:
         """The accuracy of the model as it is, in the form of `Shift.to_frame`."""
         texts, labels = self._data
         size = self._options["batch_size"]
         target, names, groups = check_rows(texts, labels, self._options["groups"])
-        right = (self.classifier.logits(self.model, texts, batch_size=size) > 0) == (target > 0)
+        logits = self.calls("logits", self.classifier.logits, self.model, texts, batch_size=size)
+        right = (logits > 0) == (target > 0)
         line = {"accuracy": float(right.mean())}
         line |= {name: float(right[groups == i].mean()) for i, name in enumerate(names)}
         return pd.DataFrame([line], index=pd.Index(["before"], name="way"))
 
-    def _compute(self) -> None:
-        ticked = self.ticked
-        result = None
-        if ticked:
-            result = measure(
-                self.model, self.classifier, self.dicts, ticked, *self._data, **self._options
-            )
-        # All at once, so that trouble leaves what was there.
-        self.result = result
-        self.frame = self._before if result is None else result.to_frame()
-        self._view.show(self.frame)
-        self._code.value = self.code if ticked else ""
-
-    def _show_code(self, change: Any) -> None:
-        self._code.layout.display = "" if self._code_button.value else "none"
+    def _page(self, title: str) -> str:
+        return PAGE.format(title=html.escape(title), body=self.view.value)
 
     def __repr__(self) -> str:
-        return f"LiveShift({self.title}: {len(self.ticked)} of {len(self.names)} ticked)"
+        title = " / ".join(self.classifier.classes[:2])
+        return f"LiveShift({title}: {len(self.ticked)} of {len(self.names)} ticked)"
 
 
 @checked

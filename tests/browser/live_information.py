@@ -12,7 +12,7 @@ from .lab import Lab
 
 CELLS = [
     "import json\nimport workbench as wb\nmodel = wb.load('tinyworld', device='cpu')",
-    "explorer = wb.live.information_flow(model)\nexplorer",
+    "explorer = wb.live.information(model)\nexplorer",
 ]
 #: The head that carries the country to where its capital is asked for, and what it reads there.
 HEAD = "L0H2.z@4"
@@ -21,7 +21,7 @@ EDGE = f"{FIRST} → {HEAD} v"
 LAST = "L3.resid_post@4"
 
 
-class LiveInformationFlow:
+class LiveInformation:
     """The explorer of `CELLS`."""
 
     def __init__(self, lab: Lab) -> None:
@@ -35,13 +35,13 @@ class LiveInformationFlow:
 
     def node(self, name: str) -> Locator:
         """A node's box in the graph."""
-        number = self.value("explorer.graph.ids").index(name)
+        number = self.value("explorer.view.ids").index(name)
         return self.graph.locator(f'[data-node="{number}"]')
 
     def click(self, name: str) -> None:
         """Click a node, and wait until Python knows."""
         self.node(name).click()
-        self.comes_to("explorer.graph.selected", name)
+        self.comes_to("explorer.view.selected", name)
 
     def click_edge(self, name: str, share: float = 0.5) -> None:
         """Click an edge at this share of its line's length."""

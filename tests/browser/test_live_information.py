@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import expect
 
 from .lab import Lab
-from .live_information_flow import EDGE, FIRST, HEAD, LAST, LiveInformationFlow
+from .live_information import EDGE, FIRST, HEAD, LAST, LiveInformation
 
 pytestmark = pytest.mark.browser
 
 
 def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> None:
-    live = LiveInformationFlow(jupyterlab)
+    live = LiveInformation(jupyterlab)
     words = live.answers.locator("table")
     expect(words).to_have_count(1)
     expect(words.first).to_contain_text("Paris")
@@ -44,7 +44,7 @@ def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> No
     assert live.value("[list(explorer.cuts), explorer.message]") == [[EDGE], ""]
     live.press("code")
     box = live.page.locator("textarea:visible").last
-    assert EDGE in box.input_value() and "wb.cut_flow(model, flow, edges)" in box.input_value()
+    assert f"wb.cut_flow(model, flow, [{EDGE!r}])" in box.input_value()
     live.press("undo")
     expect(words).to_have_count(1)
 
@@ -54,7 +54,7 @@ def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> No
     live.click_edge(EDGE)
     expect(words).to_have_count(3)
     expect(words.nth(1).locator("tr").first).to_contain_text("Rome")
-    live.comes_to("explorer.graph.cut_edges", [EDGE])
+    live.comes_to("explorer.view.cut_edges", [EDGE])
 
     # Another prompt: another flow, with nothing cut.
     live.prompt.fill("The capital of Italy is")

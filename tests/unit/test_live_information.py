@@ -22,8 +22,8 @@ OTHER = "L0.resid_mid@4 → L0.mlp_out@4"
 
 
 @pytest.fixture
-def explorer() -> wb.live.LiveInformationFlow:
-    return wb.live.information_flow(tinyworld())
+def explorer() -> wb.live.LiveInformation:
+    return wb.live.information(tinyworld())
 
 
 def by_hand(without: int | None) -> torch.Tensor:
@@ -60,30 +60,30 @@ def plain(text: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
-def run_code(explorer: wb.live.LiveInformationFlow) -> dict[str, Any]:
+def run_code(explorer: wb.live.LiveInformation) -> dict[str, Any]:
     """What the exported code computes."""
     space: dict[str, Any] = {}
     exec(explorer.code, space)
     return space
 
 
-def test_it_opens_with_the_flow_and_nothing_cut(explorer: wb.live.LiveInformationFlow) -> None:
+def test_it_opens_with_the_flow_and_nothing_cut(explorer: wb.live.LiveInformation) -> None:
     assert explorer.prompt == PROMPT and explorer.by == "state" and explorer.n_edges == 150
-    assert explorer.graph.ids == explorer.flow.graph.ids and explorer.graph.mode == "edit"
+    assert explorer.view.ids == explorer.flow.graph.ids and explorer.view.mode == "edit"
     assert explorer.flow.target == " Paris" and explorer.cuts == ()
     words = by_hand(None).softmax(-1).sort(descending=True)
     assert explorer.reading.cut is None and explorer.reading.plain == explorer.reading.after
     np.testing.assert_allclose(explorer.reading.plain.probabilities, words.values[:6], atol=1e-4)
     assert explorer.reading.plain.tokens[0] == " Paris"
     assert "nothing is cut" in plain(explorer._answers.value)
-    assert explorer._controls.undo.disabled and explorer._controls.cut_path.disabled
-    assert repr(explorer) == f"LiveInformationFlow({explorer.flow!r}, 0 edges cut)"
+    assert explorer._undo_button.disabled and explorer._cut_path.disabled
+    assert repr(explorer) == f"LiveInformation({explorer.flow!r}, 0 edges cut)"
 
 
 def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
-    explorer.graph.cut_edges = [EDGE]
+    explorer.view.cut_edges = [EDGE]
     before, after = by_hand(None), by_hand(3)
     paris = tinyworld().tokenizer(" Paris").input_ids[0]
     cut = explorer.reading.cut
@@ -104,30 +104,30 @@ def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
     assert f"{-cut.control_effects.mean():+.2f} on average, a smaller change in 8 of 8" in text
 
 
-def test_undo_and_reset_go_through_the_cuts(explorer: wb.live.LiveInformationFlow) -> None:
-    explorer.graph.cut_edges = [EDGE]
+def test_undo_and_reset_go_through_the_cuts(explorer: wb.live.LiveInformation) -> None:
+    explorer.view.cut_edges = [EDGE]
     one = explorer.reading.after
-    explorer.graph.cut_edges = [EDGE, OTHER]
+    explorer.view.cut_edges = [EDGE, OTHER]
     assert explorer.reading.after != one
     explorer.undo()
-    assert explorer.graph.cut_edges == [EDGE] and explorer.reading.after == one
+    assert explorer.view.cut_edges == [EDGE] and explorer.reading.after == one
     explorer.reset()
-    assert explorer.graph.cut_edges == [] and explorer.reading.cut is None
+    assert explorer.view.cut_edges == [] and explorer.reading.cut is None
     explorer.undo()
     assert explorer.cuts == (EDGE,) and explorer.reading.after == one
     explorer.undo()
-    assert explorer.cuts == () and explorer._controls.undo.disabled
+    assert explorer.cuts == () and explorer._undo_button.disabled
     explorer.undo()
     explorer.reset()
-    assert explorer.cuts == () and explorer._controls.undo.disabled
+    assert explorer.cuts == () and explorer._undo_button.disabled
 
 
 def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
-    explorer.graph.selected = FIRST
-    assert explorer._controls.cut_path.disabled
-    explorer.graph.other, explorer.graph.selected = FIRST, LAST
+    explorer.view.selected = FIRST
+    assert explorer._cut_path.disabled
+    explorer.view.other, explorer.view.selected = FIRST, LAST
     flow, path = explorer.flow, explorer.path
     assert path is not None and path.nodes == flow.path(FIRST, LAST)
     assert path.edges == flow.path_edges(FIRST, LAST)
@@ -140,30 +140,30 @@ def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
     assert f"Strongest path from {FIRST} to {LAST} : {100 * path.strength:.3g} %" in text
     weight = flow.graph.weights[flow.edge_names.index(EDGE)]
     assert f"{EDGE} ✂ {100 * shares[0]:.3g} % {weight:+.3f}" in text
-    explorer._controls.cut_path.click()
+    explorer._cut_path.click()
     assert explorer.cuts == (EDGE,) and explorer.reading.after.tokens[0] == " Rome"
     # The next path goes another way.
     assert explorer.path is not None and EDGE not in explorer.path.edges
     assert explorer.path.strength < path.strength
     explorer.cut_path()
     assert len(explorer.cuts) == 2
-    explorer.graph.other = "L3.mlp_out@4"
-    explorer.graph.selected = "embed@0"
-    explorer.graph.selected, explorer.graph.other = "L3H0.z@4", "L3H3.z@4"
+    explorer.view.other = "L3.mlp_out@4"
+    explorer.view.selected = "embed@0"
+    explorer.view.selected, explorer.view.other = "L3H0.z@4", "L3H3.z@4"
     text = plain(explorer._path_text.value)
     assert text == "No path of edges that are not cut joins L3H3.z@4 and L3H0.z@4."
-    assert explorer._controls.cut_path.disabled
+    assert explorer._cut_path.disabled
     explorer.cut_path()
     assert len(explorer.cuts) == 2
 
 
 def test_a_path_is_cut_at_heads_else_at_neurons_else_along_the_stream(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
     flow = explorer.flow
 
     def joined(a: str, b: str) -> Any:
-        explorer.graph.selected, explorer.graph.other = a, b
+        explorer.view.selected, explorer.view.other = a, b
         return explorer.path
 
     from_head = joined(LAST, HEAD)
@@ -173,16 +173,16 @@ def test_a_path_is_cut_at_heads_else_at_neurons_else_along_the_stream(
     assert inside is not None and inside.narrow == (OTHER,)
     stream = joined("L1.resid_post@4", "L2.resid_mid@4")
     assert stream is not None and stream.narrow == stream.edges
-    explorer.graph.cut_edges = list(stream.edges)
+    explorer.view.cut_edges = list(stream.edges)
     assert joined("L1.resid_post@4", "L2.resid_mid@4") is None
     with pytest.raises(ValueError, match="is not among the"):
         flow.path("L9H9.z@0", LAST)
 
 
 def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
-    explorer.graph.selected = HEAD
+    explorer.view.selected = HEAD
     flow, text = explorer.flow, plain(explorer._node_text.value)
     said = flow.read(HEAD)
     assert text.startswith(f"{HEAD} at is (4) writes: {' '.join(' '.join(said['words']).split())}")
@@ -197,26 +197,26 @@ def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
     whole = wb.cut_flow(tinyworld(), flow, out).effect
     assert f"the answer, it cut alone: {-whole:+.2f} logits" in text
     # Of a state the graph's own panel says everything, also what the norm does.
-    explorer.graph.selected = LAST
+    explorer.view.selected = LAST
     assert explorer._node_text.value == ""
-    node = next(node for node in explorer.graph._nodes if node["id"] == LAST)
+    node = next(node for node in explorer.view._nodes if node["id"] == LAST)
     captions = [caption for caption, _ in node["details"]]
     assert captions == ["the norm holds back", "the norm brings out"]
-    explorer.graph.selected = "L3.mlp_out@4"
+    explorer.view.selected = "L3.mlp_out@4"
     assert "L3.mlp_out@4 at is (4) writes:" in plain(explorer._node_text.value)
 
 
 def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
-    explorer.graph.selected = HEAD
-    explorer.graph.cut_edges = [EDGE]
+    explorer.view.selected = HEAD
+    explorer.view.cut_edges = [EDGE]
     explorer.by, explorer.foil = "answer", "Rome"
     flow = wb.information_flow(tinyworld(), PROMPT, by="answer", foil=" Rome")
     assert explorer.message == "" and explorer.flow.unit == "logits of ' Paris' − ' Rome'"
     np.testing.assert_allclose(explorer.flow.graph.weights, flow.graph.weights, atol=1e-5)
     # The same prompt: what is selected and cut stays.
-    assert explorer.graph.selected == HEAD and explorer.graph.cut_edges == [EDGE]
+    assert explorer.view.selected == HEAD and explorer.view.cut_edges == [EDGE]
     text = plain(explorer._node_text.value)
     weight = {
         channel: flow.graph.weights[flow.edge_names.index(f"{source} → {HEAD} {channel}")]
@@ -229,63 +229,63 @@ def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
     assert "' Paris' − ' Rome':" in answers
 
 
-def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformationFlow) -> None:
-    explorer.graph.cut_edges = [EDGE]
-    explorer.graph.selected = HEAD
+def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformation) -> None:
+    explorer.view.cut_edges = [EDGE]
+    explorer.view.selected = HEAD
     explorer.prompt = "The capital of Italy is"
     assert explorer.message == "" and explorer.flow.target == " Rome"
-    assert explorer.graph.ids == explorer.flow.graph.ids
-    assert explorer.cuts == () and explorer.graph.cut_edges == [] and explorer.graph.selected == ""
-    assert explorer._controls.undo.disabled and explorer.reading.cut is None
+    assert explorer.view.ids == explorer.flow.graph.ids
+    assert explorer.cuts == () and explorer.view.cut_edges == [] and explorer.view.selected == ""
+    assert explorer._undo_button.disabled and explorer.reading.cut is None
     assert explorer.reading.plain.tokens[0] == " Rome"
 
 
 def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
-    explorer.graph.cut_edges = [EDGE]
+    explorer.view.cut_edges = [EDGE]
     answer = explorer.reading.after
     explorer.word = "Paris"
     part = explorer.flow.filtered(word="Paris")
-    assert explorer.graph.ids == part.graph.ids and explorer.graph.roots == []
+    assert explorer.view.ids == part.graph.ids and explorer.view.roots == []
     assert explorer.message == "" and EDGE not in part.edge_names
-    assert explorer.graph.cut_edges == [] and explorer.cuts == (EDGE,)
+    assert explorer.view.cut_edges == [] and explorer.cuts == (EDGE,)
     assert explorer.reading.after == answer
     assert "1 edge cut, 1 of them outside the part shown" in plain(explorer._answers.value)
-    explorer.graph.cut_edges = ["L3.resid_mid@4 → L3.resid_post@4"]
+    explorer.view.cut_edges = ["L3.resid_mid@4 → L3.resid_post@4"]
     assert explorer.cuts == (EDGE, "L3.resid_mid@4 → L3.resid_post@4")
     explorer.undo()
     explorer.word = "Zanzibar"
     assert "No edge of this flow is left" in explorer.message
-    assert explorer.graph.status == "error: this is the last state that worked"
+    assert explorer.view.status == "error: this is the last state that worked"
     explorer.word = ""
-    assert explorer.message == "" and explorer.graph.status == ""
-    assert explorer.graph.cut_edges == [EDGE] and explorer.graph.roots == [LAST]
+    assert explorer.message == "" and explorer.view.status == ""
+    assert explorer.view.cut_edges == [EDGE] and explorer.view.roots == [LAST]
 
 
 def test_a_smaller_flow_says_which_cuts_it_does_not_have(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
     names = wb.information_flow(tinyworld(), PROMPT, n_edges=20).edge_names
     gone = next(name for name in explorer.flow.edge_names if name not in names)
-    explorer.graph.cut_edges = [gone, EDGE]
+    explorer.view.cut_edges = [gone, EDGE]
     explorer.n_edges = 20
     assert explorer.flow.edge_names == names
     assert explorer.message == "1 cut edge is not in this flow any more, and not cut."
-    assert explorer.cuts == (EDGE,) and explorer.graph.status == ""
+    assert explorer.cuts == (EDGE,) and explorer.view.status == ""
     # What was cut before and is here comes back, what is not does not.
     explorer.undo()
     assert explorer.cuts == () and explorer.message == ""
 
 
 def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
-    explorer: wb.live.LiveInformationFlow, monkeypatch: pytest.MonkeyPatch
+    explorer: wb.live.LiveInformation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    explorer.graph.cut_edges = [EDGE]
+    explorer.view.cut_edges = [EDGE]
     reading, flow = explorer.reading, explorer.flow
     explorer.prompt = ""
     assert "A prompt has at least one character" in explorer.message
-    assert explorer.graph.status == "error: this is the last state that worked"
+    assert explorer.view.status == "error: this is the last state that worked"
     explorer.prompt = PROMPT
     explorer.target = "unbelievable"
     assert "A target is one token; ' unbelievable' is" in explorer.message
@@ -298,35 +298,35 @@ def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
     def broken(*args: Any, **options: Any) -> Any:
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr(explorer.bench, "alone", broken)
-    explorer.graph.selected = HEAD
+    monkeypatch.setattr(explorer, "_alone", broken)
+    explorer.view.selected = HEAD
     assert plain(explorer._node_text.value) == f"{HEAD}: out of memory"
-    assert explorer.graph.status == ""
-    monkeypatch.setattr(explorer.bench, "read", broken)
-    explorer.graph.cut_edges = [EDGE, OTHER]
+    assert explorer.view.status == ""
+    monkeypatch.setattr(explorer, "_read", broken)
+    explorer.view.cut_edges = [EDGE, OTHER]
     assert explorer.message == "out of memory"
     with pytest.raises(ValueError, match="A target is one token"):
-        wb.live.information_flow(tinyworld(), target="unbelievable")
+        wb.live.information(tinyworld(), target="unbelievable")
 
 
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 def test_the_code_gives_the_numbers_that_are_shown(backend: str) -> None:
-    explorer = wb.live.information_flow(
+    explorer = wb.live.information(
         tinyworld(backend), by="answer", foil=" Rome", n_edges=60, n_neurons=2, n_controls=2, seed=4
     )
-    explorer.graph.selected, explorer.graph.other = LAST, FIRST
+    explorer.view.selected, explorer.view.other = LAST, FIRST
     explorer.word = "Paris"
     found = run_code(explorer)
     assert found["flow"].edge_names == explorer.flow.edge_names
     assert found["part"].edge_names == explorer.shown.edge_names
     assert "cut" not in found
     explorer.word = ""
-    explorer.graph.selected, explorer.graph.other = LAST, FIRST
+    explorer.view.selected, explorer.view.other = LAST, FIRST
     assert explorer.path is not None
     explorer.cut_path()
     assert ("backend=" in explorer.code) == (backend == "transformer_lens")
-    assert "foil=' Rome', n_edges=60, n_neurons=2)" in explorer.code
-    assert "target" not in explorer.code and "edges, n_controls=2, seed=4)" in explorer.code
+    assert "foil=' Rome', n_edges=60, n_neurons=2, )" in " ".join(explorer.code.split())
+    assert "target" not in explorer.code and "], n_controls=2, seed=4)" in explorer.code
     cut, shown = run_code(explorer)["cut"], explorer.reading.cut
     assert shown is not None and len(shown.control_edges) == 2
     np.testing.assert_allclose(cut.answer, shown.answer, atol=1e-4)
@@ -334,50 +334,50 @@ def test_the_code_gives_the_numbers_that_are_shown(backend: str) -> None:
 
 
 def test_the_code_names_the_path_until_one_of_its_edges_is_cut(
-    explorer: wb.live.LiveInformationFlow,
+    explorer: wb.live.LiveInformation,
 ) -> None:
-    explorer.graph.other, explorer.graph.selected = FIRST, LAST
+    explorer.view.other, explorer.view.selected = FIRST, LAST
     assert f"path = flow.path('{FIRST}', '{LAST}')" in explorer.code
     found = run_code(explorer)
     assert explorer.path is not None and found["path"] == explorer.path.nodes
     explorer.cut_path()
     assert "path" not in explorer.code
     assert explorer._code.value == explorer.code
-    explorer._controls.code.value = True
+    explorer._code_button.value = True
     assert explorer._code.layout.display == ""
 
 
 def test_it_runs_on_a_model_with_shared_keys_gates_and_without_controls() -> None:
     llama = wb.load("tinyworld-llama", device="cpu")
-    explorer = wb.live.information_flow(llama, n_edges=20, target=" Paris", n_controls=0)
+    explorer = wb.live.information(llama, n_edges=20, target=" Paris", n_controls=0)
     assert explorer.target == "Paris" and explorer.flow.target == " Paris"
     names = explorer.flow.edge_names
-    explorer.graph.cut_edges = [next(name for name in names if name.endswith(" v"))]
+    explorer.view.cut_edges = [next(name for name in names if name.endswith(" v"))]
     assert explorer.message == "" and explorer.reading.cut is not None
     text = plain(explorer._answers.value)
     assert "no control: no other edges of these kinds were cut" in text
     assert explorer.flow.graph.kinds.count("head") > 0
-    explorer.graph.selected = next(name for name in explorer.graph.ids if "H" in name)
+    explorer.view.selected = next(name for name in explorer.view.ids if "H" in name)
     assert "logits" in plain(explorer._node_text.value)
 
 
-def test_words_with_markup_are_text(explorer: wb.live.LiveInformationFlow) -> None:
-    explorer.graph.cut_edges = [EDGE]
+def test_words_with_markup_are_text(explorer: wb.live.LiveInformation) -> None:
+    explorer.view.cut_edges = [EDGE]
     reading = explorer.reading
     assert reading.cut is not None
     odd = replace(reading.plain, tokens=("<b>x</b>", "&", "a", "b", "c", "d"))
     words = tuple(("<i>y</i>", *row[1:]) for row in reading.cut.words)
     cut = replace(reading.cut, words=words, target="<u>")
     explorer.reading = replace(reading, plain=odd, cut=cut)
-    explorer._show()
+    explorer._draw()
     text = explorer._answers.value
     assert "&lt;b&gt;x&lt;/b&gt;" in text and "&lt;i&gt;y" in text and "&lt;u&gt;" in text
     assert not any(tag in text for tag in ("<b>x", "<i>", "<u>"))
 
 
 def test_the_graph_is_one_page_without_a_kernel(
-    explorer: wb.live.LiveInformationFlow, tmp_path: Path
+    explorer: wb.live.LiveInformation, tmp_path: Path
 ) -> None:
-    explorer.graph.cut_edges = [EDGE]
+    explorer.view.cut_edges = [EDGE]
     text = explorer.to_html(tmp_path / "flow.html")
     assert HEAD in text and (tmp_path / "flow.html").read_text() == text
