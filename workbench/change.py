@@ -33,15 +33,18 @@ ON = ("prompt", "new", "both")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Blend(Edit):
-    """h + strength · (edit(h) − h); scores that are masked stay so."""
+    """h + strength · (edit(h) − h); scores that are masked stay so.
+
+    strength: one, or one a row.
+    """
 
     edit: Edit
-    strength: float
+    strength: float | tuple[float, ...]
 
     @classmethod
-    def of(cls, edit: Edit, strength: float) -> Edit:
+    def of(cls, edit: Edit, strength: float | tuple[float, ...]) -> Edit:
         """The edit at a strength; itself at 1."""
-        if strength == 1:
+        if strength == 1 or (isinstance(strength, tuple) and set(strength) == {1}):
             return edit
         where = {"rows": edit.rows, "positions": edit.positions, "needs": edit.needs}
         return cls(edit.site, edit, strength, **where)
@@ -55,7 +58,9 @@ class Blend(Edit):
 
     def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
         moved = self.edit.apply(activation, *needed) - activation
-        return activation + self.strength * moved.masked_fill(activation.isinf(), 0)
+        strength = torch.tensor(self.strength, dtype=moved.dtype, device=moved.device)
+        strength = strength.reshape(-1, *[1] * (moved.ndim - 1))
+        return activation + strength * moved.masked_fill(activation.isinf(), 0)
 
 
 @checked
@@ -80,8 +85,14 @@ class Gate:
 class Rule:
     """What is done to a batch, made for it: edits of its tokens, where what is put in is theirs.
 
-    A method whose changes cannot be told before the prompts are known is a subclass.
+    A method whose changes cannot be told before the prompts are known is a subclass. Its strength
+    is no concern of its own: an edit at t is h + t·(edit(h) − h).
     """
+
+    @property
+    def n_tokens(self) -> int | None:
+        """How many tokens a pass takes at most, where much is held of each; None: as any pass."""
+        return None
 
     def edits(self, model: Any, tokens: Tokens, examples: Sequence[int]) -> Sequence[Edit]:
         """The edits of a pass over these tokens. examples: of each row, which question it is."""
@@ -92,7 +103,6 @@ class Rule:
         cls,
         model: Any,
         rules: Sequence[Any],
-        strengths: Sequence[float],
         tokens: Tokens,
         examples: Sequence[int],
     ) -> Sequence[Edit] | None:
@@ -435,10 +445,10 @@ def rows_laid(
     if all(len(parts) == 1 and isinstance(parts[0].what, Rule) for parts in alone):
         (kinds, parts) = {type(p.what) for (p,) in alone}, [p for (p,) in alone]
         if len(kinds) == 1 and all(part.everywhere for part in parts):
-            rules, strengths = [p.what for p in parts], [p.strength for p in parts]
-            made = kinds.pop().together(model, rules, strengths, tokens, examples)
+            strengths = tuple(p.strength for p in parts)
+            made = kinds.pop().together(model, [p.what for p in parts], tokens, examples)
             if made is not None:
-                return list(made)
+                return [Blend.of(edit, strengths) for edit in made]
     rows: dict[int, list[int]] = {}
     for row, change in enumerate(changes):
         rows.setdefault(id(change), []).append(row)

@@ -17,6 +17,8 @@ from .result import Arrays, Result, axes
 
 #: Columns that tell changes, or controls, apart: one entry a row each.
 Table = dict[str, tuple[Any, ...]]
+#: Effects that differ by less, of 1 or of their size, are equal.
+TIE = 1e-12
 #: Rows × resamples whose intervals are taken at once.
 BLOCK = 1 << 23
 #: The unit of measures that are 0 or 1 an example, whose interval is Wilson's.
@@ -65,8 +67,9 @@ class Effects(Result):
     #: The position in each example's tokens at which a change acts, -1 for none; None where all act
     #: alike.
     at: np.ndarray | None = axes("change example", np.int32, optional=True)
-    #: The mark that shows them best, as the method knows; None takes a point a change.
-    picture: Mark | None = field(default=None, kw_only=True)
+    #: What shows them best, as the method knows: a mark, or the name of a function within
+    #: `workbench.pictures`; None takes a point a change.
+    picture: Mark | str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -270,20 +273,25 @@ class Effects(Result):
         missing: bool = False,
         level: Level = 0.95,
         draws: Natural = N_RESAMPLES,
+        **labels: Any,
     ) -> pd.DataFrame:
         """The area under each curve of effect over a label, one line a curve: area, low, high.
 
-        missing: the area between the curve and 1. NaN for a curve of a single point.
-        Raises `ValueError` for a label that is none, or no number.
+        missing: the area between the curve and 1. labels: of these changes only. NaN for a curve of
+        a single point. Raises `ValueError` for an `along` that is no label, or no number, and
+        `KeyError` where no change has the labels.
         """
         y = self.effect(measure, draws=draws)
+        wanted = set(self.rows(**labels).tolist())
         lines = []
-        for labels, rows in self._curves(along):
+        for names, rows in self._curves(along):
+            if not wanted.issuperset(rows):
+                continue
             x = np.array([self.changes[along][r] for r in rows], np.float64)
             each = np.trapezoid(np.abs(1 - y[rows]) if missing else y[rows], x, axis=0)
             each = each if len(rows) > 1 else np.full(1, np.nan)
             value, low, high = interval(each, level)
-            lines.append({**labels, "area": value, "low": low, "high": high})
+            lines.append({**names, "area": value, "low": low, "high": high})
         return pd.DataFrame(lines)
 
     def at_damage(
@@ -414,7 +422,10 @@ class Effects(Result):
 
     def _facts(self) -> str:
         value, low, high = self.score(draws=200)
-        first = ", ".join(f"{c} {v[0]}" for c, v in self.changes.items() if v[0] is not None)
+        known = {c: v[0] for c, v in self.changes.items() if v[0] is not None}
+        first = ", ".join(
+            f"{c} {round(v, 4) if isinstance(v, float) else v}" for c, v in known.items()
+        )
         name = self.measures[0].name
         return (
             f"{self.what}: {len(self)} changes; {name} under {first}: {value:+.3f} "
@@ -445,7 +456,10 @@ def _beyond(controls: np.ndarray, own: float, scaled: bool) -> float:
     """The share of controls that are smaller in size, or farther from 1 on a scale."""
     if not np.isfinite([*controls, own]).all():
         return np.nan
-    return float(np.mean(abs(1 - controls) > abs(1 - own) if scaled else abs(controls) < abs(own)))
+    # Equal numbers, whose means are taken in other products, may differ in the last bits.
+    tie = TIE * max(1.0, abs(own))
+    ahead = abs(1 - controls) - abs(1 - own) if scaled else abs(own) - abs(controls)
+    return float(np.mean(ahead > tie))
 
 
 def _fitting(table: Table, labels: dict[str, Any], n: int, wild: bool = False) -> np.ndarray:

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from . import controls as drawing
 from . import metrics
-from .change import Change, Part, rows_laid
+from .change import Change, Part, Rule, rows_laid
 from .check import Count, Natural, Seed, checked, given, one_of
 from .edits import unchanged_is_fine
 from .effects import SHARE, Effects, Measure, table_of
@@ -138,7 +138,8 @@ def answers(
 ) -> dict[str, np.ndarray]:
     """(change, example) float64 of each measure, after the last token of each prompt.
 
-    Raises `ValueError` for another measure, and where it needs foils that the questions lack.
+    Raises `ValueError` for another measure, where it needs foils that the questions lack, and where
+    it is no finite number.
     """
     for name in measures:
         one_of("A measure", name, MEASURES)
@@ -147,6 +148,8 @@ def answers(
                 f"{name} compares answers with foils, which these questions lack. Give a task, or "
                 "measures='log_probability'."
             )
+    rules = [p.what for c in changes for p in c.parts if isinstance(p.what, Rule)]
+    n_tokens = min([TOKENS, *(n for rule in rules if (n := rule.n_tokens) is not None)])
     right, foils = questions.answer_ids, questions.foil_ids
     out = {name: np.full((len(changes), len(questions)), np.nan) for name in measures}
     by_length: dict[int, list[int]] = {}
@@ -154,14 +157,21 @@ def answers(
         by_length.setdefault(length, []).append(row)
     for length, rows in by_length.items():
         # Prompts of a length, so that nothing is padded.
-        most = max(1, TOKENS // length)
+        most = max(1, n_tokens // length)
         for numbers, examples, logits in passes(
             model, changes, questions.tokens, rows, most=most, at="last", bar=bar
         ):
             some = None if foils is None else foils[examples]
             for name, values in out.items():
-                each = MEASURES[name][1](logits, right[examples], some)
-                values[numbers, examples] = each.double().cpu().numpy()
+                each = MEASURES[name][1](logits, right[examples], some).double().cpu().numpy()
+                if not np.isfinite(each).all():
+                    row = int(np.flatnonzero(~np.isfinite(each))[0])
+                    raise ValueError(
+                        f"A measure is a finite number an example; {name} of question "
+                        f"{examples[row]} is {each[row]} under {given(changes[numbers[row]])}. "
+                        "Look at the model's logits there, or take a smaller strength."
+                    )
+                values[numbers, examples] = each
     return out
 
 

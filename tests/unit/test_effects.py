@@ -245,6 +245,22 @@ def test_what_it_does_not_have_is_named(pushes):
         table_of(("change",), [("a", 2)])
 
 
+@pytest.mark.parametrize("scale", [None, ("zero", "plain")])
+def test_a_control_that_does_as_much_is_not_beyond_though_its_last_bits_differ(scale: Any) -> None:
+    plain, own = np.full(N, 2.0), np.full(N, 0.1 + 0.2)
+    control = np.stack([np.full(N, 0.3), np.full(N, -0.3), np.full(N, 2.5), np.full(N, 3.9)])
+    measure = Measure("m", "nats", plain, np.stack([own, np.zeros(N)]), control, scale=scale)
+    drawn = [("a", "random", i) for i in range(4)]
+    effects = made(
+        [measure],
+        table_of(("change",), ["a", "zero"]),
+        table_of(("change", "kind", "draw"), drawn),
+    )
+    # Without a scale the effects are -1.7, -2.3, 0.5, 1.9 beside -1.7; 2.5 alone is smaller. On it
+    # they are 0.15, -0.15, 1.25, 1.95 beside 0.15, and farther from 1 are -0.15 and 1.95.
+    assert effects.to_frame().beyond[0] == (0.25 if scale is None else 0.5)
+
+
 def test_the_picture_is_a_point_a_change_beside_its_controls_or_what_a_method_names(
     pushes: Any,
 ) -> None:

@@ -147,9 +147,9 @@ class Word(Rule):
         self.times = times
 
     @classmethod
-    def together(cls, model, rules, strengths, tokens, examples):
+    def together(cls, model, rules, tokens, examples):
         cls.laid.append(len(rules))
-        each = [r.times * t * (1 + e) for r, t, e in zip(rules, strengths, examples, strict=True)]
+        each = [rule.times * (1 + e) for rule, e in zip(rules, examples, strict=True)]
         return [wb.Add("L2.resid_post", torch.tensor(each)[:, None, None] * direction())]
 
 
@@ -171,6 +171,46 @@ def test_rules_of_a_class_are_laid_as_rows_of_one_pass():
             p = float(run(model, push, PAIRS[0][0])[-1][ids(" Paris")].exp())
             assert effects["prompts"].changed[c, e] == pytest.approx(p, rel=1e-4)
     assert effects.changes == {"change": ("a", "b"), "number": (1, 2)}
+
+
+class Curved(Rule):
+    """Turns the stream around and makes it longer, which is not linear in a factor of its own."""
+
+    laid: list[int] = []
+
+    @property
+    def n_tokens(self):
+        return 2 * len(tinyworld().tokens(PAIRS[0][0]).strings[0])
+
+    @classmethod
+    def together(cls, model, rules, tokens, examples):
+        cls.laid.append(len(rules))
+        return [wb.Scale("L2.resid_post", -2.0)]
+
+
+def test_rules_in_one_pass_keep_their_own_strength_and_as_many_tokens_as_they_hold():
+    model, Curved.laid = tinyworld(), []
+    strengths = (0.25, 1.0, 0.5)
+    effects = experiment(
+        model,
+        PAIRS[:1],
+        {"turn": Change(Curved())},
+        strengths=strengths,
+        controls=(),
+        elsewhere=(),
+        progress=False,
+    )
+    assert Curved.laid == [2, 1]
+    for c, t in enumerate(strengths):
+        change = Change(wb.Scale("L2.resid_post", -2.0)).at(t)
+        p = float(run(model, change, PAIRS[0][0])[-1][ids(" Paris")].exp())
+        assert effects["prompts"].changed[c, 0] == pytest.approx(p, rel=1e-4)
+
+
+def test_a_measure_that_is_no_number_is_an_error_that_names_the_change():
+    broken = Change(wb.Scale("L2.resid_post", 3e38))
+    with pytest.raises(ValueError, match=r"finite number .*; probability of question 0 is nan und"):
+        experiment(tinyworld(), PAIRS, {"broken": broken}, controls=(), elsewhere=())
 
 
 def test_what_acts_on_new_tokens_does_its_damage_on_texts():
