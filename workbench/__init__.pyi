@@ -44,8 +44,9 @@ from .methods.circuit import Circuit as Circuit
 from .methods.circuit import circuit_of as circuit_of
 from .methods.circuit import find_circuit as find_circuit
 from .methods.circuit import find_circuits as find_circuits
-from .methods.circuit_evaluation import CircuitEvaluation as CircuitEvaluation
+from .methods.circuit_evaluation import Minimality as Minimality
 from .methods.circuit_evaluation import evaluate_circuit as evaluate_circuit
+from .methods.circuit_evaluation import minimality as minimality
 from .methods.direct_logit_attribution import DirectLogitAttribution as DirectLogitAttribution
 from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
 from .methods.features.classifier import Classifier as Classifier

@@ -23,12 +23,15 @@ made through (`Labels.of`) is moved by `moves("Labels")` on a class or a namespa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 import workbench as wb
 
-from .calls import Context, Moved, Tables  # noqa: F401  (Moved is for the functions below)
+from .calls import Context, Moved, Tables
 
 #: By the old public name.
 NAMES: dict[str, Any] = {}
@@ -61,3 +64,64 @@ def instead(name: str) -> Callable[[Any], Any]:
 @makes("edited_on")
 def edited_on(_: Context) -> Any:
     return lambda edit, on: {"edits": wb.Change(edit, on=on)}
+
+
+# -- circuits --------------------------------------------------------------------------------------
+
+
+@moves("evaluate_circuit")
+def _evaluate_circuit(
+    *args: Any,
+    ablations: str | Sequence[str] = ("counterfactual", "resample", "mean-position"),
+    n_random: int = 10,
+    **options: Any,
+) -> Moved:
+    kinds = [ablations] if isinstance(ablations, str) else list(ablations)
+    new: Any = wb.evaluate_circuit(
+        *args, references=kinds, n_controls=n_random, progress=False, **options
+    )
+    names = {"faithfulness": "inside", "completeness": "outside"}
+
+    def score(name: str, kind: str) -> tuple[float, float, float]:
+        value, low, high = new.score(change=names[name], reference=kind)
+        return (value, low, high) if value == value else (value, value, value)
+
+    def area(kind: str, missing: bool) -> float:
+        found = new.area(along="fraction", change="top", missing=missing, draws=0)
+        return float(found[found.reference == kind].area.iloc[0])
+
+    def random_scores(kind: str) -> np.ndarray:
+        beside = np.array(new.controls["reference"]) == kind
+        return new.effect(of="controls")[beside, 0]
+
+    def better(kind: str) -> float:
+        found = new.to_frame(draws=10)
+        return float(found.beyond[(found.change == "inside") & (found.reference == kind)].iloc[0])
+
+    def frame() -> pd.DataFrame:
+        lines = [
+            {
+                f"{name}{end}": value
+                for name in names
+                for end, value in zip(("", "_low", "_high"), score(name, kind), strict=True)
+            }
+            | {
+                "random_faithfulness": random_scores(kind).mean(),
+                "better_than_chance": better(kind),
+                "cpr": area(kind, False),
+                "cmd": area(kind, True),
+            }
+            for kind in kinds
+        ]
+        return pd.DataFrame(lines, index=pd.Index(kinds, name="ablation"))
+
+    def minimality(kind: str) -> dict[str, float]:
+        found = wb.minimality(new, kind)
+        return dict(zip(found.nodes, found.lost.tolist(), strict=True))
+
+    return Moved(
+        new, frame=frame, score=score, random_scores=random_scores, better_than_chance=better,
+        curve=lambda kind: new.effect()[new.rows(change="top", reference=kind), 0],
+        cpr=lambda kind: area(kind, False), cmd=lambda kind: area(kind, True),
+        minimality=minimality,
+    )  # fmt: skip

@@ -18,7 +18,7 @@ from workbench.loading import load
 from workbench.methods.ablation import ablate
 from workbench.methods.attribution import attribute
 from workbench.methods.circuit import find_circuit
-from workbench.methods.circuit_evaluation import evaluate_circuit
+from workbench.methods.circuit_evaluation import evaluate_circuit, minimality
 from workbench.methods.components import Components
 
 #: All pairs where every way of corrupting has to be there, some where one kind is enough.
@@ -104,14 +104,14 @@ def test_the_found_circuit_is_faithful_and_random_ones_are_not(
     circuit = find_circuit(model, known(name).task, n_edges=len(true), n=ALL)
     assert set(circuit.edges) == {f"{a} → {b}" for a, b in true}
     scores = evaluate_circuit(
-        model, known(name).task, circuit, ablations="counterfactual", n_random=20, n=ALL
+        model, known(name).task, circuit, references="counterfactual", n_controls=20, n=ALL
     )
-    faithfulness, low, _ = scores.score("faithfulness", "counterfactual")
+    faithfulness, low, _ = scores.score(change="inside")
     assert faithfulness == pytest.approx(1, abs=0.02) and low > 0.95
-    assert abs(scores.score("completeness", "counterfactual")[0]) < 0.02
-    assert scores.better_than_chance("counterfactual") == 1
-    assert scores.random_scores("counterfactual").mean() < 0.2
-    assert min(scores.minimality("counterfactual").values()) > 0.1
+    assert abs(scores.score(change="outside")[0]) < 0.02
+    assert scores.to_frame().beyond[0] == 1
+    assert scores.effect(of="controls").mean() < 0.2
+    assert minimality(scores, "counterfactual").lost.min() > 0.1
 
 
 @pytest.mark.parametrize("name", builders)

@@ -114,14 +114,16 @@ def test_circuits_paths_and_ablations_are_equal(models: Any, batches: Any) -> No
 def test_evaluations_are_equal_and_the_whole_model_is_whole(models: Any, batches: Any) -> None:
     circuit = wb.find_circuit(models[0], batches[0], n_edges=40, steps=2)
     ours, theirs = (
-        wb.evaluate_circuit(model, batch, circuit, n_random=2, ablations="counterfactual")
+        wb.evaluate_circuit(model, batch, circuit, n_controls=2, references="counterfactual")
         for model, batch in zip(models, batches, strict=True)
     )
-    for part in ("whole", "empty", "inside", "outside", "random", "without", "at_fraction"):
-        np.testing.assert_allclose(getattr(theirs, part), getattr(ours, part), **CLOSE)
+    (own,), (other,) = ours.measures, theirs.measures
+    for part in ("plain", "changed", "control"):
+        np.testing.assert_allclose(getattr(other, part), getattr(own, part), **CLOSE)
     examples = wb.ablate(models[0], batches[0], "embed", kind="counterfactual")
-    np.testing.assert_allclose(ours.whole[0], examples.clean, **CLOSE)
-    np.testing.assert_allclose(ours.empty[0], examples.corrupt, **CLOSE)
+    np.testing.assert_allclose(own.plain, examples.clean, **CLOSE)
+    empty = own.changed[ours.rows(change="empty")[0]]
+    np.testing.assert_allclose(empty, examples.corrupt, **CLOSE)
     np.testing.assert_allclose(examples.ablated, examples.corrupt, **CLOSE)
 
 

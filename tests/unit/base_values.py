@@ -125,9 +125,13 @@ OF_CALLS: dict[str, Values] = {
     "FeatureMatches.with_thresholds": _fixed(thresholds=0.2), "Graph()": GRAPH,
     **{f"FeatureCircuitEvaluation.{name}": _fixed(reference="mean", name="faithfulness")
        for name in ("curve", "random_scores", "score")},
-    **{f"CircuitEvaluation.{name}": _fixed(ablation="counterfactual", name="faithfulness")
-       for name in ("better_than_chance", "cmd", "cpr", "curve", "minimality", "random_scores",
-                    "score")},
+    "minimality": {
+        "effects": lambda c: wb.evaluate_circuit(
+            c.model, wb.task("capitals", n=2), c.made("Circuit"), references="zero",
+            fractions=(0.5,), n_controls=2, progress=False,
+        ),
+        "reference": lambda _: "zero",
+    },
     **{f"FeatureIndex.{name}": _fixed(feature=3)
        for name in ("check_feature", "contexts", "histogram", "sampled", "together", "tokens",
                     "name")},

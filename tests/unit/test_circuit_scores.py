@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.unit import kernels
 from tests.unit.made_results import draws, made, two_sided
 
 KIND = "counterfactual"
@@ -25,42 +26,58 @@ def evaluated(
     at: Any = None,
     seed: int | None = 0,
 ) -> Any:
-    """One ablation. Without more, 0 is the metric 0 and 1 the metric 2."""
-    each = {"inside": inside, "outside": inside, "empty": empty, "whole": whole, "random": random}
-    each["at_fraction"] = [inside] * len(fractions) if at is None else at
-    each["without"] = [inside]
+    """One reference. Without more, 0 is the metric 0 and 1 the metric 2."""
+    at = [inside] * len(fractions) if at is None else at
+    keys = [("inside", KIND, 0.1), ("outside", KIND, 0.9), ("without embed", KIND), ("empty", KIND)]
+    keys += [("top", KIND, f) for f in fractions]
+    names = ("change", "reference", "fraction")
+    measure = kernels.effects.Measure(
+        "t",
+        "logits",
+        np.array(whole),
+        np.array([inside, inside, inside, empty, *at]),
+        np.array(random),
+        scale=("empty", "plain"),
+        smallest=0.05 * abs(gap),
+    )
+    drawn = [("inside", KIND, None, "random", i) for i in range(len(random))]
     return made(
-        wb.CircuitEvaluation,
+        wb.Effects,
         seed,
-        task="t",
-        metric_name="logit_difference",
-        circuit="by hand",
-        n_edges=1,
-        n_model_edges=10,
-        gap=gap,
-        ablations=(KIND,),
-        nodes=("embed",),
-        fractions=np.array(fractions),
-        n_edges_at=np.ones(len(fractions)),
-        **{name: np.array([values], np.float32) for name, values in each.items()},
+        what="by hand",
+        changes=kernels.effects.table_of(names, keys),
+        controls=kernels.effects.table_of((*names, "kind", "draw"), drawn),
+        measures=(measure,),
     )
 
 
-def score(result: Any) -> float:
-    return result.score("faithfulness", KIND)[0]
+def score(result: Any, **options: Any) -> tuple[float, float, float]:
+    return result.score(change="inside", **options)
+
+
+def curve(result: Any) -> list[float]:
+    return result.effect()[result.rows(change="top"), 0].tolist()
+
+
+def areas(result: Any, **options: Any) -> float:
+    return result.area(along="fraction", change="top", **options).area.item()
+
+
+def line(result: Any, change: str = "inside") -> Any:
+    frame = result.to_frame()
+    return frame[frame.change == change].iloc[0]
 
 
 @pytest.mark.parametrize(("inside", "wanted"), [(-4, -2), (-1, -0.5), (0, 0), (3, 1.5), (20, 10)])
 def test_faithfulness_keeps_its_sign_and_size_below_zero_and_above_one(
     inside: float, wanted: float
 ) -> None:
-    assert score(evaluated((inside, inside))) == pytest.approx(wanted)
-    assert evaluated((inside, inside)).curve(KIND).tolist() == pytest.approx([wanted] * 2)
+    assert score(evaluated((inside, inside)))[0] == pytest.approx(wanted)
+    assert curve(evaluated((inside, inside))) == pytest.approx([wanted] * 2)
     # Where the whole model has less of the answer than nothing of it, 1 is still the whole model.
     turned = evaluated((-inside, -inside), whole=(-1.0, -3.0), empty=(1.0, -1.0), gap=-2.0)
-    assert score(turned) == pytest.approx(wanted)
-    line = turned.to_frame().loc[KIND]
-    assert (line["faithfulness"], line["completeness"]) == pytest.approx((wanted, wanted))
+    assert score(turned)[0] == pytest.approx(wanted)
+    assert [line(turned).effect, line(turned, "outside").effect] == pytest.approx([wanted, wanted])
 
 
 @pytest.mark.parametrize("gap", [20.0, -20.0])
@@ -69,9 +86,9 @@ def test_from_a_twentieth_of_the_gap_on_an_ablation_measures_something(
     gap: float, sign: int
 ) -> None:
     at_the_end = evaluated((0.5, 0.5), empty=(0.0, 0.0), whole=(sign, sign), gap=gap)
-    assert score(at_the_end) == pytest.approx(0.5 * sign)
+    assert score(at_the_end)[0] == pytest.approx(0.5 * sign)
     below = evaluated((0.5, 0.5), empty=(0.0, 0.0), whole=(0.99 * sign,) * 2, gap=gap)
-    assert np.isnan(below.score("faithfulness", KIND)).all()
+    assert np.isnan(score(below)).all()
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
@@ -83,14 +100,11 @@ def test_the_interval_is_that_of_a_ratio_of_means_over_the_same_draws(
     inside, empty = rng.normal(1, 1, 9), rng.normal(0, 0.1, 9)
     whole = empty + rng.uniform(1, 3, 9)
     result = evaluated(inside, empty=empty, whole=whole, random=[inside], seed=seed)
-    inside, empty, whole = (
-        getattr(result, name)[0].astype(float) for name in ("inside", "empty", "whole")
-    )
     ratios = [
         (inside[rows].mean() - empty[rows].mean()) / (whole[rows].mean() - empty[rows].mean())
         for rows in draws(9, 2000, seed)
     ]
-    found = result.score("faithfulness", KIND, level)
+    found = score(result, level=level)
     assert found[1:] == pytest.approx(two_sided(ratios, level), abs=1e-6)
 
 
@@ -103,63 +117,40 @@ def test_draws_that_measure_nothing_leave_the_interval_to_the_others() -> None:
         size = whole[rows].mean()
         ratios.append(np.nan if abs(size) < 0.05 * 8 else inside[rows].mean() / size)
     assert 0 < np.isnan(ratios).sum() < 1000
-    found = result.score("faithfulness", KIND)
+    found = score(result)
     assert found == pytest.approx((2 / 1.5, *two_sided(ratios, 0.95)), abs=1e-6)
 
 
 def test_areas_count_what_lies_below_zero_and_above_one_in_any_order_of_sizes() -> None:
-    curve = {0.1: -0.5, 0.2: 0.4, 0.6: 1.8, 1.0: 1.0}
+    heights = {0.1: -0.5, 0.2: 0.4, 0.6: 1.8, 1.0: 1.0}
     fractions = [0.6, 0.1, 1.0, 0.2]
-    result = evaluated((1, 1), fractions=fractions, at=[(2 * curve[f],) * 2 for f in fractions])
-    ends = sorted(curve)
+    result = evaluated((1, 1), fractions=fractions, at=[(2 * heights[f],) * 2 for f in fractions])
+    ends = sorted(heights)
     widths = [(a, b, b - a) for a, b in pairwise(ends)]
-    cpr = sum(w * (curve[a] + curve[b]) / 2 for a, b, w in widths)
-    cmd = sum(w * (abs(1 - curve[a]) + abs(1 - curve[b])) / 2 for a, b, w in widths)
-    assert (result.cpr(KIND), result.cmd(KIND)) == pytest.approx((cpr, cmd), abs=1e-6)
+    cpr = sum(w * (heights[a] + heights[b]) / 2 for a, b, w in widths)
+    cmd = sum(w * (abs(1 - heights[a]) + abs(1 - heights[b])) / 2 for a, b, w in widths)
+    assert (areas(result), areas(result, missing=True)) == pytest.approx((cpr, cmd), abs=1e-6)
     # 0.8 too much costs as much as 0.8 too little.
     over, under = (evaluated((1, 1), at=[(2 * x, 2 * x)] * 2) for x in (1.8, 0.2))
-    assert over.cmd(KIND) == pytest.approx(under.cmd(KIND)) == pytest.approx(0.4)
-    assert over.cpr(KIND) == pytest.approx(0.9)
-    assert np.isnan(evaluated((1, 1), fractions=(0.5,)).cpr(KIND))
+    too_much, too_little = (areas(each, missing=True) for each in (over, under))
+    assert too_much == pytest.approx(too_little) == pytest.approx(0.4)
+    assert areas(over) == pytest.approx(0.9)
+    assert np.isnan(areas(evaluated((1, 1), fractions=(0.5,))))
+    with pytest.raises(KeyError, match="No change has .*'bottom'"):
+        over.area(along="fraction", change="bottom")
 
 
 def test_a_random_circuit_as_far_from_one_is_no_worse() -> None:
     # Faithfulness 0.75; the same, as far above 1, nearer on either side, farther on either side.
     random = [(x, x) for x in (1.5, 2.5, 1.75, 2.25, 1.0, 3.0, -9.0)]
     result = evaluated((1.5, 1.5), random=random)
-    assert result.random_scores(KIND).tolist() == [0.75, 1.25, 0.875, 1.125, 0.5, 1.5, -4.5]
-    assert result.better_than_chance(KIND) == pytest.approx(3 / 7)
+    drawn = result.effect(of="controls")[:, 0]
+    assert drawn.tolist() == [0.75, 1.25, 0.875, 1.125, 0.5, 1.5, -4.5]
+    assert line(result).beyond == pytest.approx(3 / 7)
     # One that overshoots is compared by its distance too, and one that is the whole model beats
     # all but its equals.
-    assert evaluated((2.5, 2.5), random=random).better_than_chance(KIND) == pytest.approx(3 / 7)
-    assert evaluated((2, 2), random=[(2, 2), (0, 0)]).better_than_chance(KIND) == 0.5
-
-
-def test_ablations_disagree_by_the_largest_less_the_smallest() -> None:
-    one = evaluated((1.0, 1.0))
-    inside = np.array([[0.4, 0.4], [0.8, 0.8], [1.8, 1.8]])
-    fields: dict[str, Any] = {
-        name: np.repeat(getattr(one, name), 3, 0)
-        for name in ("empty", "whole", "outside", "random", "without", "at_fraction")
-    }
-    kinds = (KIND, "resample", "mean-position")
-    whole: dict[str, Any] = {
-        name: getattr(one, name) for name in ("task", "metric_name", "circuit", "n_edges")
-    }
-    result = made(
-        wb.CircuitEvaluation,
-        **whole,
-        n_model_edges=10,
-        gap=2.0,
-        ablations=kinds,
-        nodes=one.nodes,
-        fractions=one.fractions,
-        n_edges_at=one.n_edges_at,
-        inside=inside,
-        **fields,
-    )
-    assert result.disagreement == pytest.approx(0.7)
-    assert [result.score("faithfulness", k)[0] for k in kinds] == pytest.approx([0.2, 0.4, 0.9])
+    assert line(evaluated((2.5, 2.5), random=random)).beyond == pytest.approx(3 / 7)
+    assert line(evaluated((2, 2), random=[(2, 2), (0, 0)])).beyond == 0.5
 
 
 def feature_circuit(seed: int | None = 0, **given: Any) -> Any:

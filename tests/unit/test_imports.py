@@ -99,7 +99,7 @@ TABLE: dict[str, set[str]] = {
         "pictures",
     },
     "plots": set(),
-    "pictures": {"graph", "methods", "plots", "result"},
+    "pictures": {"effects", "graph", "methods", "plots", "result"},
     # A result that no widget shows is drawn as its picture.
     "views": {"methods", "graph", "result", "widgets", "plots"},
     "live": {

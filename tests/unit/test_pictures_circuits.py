@@ -126,22 +126,24 @@ def test_a_circuit_is_drawn_with_its_nodes_and_an_arrow_for_each_edge(name: str)
 
 def test_an_evaluation_is_drawn_with_a_curve_for_each_ablation_and_the_random_circuits() -> None:
     kinds = ("counterfactual", "zero")
-    result = evaluate_circuit(tinyworld(), ioi(), circuit(), ablations=kinds, n_random=4)
+    result = evaluate_circuit(tinyworld(), ioi(), circuit(), references=kinds, n_controls=4)
     ax = result.plot()
     curves = {line.get_label(): line for line in ax.lines if line.get_label() in kinds}
-    there = result.n_edges_at > 0
+    effect = result.effect()[:, 0]
     assert set(curves) == set(kinds)
     for kind, line in curves.items():
-        np.testing.assert_allclose(line.get_ydata(), result.curve(kind)[there])
-        np.testing.assert_allclose(line.get_xdata(), 100 * result.n_edges_at[there] / 479)
+        rows = result.rows(change="top", reference=kind)
+        np.testing.assert_allclose(line.get_ydata(), effect[rows])
+        shares = [100 * result.changes["fraction"][row] for row in rows]
+        np.testing.assert_allclose(line.get_xdata(), shares)
     points = {
         mark: [y for line in ax.lines if line.get_marker() == mark for y in line.get_ydata()]
         for mark in "ovx"
     }
-    own = [result.score("faithfulness", kind)[0] for kind in kinds]
-    np.testing.assert_allclose(points["o"], own)
-    np.testing.assert_allclose(points["v"], [result.score("completeness", k)[0] for k in kinds])
-    np.testing.assert_allclose(points["x"], np.concatenate([*map(result.random_scores, kinds)]))
+    for mark, change in (("o", "inside"), ("v", "outside")):
+        own = [result.score(change=change, reference=kind)[0] for kind in kinds]
+        np.testing.assert_allclose(points[mark], own)
+    np.testing.assert_allclose(points["x"], result.effect(of="controls")[:, 0])
     legend = [t.get_text() for t in ax.get_legend().get_texts()]
     assert legend == [*kinds, "the circuit", "its complement", "random circuits"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -87,6 +87,12 @@ class Circuit(Result):
         connected too; where so few edges cannot connect, they are drawn from all edges.
         """
         return self._with(random_edges(self.parts, self.n_edges, seed), f"random, seed {seed}")
+
+    def like(
+        self, n: Count, *, kind: Literal["random"] = "random", seed: Seed = 0
+    ) -> list[Circuit]:
+        """`n` random circuits of its size, as `controls.like` asks for them."""
+        return [self.random(seed + i) for i in range(n)]
 
     def without(self, names: str | Iterable[str]) -> Circuit:
         """The circuit less some edges, "L2H3.z → L3H1.q", or all edges of some nodes, "L2H3.z".

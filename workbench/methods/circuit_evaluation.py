@@ -3,146 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import pandas as pd
+import torch
 
+from ..change import Change, Rule
 from ..check import Count, Level, Seed, checked
+from ..edits import Edit
+from ..effects import Effects
+from ..experiment import experiment
 from ..model import Model
-from ..result import Result, axes, provenance
+from ..pictures.marks import Bars
+from ..resample import N_RESAMPLES, interval
+from ..result import Result, axes, labels
 from ..tasks import Task, TaskBatch
-from .circuit import Circuit, check_model, greedy, named_edges, random_edges
-from .circuit_runs import CircuitRuns
-from .examples import Examples
-from .faithfulness import faithfulness, faithfulness_interval
+from ..tokens import Tokens
+from .circuit import Circuit, check_model, greedy, named_edges
+from .components import Components
+from .edge_cuts import cut_edits
+from .examples import Examples, tokens_per_pass
+from .faithfulness import SMALLEST_RANGE
 from .references import References, check_kind
 
 #: Shares of the edges over which CPR and CMD are taken (MIB, Mueller et al. 2025).
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-ABLATIONS = ("counterfactual", "resample", "mean-position")
+REFERENCES = ("counterfactual", "resample", "mean-position")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CircuitEvaluation(Result):
-    """The scores of a circuit, by ablation: everything outside it carries its ablated value.
+class EdgeCut(Rule):
+    """All edges but those kept carry what their writers have as reference for each example.
 
-    ablations: the kinds. whole, empty: (ablation, batch) the metric of the whole model and with all
-    edges cut. inside: with the circuit alone; outside: with the circuit cut out (its complement).
-    random: (ablation, random, batch) circuits of as many edges drawn at random. nodes: the
-    circuit's components; without: (ablation, node, batch) the circuit less one of them. fractions,
-    n_edges_at, at_fraction: (fraction), (fraction), (ablation, fraction, batch) the best-scored
-    circuits of each share of the model's edges.
-
-    Scores: 0 = as with everything ablated, 1 = as the whole model; ratios of means over the
-    examples. NaN for an ablation that hardly moves the metric, so that there is nothing to measure.
+    kept: (writer, reader) bool. values: by example, (pos, writer, d_model). Sets of edges are laid
+    as rows of one pass.
     """
 
-    task: str
-    metric_name: str
-    circuit: str
-    n_edges: int
-    n_model_edges: int
-    gap: float
-    ablations: tuple[str, ...]
-    nodes: tuple[str, ...]
-    fractions: np.ndarray = axes("fraction", np.float64)
-    n_edges_at: np.ndarray = axes("fraction", np.int32)
-    whole: np.ndarray = axes("ablation batch")
-    empty: np.ndarray = axes("ablation batch")
-    inside: np.ndarray = axes("ablation batch")
-    outside: np.ndarray = axes("ablation batch")
-    random: np.ndarray = axes("ablation random batch")
-    without: np.ndarray = axes("ablation node batch")
-    at_fraction: np.ndarray = axes("ablation fraction batch")
-
-    picture = "circuits.circuit_evaluation"
-
-    def _score(self, values: np.ndarray, ablation: int) -> np.ndarray:
-        """values (…, batch) → (…) normalised."""
-        return faithfulness(values, self.empty[ablation], self.whole[ablation], self.gap)
-
-    def score(self, name: str, ablation: str, level: Level = 0.95) -> tuple[float, float, float]:
-        """A score and its interval (bootstrap over examples): the value, low, high.
-
-        name: "faithfulness", (m(C) − m(∅)) / (m(M) − m(∅)), or "completeness", the same of the
-        complement, (m(M∖C) − m(∅)) / (m(M) − m(∅)): what is left without the circuit, 0 is
-        best (Marks et al. 2024). Raises `ValueError` for another name or ablation.
-        """
-        if name not in ("faithfulness", "completeness"):
-            raise ValueError(f"A score is faithfulness or completeness; got {name!r}.")
-        at = self._ablation(ablation)
-        values = (self.inside if name == "faithfulness" else self.outside)[at]
-        ends = (self.empty[at], self.whole[at], self.gap)
-        return faithfulness_interval(values, *ends, level=level, seed=self.seed or 0)
-
-    def random_scores(self, ablation: str) -> np.ndarray:
-        """(random,) the faithfulness of each random circuit."""
-        at = self._ablation(ablation)
-        return self._score(self.random[at], at)
-
-    def better_than_chance(self, ablation: str) -> float:
-        """The share of random circuits whose faithfulness is farther from 1 than the circuit's."""
-        own = abs(1 - self.score("faithfulness", ablation)[0])
-        farther = np.abs(1 - self.random_scores(ablation)) > own
-        return float(farther.mean()) if np.isfinite(own) else float("nan")
-
-    def minimality(self, ablation: str) -> dict[str, float]:
-        """For each node of the circuit the faithfulness that is lost without it."""
-        at = self._ablation(ablation)
-        lost = self._score(self.inside[at], at) - self._score(self.without[at], at)
-        return dict(zip(self.nodes, lost.tolist(), strict=True))
-
-    def curve(self, ablation: str) -> np.ndarray:
-        """(fraction,) the faithfulness at each share of the edges."""
-        at = self._ablation(ablation)
-        return self._score(self.at_fraction[at], at)
-
-    def cpr(self, ablation: str) -> float:
-        """Area under the faithfulness curve over the share of edges; larger is better (MIB)."""
-        return _area(self.fractions, self.curve(ablation))
-
-    def cmd(self, ablation: str) -> float:
-        """Area between the faithfulness curve and 1; 0 is best (MIB)."""
-        return _area(self.fractions, np.abs(1 - self.curve(ablation)))
+    parts: Components
+    kept: np.ndarray
+    values: tuple[torch.Tensor, ...]
 
     @property
-    def disagreement(self) -> float:
-        """The largest difference of faithfulness between two of the ablations that measure it."""
-        each = np.array([self.score("faithfulness", a)[0] for a in self.ablations])
-        each = each[np.isfinite(each)]
-        return float(np.ptp(each)) if len(each) else float("nan")
+    def n_tokens(self) -> int:
+        return tokens_per_pass(len(self.parts.writers), self.values[0].shape[-1])
 
-    def _ablation(self, name: str) -> int:
-        if name not in self.ablations:
-            raise ValueError(
-                f"This evaluation has the ablations {', '.join(self.ablations)}; got {name!r}."
-            )
-        return self.ablations.index(name)
+    def edits(self, model: Any, tokens: Tokens, examples: Sequence[int]) -> Sequence[Edit]:
+        return _edits(model, [self] * len(examples), examples)
 
-    def to_frame(self) -> pd.DataFrame:
-        """One line an ablation: faithfulness and completeness with 95 % intervals (_low, _high),
-        the random circuits' mean faithfulness, better_than_chance, cpr, cmd.
-        """
-        lines = []
-        for ablation in self.ablations:
-            line: dict[str, float] = {}
-            for name in ("faithfulness", "completeness"):
-                line[name], line[f"{name}_low"], line[f"{name}_high"] = self.score(name, ablation)
-            line["random_faithfulness"] = float(self.random_scores(ablation).mean())
-            line["better_than_chance"] = self.better_than_chance(ablation)
-            line |= {"cpr": self.cpr(ablation), "cmd": self.cmd(ablation)}
-            lines.append(line)
-        return pd.DataFrame(lines, index=pd.Index(self.ablations, name="ablation"))
+    @classmethod
+    def together(
+        cls,
+        model: Any,
+        rules: Sequence[EdgeCut],
+        tokens: Tokens,
+        examples: Sequence[int],
+    ) -> Sequence[Edit]:
+        return _edits(model, rules, examples)
 
-    def _facts(self) -> str:
-        value, low, high = self.score("faithfulness", self.ablations[0])
-        chance = float(self.random_scores(self.ablations[0]).mean())
-        return (
-            f"{self.n_edges} of {self.n_model_edges} edges on {self.task}: faithfulness "
-            f"{value:.2f} [{low:.2f}, {high:.2f}] under {self.ablations[0]}, random "
-            f"{chance:.2f}; ablations differ by {self.disagreement:.2f}"
-        )
+
+def _edits(model: Any, rules: Sequence[EdgeCut], examples: Sequence[int]) -> list[Edit]:
+    """The edits of a pass in which row i is the question examples[i] with the cuts of rules[i]."""
+    parts = rules[0].parts
+    kept = np.stack([rule.kept for rule in rules])
+    values = torch.stack([rule.values[e] for rule, e in zip(rules, examples, strict=True)])
+    return cut_edits(model, parts, parts.edges & ~kept, values)
 
 
 @checked
@@ -151,69 +76,118 @@ def evaluate_circuit(
     task: Task | TaskBatch,
     circuit: Circuit,
     *,
-    ablations: str | Sequence[str] = ABLATIONS,
+    references: str | Sequence[str] = REFERENCES,
     fractions: Sequence[float] = FRACTIONS,
-    n_random: Count = 10,
+    n_controls: Count = 10,
     n: Count | None = None,
     seed: Seed = 0,
-) -> CircuitEvaluation:
-    """How good a circuit is, by every score and ablation, as a `CircuitEvaluation`.
+    progress: bool = True,
+) -> Effects:
+    """How much of the answer a circuit carries alone, as `Effects`: 0 as with every edge cut, 1 as
+    the whole model.
 
-    ablations: what the edges outside carry, as in `ablate`. fractions: shares of the model's edges
-    for CPR and CMD (MIB); circuits of that size are chosen by the circuit's own scores. n_random:
-    random circuits of the same size. n: how many pairs; those that chose the circuit flatter it, so
-    that another draw of the task is the honest measure. seed: of random circuits, resampling, noise
-    and intervals.
+        scores = wb.evaluate_circuit(model, task, circuit)
+        scores.score(change="inside", reference="resample")
+        scores.area(along="fraction", change="top")
 
-    Raises `ValueError` for a circuit of another model, an unknown ablation, or a fraction outside
+    references: what the edges outside carry, as in `ablate`. Under each the changes are "inside"
+    (the circuit alone: faithfulness), "outside" (it cut out: completeness, 0 is best), "without
+    <node>", and "top", the best-scored edges of each of `fractions` of the model's, whose area is
+    CPR, with missing=True CMD (MIB, Mueller et al. 2025). Controls of "inside" are `n_controls`
+    random circuits of its size. n: how many pairs; those that chose the circuit flatter it, so take
+    another draw of the task. An effect is a ratio of means, NaN where a reference hardly moves the
+    metric. seed: of random circuits, resampling, noise and intervals.
+
+    Raises `ValueError` for a circuit of another model, an unknown reference, or a fraction outside
     (0, 1].
     """
     check_model(circuit, model)
-    kinds = tuple([ablations] if isinstance(ablations, str) else ablations)
+    kinds = list(dict.fromkeys([references] if isinstance(references, str) else references))
     for kind in kinds:
         check_kind(kind)
     if not kinds or any(not 0 < f <= 1 for f in fractions):
         raise ValueError(
-            "An evaluation has at least one ablation, and fractions above 0 and up to 1; got "
-            f"ablations={kinds} and fractions={tuple(fractions)}."
+            "An evaluation has at least one reference, and fractions above 0 and up to 1; got "
+            f"references={tuple(kinds)} and fractions={tuple(fractions)}."
         )
     parts, edges = circuit.parts, circuit.parts.edges
     examples = Examples.of(model, task, n=n)
-    references = References(model, parts, examples, seed=seed)
-    nodes = circuit.nodes
-    sized = [_sized(circuit, f) for f in fractions]
-    kept = [
-        np.zeros_like(edges),
-        edges,
-        circuit.kept,
-        edges & ~circuit.kept,
-        *(random_edges(parts, circuit.n_edges, seed + i) for i in range(n_random)),
-        *(circuit.kept & ~named_edges(parts, [node]) for node in nodes),
-        *sized,
-    ]
-    cuts = edges & ~np.array(kept)
-    values = np.array([CircuitRuns(references, kind).metric(cuts) for kind in kinds])
-    after_random, after_nodes = 4 + n_random, 4 + n_random + len(nodes)
-    return CircuitEvaluation(
-        **provenance(model, examples.batch.clean, seed),
-        task=examples.batch.task,
-        metric_name=examples.batch.metric_name,
-        circuit=circuit.method,
-        n_edges=circuit.n_edges,
-        n_model_edges=parts.n_edges,
-        gap=examples.gap,
-        ablations=kinds,
-        nodes=nodes,
-        fractions=np.array(fractions),
-        n_edges_at=np.array([int(mask.sum()) for mask in sized]),
-        empty=values[:, 0],
-        whole=values[:, 1],
-        inside=values[:, 2],
-        outside=values[:, 3],
-        random=values[:, 4:after_random],
-        without=values[:, after_random:after_nodes],
-        at_fraction=values[:, after_nodes:],
+    taken = References(model, parts, examples, seed=seed, n_held=2 + len(kinds))
+    kept: dict[tuple[Any, ...], np.ndarray] = {
+        ("inside", circuit.share): circuit.kept,
+        ("outside", 1 - circuit.share): edges & ~circuit.kept,
+    }
+    kept |= {(f"without {x}",): circuit.kept & ~named_edges(parts, [x]) for x in circuit.nodes}
+    kept |= {("top", float(f)): _sized(circuit, f) for f in fractions}
+    kept["empty",] = np.zeros_like(edges)
+    drawn = circuit.like(n_controls, seed=seed)
+    changes: dict[Any, Change] = {}
+    controls: dict[Any, Change] = {}
+    for kind in kinds:
+        values = dict[int, torch.Tensor]()
+        for each in taken.of(kind):
+            values |= dict(zip(each.group.rows, each.reference, strict=True))
+        whole = EdgeCut(parts, edges, tuple(values[e] for e in range(len(values))))
+        for (name, *rest), some in kept.items():
+            changes[name, kind, *rest] = Change(replace(whole, kept=some))
+        for i, one in enumerate(drawn):
+            controls["inside", kind, None, "random", i] = Change(replace(whole, kept=one.kept))
+    name = examples.batch.task
+    effects = experiment(
+        model,
+        {name: examples.batch},
+        changes,
+        by="change reference fraction",
+        controls=controls,
+        elsewhere=(),
+        seed=seed,
+        progress=progress,
     )
+    return replace(
+        effects.scaled("empty", "plain", SMALLEST_RANGE * abs(examples.gap)),
+        what=f"{circuit.n_edges} of {parts.n_edges} edges by {circuit.method} on {name}",
+        picture="circuits.evaluation",
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Minimality(Result):
+    """How much faithfulness is lost without each node of a circuit, under one reference."""
+
+    reference: str
+    nodes: tuple[str, ...] = labels("node", "component of the circuit")
+    lost: np.ndarray = axes("node", np.float64, "faithfulness lost without it, 1 = all there is")
+    low: np.ndarray = axes("node", np.float64, "low end of its 95 % interval")
+    high: np.ndarray = axes("node", np.float64, "high end of its 95 % interval")
+
+    picture = Bars("lost", "node", "low", "high")
+
+    def _facts(self) -> str:
+        most = max(zip(self.lost, self.nodes, strict=True), default=(0.0, "no node"))
+        return f"{len(self.nodes)} nodes, {self.reference}; without {most[1]} {most[0]:.2f} is lost"
+
+
+@checked
+def minimality(effects: Effects, reference: str, *, level: Level = 0.95) -> Minimality:
+    """What each node of a circuit adds to it, from its evaluation, as a table.
+
+        wb.minimality(wb.evaluate_circuit(model, task, circuit), "counterfactual").plot()
+
+    One line a node: lost, the faithfulness of the circuit less that without the node, paired by
+    example, with its interval. Raises `KeyError` for a reference that was not evaluated, or effects
+    of anything else.
+    """
+    own = effects.effect(draws=N_RESAMPLES)
+    inside = own[effects.rows(change="inside", reference=reference)[0]]
+    rows = {
+        name.removeprefix("without "): row
+        for row in effects.rows(reference=reference)
+        if (name := effects.changes["change"][row]).startswith("without ")
+    }
+    scores = [interval(inside - own[row], level) for row in rows.values()]
+    lost, low, high = np.array(scores).reshape(-1, 3).T
+    made = {f: getattr(effects, f) for f in ("model", "revision", "versions", "seed", "tokens")}
+    return Minimality(**made, reference=reference, nodes=tuple(rows), lost=lost, low=low, high=high)
 
 
 def _sized(circuit: Circuit, fraction: float) -> np.ndarray:
@@ -224,10 +198,3 @@ def _sized(circuit: Circuit, fraction: float) -> np.ndarray:
     if n_edges == 0:
         return np.zeros_like(circuit.kept)
     return greedy(circuit.parts, circuit.scores, n_edges)
-
-
-def _area(fractions: np.ndarray, values: np.ndarray) -> float:
-    if len(fractions) < 2:
-        return float("nan")
-    order = np.argsort(fractions)
-    return float(np.trapezoid(values[order], fractions[order]))

@@ -46,13 +46,22 @@ class GroupRun:
 
 
 class References:
-    """What the writers of a model add on a task's examples, and instead of it when ablated."""
+    """What the writers of a model add on a task's examples, and instead of it when ablated.
+
+    n_held: how many values of each writer are held at once, the clean and the corrupt one with it.
+    """
 
     def __init__(
-        self, model: Model, parts: Components, examples: Examples, *, seed: int = 0
+        self,
+        model: Model,
+        parts: Components,
+        examples: Examples,
+        *,
+        seed: int = 0,
+        n_held: int = 2,
     ) -> None:
         self.model, self.parts, self.examples, self.seed = model, parts, examples, seed
-        _check_fits(model, parts, examples)
+        _check_fits(model, parts, examples, n_held)
         self._clean = [self._contributions(group, "clean") for group in examples.groups]
         self._corrupt: list[torch.Tensor] | None = None
         self._optimal: torch.Tensor | None = None
@@ -120,11 +129,11 @@ def others(n: int, generator: np.random.Generator) -> list[int]:
     return [int(d) + (d >= own) for own, d in enumerate(drawn)]
 
 
-def _check_fits(model: Model, parts: Components, examples: Examples) -> None:
-    """Raises `MemoryError` where what the writers add, clean and corrupt, cannot all be held."""
+def _check_fits(model: Model, parts: Components, examples: Examples, n_held: int) -> None:
+    """Raises `MemoryError` where so many values of all writers cannot be held."""
     n_tokens = sum(len(group) * group.n_positions for group in examples.groups)
     width = {"float32": 4, "float64": 8}.get(model.spec.dtype, 2)
-    needed = 2 * width * n_tokens * len(parts.writers) * model.spec.d_model
+    needed = n_held * width * n_tokens * len(parts.writers) * model.spec.d_model
     free = free_bytes(torch.device(model.spec.device))
     if free is not None and needed > free:
         raise MemoryError(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from ..effects import Effects
 from ..methods.ablation import Ablation
 from ..methods.circuit import Circuit
-from ..methods.circuit_evaluation import CircuitEvaluation
 from ..methods.circuit_graph import graph_edges, node_ids, node_layers
 from .attribution import NEGATIVE, POSITIVE
 
@@ -81,25 +83,29 @@ def circuit(result: Circuit, *, labels: bool = True, ax: Axes | None = None) -> 
     return ax
 
 
-def circuit_evaluation(result: CircuitEvaluation, *, ax: Axes | None = None) -> Axes:
-    """Faithfulness over the share of edges, a line for each ablation; the circuit and its
+def evaluation(result: Effects, *, ax: Axes | None = None) -> Axes:
+    """Faithfulness over the share of edges kept, a line for each reference; the circuit and its
     complement with 95 % intervals, and the random circuits of the same size as crosses.
     """
     if ax is None:
         ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")[1]
-    palette = sns.color_palette("colorblind", len(result.ablations))
-    shares = 100 * result.n_edges_at / result.n_model_edges
-    there = result.n_edges_at > 0
-    own = 100 * result.n_edges / result.n_model_edges
-    for i, (name, color) in enumerate(zip(result.ablations, palette, strict=True)):
+    frame: Any = result.to_frame()
+    controls, beside = result.effect(of="controls")[:, 0], np.array(result.controls["reference"])
+    references = list(dict.fromkeys(frame.reference))
+    palette = sns.color_palette("colorblind", len(references))
+    for i, (name, color) in enumerate(zip(references, palette, strict=True)):
+        own = frame[frame.reference == name]
+        curve = own[own.change == "top"].sort_values("fraction")
+        x = 100 * curve.fraction.astype(float)
+        ax.plot(x, curve.effect, color=color, label=name, linewidth=1.5)
         # Side by side, since they share one size.
-        at = own * 1.07 ** (i - (len(palette) - 1) / 2)
-        ax.plot(shares[there], result.curve(name)[there], color=color, label=name, linewidth=1.5)
-        for score, mark in (("faithfulness", "o"), ("completeness", "v")):
-            value, low, high = result.score(score, name)
-            ax.plot([at, at], [low, high], color=color, linewidth=1.5)
-            ax.plot([at], [value], mark, color=color, markeredgecolor="white")
-        scores = result.random_scores(name)
+        circuit = own[own.change == "inside"].iloc[0]
+        at = 100 * circuit.fraction * 1.07 ** (i - (len(palette) - 1) / 2)
+        for change, mark in (("inside", "o"), ("outside", "v")):
+            scores = own[own.change == change].iloc[0]
+            ax.plot([at, at], [scores.low, scores.high], color=color, linewidth=1.5)
+            ax.plot([at], [scores.effect], mark, color=color, markeredgecolor="white")
+        scores = controls[beside == name]
         ax.plot(np.full(len(scores), at), scores, "x", color=color, markersize=5, alpha=0.7)
     for level in (0.0, 1.0):
         ax.axhline(level, color="0.8", linewidth=1, zorder=0)
@@ -109,7 +115,7 @@ def circuit_evaluation(result: CircuitEvaluation, *, ax: Axes | None = None) -> 
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("edges kept (% of the model's)")
     ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
-    ax.set_title(f"{result.model}, {result.task}: {result.n_edges} edges by {result.circuit}")
+    ax.set_title(f"{result.model}, {result.what}")
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
