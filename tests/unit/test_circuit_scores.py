@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from tests.unit import kernels
 from tests.unit.made_results import draws, made, two_sided
+from workbench.effects import Measure, table_of
 
 KIND = "counterfactual"
 
@@ -31,7 +31,7 @@ def evaluated(
     keys = [("inside", KIND, 0.1), ("outside", KIND, 0.9), ("without embed", KIND), ("empty", KIND)]
     keys += [("top", KIND, f) for f in fractions]
     names = ("change", "reference", "fraction")
-    measure = kernels.effects.Measure(
+    measure = Measure(
         "t",
         "logits",
         np.array(whole),
@@ -45,8 +45,8 @@ def evaluated(
         wb.Effects,
         seed,
         what="by hand",
-        changes=kernels.effects.table_of(names, keys),
-        controls=kernels.effects.table_of((*names, "kind", "draw"), drawn),
+        changes=table_of(names, keys),
+        controls=table_of((*names, "kind", "draw"), drawn),
         measures=(measure,),
     )
 
