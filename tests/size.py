@@ -92,9 +92,13 @@ def duplicates(package: Path) -> list[str]:
 def main() -> None:
     graph = imports(PACKAGE)
     paths = sorted(PACKAGE.rglob("*.py"))
-    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
-    public = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    homes = {f"workbench.{node.module}" for node in public if node.module}
+    # The package's own names, and what each family adds to the places where public names stand.
+    public, homes = [], set()
+    for stub in PACKAGE.rglob("__init__.pyi"):
+        found = [n for n in ast.parse(stub.read_text()).body if isinstance(n, ast.ImportFrom)]
+        inside = ".".join(stub.parent.relative_to(PACKAGE.parent).parts)
+        homes |= {f"{inside}.{node.module}" for node in found if node.module}
+        public += found if stub.parent == PACKAGE else []
     helpers = one_importer(graph, homes)
     rings, pairs = circles(graph), duplicates(PACKAGE)
     # Files, since two circles that grow together would count as one.

@@ -1,6 +1,7 @@
 """The public names, and the module that holds each."""
 
 from . import controls as controls
+from . import lens as lens
 from . import live as live
 from . import metrics as metrics
 from . import widgets as widgets
@@ -26,6 +27,9 @@ from .edits import UnchangedEdit as UnchangedEdit
 from .effects import Effects as Effects
 from .experiment import experiment as experiment
 from .graph import Graph as Graph
+from .lens.attention import attention as attention
+from .lens.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
+from .lens.logit import logit_lens as logit_lens
 from .loading import load as load
 from .methods.ablation import Ablation as Ablation
 from .methods.ablation import Cut as Cut
@@ -34,8 +38,6 @@ from .methods.alignment.stitching import Stitching as Stitching
 from .methods.alignment.stitching import stitch as stitch
 from .methods.alignment.weight_alignment import WeightAlignment as WeightAlignment
 from .methods.alignment.weight_alignment import align_weights as align_weights
-from .methods.attention import Attention as Attention
-from .methods.attention import attention as attention
 from .methods.attribution import Attribution as Attribution
 from .methods.attribution import attribute as attribute
 from .methods.attribution_check import AttributionCheck as AttributionCheck
@@ -47,8 +49,6 @@ from .methods.circuit import find_circuits as find_circuits
 from .methods.circuit_evaluation import Minimality as Minimality
 from .methods.circuit_evaluation import evaluate_circuit as evaluate_circuit
 from .methods.circuit_evaluation import minimality as minimality
-from .methods.direct_logit_attribution import DirectLogitAttribution as DirectLogitAttribution
-from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
 from .methods.features.classifier import Classifier as Classifier
 from .methods.features.classifier import train_classifier as train_classifier
 from .methods.features.concept_directions import difference_in_means as difference_in_means
@@ -100,10 +100,6 @@ from .methods.information.flow_cut import FlowCut as FlowCut
 from .methods.information.flow_cut import cut_flow as cut_flow
 from .methods.information.information_flow import InformationFlow as InformationFlow
 from .methods.information.information_flow import information_flow as information_flow
-from .methods.jacobian_lens import JacobianLens as JacobianLens
-from .methods.jacobian_lens import jacobian_lens as jacobian_lens
-from .methods.logit_lens import LogitLens as LogitLens
-from .methods.logit_lens import logit_lens as logit_lens
 from .methods.observables.observable import Observable as Observable
 from .methods.observables.observable import observable as observable
 from .methods.observables.observable_attribution import (
@@ -126,8 +122,6 @@ from .methods.patching import Patching as Patching
 from .methods.patching import patch as patch
 from .methods.path_patching import PathPatching as PathPatching
 from .methods.path_patching import path_patch as path_patch
-from .methods.tuned_lens import TunedLens as TunedLens
-from .methods.tuned_lens import tuned_lens as tuned_lens
 from .methods.vocabulary.direction_vocabulary import DirectionVocabulary as DirectionVocabulary
 from .methods.vocabulary.direction_vocabulary import bias_vocabulary as bias_vocabulary
 from .methods.vocabulary.direction_vocabulary import direction_vocabulary as direction_vocabulary

@@ -205,8 +205,7 @@ def checked(call: Checked) -> Checked:
     @wraps(call)
     def checking(*args: Any, **options: Any) -> Any:
         signature, rules = _arguments(call)
-        # A model is known to its user as a wb.Model, whichever backend is behind it.
-        where = call.__qualname__.removesuffix(".__init__").replace("TracedModel.", "Model.")
+        where = _where(call.__module__, call.__qualname__)
         try:
             bound = signature.bind(*args, **options)
         except TypeError as error:
@@ -228,6 +227,16 @@ def _checked_member(own: Any) -> Any:
     if isinstance(own, (classmethod, staticmethod)):
         return type(own)(checked(own.__func__))
     return own.setter(checked(own.fset)) if isinstance(own, property) and own.fset else own
+
+
+@cache
+def _where(module: str, name: str) -> str:
+    """The call as its user writes it after `wb.`: one of a family with it, "lens.tuned"."""
+    # A model is known to its user as a wb.Model, whichever backend is behind it.
+    name = name.removesuffix(".__init__").replace("TracedModel.", "Model.")
+    family, first = ".".join(module.split(".")[:2]), name.split(".")[0]
+    flat, own = (getattr(sys.modules[m], "__all__", ()) for m in ("workbench", family))
+    return f"{family.split('.')[-1]}.{name}" if first in own and first not in flat else name
 
 
 def _help(call: str) -> str:

@@ -106,7 +106,7 @@ def way(name: str, folder: Path) -> Callable[..., Any]:
         bridge = load(folder, backend="transformer_lens", device="cpu").raw
         options: dict[str, Any] = {"positions": None, "top_k": K, "return_type": "log_probs"}
         return lambda n=N_TOKENS: theirs(bridge, ids[:, :n], **options)
-    from workbench.methods.logit_lens import logit_lens
+    from workbench import logit_lens
 
     model = load(folder, device="cpu")
     return lambda n=N_TOKENS: logit_lens(model, ids[:, :n].tolist(), k=K, measures=OURS[name])

@@ -24,6 +24,7 @@ made through (`Labels.of`) is moved by `moves("Labels")` on a class or a namespa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -125,3 +126,56 @@ def _evaluate_circuit(
         cpr=lambda kind: area(kind, False), cmd=lambda kind: area(kind, True),
         minimality=minimality,
     )  # fmt: skip
+
+
+# -- lens -----------------------------------------------------------------------------------------
+
+
+def _asked(model: Any, prompts: Any, prepend_bos: bool | None) -> Any:
+    """The prompts, as tokens where the start token is said."""
+    return prompts if prepend_bos is None else model.tokens(prompts, prepend_bos=prepend_bos)
+
+
+@moves("logit_lens")
+def _logit_lens(
+    model: Any,
+    prompt: Any,
+    *,
+    component: Any = "resid_post",
+    prepend_bos: Any = None,
+    **options: Any,
+) -> Moved:
+    asked = _asked(model, prompt, prepend_bos)
+    new, names = wb.lens.logit(model, asked, sites=component, **options), {"site": "component"}
+    return Moved(
+        new,
+        columns=names,
+        target_frame=lambda: new.target_frame().rename(columns=names),
+        top_tokens=lambda row=0, component=None, lens=None: new.top_tokens(row, component, lens),
+    )
+
+
+@moves("tuned_lens")
+def _tuned_lens(model: Any, texts: Any, **options: Any) -> Any:
+    return wb.lens.tuned(model, texts, **options)
+
+
+@moves("jacobian_lens")
+def _jacobian_lens(model: Any, texts: Any, **options: Any) -> Any:
+    return wb.lens.jacobian(model, texts, **options)
+
+
+@moves("direct_logit_attribution")
+def _direct_logit_attribution(
+    model: Any, prompt: Any, targets: Any, *, prepend_bos: Any = None, **options: Any
+) -> Any:
+    asked = _asked(model, prompt, prepend_bos)
+    return wb.lens.direct_logit_attribution(model, asked, targets, **options)
+
+
+@moves("attention")
+def _attention(model: Any, prompt: Any, *, prepend_bos: Any = None, **options: Any) -> Any:
+    return wb.lens.attention(model, _asked(model, prompt, prepend_bos), **options)
+
+
+moves("TunedLens")(SimpleNamespace(identity=lambda model: wb.lens.TunedLens.identity(model)))

@@ -16,8 +16,8 @@ import torch
 
 from tests.known_answers.models import builders
 from tests.known_answers.models.by_hand import ByHand
+from workbench import attention
 from workbench.loading import load
-from workbench.methods.attention import attention
 from workbench.methods.vocabulary.head_vocabulary import HeadVocabulary, head_vocabulary
 
 WORDS = [f"{c}{v}" for c in "bdfg" for v in "aeio"]

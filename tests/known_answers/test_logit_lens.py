@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from tests.unit.lens_models import logit_lens
+from workbench import direct_logit_attribution
 from workbench.loading import load
-from workbench.methods.direct_logit_attribution import direct_logit_attribution
 from workbench.model import Model
 
 N, WIDTH, LAYERS, HEADS = 12, 24, 4, 2
@@ -69,7 +69,7 @@ def test_a_fact_is_decided_in_the_layer_that_holds_it(
     by_hand: Callable[[str], Model], backend: str
 ) -> None:
     lens = logit_lens(
-        by_hand(backend), "w3 w5 w1", targets="w2", component=["resid_post", "mlp_out", "attn_out"],
+        by_hand(backend), "w3 w5 w1", targets="w2", sites=["resid_post", "mlp_out", "attn_out"],
         token_sets={"fact": ["w2", "w1"]}, k=3,
     )  # fmt: skip
     panel = lens.panel("resid_post")
@@ -99,7 +99,7 @@ def test_a_name_is_moved_by_the_head_that_copies(
     by_hand: Callable[[str], Model], backend: str, name: int
 ) -> None:
     prompt = f"w3 w{name} w4"
-    lens = logit_lens(by_hand(backend), prompt, targets=f"w{name}", component=["resid_post", "z"])
+    lens = logit_lens(by_hand(backend), prompt, targets=f"w{name}", sites=["resid_post", "z"])
     panel, heads = lens.panel("resid_post"), lens.panel("z")
     assert (panel.target_ranks[0, :3, -1, 0] > 0).all()
     assert (panel.target_ranks[0, 3:, -1, 0] == 0).all()

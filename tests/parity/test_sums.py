@@ -74,7 +74,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], ...]] = {
         lambda m: wb.ablate(m, task(), ["L0H1"]),
     ),
     "heads": (
-        lambda m: wb.logit_lens(m, "w5 w17 w30", component="z"),
+        lambda m: wb.logit_lens(m, "w5 w17 w30", sites="z"),
         lambda m: wb.attention(m, "w5 w17 w30"),
         lambda m: wb.head_vocabulary(m, "L0H1"),
         lambda m: wb.attribute(m, task(), over="nodes"),

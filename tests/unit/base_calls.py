@@ -18,6 +18,7 @@ from typing import Any
 import workbench as wb
 from tests.unit import kernels
 from tests.unit.base_values import OBJECTS, OF_CALLS, argument_values
+from tests.unit.public_names import public, public_class
 
 #: Given wherever a call takes them, so that one is quick.
 SMALL: dict[str, Any] = {
@@ -115,7 +116,7 @@ class BaseCalls:
         """The call with its base arguments; `LookupError` where an argument has none."""
         call = self._calls[name]
         owner, _, member = name.rpartition(".")
-        if owner and inspect.isclass(getattr(wb, owner, None) or getattr(wb.live, owner, None)):
+        if owner and public_class(owner):
             instance = self.made(owner)
             if member.endswith("="):
                 bound: Any = lambda value: setattr(instance, member[:-1], value)  # noqa: E731
@@ -143,17 +144,15 @@ class BaseCalls:
     @cached_property
     def _calls(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        spaces = (("", wb, wb.__all__), ("live.", wb.live, wb.live.__all__))
-        for prefix, space, names in spaces:
-            for name in names:
-                thing = getattr(space, name)
-                if inspect.isfunction(thing):
-                    out[prefix + name] = thing
-                elif inspect.isclass(thing):
-                    own = is_dataclass(thing) and not issubclass(thing, wb.Result)
-                    if (own or name in ("Labels", "Dictionaries", "Change")) and name not in MADE:
-                        out[f"{name}()"] = thing
-                    out.update((f"{name}.{member}", None) for member in _members(thing))
+        for path, thing in public().items():
+            name = path.rpartition(".")[2]
+            if inspect.isfunction(thing):
+                out[path] = thing
+            elif inspect.isclass(thing):
+                own = is_dataclass(thing) and not issubclass(thing, wb.Result)
+                if (own or name in ("Labels", "Dictionaries", "Change")) and name not in MADE:
+                    out[f"{name}()"] = thing
+                out.update((f"{name}.{member}", None) for member in _members(thing))
         for name, thing in vars(wb.metrics).items():
             own = inspect.isfunction(thing) and thing.__module__ == wb.metrics.__name__
             if own and not name.startswith("_"):
@@ -171,7 +170,7 @@ class BaseCalls:
         if argument in self.named:
             return self.named[argument]
         for part in re.findall(r"\w+", annotation):
-            if inspect.isclass(getattr(wb, part, None)):
+            if public_class(part):
                 return self.made(part)
         raise LookupError(f"{call} has no base value for {argument}: {annotation}")
 
@@ -182,7 +181,7 @@ class BaseCalls:
         for name, call in self._calls.items():
             if call is not None and not name.endswith(")"):
                 gives = re.sub(r"^tuple\[(\w+), \.\.\.\]$", "", str(_returns(call)))
-                if inspect.isclass(getattr(wb, gives, None) or getattr(wb.live, gives, None)):
+                if public_class(gives):
                     out.setdefault(gives, name)
         return out
 

@@ -47,7 +47,7 @@ def argument_values(calls: BaseCalls) -> dict[str, Any]:
         "fingerprint": dictionary.fingerprint, "pairs": OWN_PAIRS, "n": 2, "k": 2, "place": 0,
         "device": "cpu", "pooled": torch.ones(2, width), "strings": (("a", "b", "c"),),
         "ids": torch.ones(1, 3).long(), "mask": torch.ones(1, 3).bool(),
-        "names": [], "shared": {}, "lens": wb.TunedLens.identity(model), "positions": [0],
+        "names": [], "shared": {}, "lens": wb.lens.TunedLens.identity(model), "positions": [0],
     }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ OF_CALLS: dict[str, Values] = {
     "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "graph", "ids"),
                                "way": lambda _: "up"},
     "LiveFeatureFlow.scale": {"feature": _first("LiveFeatureFlow", "graph", "ids")},
-    "jacobian_lens": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
+    "lens.jacobian": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
     "JacobianLens.translate": {"writer": lambda c: c.writers[1]},
     "shift": {"features": lambda _: [FEATURE]}, "data_path": _fixed(parts=("tasks", "ioi.json")),
     "edited_weights": {"edits": lambda _: wb.WeightEdit("W_in", 1, 3, factor=0.5)},

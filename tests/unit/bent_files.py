@@ -17,6 +17,7 @@ import workbench as wb
 from tests.unit import indexed
 from tests.unit.dictionary_files import gemma_weights, sae_lens_folder, save_npz, weights
 from tests.unit.kernels import training
+from tests.unit.public_names import public
 from tests.unit.random_dictionaries import D_IN, dictionary, forms
 from tests.unit.training_vectors import vectors
 from workbench.result import Result
@@ -35,11 +36,10 @@ class Kind:
 def results() -> dict[str, Any]:
     """One of each public result that takes made-up content, by its class's name."""
     out = {}
-    for name in wb.__all__:
-        kind = getattr(wb, name)
+    for path, kind in public().items():
         if isinstance(kind, type) and issubclass(kind, Result) and kind is not Result:
             try:
-                out[name] = made_up(kind)
+                out[path.rpartition(".")[2]] = made_up(kind)
             except (ValueError, IndexError, TypeError, KeyError):
                 continue  # it holds rules of its own about how its parts agree
     return out

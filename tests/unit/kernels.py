@@ -6,7 +6,9 @@ line and no test. A kernel is one numerical piece whose answer is known without 
 it; the line above each says why it is worth a test of its own.
 """
 
-# ruff: noqa: I001 - by family, in the order of the names in each.
+# ruff: noqa: E402, I001 - by family, in the order of the names in each.
+
+from importlib import import_module
 
 # The marks that results name as their pictures: each draws any table.
 from workbench.pictures import marks as marks
@@ -39,13 +41,13 @@ from workbench.methods import memory as memory
 from workbench.methods import patch_plan as patch_plan
 
 # Ranks and the largest in blocks, beside a sort; no more than a chunk of logits is ever held.
-from workbench.methods import readout as readout
+from workbench import readout as readout
 
 # One step's loss and gradient, beside a small difference.
-from workbench.methods import tuned_lens as tuned_lens
+tuned_lens = import_module("workbench.lens.tuned")
 
 # The vectors that heads, MLPs and biases write: they add up to the sites.
-from workbench.methods import writers as writers
+from workbench import writers as writers
 
 # --- files, encodings and signatures of several families ---
 

@@ -12,8 +12,9 @@ import torch
 
 from tests.unit import lens_models
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
-from workbench import Attention, data_path, load
 from workbench import attention as _attention
+from workbench import data_path, load
+from workbench.lens import Attention
 from workbench.result import provenance
 
 #: Its optional array and its tables would else have to be narrowed wherever one is tested.

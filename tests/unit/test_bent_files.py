@@ -22,6 +22,7 @@ import pytest
 import workbench as wb
 from tests.unit.bends import Bent, bend
 from tests.unit.bent_files import Kind, kinds, same
+from tests.unit.public_names import public
 
 PACKAGE = str(Path(wb.__file__).parent)
 #: How long a file may take: a second, and the disk's reading rate for large ones.
@@ -114,8 +115,8 @@ def check(originals: list[Original], seeds: range, folder: Path) -> list[Outcome
 def paths_read() -> dict[str, CodeType]:
     """Every public function and class method that is given a path and returns what it read."""
     found: dict[str, CodeType] = {}
-    for name in wb.__all__:
-        value = getattr(wb, name)
+    for path, value in public().items():
+        name = path.rpartition(".")[2]
         owned = vars(value).items() if inspect.isclass(value) else [("", value)]
         for own, function in owned:
             function = inspect.unwrap(getattr(function, "__func__", function))

@@ -11,7 +11,8 @@ import torch
 
 from tests.parity.zoo import CONFIGS, tokenizer
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
-from workbench import DirectLogitAttribution, direct_logit_attribution
+from workbench import direct_logit_attribution
+from workbench.lens import DirectLogitAttribution
 from workbench.loading import load
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]

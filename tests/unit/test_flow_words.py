@@ -69,7 +69,7 @@ def nodes(name: str, kind: str) -> list[str]:
 def test_a_state_says_what_the_logit_lens_says(name: str) -> None:
     model, prompt = model_of(name)
     streams = ["resid_post", *([] if model.spec.parallel else ["resid_mid"])]
-    lens = wb.logit_lens(model, prompt, component=streams, k=K, measures=())
+    lens = wb.logit_lens(model, prompt, sites=streams, k=K, measures=())
     for node in [*nodes(name, "embed"), *nodes(name, "state")]:
         site, position = place(node)
         panel = lens.panel("resid_mid" if "mid" in site else "resid_post")

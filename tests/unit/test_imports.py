@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -40,6 +41,10 @@ TABLE: dict[str, set[str]] = {
     "checkpoint": {"checkpoint_files", "libraries"},
     "libraries": set(),
     "resample": set(),
+    # Which positions are read, what components write there, and which tokens that says.
+    "places": {"tokens"},
+    "writers": {"model", "site"},
+    "readout": set(),
     "evaluation": {"resample"},
     "tasks": {"tokens", "encoding", "metrics", "data", "pairs", "evaluation", "model"},
     "graph": {"result", "neuronpedia"},
@@ -67,11 +72,24 @@ TABLE: dict[str, set[str]] = {
         "tokens",
     },
     "dictionary": {"change", "data", "edits", "files", "model", "ordinary", "reading", "site"},
+    "lens": {
+        "model",
+        "places",
+        "readout",
+        "result",
+        "site",
+        "targets",
+        "tokens",
+        "writers",
+    },
     "methods": {
         "model",
         "site",
         "edits",
         "tokens",
+        "places",
+        "readout",
+        "writers",
         "encoding",
         "tasks",
         "metrics",
@@ -99,10 +117,11 @@ TABLE: dict[str, set[str]] = {
         "pictures",
     },
     "plots": set(),
-    "pictures": {"effects", "graph", "methods", "plots", "result"},
+    "pictures": {"effects", "graph", "lens", "methods", "plots", "result"},
     # A result that no widget shows is drawn as its picture.
-    "views": {"methods", "graph", "result", "widgets", "plots"},
+    "views": {"lens", "methods", "graph", "result", "widgets", "plots"},
     "live": {
+        "lens",
         "loading",
         "methods",
         "views",
@@ -135,7 +154,7 @@ NOT_YET_AT_THE_TOP = {"live", "widgets"}
 ONLY_IN: dict[str, set[str]] = {
     "nnsight": {"backends"},
     # The Jacobian lens is TransformerLens's own method, wrapped.
-    "transformer_lens": {"backends", "methods/jacobian_lens"},
+    "transformer_lens": {"backends", "lens/jacobian"},
     "anywidget": {"widgets"},
     "matplotlib": {"plots", "pictures"},
     "seaborn": {"plots", "pictures"},
@@ -159,7 +178,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 class Import:
     """One import statement of one module: what it names and whether a function holds it."""
 
-    module: str  # the importing file, "methods/logit_lens"
+    module: str  # the importing file, "lens/logit"
     line: int
     target: str  # dotted and absolute, "workbench.site" or "torch.nn"
     in_function: bool
@@ -238,9 +257,9 @@ def test_of_the_pictures_methods_import_the_marks_alone() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("methods/logit_lens", "from ..backends import nnsight"),
-        ("methods/logit_lens", "from workbench.widgets.token_grid import TokenGrid"),
-        ("methods/logit_lens", "def f():\n    from .. import views"),
+        ("lens/logit", "from ..backends import nnsight"),
+        ("lens/logit", "from workbench.widgets.token_grid import TokenGrid"),
+        ("lens/logit", "def f():\n    from .. import views"),
         ("tokens", "from .site import Site"),
         ("site", "from .backends import nnsight"),
         ("widgets/token_grid", "import workbench.model"),
@@ -307,17 +326,33 @@ def test_importing_the_package_is_quick() -> None:
     assert min(seconds) < 0.3
 
 
-def stub() -> dict[str, str]:
+#: The packages whose public names stand in a stub: the whole one, and the families.
+STUBS = {
+    ".".join(["workbench", *path.parent.relative_to(PACKAGE).parts]): path
+    for path in sorted(PACKAGE.rglob("__init__.pyi"))
+}
+
+
+def stub(package: str = "workbench") -> dict[str, str]:
     """Public name → the module that the stub has it from, "" for a module of the package."""
-    tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    tree = ast.parse(STUBS[package].read_text())
     found = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: node.module or "" for node in found for alias in node.names}
 
 
-def test_the_public_names_are_those_of_the_stub() -> None:
-    import workbench
+@pytest.mark.parametrize("package", STUBS)
+def test_the_public_names_are_those_of_the_stub(package: str) -> None:
+    space = importlib.import_module(package)
+    assert space.__all__ == dir(space) == sorted(stub(package))
 
-    assert workbench.__all__ == dir(workbench) == sorted(stub())
+
+def test_a_name_at_the_top_is_one_of_its_family() -> None:
+    # By object: logit_lens is wb.lens.logit.
+    for name, home in stub().items():
+        if (package := f"workbench.{home.split('.')[0]}") in STUBS and home:
+            space = importlib.import_module(package)
+            flat = getattr(importlib.import_module("workbench"), name)
+            assert any(getattr(space, each) is flat for each in space.__all__), name
 
 
 #: Every public name is what the stub says, whatever was imported before and in which order.
@@ -325,22 +360,23 @@ EVERY_NAME = """
 import importlib, random, sys, types
 import workbench as wb
 
-def right(name, home):
-    module = importlib.import_module(f"workbench.{home or name}")
-    return getattr(wb, name) is (getattr(module, name) if home else module)
+def right(package, name, home):
+    module = importlib.import_module(f"{package}.{home or name}")
+    return getattr(sys.modules[package], name) is (getattr(module, name) if home else module)
 
 modules, names, order = MODULES, NAMES, sys.argv[1]
 random.Random(int(order or 0)).shuffle(modules)
 for module in modules if order else []:
     importlib.import_module(module)
-print([name for name, home in names.items() if not right(name, home)])
+print([each for each in names if not right(*each)])
 """
 
 
 @pytest.mark.parametrize(("order", "eager"), [("", ""), ("1", ""), ("2", ""), ("3", "1")])
 def test_no_module_takes_the_place_of_a_public_name(order: str, eager: str) -> None:
     modules = [f"workbench.{name}".replace("/", ".").removesuffix(".__init__") for name in MODULES]
-    code = EVERY_NAME.replace("MODULES", repr(modules)).replace("NAMES", repr(stub()))
+    every = [(package, *each) for package in STUBS for each in stub(package).items()]
+    code = EVERY_NAME.replace("MODULES", repr(modules)).replace("NAMES", repr(every))
     done = subprocess.run(
         [sys.executable, "-c", code, order],
         capture_output=True,

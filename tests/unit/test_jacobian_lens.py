@@ -11,13 +11,13 @@ import torch
 
 from tests.unit.kernels import writers
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model, zoo_model
-from workbench import JacobianLens, jacobian_lens
+from workbench.lens import JacobianLens, jacobian
 
 
 @pytest.fixture(scope="module")
 def fitted() -> JacobianLens:
     model = words_model("transformer_lens")
-    return jacobian_lens(model, TEXTS, skip_first_positions=2, progress=False)
+    return jacobian(model, TEXTS, skip_first_positions=2, progress=False)
 
 
 def test_each_matrix_is_the_mean_jacobian_of_the_final_residual_stream(
@@ -78,24 +78,23 @@ def test_a_model_of_another_backend_is_told_which_to_load() -> None:
     with pytest.raises(
         ValueError, match="loaded with backend='nnsight'. Load it with backend='tran"
     ):
-        jacobian_lens(words_model(), TEXTS)
+        jacobian(words_model(), TEXTS)
 
 
 def test_no_texts_are_a_named_error() -> None:
     with pytest.raises(ValueError, match="at least one; got 'one'"):
-        jacobian_lens(words_model("transformer_lens"), "one")
+        jacobian(words_model("transformer_lens"), "one")
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"corpus": " "}, "corpus is a text that is not blank; got ' '"),
         ({"max_seq_len": 1}, "does not fit on these texts: 'every prompt was too short"),
     ],
 )
 def test_what_it_is_not_fitted_on_is_a_named_error(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        jacobian_lens(words_model("transformer_lens"), TEXTS, progress=False, **options)
+        jacobian(words_model("transformer_lens"), TEXTS, progress=False, **options)
 
 
 def test_only_residual_vectors_are_translated(fitted: JacobianLens) -> None:

@@ -12,7 +12,8 @@ import workbench as wb
 from tests.parity import zoo
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
 from tests.unit.tokenizers import adding
-from workbench import TunedLens, live
+from workbench import live
+from workbench.lens import TunedLens
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_it_reads_through_other_lenses_and_components() -> None:
     model = words_model()
     explorer = live.logit_lens(model, PROMPT, lens=[None, TunedLens.identity(model)])
     assert [panel["lens"] for panel in explorer.view._panels] == ["logit lens", "tuned lens"]
-    explorer = live.logit_lens(model, PROMPT, component=["resid_post", "z"])
+    explorer = live.logit_lens(model, PROMPT, sites=["resid_post", "z"])
     explorer.view.panel = 1
     explorer.prompt = "The capital of France is"
     assert explorer.view.panel == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.kernels import readout, writers
 from tests.unit.lens_models import PROMPT, logit_lens, words_model, zoo_model
-from workbench import LogitLens
+from workbench.lens import LogitLens
 from workbench.model import Model
 
 TARGETS: dict[str, Any] = {"targets": [" Mary", " John"], "foils": [" John", " Mary"]}
@@ -44,7 +44,7 @@ def slow_vectors(model: Model, prompt: Any, component: str) -> dict[str, torch.T
 )
 def test_every_number_is_that_of_a_slow_recomputation(backend: str, component: str) -> None:
     model = words_model(backend)
-    lens = logit_lens(model, PROMPT, component=component, k=5, **TARGETS, token_sets=SETS)
+    lens = logit_lens(model, PROMPT, sites=component, k=5, **TARGETS, token_sets=SETS)
     panel = lens.panel()
     slow = slow_vectors(model, PROMPT, component)
     assert panel.rows == tuple(slow)
@@ -106,7 +106,7 @@ def test_the_last_row_is_the_models_own_prediction() -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])
 def test_the_chunk_does_not_change_the_numbers(chunk: int) -> None:
     model = words_model()
-    options = {"k": 4, **TARGETS, "token_sets": SETS, "component": ["resid_post", "z"]}
+    options = {"k": 4, **TARGETS, "token_sets": SETS, "sites": ["resid_post", "z"]}
     one, other = (
         logit_lens(model, PROMPT, **options),
         logit_lens(model, PROMPT, chunk=chunk, **options),
@@ -153,11 +153,11 @@ def test_chosen_positions_are_those_of_the_whole_reading(
 
 def test_heads_and_sites_can_be_read_one_by_one() -> None:
     model = words_model()
-    lens = logit_lens(model, PROMPT, component=["L2H3.z", "L0H1.z", "L1.attn_out"])
-    assert [(p.component, p.rows) for p in lens.panels] == [
+    lens = logit_lens(model, PROMPT, sites=["L2H3.z", "L0H1.z", "L1.attn_out"])
+    assert [(p.site, p.rows) for p in lens.panels] == [
         ("heads", ("L2H3", "L0H1")), ("L1.attn_out", ("L1",)),
     ]  # fmt: skip
-    every = logit_lens(model, PROMPT, component="z").panel()
+    every = logit_lens(model, PROMPT, sites="z").panel()
     np.testing.assert_array_equal(
         lens.panel("heads").top_ids[0, 0], every.top_ids[0, every.rows.index("L2H3")]
     )
@@ -189,9 +189,7 @@ def test_measures_left_out_are_absent() -> None:
 
 
 def test_a_saved_lens_comes_back_and_draws_the_same(tmp_path: Path) -> None:
-    lens = logit_lens(
-        words_model(), PROMPT, **TARGETS, token_sets=SETS, component=["resid_post", "z"]
-    )
+    lens = logit_lens(words_model(), PROMPT, **TARGETS, token_sets=SETS, sites=["resid_post", "z"])
     lens.save(tmp_path / "lens")
     again = LogitLens.load(tmp_path / "lens")
     assert repr(again) == repr(lens)
@@ -204,7 +202,7 @@ def test_the_table_has_a_line_for_each_of_the_top_k_of_each_cell() -> None:
     frame, n = lens.to_frame(), len(lens.tokens[0])
     assert len(frame) == 4 * n * 3
     assert list(frame.columns) == [
-        "lens", "component", "row", "layer", "prompt", "pos", "token", "rank", "top_token",
+        "lens", "site", "row", "layer", "prompt", "pos", "token", "rank", "top_token",
         "top_id", "logprob", "probability", "entropy", "kl",
     ]  # fmt: skip
     cell = frame[(frame["row"] == "L1") & (frame["pos"] == 2)]
@@ -224,12 +222,12 @@ def test_the_repr_says_model_component_and_sizes() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"component": "resid"}, ValueError, r"A lens reads resid_pre, .* a site .*; got 'resid'"),
-        ({"component": "q"}, ValueError, "A lens reads .*; got 'q'"),
-        ({"component": "L1.q"}, ValueError, "the residual stream's width: .*; L1.q is none"),
-        ({"component": []}, ValueError, "at least one component; got an empty list"),
-        ({"component": "L7.resid_post"}, ValueError, "words has layers 0 to 2; got layer 7"),
-        ({"component": "L1H4.z"}, ValueError, "words has heads 0 to 3 in z; got head 4"),
+        ({"sites": "resid"}, ValueError, r"A lens reads resid_pre, .* a site .*; got 'resid'"),
+        ({"sites": "q"}, ValueError, "A lens reads .*; got 'q'"),
+        ({"sites": "L1.q"}, ValueError, "the residual stream's width: .*; L1.q is none"),
+        ({"sites": []}, ValueError, "at least one site; got an empty list"),
+        ({"sites": "L7.resid_post"}, ValueError, "words has layers 0 to 2; got layer 7"),
+        ({"sites": "L1H4.z"}, ValueError, "words has heads 0 to 3 in z; got head 4"),
         ({"positions": 14}, IndexError, "positions run from 0 to 13 .*; got position 14"),
         ({"positions": slice(0, 0)}, ValueError, "at least one position of every prompt"),
         ({"k": 0}, ValueError, "k is a whole number from 1; got 0"),
@@ -266,7 +264,7 @@ def test_a_word_that_lacks_its_leading_space_is_told_so() -> None:
 
 def test_an_unknown_panel_or_prompt_names_those_there_are() -> None:
     lens = logit_lens(words_model(), PROMPT)
-    with pytest.raises(KeyError, match="resid_post by the logit lens; got component='z'"):
+    with pytest.raises(KeyError, match="resid_post by the logit lens; got site='z'"):
         lens.panel("z")
     with pytest.raises(IndexError, match="prompts 0 to 0; got row=1"):
         lens.shown(1)
@@ -274,7 +272,7 @@ def test_an_unknown_panel_or_prompt_names_those_there_are() -> None:
 
 def test_a_stream_that_the_architecture_lacks_is_a_named_error() -> None:
     with pytest.raises(ValueError, match="has no resid_mid .* run in parallel"):
-        logit_lens(zoo_model("gpt_neox"), [[5, 6, 7]], component="resid_mid")
+        logit_lens(zoo_model("gpt_neox"), [[5, 6, 7]], sites="resid_mid")
 
 
 @pytest.mark.parametrize("n_vocab", [7, 300, 5000])
@@ -354,8 +352,8 @@ def test_every_token_of_the_vocabulary_may_be_kept_and_a_target_is_followed_wher
 
 def test_the_start_token_is_put_in_front_where_it_is_asked_for() -> None:
     model = words_model()
-    with_start = logit_lens(model, PROMPT, prepend_bos=True)
-    without = logit_lens(model, PROMPT, prepend_bos=False)
+    with_start = logit_lens(model, model.tokens(PROMPT, prepend_bos=True))
+    without = logit_lens(model, model.tokens(PROMPT, prepend_bos=False))
     assert with_start.tokens[0] == (model.tokenizer.bos_token, *without.tokens[0])
     run = model.run(model.tokens(PROMPT, prepend_bos=True), logits_at="last").logits[0, 0]
     assert with_start.panel().top_ids[0, -1, -1, 0] == int(run.argmax())
@@ -363,9 +361,9 @@ def test_the_start_token_is_put_in_front_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("component", ["resid_post", "attn_out", "L1H2.z"])
 def test_a_measure_is_the_same_whatever_else_is_measured(component: str) -> None:
-    every = logit_lens(words_model(), PROMPT, component=component).panel()
+    every = logit_lens(words_model(), PROMPT, sites=component).panel()
     for some in (["kl"], ["entropy"], ["tracks"], ["kl", "tracks"], []):
-        panel = logit_lens(words_model(), PROMPT, component=component, measures=some).panel()
+        panel = logit_lens(words_model(), PROMPT, sites=component, measures=some).panel()
         for name in ("kl", "entropy"):
             found = getattr(panel, name)
             assert (found is not None) == (name in some)

@@ -14,7 +14,8 @@ from matplotlib.colors import to_rgb
 import workbench as wb
 from tests.unit.kernels import lenses, marks
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model
-from workbench import JacobianLens, TunedLens, direct_logit_attribution, tuned_lens
+from workbench import direct_logit_attribution
+from workbench.lens import JacobianLens, TunedLens, tuned
 from workbench.plots import png, shown_token
 
 
@@ -27,7 +28,7 @@ def _closed_figures() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def lens() -> Any:
     return logit_lens(
-        words_model(), PROMPT, component=["resid_post", "z"], targets=[" Mary", " John"],
+        words_model(), PROMPT, sites=["resid_post", "z"], targets=[" Mary", " John"],
         foils=" Paul", token_sets={"names": [" Mary", " Paul"]},
     )  # fmt: skip
 
@@ -81,7 +82,7 @@ def test_many_cells_are_left_without_text_and_many_rows_with_some_names(
 ) -> None:
     monkeypatch.setattr(lenses, "LABELLED", 50)
     monkeypatch.setattr(lenses, "NAMED", 7)
-    ax = lens.plot(component="z")
+    ax = lens.plot(site="z")
     assert not ax.texts
     assert [t.get_text() for t in ax.get_yticklabels()] == [
         f"L{n}H{h}" for n in range(3) for h in (0, 2)
@@ -143,10 +144,10 @@ def test_the_bars_of_an_attribution_sum_to_the_logit() -> None:
 
 
 def test_the_training_of_a_tuned_lens_is_drawn_row_by_row() -> None:
-    tuned = tuned_lens(words_model(), TEXTS, steps=3, progress=False)
-    ax = tuned.plot()
+    lens = tuned(words_model(), TEXTS, steps=3, progress=False)
+    ax = lens.plot()
     assert len([line for line in ax.lines if len(line.get_ydata()) == 3]) == 3
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), tuned.loss[:, 0])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), lens.loss[:, 0])
     assert not TunedLens.identity(words_model()).plot().lines
 
 

@@ -12,13 +12,13 @@ import torch
 
 from tests.unit.kernels import tuned_lens as module
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model, zoo_model
-from workbench import TunedLens, tuned_lens
+from workbench.lens import TunedLens, tuned
 from workbench.loading import load
 
 
 @pytest.fixture(scope="module")
 def trained() -> TunedLens:
-    return tuned_lens(words_model(), TEXTS, steps=25, progress=False)
+    return tuned(words_model(), TEXTS, steps=25, progress=False)
 
 
 def test_untrained_translators_give_the_logit_lens_exactly() -> None:
@@ -34,7 +34,7 @@ def test_untrained_translators_give_the_logit_lens_exactly() -> None:
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 def test_training_lowers_the_kl_of_every_layer_but_the_last(backend: str) -> None:
     model = words_model(backend)
-    lens = tuned_lens(model, TEXTS, steps=25, lr=3e-3, progress=False)
+    lens = tuned(model, TEXTS, steps=25, learning_rate=3e-3, progress=False)
     held_out = ["When John and Anna went to the park, Anna gave a drink to John."]
     frame = lens.evaluate(model, held_out)
     assert frame["row"].tolist() == ["embed", "L0", "L1", "L2"]
@@ -49,7 +49,7 @@ def test_it_lowers_the_kl_of_a_model_that_others_trained(asset: Callable[..., Pa
     text = (folder / "corpus.txt").read_text()
     texts = [text[i : i + 90] for i in range(0, 3600, 90)]
     model = load(folder, device="cpu")
-    lens = tuned_lens(model, texts[:30], steps=30, lr=3e-3, progress=False)
+    lens = tuned(model, texts[:30], steps=30, learning_rate=3e-3, progress=False)
     frame = lens.evaluate(model, texts[30:])
     before, after = frame["kl_logit_lens"].to_numpy(), frame["kl_tuned_lens"].to_numpy()
     assert (after[:-1] < before[:-1]).all()
@@ -122,8 +122,8 @@ def by_adam(lr: float, steps: int, texts: list[str], row: str) -> tuple[np.ndarr
 
 @pytest.mark.parametrize("lr", [None, 4e-3])
 def test_every_step_is_one_of_adam_at_a_rate_that_falls_to_nothing(lr: float | None) -> None:
-    options: dict[str, Any] = {} if lr is None else {"lr": lr}
-    lens = tuned_lens(words_model(), TEXTS, steps=4, progress=False, **options)
+    options: dict[str, Any] = {} if lr is None else {"learning_rate": lr}
+    lens = tuned(words_model(), TEXTS, steps=4, progress=False, **options)
     row = lens.rows.index("L1")
     matrix, bias = by_adam(lr or 1e-3, 4, TEXTS, "L1")
     np.testing.assert_allclose(lens.matrix[row], matrix, atol=2e-5)
@@ -145,22 +145,21 @@ def test_a_step_reads_as_many_texts_as_asked_and_256_positions_at_most(
     model = words_model()
     lengths = [len(model.tokens(text).strings[0]) for text in TEXTS]
     for size in (1, 2, 3, 9):
-        tuned_lens(model, TEXTS, steps=1, batch_size=size, progress=False)
+        tuned(model, TEXTS, steps=1, batch_size=size, progress=False)
     assert seen[0] in lengths and seen[1] in [sum(lengths) - n for n in lengths]
     assert seen[2:] == [sum(lengths)] * 2
     rows = [[5 + i] * 40 for i in range(7)]
     texts = [model.tokenizer.decode(row) for row in rows]
     total = sum(len(model.tokens(text).strings[0]) for text in texts)
     assert total > 256
-    tuned_lens(model, texts, steps=1, batch_size=7, progress=False)
+    tuned(model, texts, steps=1, batch_size=7, progress=False)
     assert seen[-1] == 256
 
 
 def test_the_seed_decides_the_training() -> None:
     model = words_model()
     one, same, other = (
-        tuned_lens(model, TEXTS, steps=3, batch_size=1, seed=seed, progress=False)
-        for seed in (1, 1, 2)
+        tuned(model, TEXTS, steps=3, batch_size=1, seed=seed, progress=False) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one.matrix, same.matrix)
     assert one.seed == 1 and not np.array_equal(one.matrix, other.matrix)
@@ -177,7 +176,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "_sample", interrupted)
     with pytest.warns(UserWarning, match="interrupted after 3 of 20 steps"):
-        lens = tuned_lens(words_model(), TEXTS, steps=20, progress=False)
+        lens = tuned(words_model(), TEXTS, steps=20, progress=False)
     assert lens.loss.shape == (3, 3)
     assert not np.array_equal(lens.matrix[0], np.eye(32))
 
@@ -185,7 +184,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch: pytest.MonkeyPatch) -> 
 def test_training_leaves_the_model_as_it_was(trained: TunedLens) -> None:
     model = words_model()
     before = model.run(PROMPT).logits
-    tuned_lens(model, TEXTS, steps=2, progress=False)
+    tuned(model, TEXTS, steps=2, progress=False)
     assert torch.equal(model.run(PROMPT).logits, before)
     assert not any(p.requires_grad or p.grad is not None for p in model.raw._module.parameters())
 
@@ -208,7 +207,7 @@ def test_a_lens_of_another_model_is_refused(trained: TunedLens) -> None:
 
 def test_it_reads_nothing_but_the_residual_stream_after_layers(trained: TunedLens) -> None:
     with pytest.raises(ValueError, match="tuned lens translates .* cannot read 'attn_out'"):
-        logit_lens(words_model(), PROMPT, lens=trained, component="attn_out")
+        logit_lens(words_model(), PROMPT, lens=trained, sites="attn_out")
 
 
 @pytest.mark.parametrize(
@@ -222,4 +221,4 @@ def test_it_reads_nothing_but_the_residual_stream_after_layers(trained: TunedLen
 )
 def test_bad_input_is_a_named_error(arguments: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        tuned_lens(words_model(), **arguments)
+        tuned(words_model(), **arguments)

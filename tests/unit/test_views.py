@@ -23,7 +23,7 @@ def grid_data(result: Any, row: int = 0) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def lens() -> Any:
     return logit_lens(
-        words_model(), [PROMPT, "The capital of Italy is"], component=["resid_post", "z"], k=4,
+        words_model(), [PROMPT, "The capital of Italy is"], sites=["resid_post", "z"], k=4,
         targets=[" Mary", " John"], foils=[" John", " Mary"],
         token_sets={"names": [" Mary", " Paul"]},
     )  # fmt: skip

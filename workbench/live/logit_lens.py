@@ -11,9 +11,8 @@ import ipywidgets
 
 from ..check import Count, checked
 from ..encoding import start_ids, starts
-from ..methods.lens_panel import Translator
-from ..methods.logit_lens import LogitLens
-from ..methods.logit_lens import logit_lens as compute_lens
+from ..lens.logit import LogitLens, logit
+from ..lens.translation import Translator
 from ..model import Model
 from ..targets import Target, Targets, token_id, token_ids
 from ..tokens import token_strings
@@ -36,7 +35,7 @@ class LiveLogitLens(Explorer):
     """A prompt, its options and a `TokenGrid`; each change runs the model and redraws the grid.
 
     result: the last `LogitLens` that worked. view: the `TokenGrid`, whose toolbar has the choice of
-    lens, component, quantity and colours. prompt, targets, foils, k, start: the choices, which can
+    lens, site, quantity and colours. prompt, targets, foils, k, start: the choices, which can
     be set.
     """
 
@@ -84,17 +83,18 @@ class LiveLogitLens(Explorer):
         )
 
     def _compute(self) -> dict[str, Any]:
-        # None is as the tokenizer begins a text by itself.
-        by_itself = bool(start_ids(self.model.tokenizer))
+        prompt: Any = self.prompt
+        # Where it is not as the tokenizer begins a text by itself.
+        if self.start != bool(start_ids(self.model.tokenizer)):
+            prompt = self.calls("", self.model.tokens, prompt, prepend_bos=self.start)
         self.result = self.calls(
             "result",
-            compute_lens,
+            logit,
             self.model,
-            self.prompt,
+            prompt,
             k=self.k,
             targets=read(self.model.tokenizer, self.targets) or None,
             foils=read(self.model.tokenizer, self.foils) or None,
-            prepend_bos=None if self.start == by_itself else self.start,
             **self._options,
         )
         return self.calls("", grid_data, self.result)
@@ -145,7 +145,7 @@ def logit_lens(
     model: Model,
     prompt: str = PROMPT,
     *,
-    component: str | Sequence[str] = "resid_post",
+    sites: str | Sequence[str] = "resid_post",
     k: Count = 10,
     targets: Targets = None,
     foils: Targets = None,
@@ -161,7 +161,7 @@ def logit_lens(
     return LiveLogitLens(
         model,
         prompt,
-        component=component,
+        sites=sites,
         k=k,
         targets=targets,
         foils=foils,

@@ -11,8 +11,8 @@ import torch
 from ..edits import Edit
 from ..model import Model, Norm, Run
 from ..site import Site
+from ..writers import head_gain
 from .components import Components
-from .writers import head_gain
 
 
 def contribution_sites(parts: Components) -> list[Site]:

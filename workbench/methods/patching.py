@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..check import Count, Level, checked, different, one_of, whole
 from ..model import Model
+from ..places import Places
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch
@@ -18,7 +19,6 @@ from ..tokens import Positions
 from .examples import Examples, as_batch
 from .patch_plan import AXES, Budget, Sweep
 from .patch_sweep import run_sweep
-from .places import Places
 
 DIRECTIONS = ("denoise", "noise")
 #: Below this many bytes the means of all resamples are computed at once.

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 
-from ..methods.attention import Attention
+from ..lens.attention import Attention
 from ..plots import NAMED, shown_token
 
 #: Inches that a token's name needs on its axis.

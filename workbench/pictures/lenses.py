@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from ..methods.direct_logit_attribution import DirectLogitAttribution
-from ..methods.jacobian_lens import JacobianLens
-from ..methods.logit_lens import LensPanel, LogitLens
-from ..methods.tuned_lens import TunedLens
+from ..lens.direct_logit_attribution import DirectLogitAttribution
+from ..lens.jacobian import JacobianLens
+from ..lens.logit import LensPanel, LogitLens
+from ..lens.tuned import TunedLens
 from ..plots import NAMED, new_axes, quoted, shown_token
 
 #: Cells are labelled with their tokens up to this many of them.
@@ -25,7 +25,7 @@ def logit_lens(
     *,
     quantity: str = "probability",
     position: int | None = None,
-    component: str | None = None,
+    site: str | None = None,
     lens: str | None = None,
     row: int = 0,
     ax: Axes | None = None,
@@ -34,12 +34,12 @@ def logit_lens(
 
     quantity: "probability" (of the top token), "entropy", "kl", "target" (probability of the
     first target), "rank" (of the first target), "difference" (first target − foil), or a token
-    set's name. component, lens: which panel. row: which prompt. ax: where to draw.
+    set's name. site, lens: which panel. row: which prompt. ax: where to draw.
 
     With `position` (of the prompt; −1 is the last) the lines of all targets through the rows at
     that position are drawn instead: "probability", "rank", or "difference".
     """
-    panel, shown = result.panel(component, lens), result.shown(row)
+    panel, shown = result.panel(site, lens), result.shown(row)
     if position is not None:
         return _lines(result, panel, quantity, row, shown, position, ax)
     values, label, style = _cells(result, panel, quantity, row, len(shown))
@@ -60,7 +60,7 @@ def logit_lens(
     ax.set_yticks(range(0, n_rows, step), panel.rows[::step])
     ax.set_xlabel("token read")
     ax.set_ylabel("row")
-    ax.set_title(f"{result.model}: {panel.lens} of {panel.component}")
+    ax.set_title(f"{result.model}: {panel.lens} of {panel.site}")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.01)
     bar.set_label(label, fontsize=8)
     if quantity == "rank":
@@ -172,7 +172,7 @@ def _lines(
     ax.tick_params(axis="x", labelrotation=45 if len(panel.rows) > 14 else 0)
     ax.set_xlabel("row")
     ax.set_ylabel(label)
-    ax.set_title(f"{panel.lens} of {panel.component} at {quoted(result.tokens[row][at])} ({at})")
+    ax.set_title(f"{panel.lens} of {panel.site} at {quoted(result.tokens[row][at])} ({at})")
     ax.legend(frameon=False)
     return ax
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..methods.attention import Attention
-from ..methods.logit_lens import LensPanel, LogitLens
+from ..lens.attention import Attention
+from ..lens.logit import LensPanel, LogitLens
 from ..widgets import AttentionGrid, TokenGrid
 
 #: Above this many numbers log-probabilities travel to the browser in half precision.
@@ -30,7 +30,7 @@ def _grid_panel(result: LogitLens, panel: LensPanel, row: int, n: int) -> dict[s
     logprobs = panel.top_logprobs[row, :, :n]
     out: dict[str, Any] = {
         "lens": panel.lens,
-        "component": panel.component,
+        "component": panel.site,
         "rows": list(panel.rows),
         "top": _index(result, panel.top_ids[row, :, :n]),
         "top_logprob": logprobs.astype(np.float16) if logprobs.size > FULL_PRECISION else logprobs,

@@ -16,8 +16,8 @@ import torch
 from ...model import Model, Run
 from ...site import Site
 from ...tokens import Tokens
+from ...writers import head_gain, tolerance
 from ..vocabulary.projection import n_words
-from ..writers import head_gain, tolerance
 
 By = Literal["state", "answer"]
 BY: tuple[By, ...] = ("state", "answer")
@@ -239,7 +239,7 @@ class PassParts:
             raise ValueError(
                 f"The sources of the heads of {self.model.spec.name} are not told apart: z of "
                 f"layer {layer} is not the sum of the values it attends to (off by {miss:.2g}). "
-                "Read whole heads with wb.logit_lens(component='z')."
+                "Read whole heads with wb.logit_lens(sites='z')."
             )
 
     def _check_stream(self, layer: int, heads: torch.Tensor, gain: torch.Tensor) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ...model import Norm
+from ...readout import top_k
 from ...site import Site
 from ...tokens import token_strings
 from ..edge_cuts import mlp_norm
-from ..readout import top_k
 from ..vocabulary.neurons import is_gated
 from ..vocabulary.projection import (
     Projection,

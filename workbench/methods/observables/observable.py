@@ -13,7 +13,7 @@ from ...model import Model, Prompts
 from ...ordinary import ordinary_torch
 from ...targets import Targets, token_ids
 from ...tokens import token_strings
-from ..writers import tolerance
+from ...writers import tolerance
 from .observable_attribution import ObservableAttribution, attribute
 from .observable_gradient import Position
 from .observable_measure import measured

@@ -11,7 +11,7 @@ import torch
 from ...model import Model, Prompts, Run
 from ...site import Site
 from ...tokens import Tokens
-from ..writers import head_gain
+from ...writers import head_gain
 from .observable_path import Step, read_norm, read_site
 
 Position = int | Literal["last"]

@@ -11,11 +11,11 @@ import torch
 
 from ...check import Count, Seed, checked, whole
 from ...model import Model
+from ...readout import count_greater
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...targets import Targets, token_ids
 from ...tokens import token_strings
-from ..readout import count_greater
 from .column_moments import ColumnMoments
 from .neurons import Layers, Side, directions_of, layers_of, projection_of, sides_of
 from .projection import NormChoice, check_norm

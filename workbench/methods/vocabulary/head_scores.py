@@ -10,8 +10,8 @@ import torch
 
 from ...check import whole
 from ...model import Model
+from ...readout import count_greater
 from ...site import Site
-from ..readout import count_greater
 from .head_factors import ROWS, Factors, Head, WordVectors, Writing
 from .projection import n_words
 

@@ -11,7 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ...check import whole
-from ..readout import top_k
+from ...readout import top_k
 from .projection import Projection
 
 MEASURES = ("share", "kurtosis")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..tokens import Positions, Tokens
+from .tokens import Positions, Tokens
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from ..check import Count, Positive, Seed, Texts, checked, vectors
 from ..model import Model
 from ..result import axes, provenance
 from ..site import Site
-from .logit_lens import logit_lens
+from ..writers import Writer, Writers, sites_to_read, writers_of
+from .logit import logit
 from .translation import TranslatingLens
-from .writers import Writer, Writers, sites_to_read, writers_of
 
 #: Positions of one batch that a training step reads at most: what bounds its memory.
 POSITIONS_A_STEP = 256
@@ -29,7 +29,7 @@ class TunedLens(TranslatingLens):
     """Affine translators: matrix @ x + bias for each row but the last.
 
     loss: KL(final ‖ row) in nats at each training step. Read with it by
-    `logit_lens(model, prompt, lens=tuned)`.
+    `logit(model, prompts, lens=tuned)`.
     """
 
     bias: np.ndarray = axes("row d_out")
@@ -77,7 +77,7 @@ class TunedLens(TranslatingLens):
         self.check(model)
         total, n, layers = np.zeros((2, len(self.rows) + 1)), 0, []
         for batch in _batches(texts, batch_size):
-            result = logit_lens(model, batch, lens=[None, self], k=1, measures=("kl",))
+            result = logit(model, batch, lens=[None, self], k=1, measures=("kl",))
             both = []
             for panel in result.panels:
                 assert panel.kl is not None
@@ -106,12 +106,12 @@ class TunedLens(TranslatingLens):
 
 
 @checked
-def tuned_lens(
+def tuned(
     model: Model,
     texts: Texts,
     *,
     steps: Count = 300,
-    lr: Positive = 1e-3,
+    learning_rate: Positive = 1e-3,
     batch_size: Count = 8,
     seed: Seed = 0,
     progress: bool = True,
@@ -120,9 +120,9 @@ def tuned_lens(
 
     texts: what to train on, each within the model's context; keep some back for
     `TunedLens.evaluate`. Every step draws `batch_size` texts, and of their positions at most
-    256, and lowers KL(final ‖ row) of every row by Adam, whose rate falls linearly from `lr` to
-    0. The model itself is not changed. A bar shows the mean loss unless `progress` is False; an
-    interrupt keeps what has been learnt, with a warning.
+    256, and lowers KL(final ‖ row) of every row by Adam, whose rate falls linearly from
+    `learning_rate` to 0. The model itself is not changed. A bar shows the mean loss unless
+    `progress` is False; an interrupt keeps what has been learnt, with a warning.
 
     Raises `ValueError` for no texts and for steps below 1.
 
@@ -133,13 +133,13 @@ def tuned_lens(
     d, device = model.spec.d_model, weight.device
     delta = torch.zeros(len(writers), d, d, device=device, requires_grad=True)
     bias = torch.zeros(len(writers), d, device=device, requires_grad=True)
-    optimizer = torch.optim.Adam([delta, bias], lr=lr)
+    optimizer = torch.optim.Adam([delta, bias], lr=learning_rate)
     losses: list[list[float]] = []
     generator = np.random.default_rng(seed)
     bar = tqdm(total=steps, desc="tuned lens", disable=not progress)
     try:
         for step in range(steps):
-            optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
+            optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
             resid, final = _sample(model, texts, writers, batch_size, generator)
             optimizer.zero_grad()
             losses.append(_backward(model, resid, final, delta, bias))

@@ -1,15 +1,36 @@
-"""What lenses that translate the residual stream share: which rows, for which model."""
+"""Lenses that translate the residual stream before it is read: which rows, for which model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from ..model import Model
 from ..result import Result, axes
-from .writers import Writer
+from ..writers import Writer
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """A lens that maps residual vectors into the final layer's terms before they are read."""
+
+    @property
+    def lens_name(self) -> str: ...
+
+    def check(self, model: Model) -> None:
+        """Raise `ValueError` where the lens was made for another model."""
+
+    def chosen(self, writers: Sequence[Writer]) -> list[Writer]:
+        """The writers that it has a translator for."""
+        ...
+
+    def translate(self, resid: torch.Tensor, writer: Writer) -> torch.Tensor:
+        """(pos, d_model) → (pos, d_model)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)

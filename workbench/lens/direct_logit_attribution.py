@@ -10,12 +10,12 @@ import torch
 
 from ..check import checked
 from ..model import Model, Prompts, Run
+from ..places import Places
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..targets import Targets, foil_ids, token_ids
 from ..tokens import Positions, token_strings
-from .places import Places
-from .writers import Writer, Writers, sites_to_read, tolerance, writers_of
+from ..writers import Writer, Writers, sites_to_read, tolerance, writers_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,13 +89,12 @@ class DirectLogitAttribution(Result):
 @checked
 def direct_logit_attribution(
     model: Model,
-    prompt: Prompts,
+    prompts: Prompts,
     targets: Targets,
     *,
     foils: Targets = None,
     positions: Positions = "last",
     heads: bool = True,
-    prepend_bos: bool | None = None,
 ) -> DirectLogitAttribution:
     """How much each component adds to a target's logit, as a `DirectLogitAttribution`.
 
@@ -103,7 +102,7 @@ def direct_logit_attribution(
     the unembedding, so that the parts add up to the logit. targets: tokens, each a text that is one
     token or an id. foils: one for each target or one for all; then the logit difference
     target − foil is split. positions: which positions of each prompt. heads: each head by itself,
-    or the attention of a layer as one. prepend_bos: as in `Model.tokens`.
+    or the attention of a layer as one.
 
     Where a norm follows the attention output (Gemma 2, OLMo 2), a head counts with the scale that
     norm has in this run. Where logits are soft-capped, the logit before the cap is split.
@@ -119,7 +118,7 @@ def direct_logit_attribution(
             "A logit is split for at least one target; got none. Write for example targets=' Mary'."
         )
     foil_list = foil_ids(model.tokenizer, foils, len(target_list))
-    tokens = model.tokens(prompt, prepend_bos=prepend_bos)
+    tokens = model.tokens(prompts)
     places = Places.of(tokens, positions)
     parts = _parts(model, heads)
     with torch.no_grad():

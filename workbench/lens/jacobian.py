@@ -12,18 +12,18 @@ import pandas as pd
 import torch
 from transformer_lens.tools.analysis import JacobianLens as Fitted
 
-from ..check import Count, Natural, Text, Texts, checked, given, vectors
+from ..check import Count, Natural, Texts, checked, given, vectors
 from ..model import Model
 from ..result import provenance
+from ..writers import Writer
 from .translation import TranslatingLens
-from .writers import Writer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JacobianLens(TranslatingLens):
     """TransformerLens's Jacobian lens: matrix[l] maps the residual stream after layer l to the end.
 
-    n_prompts: how many texts it averages. Read with it by `logit_lens(model, prompt,
+    n_prompts: how many texts it averages. Read with it by `logit(model, prompts,
     lens=jacobian)`. The embedding has no Jacobian, and so no row.
     """
 
@@ -68,11 +68,10 @@ class JacobianLens(TranslatingLens):
 
 
 @checked
-def jacobian_lens(
+def jacobian(
     model: Model,
     texts: Texts,
     *,
-    corpus: Text = "texts given",
     skip_first_positions: Natural = 16,
     max_seq_len: Count = 128,
     dim_batch: Count = 8,
@@ -81,8 +80,8 @@ def jacobian_lens(
     """Each layer's mean Jacobian to the final residual stream, fitted by TransformerLens.
 
     Costs d_model / dim_batch backward passes a text. The first `skip_first_positions` and the last
-    position of each text are left out, and texts with no other are skipped. corpus: a name for the
-    texts, kept by TransformerLens. There is nothing random in it.
+    position of each text are left out, and texts with no other are skipped. There is
+    nothing random in it.
 
     Raises `ValueError` for a model loaded with another backend, one whose read-out or blocks
     TransformerLens cannot differentiate so, and where every text is too short.
@@ -96,7 +95,7 @@ def jacobian_lens(
             fitted = Fitted.fit(
                 model.raw,
                 list(texts),
-                corpus=corpus,
+                corpus="texts given",
                 skip_first_positions=skip_first_positions,
                 max_seq_len=max_seq_len,
                 dim_batch=dim_batch,

@@ -13,14 +13,59 @@ import torch
 
 from ..check import Count, checked, refuse, whole
 from ..model import Model, Prompts
-from ..result import Result, axes, provenance
+from ..places import Places
+from ..readout import MEASURES, Reading, read_out
+from ..result import Arrays, Result, axes, provenance
 from ..site import Site
 from ..targets import Target, Targets, foil_ids, set_ids, token_ids
 from ..tokens import Positions, token_strings
-from .lens_panel import LensPanel, Translator, lens_panel
-from .places import Places
-from .readout import MEASURES, Reading, read_out
-from .writers import Writer, Writers, sites_to_read, writers_of
+from ..writers import Writer, Writers, sites_to_read, writers_of
+from .translation import Translator
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LensPanel(Arrays):
+    """One lens on one stream or site: what is read at every row and position.
+
+    lens: "logit lens", "tuned lens" or "Jacobian lens". site: the stream, the site, or "heads".
+    rows: labels from the first layer to the last. layers: the layer of each row, -1 for the
+    embedding.
+
+    Log-probabilities, entropy and KL are natural (nats). KL is KL(final ‖ row): how much of the
+    model's own final distribution the row misses. A rank counts the tokens above: 0 is the top.
+    difference: target logit minus foil logit. masses: the summed probability of each token set.
+    Positions of a shorter prompt's missing tail hold NaN, or -1 in integer arrays.
+
+    tracks follow, at position p of prompt b, the tokens track_ids[o[i]:o[i + 1]] with i = b ·
+    n_positions + p and o = track_offsets: the targets, and each token that is the top one in
+    some row there.
+    """
+
+    lens: str
+    site: str
+    rows: tuple[str, ...]
+    layers: np.ndarray = axes("row", np.int32)
+    top_ids: np.ndarray = axes("batch row pos k", np.int32)
+    top_logprobs: np.ndarray = axes("batch row pos k")
+    target_logits: np.ndarray = axes("batch row pos target")
+    target_logprobs: np.ndarray = axes("batch row pos target")
+    target_ranks: np.ndarray = axes("batch row pos target", np.int32)
+    difference: np.ndarray = axes("batch row pos foil")
+    masses: np.ndarray = axes("batch row pos set")
+    entropy: np.ndarray | None = axes("batch row pos", optional=True)
+    kl: np.ndarray | None = axes("batch row pos", optional=True)
+    track_offsets: np.ndarray | None = axes("offset", np.int32, optional=True)
+    track_ids: np.ndarray | None = axes("track", np.int32, optional=True)
+    track_ranks: np.ndarray | None = axes("track row", np.int32, optional=True)
+    track_logprobs: np.ndarray | None = axes("track row", optional=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.rows) != self.top_ids.shape[1]:
+            raise ValueError(
+                f"A panel names each of its {self.top_ids.shape[1]} rows; got {len(self.rows)} "
+                "labels."
+            )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +95,7 @@ class LogitLens(Result):
             if panel.top_ids.shape[0::2] != self.positions.shape:
                 raise ValueError(
                     f"Each panel has the result's (batch, pos) {self.positions.shape}; "
-                    f"{panel.component} has {panel.top_ids.shape[0::2]}."
+                    f"{panel.site} has {panel.top_ids.shape[0::2]}."
                 )
 
     @cached_property
@@ -61,15 +106,13 @@ class LogitLens(Result):
     def k(self) -> int:
         return self.panels[0].top_ids.shape[-1]
 
-    def panel(self, component: str | None = None, lens: str | None = None) -> LensPanel:
-        """The first panel of this component and lens. Raises `KeyError` naming those there are."""
+    def panel(self, site: str | None = None, lens: str | None = None) -> LensPanel:
+        """The first panel of this site and lens. Raises `KeyError` naming those there are."""
         for panel in self.panels:
-            if component in (None, panel.component) and lens in (None, panel.lens):
+            if site in (None, panel.site) and lens in (None, panel.lens):
                 return panel
-        have = "; ".join(f"{p.component} by the {p.lens}" for p in self.panels)
-        raise KeyError(
-            f"This result has the panels {have}; got component={component!r}, lens={lens!r}."
-        )
+        have = "; ".join(f"{p.site} by the {p.lens}" for p in self.panels)
+        raise KeyError(f"This result has the panels {have}; got site={site!r}, lens={lens!r}.")
 
     def text(self, token_id: int) -> str:
         """The string of a token id that occurs in the result."""
@@ -84,10 +127,10 @@ class LogitLens(Result):
         return [p for p in self.positions[row].tolist() if p >= 0]
 
     def top_tokens(
-        self, row: int = 0, component: str | None = None, lens: str | None = None
+        self, row: int = 0, site: str | None = None, lens: str | None = None
     ) -> pd.DataFrame:
         """The top token of every cell as a table: layers upwards, positions to the right."""
-        panel, shown = self.panel(component, lens), self.shown(row)
+        panel, shown = self.panel(site, lens), self.shown(row)
         cells = [[self.text(i) for i in ids[: len(shown)]] for ids in panel.top_ids[row, ..., 0]]
         columns = pd.MultiIndex.from_tuples(
             [(p, self.tokens[row][p]) for p in shown], names=["pos", "token"]
@@ -99,7 +142,7 @@ class LogitLens(Result):
     def to_frame(self) -> pd.DataFrame:
         """One line for each of the top k of each cell.
 
-        Columns: lens, component, row (its label), layer, prompt, pos, token (the prompt's at pos),
+        Columns: lens, site, row (its label), layer, prompt, pos, token (the prompt's at pos),
         rank (0 is the top), top_token, top_id, logprob, probability, and where measured entropy and
         kl of the cell.
         """
@@ -108,7 +151,7 @@ class LogitLens(Result):
     def target_frame(self) -> pd.DataFrame:
         """One line for each target and token set of each cell.
 
-        Columns: lens, component, row, layer, prompt, pos, token as in `to_frame`; name (the target,
+        Columns: lens, site, row, layer, prompt, pos, token as in `to_frame`; name (the target,
         or the set), kind ("target" or "set"), probability; for a target also logit, logprob, rank,
         and where it has a foil foil and difference.
         """
@@ -122,7 +165,7 @@ class LogitLens(Result):
                     for p, at in enumerate(self.shown(b)):
                         cell = {
                             "lens": panel.lens,
-                            "component": panel.component,
+                            "site": panel.site,
                             "row": label,
                             "layer": int(panel.layers[r]),
                             "prompt": b,
@@ -177,17 +220,17 @@ class LogitLens(Result):
         more = f", {len(self.panels)} panels" if len(self.panels) > 1 else ""
         prompts = f"{len(self.tokens)} prompts × " if len(self.tokens) > 1 else ""
         return (
-            f"{panel.lens} of {panel.component}, {prompts}{len(panel.rows)} rows × "
+            f"{panel.lens} of {panel.site}, {prompts}{len(panel.rows)} rows × "
             f"{self.positions.shape[1]} positions, top {self.k}{more}"
         )
 
 
 @checked
-def logit_lens(
+def logit(
     model: Model,
-    prompt: Prompts,
+    prompts: Prompts,
     *,
-    component: str | Sequence[str] = "resid_post",
+    sites: str | Sequence[str] = "resid_post",
     k: Count = 10,
     targets: Targets = None,
     foils: Targets = None,
@@ -196,37 +239,26 @@ def logit_lens(
     lens: Translator | Sequence[Translator | None] | None = None,
     measures: Sequence[str] = MEASURES,
     chunk: Count | None = None,
-    prepend_bos: bool | None = None,
 ) -> LogitLens:
     """What each layer would predict if the model ended there, as a `LogitLens`.
 
-    Reads the residual stream after every layer (and the embedding, row "embed") through the
-    model's own final norm, unembedding and soft-cap; the last row is the model's own
-    prediction.
+    The residual stream after every layer (and the embedding, row "embed") through the model's own
+    final norm, unembedding and soft-cap; the last row is its own prediction. Several prompts give
+    an axis `batch`, padded at the end of shorter ones.
 
-    component: "resid_post", "resid_pre", "resid_mid", "attn_out", "mlp_out", "z" (every head's
-    output, z times its W_O) or a site such as "L3H1.z"; or several. A single component is
-    normed by its own size, not by the residual stream's, so that the numbers say which tokens
-    it points to and not how much it adds to their logits: `direct_logit_attribution` splits the
-    logit exactly. k: how many top tokens to keep. targets: tokens whose logit, probability and
-    rank to keep, each a text that is one token (" Mary") or an id. foils: one for each target
-    or one for all, for the difference target − foil. token_sets: named lists of tokens whose
-    probability is summed. positions: which positions of each prompt to read, None for all.
-    lens: a `TunedLens` or `JacobianLens` to read through; several, with None for the plain
-    lens, give a panel each. measures: of "entropy", "kl" and "tracks" (the rank through the
-    layers of every token that is the top one somewhere, which the grid draws), those wanted;
-    leaving out "tracks" saves the most time. prepend_bos: as in `Model.tokens`.
+        wb.logit_lens(model, "The capital of France is", targets=" Paris")
 
-    A batch of prompts gives arrays with its axis `batch`, padded at the end of shorter prompts.
+    sites: "resid_post", "resid_pre", "resid_mid", "attn_out", "mlp_out", "z" (every head times its
+    W_O), a site such as "L3H1.z", or several. Each is normed by its own size: read which tokens it
+    points to, and from `direct_logit_attribution` what it adds to them. targets: tokens (a text
+    that is one, or an id) whose logit, probability and rank are kept; foils: one for each or for
+    all, for target − foil. token_sets: named lists whose probability is summed. lens: a `TunedLens`
+    or `JacobianLens` to read through; several, None the plain one, give a panel each. measures: of
+    "entropy", "kl" and "tracks" (ranks of the top tokens through the layers), those wanted. chunk:
+    positions read at a time; unless given, they take less than a tenth of (row, pos, d_vocab).
 
-    The full (row, pos, d_vocab) array is never held: `chunk` positions are read at a time,
-    chosen so that the added memory stays under a tenth of it (or 8 MB, where that is more).
-
-    Raises `ValueError` for an unknown component, layer or head, a target, foil or set member of
-    several tokens, k out of range, an unknown measure; `IndexError` for a position out of
-    range.
-
-    Source: nostalgebraist, "interpreting GPT: the logit lens" (2020).
+    Raises `ValueError` for an unknown site or measure, a token that is several, k out of range;
+    `IndexError` for a position out of range. Source: nostalgebraist, "interpreting GPT" (2020).
     """
     spec = model.spec
     whole("k", k, 1, spec.d_vocab, "The vocabulary has no more tokens.")
@@ -235,12 +267,12 @@ def logit_lens(
     target_list = token_ids(model.tokenizer, targets)
     foil_list = foil_ids(model.tokenizer, foils, len(target_list))
     sets = set_ids(model.tokenizer, token_sets)
-    groups = _components(model, component)
+    groups = _panels(model, sites)
     lenses: list[Translator | None] = list(lens) if isinstance(lens, Sequence) else [lens]
     for translator in lenses:
         if translator is not None:
             translator.check(model)
-    tokens = model.tokens(prompt, prepend_bos=prepend_bos)
+    tokens = model.tokens(prompts)
     where = Places.of(tokens, positions)
     final = Writer(f"L{spec.n_layers - 1}", Site("resid_post", spec.n_layers - 1))
     run = model.run(
@@ -267,7 +299,7 @@ def logit_lens(
                 sets=sets,
                 chunk=chunk,
             )
-            panels.append(lens_panel(name, rows, translator, reading, where, measures))
+            panels.append(_panel(name, rows, translator, reading, where, measures))
     ids = sorted(
         {i for p in panels for a in (p.top_ids, p.track_ids) if a is not None for i in np.unique(a)}
         - {-1}
@@ -288,12 +320,16 @@ def logit_lens(
     )
 
 
-def _components(model: Model, component: str | Sequence[str]) -> dict[str, list[Writer]]:
+#: At the top of the package it stands under its whole name.
+logit_lens = logit
+
+
+def _panels(model: Model, sites: str | Sequence[str]) -> dict[str, list[Writer]]:
     """The panels' writers by name; several heads given one by one make one panel."""
-    names = [component] if isinstance(component, str) else list(component)
+    names = [sites] if isinstance(sites, str) else list(sites)
     if not names:
         raise ValueError(
-            "A lens reads at least one component; got an empty list. Write component='resid_post'."
+            "A lens reads at least one site; got an empty list. Write sites='resid_post'."
         )
     out: dict[str, list[Writer]] = {}
     single = [name for name in names if isinstance(name, str) and name.endswith(".z")]
@@ -305,12 +341,12 @@ def _components(model: Model, component: str | Sequence[str]) -> dict[str, list[
     return out
 
 
-def _translated(translator: Translator, component: str, group: list[Writer]) -> list[Writer]:
-    if component != "resid_post":
+def _translated(translator: Translator, name: str, group: list[Writer]) -> list[Writer]:
+    if name != "resid_post":
         raise ValueError(
             f"A {translator.lens_name} translates the residual stream after each layer; it "
             "cannot read "
-            f"{component!r}. Use component='resid_post', or leave lens out."
+            f"{name!r}. Use sites='resid_post', or leave lens out."
         )
     return translator.chosen(group)
 
@@ -343,4 +379,51 @@ def _read(
         d_vocab=model.spec.d_vocab,
         final=stacked.index(final) if final in stacked else 0,
         **options,
+    )
+
+
+def _panel(
+    name: str,
+    rows: list[Writer],
+    translator: Translator | None,
+    reading: Reading,
+    where: Places,
+    measures: Sequence[str],
+) -> LensPanel:
+    """The panel of a reading whose first rows are these; further ones were for comparison."""
+    n = len(rows)
+
+    def spread(flat: np.ndarray) -> np.ndarray:
+        return where.spread(flat[:, :n]).swapaxes(1, 2)
+
+    difference = (
+        reading.logits - reading.foil_logits
+        if reading.foil_logits.shape[-1]
+        else reading.foil_logits
+    )
+    tracks = {}
+    if "tracks" in measures:
+        counts = np.zeros(where.positions.shape, np.int64)
+        counts[where.positions >= 0] = reading.track_counts
+        tracks = {
+            "track_offsets": np.concatenate([[0], counts.reshape(-1).cumsum()]),
+            "track_ids": reading.track_ids,
+            "track_ranks": reading.track_ranks[:, :n],
+            "track_logprobs": reading.track_logprobs[:, :n],
+        }
+    return LensPanel(
+        lens="logit lens" if translator is None else translator.lens_name,
+        site=name,
+        rows=tuple(writer.label for writer in rows),
+        layers=np.array([writer.layer for writer in rows], np.int32),
+        top_ids=spread(reading.top_ids),
+        top_logprobs=spread(reading.top_logprobs),
+        target_logits=spread(reading.logits),
+        target_logprobs=spread(reading.logprobs),
+        target_ranks=spread(reading.ranks),
+        difference=spread(difference),
+        masses=spread(reading.masses),
+        entropy=None if reading.entropy is None else spread(reading.entropy),
+        kl=None if reading.kl is None else spread(reading.kl),
+        **tracks,
     )

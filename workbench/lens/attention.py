@@ -143,11 +143,10 @@ class Attention(Result):
 @checked
 def attention(
     model: Model,
-    prompt: Prompts,
+    prompts: Prompts,
     *,
     layers: int | Sequence[int] | None = None,
     value_weighted: bool = True,
-    prepend_bos: bool | None = None,
 ) -> Attention:
     """Every head's attention pattern, plain and value-weighted, as an `Attention`.
 
@@ -155,7 +154,7 @@ def attention(
     what a head moves from source to destination, so that attention which rests on a token and moves
     nothing counts as little. Under grouped queries a head uses the value of its group; where a norm
     follows the attention output (Gemma 2, OLMo 2) what is moved goes through that norm, held at the
-    scale it has in this run. prepend_bos: as in `Model.tokens`.
+    scale it has in this run.
 
     One pass reads all of it; it holds batch × layer × head × pos² numbers, twice with
     value_weighted. A batch of prompts is padded at the end of shorter ones.
@@ -176,7 +175,7 @@ def attention(
         )
     if value_weighted:
         spec.check_sums("heads")
-    tokens = model.tokens(prompt, prepend_bos=prepend_bos)
+    tokens = model.tokens(prompts)
     read = [Site(stream, layer) for layer in chosen for stream in streams]
     if value_weighted:
         normed = [layer for layer in chosen if model.norm("ln1_post", layer) is not None]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..model import Model, Run
-from ..site import Site
+from .model import Model, Run
+from .site import Site
 
 #: Streams whose activation is a residual vector, and z, which a head's W_O turns into one.
 READABLE = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z")
@@ -28,23 +28,23 @@ class Writer:
         return -1 if self.label == "embed" else self.site.layer
 
 
-def writers_of(model: Model, component: str) -> list[Writer]:
-    """The writers that a component's name stands for, first to last.
+def writers_of(model: Model, name: str) -> list[Writer]:
+    """The writers that the name of a stream or site stands for, first to last.
 
     A stream gives one a layer ("resid_post" also the embedding, first), "z" every head, a site like
     "L3H1.z" or "L2.attn_out" that one alone. Raises `ValueError` for a stream that is no residual
     vector, and for a layer or head that the model does not have.
     """
     spec = model.spec
-    named = component in READABLE
-    if not isinstance(component, str) or not (named or "." in component):
+    named = name in READABLE
+    if not isinstance(name, str) or not (named or "." in name):
         raise ValueError(
             f"A lens reads {', '.join(READABLE)}, or a site of one of them like 'L3H1.z'; got "
-            f"{component!r}."
+            f"{name!r}."
         )
     # Of a stream that the model lacks, the check below says so.
-    layers = spec.layers(component) or (0,)
-    sites = [Site(component, at) for at in layers] if named else [Site.parse(component)]
+    layers = spec.layers(name) or (0,)
+    sites = [Site(name, at) for at in layers] if named else [Site.parse(name)]
     for site in sites:
         if site.stream not in READABLE or site.unit is not None:
             raise ValueError(
@@ -52,7 +52,7 @@ def writers_of(model: Model, component: str) -> list[Writer]:
                 f"{site} is none."
             )
         spec.check(site)
-    if component == "resid_post":
+    if name == "resid_post":
         return [Writer("embed", Site("resid_pre", 0)), *(Writer(f"L{s.layer}", s) for s in sites)]
     if sites[0].stream == "z":
         spec.check_sums("heads")
