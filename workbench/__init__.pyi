@@ -1,5 +1,6 @@
 """The public names, and the module that holds each."""
 
+from . import compare as compare
 from . import controls as controls
 from . import lens as lens
 from . import live as live
@@ -34,10 +35,6 @@ from .loading import load as load
 from .methods.ablation import Ablation as Ablation
 from .methods.ablation import Cut as Cut
 from .methods.ablation import ablate as ablate
-from .methods.alignment.stitching import Stitching as Stitching
-from .methods.alignment.stitching import stitch as stitch
-from .methods.alignment.weight_alignment import WeightAlignment as WeightAlignment
-from .methods.alignment.weight_alignment import align_weights as align_weights
 from .methods.attribution import Attribution as Attribution
 from .methods.attribution import attribute as attribute
 from .methods.attribution_check import AttributionCheck as AttributionCheck

@@ -4,7 +4,7 @@
 
 Two models of GPT-2-small's shape with random weights, one layer of each (3,072 neurons, 50,257
 tokens), what they write, on the CPU with one thread: processor seconds, the memory that each way
-adds, and the largest difference of the similarities. Then the assignment, and what `align_weights`
+adds, and the largest difference of the similarities. Then the assignment, and what `align`
 takes for that layer with one draw of each control.
 """
 
@@ -20,10 +20,9 @@ import numpy as np
 import torch
 
 from tests.benchmarks.logit_lens import added_memory, save_model
+from workbench.compare.align import align
+from workbench.compare.signatures import NeuronSignatures, Spaces, shared_tokens
 from workbench.loading import load
-from workbench.methods.alignment.signatures import NeuronSignatures
-from workbench.methods.alignment.token_spaces import Spaces, shared_tokens
-from workbench.methods.alignment.weight_alignment import align_weights
 from workbench.methods.features.assignment import one_to_one
 from workbench.methods.vocabulary.projection import writing_projection
 from workbench.methods.vocabulary.weight_directions import neuron_writing
@@ -55,7 +54,7 @@ def formed(a: Any, b: Any) -> torch.Tensor:
 
 
 def through_products(a: Any, b: Any) -> torch.Tensor:
-    """(neuron, neuron): as `align_weights` has them."""
+    """(neuron, neuron): as `align` has them."""
     spaces = Spaces.of(a, b, ("writing",), "folded", shared_tokens(a, b))
     signatures = NeuronSignatures(a, b, spaces, ("out",), "folded")
     return signatures.compare(LAYER, LAYER, spaces.products())[0]
@@ -86,12 +85,12 @@ def main() -> None:
     values = ours.numpy().copy()
     columns, seconds, memory = measured(lambda: one_to_one(values))
     print(f"{'assignment':44}{seconds:12.1f}{memory:12.0f}")
-    options: Any = {"sides": "out", "layers": [(LAYER, LAYER)], "n_permutations": 1}
-    found, seconds, memory = measured(lambda: align_weights(a, b, progress=False, **options))
+    options: Any = {"sides": "out", "layers": [(LAYER, LAYER)], "n_controls": 1}
+    found, seconds, memory = measured(lambda: align(a, b, progress=False, **options))
     if not np.array_equal(found.units_b, columns):
-        raise ValueError("align_weights pairs other neurons than the similarities say.")
+        raise ValueError("align pairs other neurons than the similarities say.")
     kept = 100 * float((found.units_a == found.units_b).mean())
-    print(f"{'align_weights, one draw, all layers compared':44}{seconds:12.1f}{memory:12.0f}")
+    print(f"{'align, one draw, all layers compared':44}{seconds:12.1f}{memory:12.0f}")
     print(f"neurons found again under noise: {kept:.0f} %")
 
 

@@ -179,3 +179,20 @@ def _attention(model: Any, prompt: Any, *, prepend_bos: Any = None, **options: A
 
 
 moves("TunedLens")(SimpleNamespace(identity=lambda model: wb.lens.TunedLens.identity(model)))
+
+
+# -- compare --------------------------------------------------------------------------------------
+
+
+@moves("align_weights")
+def _align_weights(
+    a: Any, b: Any, *, of: Any = "neurons", n_permutations: int = 10, **options: Any
+) -> Any:
+    return wb.compare.align(a, b, over=of, n_controls=n_permutations, **options)
+
+
+@moves("stitch")
+def _stitch(
+    alignment: Any, a: Any, b: Any, texts: Any, *, n_random: int = 4, **options: Any
+) -> Any:
+    return wb.compare.stitch(a, b, texts, alignment, n_controls=n_random, **options)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.compare.align import WeightAlignment, align
+from workbench.compare.stitch import stitch
 from workbench.data import data_path
 from workbench.loading import load
-from workbench.methods.alignment.stitching import stitch
-from workbench.methods.alignment.weight_alignment import WeightAlignment, align_weights
 from workbench.texts import texts
 
 BACKENDS = ("nnsight", "transformer_lens")
@@ -89,7 +89,7 @@ def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def check_undone(found: WeightAlignment, orders: list[np.ndarray]) -> None:
     """Every new place is paired with the old one that stands there, at similarity 1."""
     back = {str(b): a for a, b in zip(found.names_a, found.names_b, strict=True)}
-    pattern = "L{}.mlp_post/{}" if found.of == "neurons" else "L{}H{}.z"
+    pattern = "L{}.mlp_post/{}" if found.over == "neurons" else "L{}H{}.z"
     for layer, order in enumerate(orders):
         for new, old in enumerate(order):
             assert back[pattern.format(layer, new)] == pattern.format(layer, old)
@@ -107,9 +107,9 @@ def test_a_permutation_is_undone_and_the_parts_do_their_job_to_the_last(
     a, b = (load(m, backend=backend, device="cpu") for m in (name, moved.path))
     some = texts("tinyworld", n=4)
     for of, orders in (("neurons", moved.neurons), ("heads", moved.heads)):
-        found = align_weights(a, b, of=of, n_permutations=1, progress=False)  # type: ignore[arg-type]
+        found = align(a, b, over=of, n_controls=1, progress=False)  # type: ignore[arg-type]
         check_undone(found, orders)
-        stitched = stitch(found, a, b, some, n=2, n_random=2, progress=False)
+        stitched = stitch(a, b, some, found, n=2, n_controls=2, progress=False)
         np.testing.assert_allclose(stitched.recovered(), 1, atol=1e-5)
         np.testing.assert_allclose(stitched.correlation[:, 0], 1, atol=1e-6)
         assert stitched.best == stitched.partners and stitched.beats_random.all()
@@ -119,17 +119,17 @@ def test_a_permutation_is_undone_and_the_parts_do_their_job_to_the_last(
 def test_a_permutation_is_undone_over_all_layers_and_from_one_side(copy: tuple[str, Copy]) -> None:
     name, moved = copy
     a, b = (load(m, device="cpu") for m in (name, moved.path))
-    options: Any = {"n_permutations": 1, "progress": False}
-    check_undone(align_weights(a, b, of="heads", within="all", **options), moved.heads)
+    options: Any = {"n_controls": 1, "progress": False}
+    check_undone(align(a, b, over="heads", within="all", **options), moved.heads)
     side: Any = "out" if name == "tinyworld" else "in"
-    check_undone(align_weights(a, b, sides=side, norm="none", **options), moved.neurons)
+    check_undone(align(a, b, sides=side, norm="none", **options), moved.neurons)
 
 
 @pytest.mark.slow
 def test_a_permutation_of_neurons_is_undone_over_all_layers(copy: tuple[str, Copy]) -> None:
     name, moved = copy
     a, b = (load(m, device="cpu") for m in (name, moved.path))
-    found = align_weights(a, b, within="all", n_permutations=1, progress=False)
+    found = align(a, b, within="all", n_controls=1, progress=False)
     check_undone(found, moved.neurons)
 
 
@@ -147,7 +147,7 @@ def test_a_gated_neuron_is_found_with_both_its_signs_turned(
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path)
     a, b = (load(m, device="cpu") for m in ("tinyworld-llama", tmp_path))
-    found = align_weights(a, b, n_permutations=1, progress=False)
+    found = align(a, b, n_controls=1, progress=False)
     np.testing.assert_allclose(found.similarity, 1, atol=1e-5)
     np.testing.assert_array_equal(found.units_a, found.units_b)
     np.testing.assert_array_equal(found.signs, np.where(found.units_a % 3 == 0, -1, 1))
@@ -158,15 +158,15 @@ def test_a_permutation_of_a_small_model_of_stories_is_undone(asset: Any, tmp_pat
     moved = permuted(source, tmp_path / "stories")
     for backend in BACKENDS:
         a, b = (load(m, backend=backend, device="cpu") for m in (source, moved.path))
-        found = align_weights(a, b, n_permutations=1, progress=False)
+        found = align(a, b, n_controls=1, progress=False)
         check_undone(found, moved.neurons)
-        heads = align_weights(a, b, of="heads", n_permutations=1, progress=False)
+        heads = align(a, b, over="heads", n_controls=1, progress=False)
         check_undone(heads, moved.heads)
 
 
 def test_neurons_keep_their_place_between_the_last_checkpoints_of_a_training() -> None:
     early = load(data_path("models", "tinyworld-checkpoints", "step-004000"), device="cpu")
-    found = align_weights(early, load("tinyworld", device="cpu"), n_permutations=1, progress=False)
+    found = align(early, load("tinyworld", device="cpu"), n_controls=1, progress=False)
     kept = found.units_a == found.units_b
     # By chance 1 of 512 would be.
     assert kept.mean() > 0.8 and kept[found.is_mutual].mean() > kept.mean()

@@ -89,11 +89,13 @@ def concepts(model: Any, at: Case) -> Any:
 
 
 def alignment(model: Any, at: Case) -> Any:
-    units = wb.align_weights(model, model, n_permutations=2, progress=False)
-    pairs = wb.align_weights(model, model, of="heads", n_permutations=2, progress=False)
+    units = wb.compare.align(model, model, n_controls=2, progress=False)
+    pairs = wb.compare.align(model, model, over="heads", n_controls=2, progress=False)
     name = units.names_b[0]
     texts = [*at.texts, at.prompt, at.prompt + "."]
-    stitched = wb.stitch(units, model, model, texts, components=[name], n_random=1, progress=False)
+    stitched = wb.compare.stitch(
+        model, model, texts, units, components=[name], n_controls=1, progress=False
+    )
     return units, pairs, stitched
 
 

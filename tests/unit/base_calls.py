@@ -23,7 +23,7 @@ from tests.unit.public_names import public, public_class
 #: Given wherever a call takes them, so that one is quick.
 SMALL: dict[str, Any] = {
     "n": 2, "steps": 1, "n_new": 1, "n_draws": 2, "n_random": 2, "n_controls": 2, "epochs": 1,
-    "batch_size": 4, "n_permutations": 1, "n_samples": 2, "n_examples": 2, "n_prompts": 8,
+    "batch_size": 4, "n_samples": 2, "n_examples": 2, "n_prompts": 8,
     "buffer_size": 64, "dim_batch": 64, "max_seq_len": 20, "relearn_at": (0, 1), "n_others": 8,
     "n_tokens": 60, "n_pairs": 3, "n_edges": 8, "n_nodes": 8, "sizes": (5, 10), "fractions": (0.5,),
     "references": ("mean",), "ablations": ("counterfactual",), "strengths": (1.0,), "k": 2,

@@ -27,7 +27,7 @@ def argument_values(calls: BaseCalls) -> dict[str, Any]:
     width = model.spec.d_model
     resid = torch.ones(1, 1, width)
     return {
-        "model": model, "model_a": model, "model_b": model, "before": model, "after": model,
+        "model": model, "before": model, "after": model,
         "tokenizer": model.tokenizer, "task": wb.task("capitals", n=2), "prompt": PROMPT,
         "prompts": PROMPT, "tokens": PROMPT, "targets": " Paris", "foils": " Rome",
         "texts": calls.texts, "examples": PROMPT, "concept": " Paris", "words": WORDS,
@@ -105,6 +105,8 @@ OF_CALLS: dict[str, Values] = {
     "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "graph", "ids"),
                                "way": lambda _: "up"},
     "LiveFeatureFlow.scale": {"feature": _first("LiveFeatureFlow", "graph", "ids")},
+    **{name: {"a": lambda c: c.model, "b": lambda c: c.model}
+       for name in ("compare.align", "compare.stitch")},
     "lens.jacobian": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
     "JacobianLens.translate": {"writer": lambda c: c.writers[1]},
     "shift": {"features": lambda _: [FEATURE]}, "data_path": _fixed(parts=("tasks", "ioi.json")),

@@ -60,8 +60,7 @@ from workbench.methods.features import training_state as training_state
 from workbench.methods.features import token_rows as token_rows
 
 # Similarities without the vocabulary, beside those of signatures that are formed in full.
-from workbench.methods.alignment import signatures as signatures
-from workbench.methods.alignment import token_spaces as token_spaces
+from workbench.compare import signatures as signatures
 
 # --- features ---
 # What a training reads is given out in an order that its seed alone decides, within its bytes.
@@ -159,8 +158,10 @@ from workbench.methods.vocabulary import projection as projection
 from workbench.methods.vocabulary import words as words
 
 # Sizes of portions, which tests shrink so that their seams are crossed.
-from workbench.methods.alignment import alignment_runs as alignment_runs
-from workbench.methods.alignment import stitch_texts as stitch_texts
+align = import_module("workbench.compare.align")
+# The same; and the effects of neurons, estimated by one gradient a text.
+stitch = import_module("workbench.compare.stitch")
+# Sizes of portions again.
 from workbench.methods.vocabulary import clamp_runs as clamp_runs
 from workbench.methods.vocabulary import column_moments as column_moments
 from workbench.methods.vocabulary import found_neurons as found_neurons
@@ -181,9 +182,6 @@ from workbench.methods.observables import observable_baselines as observable_bas
 # The order, the counted tokens and the loss of each step of a training.
 from workbench.methods.parameters.lessons import Lessons as Lessons
 from workbench.methods.parameters.lessons import train as train
-
-# Effects of neurons estimated by one gradient a text.
-from workbench.methods.alignment import stitch_choice as stitch_choice
 
 # Semi-nonnegative factors: a step number by number.
 from workbench.methods.features import snmf as snmf

@@ -57,6 +57,17 @@ TABLE: dict[str, set[str]] = {
     "questions": {"encoding", "metrics", "model", "targets", "tasks", "tokens"},
     "elsewhere": {"data", "model", "texts", "tokens"},
     "change": {"edits", "files", "model", "reading", "site", "tokens", "weight_edits"},
+    "compare": {
+        "activations",
+        "edits",
+        "methods",
+        "metrics",
+        "model",
+        "resample",
+        "result",
+        "site",
+        "tokens",
+    },
     "controls": {"change", "dictionary", "edits", "site", "weight_edits"},
     "effects": {"pictures", "resample", "result"},
     "experiment": {
@@ -117,7 +128,7 @@ TABLE: dict[str, set[str]] = {
         "pictures",
     },
     "plots": set(),
-    "pictures": {"effects", "graph", "lens", "methods", "plots", "result"},
+    "pictures": {"compare", "effects", "graph", "lens", "methods", "plots", "result"},
     # A result that no widget shows is drawn as its picture.
     "views": {"lens", "methods", "graph", "result", "widgets", "plots"},
     "live": {

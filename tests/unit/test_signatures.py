@@ -17,16 +17,13 @@ from tests.unit.alignment_models import (
     neuron_signatures,
 )
 from tests.unit.kernels import signatures as kernel
-from tests.unit.kernels import token_spaces
 from workbench.loading import load
 
 EVERY: Any = ("writing", "reading")
 
 
-def made(
-    kind: Any, a: Any, b: Any, sides: Any, norm: Any = "folded"
-) -> tuple[Any, token_spaces.Spaces]:
-    spaces = token_spaces.Spaces.of(a, b, EVERY, norm, token_spaces.shared_tokens(a, b))
+def made(kind: Any, a: Any, b: Any, sides: Any, norm: Any = "folded") -> tuple[Any, kernel.Spaces]:
+    spaces = kernel.Spaces.of(a, b, EVERY, norm, kernel.shared_tokens(a, b))
     return kind(a, b, spaces, sides, norm), spaces
 
 
@@ -110,7 +107,7 @@ def test_some_units_are_compared_as_among_all(monkeypatch: pytest.MonkeyPatch) -
         whole = signatures.compare(0, 1, spaces.products())
         some = signatures.compare(0, 1, spaces.products(), np.array([2, 0]))
         np.testing.assert_allclose(some, whole[:, [2, 0]], atol=1e-6)
-        monkeypatch.setattr(token_spaces, "CHUNK", 7)
+        monkeypatch.setattr(kernel, "CHUNK", 7)
         signatures, spaces = made(kind, a, b, sides)
         np.testing.assert_allclose(signatures.compare(0, 1, spaces.products()), whole, atol=1e-5)
         monkeypatch.undo()
@@ -161,21 +158,21 @@ def other_words(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_models_with_other_tokens_are_refused_with_the_first_difference(other_words: Any) -> None:
     with pytest.raises(ValueError, match=r"same tokens in one order; token 2 is 'w2' in gpt20 and"):
-        token_spaces.shared_tokens(model("gpt2"), other_words)
+        kernel.shared_tokens(model("gpt2"), other_words)
     with pytest.raises(ValueError, match="Compare those that both have: tokens='shared'"):
-        token_spaces.shared_tokens(model("gpt2"), other_words)
+        kernel.shared_tokens(model("gpt2"), other_words)
     with pytest.raises(ValueError, match="'same' or 'shared'; got tokens='some'"):
-        token_spaces.shared_tokens(model("gpt2"), model("gpt2", 1), "some")  # type: ignore[arg-type]
+        kernel.shared_tokens(model("gpt2"), model("gpt2", 1), "some")  # type: ignore[arg-type]
 
 
 def test_shared_tokens_are_those_of_one_text_in_both(other_words: Any) -> None:
-    a, b = token_spaces.shared_tokens(model("gpt2"), other_words, "shared")
+    a, b = kernel.shared_tokens(model("gpt2"), other_words, "shared")
     texts = [
         m.tokenizer.convert_ids_to_tokens(ids.tolist())
         for m, ids in ((model("gpt2"), a), (other_words, b))
     ]
     assert texts[0] == texts[1] == ["<end>", "<pad>", *(f"w{i}" for i in range(2, 50))]
-    spaces = token_spaces.Spaces.of(model("gpt2"), other_words, EVERY, "folded", (a, b))
+    spaces = kernel.Spaces.of(model("gpt2"), other_words, EVERY, "folded", (a, b))
     signatures = kernel.NeuronSignatures(model("gpt2"), other_words, spaces, ("out",), "folded")
     found = signatures.compare(0, 0, spaces.products()).numpy()[0]
     formed = [neuron_signatures(m, 0, "W_out")[:5] for m in (model("gpt2"), other_words)]
@@ -186,6 +183,6 @@ def test_shared_tokens_are_those_of_one_text_in_both(other_words: Any) -> None:
 def test_too_few_shared_tokens_are_refused(
     other_words: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_spaces, "FEWEST", 51)
+    monkeypatch.setattr(kernel, "FEWEST", 51)
     with pytest.raises(ValueError, match="at least 51 tokens that both have; .* share 50"):
-        token_spaces.shared_tokens(model("gpt2"), other_words, "shared")
+        kernel.shared_tokens(model("gpt2"), other_words, "shared")

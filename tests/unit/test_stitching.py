@@ -13,7 +13,7 @@ import torch
 
 import workbench as wb
 from tests.unit.alignment_models import model, random_texts
-from tests.unit.kernels import stitch_choice, stitch_texts
+from tests.unit.kernels import stitch
 from workbench.edits import Set
 from workbench.resample import bootstrap
 from workbench.site import Site
@@ -26,14 +26,16 @@ NAME = "llama"
 @cache
 def aligned(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any) -> Any:
     a, b = model(name, 0, backend), model(name, 1, backend)
-    return wb.align_weights(a, b, of=of, n_permutations=1, progress=False, **options)
+    return wb.compare.align(a, b, over=of, n_controls=1, progress=False, **options)
 
 
 @cache
-def stitched(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any) -> wb.Stitching:
+def stitched(
+    of: Any, name: str = NAME, backend: str = "nnsight", **options: Any
+) -> wb.compare.Stitching:
     a, b = model(name, 0, backend), model(name, 1, backend)
-    options = {"n": 3, "n_random": 2, "progress": False} | options
-    return wb.stitch(aligned(of, name, backend), a, b, TEXTS, **options)
+    options = {"n": 3, "n_controls": 2, "progress": False} | options
+    return wb.compare.stitch(a, b, TEXTS, aligned(of, name, backend), **options)
 
 
 def split() -> tuple[list[int], list[int]]:
@@ -87,7 +89,7 @@ def divergence(component: str, text: int, value: np.ndarray) -> float:
     return float(np.mean([(p.exp() * (p - c)).sum() for p, c in zip(plain, changed, strict=True)]))
 
 
-def names_of(found: wb.Stitching, number: int) -> list[str]:
+def names_of(found: wb.compare.Stitching, number: int) -> list[str]:
     return [found.partners[number], found.best[number], *found.controls[number]]
 
 
@@ -180,9 +182,9 @@ def test_partners_are_the_alignments_and_the_best_correlates_most_in_its_place(o
 def test_components_are_those_whose_ablation_does_the_most_on_fitted_texts(
     of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stitch_choice, "ABLATED", 1000)
+    monkeypatch.setattr(stitch, "ABLATED", 1000)
     a, b = model(NAME), model(NAME, 1)
-    found = wb.stitch(aligned(of), a, b, TEXTS, n=3, n_random=1, progress=False)
+    found = wb.compare.stitch(a, b, TEXTS, aligned(of), n=3, n_controls=1, progress=False)
     assert found.chosen == "largest ablation effect"
     alignment = aligned(of)
     names = alignment.names_b if of == "heads" else [*found.components, *alignment.names_b[::16]]
@@ -200,9 +202,9 @@ def test_components_are_those_whose_ablation_does_the_most_on_fitted_texts(
 
 def test_effects_are_estimated_by_the_gradient_of_each_texts_loss() -> None:
     b, (fitted, _) = model(NAME, 1), split()
-    data = stitch_texts.StitchTexts.of_models(model(NAME), b, TEXTS, of="neurons", seed=0)
+    data = stitch.StitchTexts.of_models(model(NAME), b, TEXTS, over="neurons", seed=0)
     assert (list(data.fit), list(data.held_out)) == split()
-    found = stitch_choice.estimated_effects(data, [0, 1])
+    found = stitch.estimated_effects(data, [0, 1])
     for name in ("L0.mlp_post/3", "L1.mlp_post/40"):
         site, mean, total = Site.parse(name), mean_of(1, name), 0.0
         for text in fitted:
@@ -229,11 +231,11 @@ def test_the_backends_agree(of: str) -> None:
 @pytest.mark.parametrize("of", ["neurons", "heads"])
 def test_texts_in_small_parts_give_the_same(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = stitched(of)
-    monkeypatch.setattr(stitch_texts, "BYTES", 1)
+    monkeypatch.setattr(stitch, "BYTES", 1)
     a, b = model(NAME), model(NAME, 1)
     given = list(whole.components)
-    options: Any = {"n_random": 2, "progress": False}
-    parts = wb.stitch(aligned(of), a, b, TEXTS, components=given, **options)
+    options: Any = {"n_controls": 2, "progress": False}
+    parts = wb.compare.stitch(a, b, TEXTS, aligned(of), components=given, **options)
     assert parts.chosen == "given" and parts.components == whole.components
     np.testing.assert_allclose(parts.stitched, whole.stitched, atol=1e-6)
 
@@ -259,7 +261,7 @@ def test_shares_and_intervals_are_ratios_of_means(tmp_path: Path) -> None:
     assert list(table.component) == list(found.components)
     np.testing.assert_allclose(table.recovered_best, found.recovered("best"))
     assert table.recovered_low[1] == low and table.ablated[2] == found.ablated[2].mean()
-    again = wb.Stitching.load(found.save(tmp_path / "stitching"))
+    again = wb.compare.Stitching.load(found.save(tmp_path / "stitching"))
     assert repr(again) == repr(found) and again.controls == found.controls
     assert repr(found).startswith("Stitching(llama0: 3 neurons of llama1 replaced by units of llam")
 
@@ -296,18 +298,18 @@ def test_what_cannot_be_stitched_is_refused() -> None:
     a, b = model(NAME), model(NAME, 1)
 
     def refused(match: str, kind: Any = ValueError, of: str = "neurons", **options: Any) -> None:
-        given = {"alignment": aligned(of), "model_a": a, "model_b": b, "texts": TEXTS}
+        given = {"alignment": aligned(of), "a": a, "b": b, "texts": TEXTS}
         with pytest.raises(kind, match=match):
-            wb.stitch(**{**given, "progress": False, **options})
+            wb.compare.stitch(**{**given, "progress": False, **options})
 
-    refused(r"models that it is of, llama0 .* got llama1", model_a=b, model_b=a)
+    refused(r"models that it is of, llama0 .* got llama1", a=b, b=a)
     refused("alignment is a WeightAlignment; got 'tinyworld'", TypeError, alignment="tinyworld")
     refused("two each at least; got 3", texts=TEXTS[:3])
     refused("text 1 has one", texts=[[5, 6], [7], [5, 6], [5, 6]])
     refused("list of texts", TypeError, texts="w5 w6")
     refused("n is a whole number from 1; got 0", n=0)
-    refused("n_random is a whole number from 1; got True", n_random=True)
-    refused("there are 47, fewer than n_random=48", n_random=48)
+    refused("n_controls is a whole number from 1; got True", n_controls=True)
+    refused("there are 47, fewer than n_controls=48", n_controls=48)
     refused("stitched once", components=["L0.mlp_post/3", "L0.mlp_post/3"])
     refused("At least one component is stitched; got none", components=[])
     refused("alignment is of neurons, written like", components="L0H1.z")
@@ -332,15 +334,15 @@ def test_texts_that_the_models_read_as_other_tokens_are_refused(
 
     monkeypatch.setattr(type(b), "tokens", longer)
     with pytest.raises(ValueError, match="text 0 is read as others by llama0 than by llama1"):
-        wb.stitch(aligned("neurons"), a, b, TEXTS, progress=False)
+        wb.compare.stitch(a, b, TEXTS, aligned("neurons"), progress=False)
 
 
 def test_a_component_without_a_partner_is_refused() -> None:
     a, b = model("llama"), model("gpt2", 1)
-    found = wb.align_weights(a, b, n_permutations=1, progress=False)
+    found = wb.compare.align(a, b, n_controls=1, progress=False)
     taken = set(found.units_b[found.layers_b == 0].tolist())
     alone = next(unit for unit in range(128) if unit not in taken)
     with pytest.raises(ValueError, match=f"L0.mlp_post/{alone} of gpt21 was left over"):
-        wb.stitch(found, a, b, TEXTS, components=f"L0.mlp_post/{alone}", progress=False)
-    here = wb.stitch(found, a, b, TEXTS, n=2, n_random=1, progress=False)
+        wb.compare.stitch(a, b, TEXTS, found, components=f"L0.mlp_post/{alone}", progress=False)
+    here = wb.compare.stitch(a, b, TEXTS, found, n=2, n_controls=1, progress=False)
     assert set(here.components) <= set(found.names_b)

@@ -18,13 +18,13 @@ from tests.unit.alignment_models import (
     model,
     neuron_signatures,
 )
-from tests.unit.kernels import alignment_runs
+from tests.unit.kernels import align
 
 
 @cache
 def aligned(a: str = "llama", b: str = "llama", backend: str = "nnsight", **options: Any) -> Any:
-    options = {"n_permutations": 2, "progress": False} | options
-    return wb.align_weights(model(a, 0, backend), model(b, 1, backend), **options)
+    options = {"n_controls": 2, "progress": False} | options
+    return wb.compare.align(model(a, 0, backend), model(b, 1, backend), **options)
 
 
 @cache
@@ -75,7 +75,7 @@ def test_pairs_are_one_to_one_with_the_largest_sum() -> None:
 
 @pytest.mark.parametrize("norm", ["folded", "none"])
 def test_a_signature_is_of_the_weights_with_or_without_the_norms_beside_them(norm: str) -> None:
-    found = aligned(norm=norm, n_permutations=1)
+    found = aligned(norm=norm, n_controls=1)
     assert found.norm == norm
     at = found.layers_a == 1
     pairs = found.units_a[at], found.units_b[at]
@@ -84,13 +84,13 @@ def test_a_signature_is_of_the_weights_with_or_without_the_norms_beside_them(nor
             *(neuron_signatures(model("llama", s), 1, f"W_{side}", norm) for s in (0, 1))
         )
         np.testing.assert_allclose(found.by_side[at, i], values[pairs], atol=1e-5)
-    other = aligned(norm="none" if norm == "folded" else "folded", n_permutations=1)
+    other = aligned(norm="none" if norm == "folded" else "folded", n_controls=1)
     assert np.abs(np.sort(other.similarity) - np.sort(found.similarity)).max() > 1e-3
 
 
 def test_every_draw_of_chance_follows_the_seed() -> None:
     one, same, other = (
-        aligned(of="heads", n_permutations=2, seed=seed, within="all") for seed in (0, 0, 5)
+        aligned(over="heads", n_controls=2, seed=seed, within="all") for seed in (0, 0, 5)
     )
     np.testing.assert_array_equal(one.chance, same.chance)
     np.testing.assert_array_equal(one.similarity, other.similarity)
@@ -113,8 +113,8 @@ def test_the_map_of_layers_is_the_mean_of_each_units_best(monkeypatch: pytest.Mo
     expected = [[similarities(a, b)[1].max(1).mean() for b in range(2)] for a in range(2)]
     np.testing.assert_allclose(found.mean, expected, atol=1e-5)
     assert (found.mean_chance != found.mean).all()
-    monkeypatch.setattr(alignment_runs, "SAMPLE", 5)
-    some = wb.align_weights(model("llama"), model("llama", 1), n_permutations=1, progress=False)
+    monkeypatch.setattr(align, "SAMPLE", 5)
+    some = wb.compare.align(model("llama"), model("llama", 1), n_controls=1, progress=False)
     draw = np.random.default_rng(0)
     draw.permutation(60)
     sample = draw.choice(48, 5, replace=False)
@@ -124,7 +124,7 @@ def test_the_map_of_layers_is_the_mean_of_each_units_best(monkeypatch: pytest.Mo
 
 
 def test_chance_is_the_same_matching_of_permuted_tokens_or_of_mixed_units() -> None:
-    found = aligned(of="heads", sides="OV")
+    found = aligned(over="heads", sides="OV")
     draw = np.random.default_rng(0)
     orders = [draw.permutation(60) for _ in range(2)]
     for layer in range(2):
@@ -190,7 +190,7 @@ def test_of_unequal_numbers_some_are_left_over() -> None:
         ):
             found.partner(name)
     with pytest.raises(ValueError, match="alignment is of heads, written like 'L0H0.z'"):
-        aligned(of="heads").partner("L0.mlp_post/1")
+        aligned(over="heads").partner("L0.mlp_post/1")
 
 
 def test_layers_are_paired_as_asked() -> None:
@@ -205,7 +205,7 @@ def test_layers_are_paired_as_asked() -> None:
 @pytest.mark.parametrize("name", ["gemma2", "olmo2"])
 def test_the_backends_give_the_same_alignment(name: str, of: str) -> None:
     one, other = (
-        aligned(name, name, backend, of=of) for backend in ("nnsight", "transformer_lens")
+        aligned(name, name, backend, over=of) for backend in ("nnsight", "transformer_lens")
     )
     assert one.names_b == other.names_b
     np.testing.assert_allclose(one.similarity, other.similarity, atol=1e-5)
@@ -213,8 +213,8 @@ def test_the_backends_give_the_same_alignment(name: str, of: str) -> None:
 
 
 def test_half_precision_weights_are_compared_in_single_precision() -> None:
-    half = wb.align_weights(
-        model("llama", 0, dtype="bfloat16"), model("llama", 1), n_permutations=1, progress=False
+    half = wb.compare.align(
+        model("llama", 0, dtype="bfloat16"), model("llama", 1), n_controls=1, progress=False
     )
     whole = aligned()
     same = np.array(half.names_b) == np.array(whole.names_b)
@@ -232,7 +232,7 @@ def test_a_result_turns_into_a_table_and_is_read_back(tmp_path: Path) -> None:
     assert table.a[3] == "L0.mlp_post/3" and table.b[3] == found.names_b[3]
     np.testing.assert_allclose(table.gate, found.by_side[:, 1])
     np.testing.assert_allclose(table.p_units, found.p("units"))
-    again = wb.WeightAlignment.load(found.save(tmp_path / "alignment"))
+    again = wb.compare.WeightAlignment.load(found.save(tmp_path / "alignment"))
     assert repr(again) == repr(found) and again.names_b == found.names_b
     assert repr(found).startswith(
         "WeightAlignment(llama0: 96 pairs of neurons with llama1, layer by layer: similarity 0."
@@ -268,22 +268,22 @@ def test_what_cannot_be_aligned_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     def refused(match: str, kind: Any = ValueError, **options: Any) -> None:
         with pytest.raises(kind, match=match):
             given: dict[str, Any] = {"progress": False} | options
-            wb.align_weights(a, b, **given)
+            wb.compare.align(a, b, **given)
 
-    refused("of is one of 'neurons', 'heads'; got 'layers'", of="layers")
+    refused("over is one of 'neurons', 'heads'; got 'layers'", over="layers")
     refused("sides of neurons are 'out' and 'in', one or both; got sides='OV'", sides="OV")
-    refused("sides of heads are 'OV' and 'QK'.*got sides=\\[\\]", of="heads", sides=[])
+    refused("sides of heads are 'OV' and 'QK'.*got sides=\\[\\]", over="heads", sides=[])
     refused("norm is one of 'folded', 'none'; got 'whole'", norm="whole")
     refused("within is one of 'layer', 'all'; got 'model'", within="model")
     refused("Pairs of layers are for within='layer'", within="all", layers=[(0, 0)])
     refused(r"layer of a \(0 to 1\) with one of b \(0 to 1\), each at most", layers=[(0, 2)])
     refused("each at most once", layers=[(0, 0), (0, 1)])
-    refused("n_permutations is a whole number from 1; got 0", n_permutations=0)
+    refused("n_controls is a whole number from 1; got 0", n_controls=0)
     with pytest.raises(ValueError, match="permuted 'tokens' or of mixed 'units'; got 'layers'"):
         aligned().p("layers")
-    monkeypatch.setattr(alignment_runs, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(align, "free_bytes", lambda device: 1000)
     refused(r"holds the similarities of all its units: 48 × 48 would take 0\.0 GiB", MemoryError)
-    monkeypatch.setattr(alignment_runs, "MOST", 90)
+    monkeypatch.setattr(align, "MOST", 90)
     refused(r"up to 90 of each model; 96 × 96 would take .* within='layer'", within="all")
 
 
@@ -293,8 +293,8 @@ def test_models_of_unequal_depth_are_paired_by_hand(monkeypatch: pytest.MonkeyPa
     a, b = model("llama"), model("llama", 1)
     monkeypatch.setattr(b, "spec", replace(b.spec, n_layers=1))
     with pytest.raises(ValueError, match="llama0 has 2 and llama1 has 1. Say which go together"):
-        wb.align_weights(a, b, progress=False)
-    found = wb.align_weights(a, b, layers=[(1, 0)], n_permutations=1, progress=False)
+        wb.compare.align(a, b, progress=False)
+    found = wb.compare.align(a, b, layers=[(1, 0)], n_controls=1, progress=False)
     assert found.mean.shape == (2, 1) and set(found.layers_a.tolist()) == {1}
-    whole = wb.align_weights(a, b, of="heads", within="all", n_permutations=1, progress=False)
+    whole = wb.compare.align(a, b, over="heads", within="all", n_controls=1, progress=False)
     assert len(whole.similarity) == 4

@@ -34,11 +34,11 @@ def aligned(seed: int | None = 0, within: str = "layer", **given: Any) -> Any:
         "units_b": [1, 0, 1, 0],
     } | given
     return made(
-        wb.WeightAlignment,
+        wb.compare.WeightAlignment,
         seed,
         model_b="b",
         revision_b="",
-        of="heads",
+        over="heads",
         sides=("OV", "QK"),
         norm="folded",
         within=within,

@@ -7,9 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..methods.alignment.alignment_runs import CONTROLS
-from ..methods.alignment.stitching import Stitching
-from ..methods.alignment.weight_alignment import WeightAlignment
+from ..compare.align import CONTROLS, WeightAlignment
+from ..compare.stitch import Stitching
 from ..plots import NAMED, new_axes
 from .attribution import POSITIVE
 
@@ -50,7 +49,7 @@ def _pairs(result: WeightAlignment, ax: Axes | None) -> Axes:
     ax.plot(share, values, dots, color=POSITIVE, linewidth=2, markersize=4, label="the two models")
     ax.axhline(0, color="0.85", linewidth=1, zorder=0)
     ax.set_xlim(0, 100)
-    ax.set_xlabel(f"pairs of {result.of}, the most similar first (%)")
+    ax.set_xlabel(f"pairs of {result.over}, the most similar first (%)")
     ax.set_ylabel(f"similarity ({', '.join(result.sides)})")
     ax.legend(fontsize=8, frameon=False, loc="upper right")
     where = "layer by layer" if result.within == "layer" else "over all layers"
@@ -78,7 +77,7 @@ def _layers(result: WeightAlignment, ax: Axes | None) -> Axes:
     ax.tick_params(length=2, labelsize=8)
     ax.set_xlabel(f"layer of {result.model_b}", fontsize=9)
     ax.set_ylabel(f"layer of {result.model}", fontsize=9)
-    ax.set_title(f"{result.of} ({', '.join(result.sides)})", fontsize=10)
+    ax.set_title(f"{result.over} ({', '.join(result.sides)})", fontsize=10)
     return ax
 
 
@@ -116,7 +115,7 @@ def stitching(result: Stitching, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("damage of ablation brought back (0 = its mean, 1 = itself)", fontsize=9)
     median, low, high = result.overall()
     ax.set_title(
-        f"{result.of} of {result.model_b} ← units of {result.model}: "
+        f"{result.over} of {result.model_b} ← units of {result.model}: "
         f"median {median:.2f} [{low:.2f}, {high:.2f}]",
         fontsize=10,
     )
