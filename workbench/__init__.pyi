@@ -5,6 +5,7 @@ from . import controls as controls
 from . import lens as lens
 from . import live as live
 from . import metrics as metrics
+from . import probing as probing
 from . import widgets as widgets
 from .activations import Activations as Activations
 from .activations import activations as activations
@@ -136,6 +137,7 @@ from .model import ModelSpec as ModelSpec
 from .model import Resume as Resume
 from .model import Run as Run
 from .norm import Norm as Norm
+from .probing.probe import probe as probe
 from .result import Result as Result
 from .site import Site as Site
 from .tasks import Task as Task

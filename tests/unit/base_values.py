@@ -159,7 +159,7 @@ OF_CALLS: dict[str, Values] = {
     "Effects.scaled": _fixed(zero="plain", one="push"),
     "Activations.where": _fixed(labels={"gender": 1}), "Activations.label": _fixed(name="gender"),
     "Activations.of_rows": _fixed(rows=np.eye(2)), "Activations.take": _fixed(rows=[0]),
-    "Activations.encode": {"dicts": lambda c: c.dicts},
+    "probe": _fixed(label="gender", folds=2), "Activations.encode": {"dicts": lambda c: c.dicts},
     "Change()": {"what": lambda _: wb.Scale("L1.z", 0.5)},
     "Change.of": {"what": lambda _: wb.Scale("L1.z", 0.5)},
     "WeightEdit.by_unit": _fixed(weight=torch.ones(64, 128)),

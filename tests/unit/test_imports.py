@@ -127,6 +127,7 @@ TABLE: dict[str, set[str]] = {
         # A result names the mark of its picture.
         "pictures",
     },
+    "probing": {"activations", "pictures", "resample", "result"},
     "plots": set(),
     "pictures": {"compare", "effects", "graph", "lens", "methods", "plots", "result"},
     # A result that no widget shows is drawn as its picture.
@@ -178,6 +179,7 @@ DISTRIBUTIONS = {
     "IPython": "jupyterlab",
     "huggingface_hub": "transformers",
     "yaml": "transformers",
+    "sklearn": "scikit_learn",
 }
 #: What the README's first command starts and nothing imports.
 COMMANDS = {"jupyterlab"}
