@@ -6,6 +6,7 @@ from . import lens as lens
 from . import live as live
 from . import metrics as metrics
 from . import probing as probing
+from . import weights as weights
 from . import widgets as widgets
 from .activations import Activations as Activations
 from .activations import activations as activations
@@ -109,13 +110,6 @@ from .methods.observables.observable_evaluation import ObservableEvaluation as O
 from .methods.observables.observable_evaluation import evaluate_observable as evaluate_observable
 from .methods.observables.observable_paths import ObservablePaths as ObservablePaths
 from .methods.observables.observable_vector import ObservableVector as ObservableVector
-from .methods.parameters.concept_ablation import ConceptAblation as ConceptAblation
-from .methods.parameters.concept_ablation import ablate_concept as ablate_concept
-from .methods.parameters.concept_vectors import ConceptVectors as ConceptVectors
-from .methods.parameters.concept_vectors import concept_vectors as concept_vectors
-from .methods.parameters.unlearning import unlearn as unlearn
-from .methods.parameters.unlearning_audit import UnlearningAudit as UnlearningAudit
-from .methods.parameters.unlearning_audit import audit_unlearning as audit_unlearning
 from .methods.patching import Patching as Patching
 from .methods.patching import patch as patch
 from .methods.path_patching import PathPatching as PathPatching
@@ -146,7 +140,6 @@ from .tasks import tasks as tasks
 from .texts import texts as texts
 from .tokens import Tokens as Tokens
 from .weight_edits import WeightEdit as WeightEdit
-from .weight_edits import edited_weights as edited_weights
 
 __all__: list[str]
 __version__: str

@@ -70,8 +70,7 @@ def experiment(
     Raises `ValueError` for another measure and for changes with equal names, and what
     `Questions.of`, `controls.like` and a run raise.
     """
-    named = questions if _is_named(questions) else {_name(questions): questions}
-    asked = {name: Questions.of(model, q, of=name) for name, q in named.items()}
+    asked = Questions.by_name(model, questions)
     tried = {_key(key): Change.of(c) for key, c in changes.items()}
     if not tried or not asked:
         raise ValueError(
@@ -242,22 +241,6 @@ def passes(
 @contextmanager
 def _same(model: Model) -> Iterator[Model]:
     yield model
-
-
-def _is_named(asked: Any) -> bool:
-    """Whether it is several kinds of questions by name, and no prompts with an answer each."""
-    if not isinstance(asked, Mapping) or not asked:
-        return False
-    return not all(isinstance(v, (str, int)) or _is_words(v) for v in asked.values())
-
-
-def _is_words(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(v, (str, int)) for v in value)
-
-
-def _name(asked: Any) -> str:
-    """What questions without a name are called: by their task, else "prompts"."""
-    return str(getattr(asked, "task", getattr(asked, "name", "prompts")))
 
 
 def _key(key: Any) -> tuple[Any, ...]:

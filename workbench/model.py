@@ -383,9 +383,9 @@ class Model(Protocol):
     ) -> torch.Tensor:
         """The weight as `weight` gives it, and live: what is written into it, the next run uses.
 
-        `wb.edited_weights` writes into it and puts everything back. tied: accept a parameter that
-        goes by several names, as tied embeddings do. Raises `ValueError` as `weight` does, for all
-        layers at once, for a bias the model does not have, and for tied weights.
+        `Change(…).applied(model)` writes into it and puts everything back. tied: accept a parameter
+        that goes by several names, as tied embeddings do. Raises `ValueError` as `weight` does, for
+        all layers at once, for a bias the model does not have, and for tied weights.
         """
         ...
 

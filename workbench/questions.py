@@ -85,6 +85,16 @@ class Questions:
             tuple(token_strings(model.tokenizer, [row[0] for row in ids])),
         )
 
+    @classmethod
+    def by_name(cls, model: Model, asked: Any) -> dict[str, Questions]:
+        """Several kinds of questions by their names; a single one is named by its task, "prompts"
+        without one.
+        """
+        several = asked
+        if not _is_named(asked):
+            several = {str(getattr(asked, "task", getattr(asked, "name", "prompts"))): asked}
+        return {name: cls.of(model, each, of=name) for name, each in several.items()}
+
     @property
     def prompts(self) -> tuple[str, ...]:
         """Each prompt as one text."""
@@ -124,3 +134,14 @@ class Questions:
 
 def _is_pair(row: Any) -> bool:
     return isinstance(row, (tuple, list)) and len(row) == 2 and isinstance(row[0], str)
+
+
+def _is_named(asked: Any) -> bool:
+    """Whether it is several kinds of questions by name, and no prompts with an answer each."""
+    if not isinstance(asked, Mapping) or not asked:
+        return False
+    return not all(isinstance(v, (str, int)) or _is_words(v) for v in asked.values())
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(v, (str, int)) for v in value)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from .check import as_real, checked, tensor
-from .model import Model
 
 #: What `index` counts, and along which axis of the weight as `Model.weight` gives it.
 _UNITS: dict[str, tuple[str, int]] = {
@@ -112,43 +111,16 @@ class WeightEdit:
         return f"{layer}{self.name}[{some}]"
 
 
-@checked
 @contextmanager
-def edited_weights(
-    model: Model, edits: WeightEdit | Sequence[WeightEdit], *, tied: bool = False
-) -> Iterator[Model]:
-    """The model with its weights edited, for the block; then every number is as it was before.
-
-        with wb.edited_weights(model, wb.WeightEdit("W_out", 2, [7, 40], value=0.0)):
-            wb.logit_lens(model, prompt)
-
-    Edits apply in the order given, in place: to every run of this model, on either backend, and to
-    whatever else shares its memory. They are undone however the block ends, also when an edit of
-    the list fails. Blocks can be nested. Until the block ends, runs of the model in other threads
-    wait for it. tied: accept weights that are one parameter under several names (W_E and W_U of
-    tied embeddings); without it an edit of one is refused.
-
-    Raises `ValueError` for a weight or unit the model does not have, for tied weights, and where
-    weights cannot be written: on a server, quantised or offloaded. A run of another thread that has
-    waited for the block for half a minute raises `RuntimeError`.
-    """
-    with written(model, edits, tied=tied):
-        yield model
-
-
-@contextmanager
-def written(model: Any, edits: Any, *, tied: bool = False) -> Iterator[None]:
-    """The edits in the model's weights, for the block. Raises as `edited_weights` does."""
-    changes = [edits] if isinstance(edits, WeightEdit) else list(edits)
-    if wrong := [each for each in changes if not isinstance(each, WeightEdit)]:
-        raise TypeError(f"Weights are changed by WeightEdits; got {wrong[0]!r}.")
-    if not changes:
+def written(model: Any, edits: Sequence[WeightEdit], *, tied: bool = False) -> Iterator[None]:
+    """The edits in the model's weights, for the block. Raises as `Change.applied` does."""
+    if not edits:
         yield
         return
     with model.turn.taken(edits=True):
         done: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
         try:
-            for edit in changes:
+            for edit in edits:
                 kind = _UNITS[edit.name][0]
                 live = edit.by_unit(model.live_weight(edit.name, edit.layer, tied=tied))
                 units = edit.units

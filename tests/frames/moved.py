@@ -196,3 +196,150 @@ def _stitch(
     alignment: Any, a: Any, b: Any, texts: Any, *, n_random: int = 4, **options: Any
 ) -> Any:
     return wb.compare.stitch(a, b, texts, alignment, n_controls=n_random, **options)
+
+
+# -- weights ---------------------------------------------------------------------------------------
+
+
+@moves("edited_weights")
+def _edited_weights(model: Any, edits: Any, *, tied: bool = False) -> Any:
+    return wb.Change(edits).applied(model, tied=tied)
+
+
+@moves("unlearn")
+def _unlearn(model: Any, forget: Any, retain: Any, **options: Any) -> Any:
+    return wb.weights.unlearn(model, forget, retain, progress=False, **options)
+
+
+@moves("concept_vectors")
+def _concept_vectors(
+    model: Any, words: Any, *, n: int = 20, prompts: Any = None, layer: Any = None, **options: Any
+) -> Any:
+    new = wb.weights.concept_vectors(
+        model, words, n_neurons=n, questions=prompts, layers=layer, progress=False, **options
+    )
+
+    def frame() -> pd.DataFrame:
+        own = ["|".join(each) for each in new.own_words]
+        lost = np.full(len(own), np.nan, np.float32) if new.lost is None else new.lost
+        return new.to_frame().assign(own_words=own, lost=lost)
+
+    return Moved(new, frame=frame)
+
+
+@moves("ablate_concept")
+def _ablate_concept(
+    model: Any,
+    vectors: Any,
+    prompts: Any,
+    *,
+    others: Any = None,
+    how: Any = "zero",
+    **options: Any,
+) -> Any:
+    asked = {"prompts": prompts, **(others or {})}
+    new = wb.weights.ablate(
+        model,
+        asked,
+        vectors,
+        reference=how,
+        alone=True,
+        measures=("probability", "rank"),
+        progress=False,
+        **options,
+    )
+    names = {"prompts probability": "probability"} | {f"{n} probability": n for n in others or {}}
+    names |= {name: name for name in ("loss elsewhere", "KL elsewhere")}
+    one, ranks = new["prompts probability"], new["prompts rank"]
+
+    def frame() -> Any:
+        lines: Any = new.to_frame().query("change == 'all'")
+        lines = lines[lines.measure.isin(names)].replace({"measure": names})
+        columns = {
+            "plain": "before",
+            "changed": "after",
+            "effect": "change",
+            "control": "random",
+            "control_low": "random_low",
+            "control_high": "random_high",
+            "beyond": "beyond_random",
+        }
+        return lines.drop(columns="change").rename(columns=columns).reset_index(drop=True)
+
+    def alone() -> Any:
+        lines: Any = new.to_frame().query("change != 'all' and measure == 'prompts probability'")
+        return lines[["change", "effect", "low", "high"]].set_axis(
+            ["vector", "change", "low", "high"], axis=1
+        )
+
+    return Moved(
+        new,
+        frame=frame,
+        alone=alone,
+        ablated_texts=(new.texts or {})["all"],
+        plain_probability=one.plain,
+        ablated_probability=one.changed[0],
+        control_probability=one.control,
+        alone_probability=one.changed[1:],
+        ablated_rank=(ranks.changed[0] - 1).astype(int),
+    )
+
+
+@moves("audit_unlearning")
+def _audit_unlearning(
+    before: Any,
+    after: Any,
+    vectors: Any,
+    prompts: Any,
+    *,
+    paraphrases: Any = None,
+    others: Any = None,
+    elsewhere: Any = None,
+    relearn: Any = None,
+    relearn_at: Any = (),
+    never: Any = None,
+    k: int = 10,
+    n_others: int = 200,
+    seed: int = 0,
+) -> Any:
+    ways = {"prompts": prompts, **(paraphrases or {})}
+    new = wb.weights.audit(
+        before, after, ways, vectors, others=others, elsewhere=elsewhere, seed=seed, progress=False
+    )
+    traces = wb.weights.traces(before, after, vectors, k=k, n_controls=n_others, seed=seed)
+
+    def behaviour() -> Any:
+        lines: Any = new.to_frame()
+        ways = ("after", "ablated")
+        own, gone = (lines[lines.change == c].reset_index(drop=True) for c in ways)
+        about = [
+            "texts" if m.endswith("elsewhere") else "others" if m in (others or {}) else "concept"
+            for m in own.measure
+        ]
+        columns = {"plain": "before", "changed": "after", "effect": "change"}
+        columns |= {"changed_low": "after_low", "changed_high": "after_high"}
+        own = own.drop(columns="change").rename(columns=columns)
+        return own.assign(about=about, ablated=gone.changed)
+
+    def frame() -> pd.DataFrame:
+        lines = traces.to_frame().query("kind == 'concept'").drop(columns="kind")
+        for name in ("words_before", "words_after"):
+            lines[name] = ["|".join(words) for words in lines[name]]
+        return lines
+
+    def measures() -> pd.DataFrame:
+        names = {"concept": "vectors", "control": "others"}
+        names |= {f"control_{end}": f"others_{end}" for end in ("low", "high")}
+        return traces.to_frame("measures").rename(columns=names)
+
+    def relearning() -> pd.DataFrame:
+        zero = [wb.WeightEdit("W_out", layer, unit, value=0.0) for layer, unit in vectors.places]
+        changes = {"after": after, "ablated": zero, "never": never}
+        got = wb.weights.relearn(
+            before, changes, relearn, prompts, steps=relearn_at, seed=seed, progress=False
+        ).to_frame()
+        names = {"change": "relearner", "changed": "probability"}
+        names |= {"changed_low": "low", "changed_high": "high"}
+        return got.drop(columns=["low", "high"]).rename(columns=names)
+
+    return Moved(new, frame=frame, behaviour=behaviour, traces=measures, relearning=relearning)

@@ -45,7 +45,11 @@ def ablate_concept(c: Context) -> Tables:
             c.model, c.vectors, PAIRS, others=OTHERS, elsewhere=c.texts[:6], how=how, noise=2.0,
             n_controls=3, n_new=3, seed=c.seed,
         )  # fmt: skip
-        out |= named(how, {"frame": got, "alone": got.alone()})
+        # A change is after less before, which stand beside it: near 1, a float32's last bit is more
+        # than the tolerance of so small a difference.
+        out |= named(how, {"frame": got.to_frame().drop(columns="change"),
+                           "alone": got.alone()[["vector"]]})  # fmt: skip
+        out[f"{how} alone"] = np.asarray(got.alone_probability)
         out[f"{how} texts"] = list(got.ablated_texts)
         out[f"{how} plain"] = np.asarray(got.plain_probability)
         out[f"{how} ablated"] = np.asarray(got.ablated_probability)

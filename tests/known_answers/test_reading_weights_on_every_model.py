@@ -81,11 +81,13 @@ def observables(model: Any, at: Case) -> Any:
 
 
 def concepts(model: Any, at: Case) -> Any:
-    vectors = wb.concept_vectors(model, at.words, n=3, n_draws=5)
-    lost = wb.ablate_concept(model, vectors, at.asked, elsewhere=at.texts, n_controls=2, n_new=3)
-    after = wb.unlearn(model, at.asked, at.texts, steps=2, batch_size=2)
-    audit = wb.audit_unlearning(model, after, vectors, at.asked, elsewhere=at.texts, n_others=20)
-    return vectors, lost, audit
+    vectors = wb.weights.concept_vectors(model, at.words, n_neurons=3, n_draws=5)
+    lost = wb.weights.ablate(
+        model, at.asked, vectors, alone=True, elsewhere=at.texts, n_controls=2, n_new=3
+    )
+    after = wb.weights.unlearn(model, at.asked, at.texts, steps=2, batch_size=2)
+    audit = wb.weights.audit(model, after, at.asked, vectors, elsewhere=at.texts)
+    return vectors, lost, audit, wb.weights.traces(model, after, vectors, n_controls=20)
 
 
 def alignment(model: Any, at: Case) -> Any:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from workbench import turns
+from workbench.change import Change
 from workbench.edits import Add, Scale, Set
 from workbench.loading import load
-from workbench.weight_edits import WeightEdit, edited_weights
+from workbench.weight_edits import WeightEdit
 
 from .conftest import BACKENDS
 
@@ -47,7 +48,7 @@ JOBS: dict[str, Callable[[Any, int], Any]] = {
 
 
 def under_other_weights(model: Any, i: int) -> torch.Tensor:
-    with edited_weights(model, WeightEdit("W_out", 0, [1, 2], value=0.1 * i)):
+    with Change(WeightEdit("W_out", 0, [1, 2], value=0.1 * i)).applied(model):
         first = model.run(ROWS).logits
         time.sleep(0.001)
         assert torch.equal(model.run(ROWS).logits, first)
@@ -99,7 +100,7 @@ def test_a_run_that_a_block_of_edited_weights_waits_for_is_refused_in_words(
     monkeypatch.setattr(turns, "OF_AN_EDIT", 0.2)
     text = "run by the thread that edited them; .* Run in that thread, or after the block"
     with ThreadPoolExecutor(2) as pool:
-        with edited_weights(model, WeightEdit("W_out", 0, 1, value=0.0)):
+        with Change(WeightEdit("W_out", 0, 1, value=0.0)).applied(model):
             for call in (
                 lambda: model.run(ROWS),
                 lambda: model.generate(ROWS, 2),

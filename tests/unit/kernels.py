@@ -180,8 +180,8 @@ from workbench.methods.observables.observable_path import read_path as read_path
 from workbench.methods.observables import observable_baselines as observable_baselines
 
 # The order, the counted tokens and the loss of each step of a training.
-from workbench.methods.parameters.lessons import Lessons as Lessons
-from workbench.methods.parameters.lessons import train as train
+from workbench.weights.lessons import Lessons as Lessons
+from workbench.weights.lessons import train as train
 
 # Semi-nonnegative factors: a step number by number.
 from workbench.methods.features import snmf as snmf

@@ -9,6 +9,7 @@ import pytest
 
 import workbench as wb
 from tests.unit.made_results import draws, made, two_sided
+from workbench.effects import Measure
 
 BEFORE = np.array([1.0, -2.0, 0.5, 4.0])
 N_RESAMPLES = 1000
@@ -115,51 +116,36 @@ def test_intervals_are_over_draws_and_prompts_at_their_level(level: float, seed:
     assert found[1:] == pytest.approx(two_sided(each, level), abs=1e-6)
 
 
-def audited(seed: int | None = 0) -> Any:
-    """Three questions about the concept, two about others; three texts, two vectors."""
-    vectors = {
-        "cosine": [1.0, -0.5],
-        "change": [0.0, 1.5],
-        "kept": [1.0, 0.25],
-        "before_scores": [3.0, 2.0],
-        "after_scores": [3.0, -1.0],
-    }
-    others = np.linspace(0, 1, 21)
-    fields = vectors | {
-        "question_of": [0, 0, 1, 2, 2],
-        "before_probability": [0.9, 0.7, 0.5, 0.2, 0.4],
-        "after_probability": [0.1, 0.8, 0.5, 0.3, 0.1],
-        "ablated_probability": [0.5, 0.5, 0.4, 0.2, 0.3],
-        "before_loss": [2.0, 1.0, 3.0],
-        "after_loss": [2.5, 0.5, 3.0],
-        "ablated_loss": [2.1, 1.1, 3.3],
-        "after_kl": [0.4, 0.1, 0.7],
-        "ablated_kl": [0.2, 0.2, 0.2],
-        "other_cosine": others,
-        "other_change": 2 * others,
-        "other_kept": others**2,
-    }
+def audited(seed: int | None = 0) -> wb.Effects:
+    """Two questions about the concept, behind other text one, two about others; three texts."""
+    none = np.zeros((0, 3))
+
+    def measure(name: str, *values: list[float], damage: bool = False) -> Measure:
+        plain, *changed = map(np.array, values)
+        controls = none[:, : len(plain)]
+        return Measure(name, "", plain, np.stack(changed), controls, damage=damage)
+
     return made(
-        wb.UnlearningAudit,
+        wb.Effects,
         seed,
-        after="b",
-        words=(" a",),
-        neurons=("L0.mlp_post/0", "L1.mlp_post/1"),
-        forgotten=("prompts", "after other text"),
-        others=("else",),
-        k=1,
-        before_words=((" a",), (" b",)),
-        after_words=((" a",), (" b",)),
-        relearners=(),
-        **{name: np.array(values) for name, values in fields.items()},
+        what="b",
+        changes={"change": ("after", "ablated")},
+        controls={},
+        measures=(
+            measure("prompts", [0.9, 0.7], [0.1, 0.8], [0.5, 0.5]),
+            measure("after other text", [0.5], [0.5], [0.4]),
+            measure("else", [0.2, 0.4], [0.3, 0.1], [0.2, 0.3]),
+            measure("loss elsewhere", [2, 1, 3], [2.5, 0.5, 3], [2.1, 1.1, 3.3], damage=True),
+            measure("KL elsewhere", [0, 0, 0], [0.4, 0.1, 0.7], [0.2, 0.2, 0.2], damage=True),
+        ),
     )
 
 
 @pytest.mark.parametrize("seed", [0, 8])
 def test_an_audit_counts_what_rose_and_what_fell(seed: int) -> None:
-    result = audited(seed)
-    frame = result.behaviour().set_index("measure")
-    assert frame["about"].tolist() == ["concept", "concept", "others", "texts", "texts"]
+    frame = audited(seed).to_frame()
+    ablated = frame[frame.change == "ablated"].set_index("measure")
+    frame = frame[frame.change == "after"].set_index("measure")
     changes = {
         "prompts": [-0.8, 0.1],
         "after other text": [0.0],
@@ -169,63 +155,56 @@ def test_an_audit_counts_what_rose_and_what_fell(seed: int) -> None:
     }
     for name, values in changes.items():
         line, n = frame.loc[name], len(values)
-        assert (line["n"], line["change"]) == (n, pytest.approx(np.mean(values), abs=1e-6))
+        assert (line["n"], line["effect"]) == (n, pytest.approx(np.mean(values), abs=1e-6))
         means = np.array(values)[draws(n, 2000, seed)].mean(-1)
         assert (line["low"], line["high"]) == pytest.approx(two_sided(means, 0.95), abs=1e-6)
-    assert frame.loc["KL elsewhere", "before"] == 0.0
-    assert frame.loc["else", "ablated"] == pytest.approx(0.25)
+    assert frame.loc["KL elsewhere", "plain"] == 0.0
+    assert ablated.loc["else", "changed"] == pytest.approx(0.25)
 
 
 def test_traces_stand_beside_the_middle_of_the_others() -> None:
-    frame = audited().traces().set_index("measure")
-    assert frame.loc["cosine", "vectors"] == pytest.approx(0.25)
-    for name, others in (("cosine", 1.0), ("change", 2.0)):
+    others = np.linspace(0, 1, 21)
+    own = {"cosine": [1.0, -0.5], "change": [0.0, 1.5], "kept": [1.0, 0.25]}
+    rest = {"cosine": others, "change": 2 * others, "kept": others**2}
+    n = 2 + len(others)
+    fields: dict[str, Any] = {name: np.array([*own[name], *rest[name]]) for name in own}
+    frame = made(
+        wb.weights.Traces,
+        after="b",
+        words=(" a",),
+        k=1,
+        neurons=tuple(f"L0.mlp_post/{i}" for i in range(n)),
+        kinds=("concept",) * 2 + ("control",) * len(others),
+        words_before=((" a",),) * n,
+        words_after=((" a",),) * n,
+        before_scores=np.zeros(n),
+        after_scores=np.zeros(n),
+        **fields,
+    ).to_frame("measures")
+    frame = frame.set_index("measure")
+    assert frame.loc["cosine", "concept"] == pytest.approx(0.25)
+    for name, others_of in (("cosine", 1.0), ("change", 2.0)):
         line = frame.loc[name]
-        assert line["others"] == pytest.approx(others / 2)
-        assert line["others_low"] == pytest.approx(0.025 * others, abs=1e-6)
-        assert line["others_high"] == pytest.approx(0.975 * others, abs=1e-6)
+        assert line["control"] == pytest.approx(others_of / 2)
+        assert line["control_low"] == pytest.approx(0.025 * others_of, abs=1e-6)
+        assert line["control_high"] == pytest.approx(0.975 * others_of, abs=1e-6)
 
 
 def test_a_control_that_changes_as_much_is_not_passed() -> None:
-    """Of `ablate_concept`: falls, rises and ties with random value vectors."""
-    none = np.zeros(0)
+    """Of `weights.ablate`: falls, rises and ties with random value vectors."""
+    # Changes of −0.25, 0.25, −0.125, 0.125 and 0.5, where the ablation's is −0.25.
+    control = np.array([[0.5, 0.25], [1.0, 0.75], [0.625, 0.375], [1.0, 0.5], [1.0, 1.25]])
+    plain, changed = np.array([0.75, 0.5]), np.array([[0.25, 0.5]])
     result = made(
-        wb.ConceptAblation,
-        words=(" a",),
-        neurons=("L0.mlp_post/0",),
-        how="zero",
-        noise=0.0,
-        answers=(" b", " c"),
-        controls=(("L0.mlp_post/1",),) * 5,
-        others=(),
-        plain_texts=(),
-        ablated_texts=(),
-        plain_probability=np.array([0.75, 0.5]),
-        ablated_probability=np.array([0.25, 0.5]),
-        # Changes of −0.25, 0.25, −0.125, 0.125 and 0.5, where the ablation's is −0.25.
-        control_probability=np.array(
-            [[0.5, 0.25], [1.0, 0.75], [0.625, 0.375], [1.0, 0.5], [1.0, 1.25]]
-        ),
-        plain_rank=np.zeros(2),
-        ablated_rank=np.zeros(2),
-        alone_probability=np.zeros((1, 2)),
-        other_of=none,
-        other_plain=none,
-        other_ablated=none,
-        other_control=np.zeros((5, 0)),
-        plain_loss=np.ones(1),
-        ablated_loss=np.ones(1),
-        control_loss=np.ones((5, 1)),
-        ablated_kl=np.ones(1),
-        control_kl=np.ones((5, 1)),
+        wb.Effects,
+        what="ablation",
+        changes={"change": ("all",)},
+        controls={"change": ("all",) * 5, "kind": ("random",) * 5, "draw": tuple(range(5))},
+        measures=(Measure("prompts", "probability", plain, changed, control),),
     )
-    line = result.changes()[0].line()
-    assert line["change"] == -0.25 and line["beyond_random"] == pytest.approx(2 / 5)
-    controls = np.array([0.825, 0.625])
-    excess = np.array([0.25, 0.5]) - controls
-    assert line["excess"] == pytest.approx(excess.mean(), abs=1e-6)
-    means = excess[draws(2, 2000, 0)].mean(-1)
-    assert (line["excess_low"], line["excess_high"]) == pytest.approx(
-        two_sided(means, 0.95), abs=1e-6
-    )
-    assert line["random"] == pytest.approx((-0.25 + 0.25 - 0.125 + 0.125 + 0.5) / 5)
+    line = result.to_frame().iloc[0]
+    assert line["effect"] == -0.25 and line["beyond"] == pytest.approx(2 / 5)
+    assert line["excess"] == pytest.approx(-0.25 - 0.1, abs=1e-6)
+    # The mean of the controls lies below; one draw of them a resample may lie on either side.
+    assert line["excess_low"] < line["excess"] < 0 < line["excess_high"]
+    assert line["control"] == pytest.approx((-0.25 + 0.25 - 0.125 + 0.125 + 0.5) / 5)

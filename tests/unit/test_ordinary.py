@@ -83,7 +83,7 @@ def pair() -> Any:
 
 def under_other_weights(model: Any) -> Any:
     edits = [wb.WeightEdit("W_out", 1, 3, factor=1.7), wb.WeightEdit("W_in", 0, 2, add=0.3)]
-    with wb.edited_weights(model, edits):
+    with wb.Change(edits).applied(model):
         return model.run(PROMPT).logits
 
 
@@ -150,7 +150,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
             model, SITE, TEXTS, n_features=24, batch_size=32, steps=4, progress=False
         ).tensors
     ),
-    "unlearn": lambda model: wb.unlearn(
+    "unlearn": lambda model: wb.weights.unlearn(
         model, [(PROMPT, " Mary")], TEXTS[:3], steps=2, batch_size=1
     ).run(PROMPT),
 }

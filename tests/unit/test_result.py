@@ -292,10 +292,10 @@ STILL = {
     "arm", "beside", "bin", "bin_edge", "circuit", "class", "component", "concept",
     "control", "d_out", "dictionary", "direction", "effect", "end", "foil", "follows",
     "group", "id", "item", "kind", "lane", "layer_a", "layer_b", "lowered", "moved",
-    "near", "neuron", "offset", "other", "pair", "path", "prompt", "promoted", "question",
-    "raised", "random", "reader", "reference", "relearner", "run", "sample", "set", "side",
-    "sign", "size", "stay", "step", "strength", "suppressed", "swap", "target",
-    "text", "token", "track", "variant", "vector", "way", "word", "writer",
+    "near", "neuron", "offset", "pair", "path", "prompt", "promoted", "raised", "random", "reader",
+    "reference", "run", "sample", "set", "side", "sign", "size", "stay", "step",
+    "strength", "suppressed", "swap", "target", "text", "token", "track", "variant", "way", "word",
+    "writer",
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def rows_in_order(n: int, size: int, seed: int, at: int, steps: int) -> list[lis
 def test_it_is_gradient_difference_step_by_step(name: str) -> None:
     model = model_of(name)
     steps, size = 3, 2
-    made = wb.unlearn(
+    made = wb.weights.unlearn(
         model,
         PROMPTS,
         TEXTS,
@@ -82,7 +82,7 @@ def test_it_is_gradient_difference_step_by_step(name: str) -> None:
 def test_the_answers_go_and_the_original_stays_bit_for_bit(backend: str) -> None:
     model = model_of("gpt_neox", backend)
     before, logits = weights_of(model), model.run([ids_of(PROMPTS[0][0])]).logits
-    made: Any = wb.unlearn(model, PROMPTS, [*OTHERS, *TEXTS], steps=12, learning_rate=3e-3)
+    made: Any = wb.weights.unlearn(model, PROMPTS, [*OTHERS, *TEXTS], steps=12, learning_rate=3e-3)
     assert unchanged(model, before)
     assert torch.equal(model.run([ids_of(PROMPTS[0][0])]).logits, logits)
     plain, trained = model.to_hugging_face(), made.to_hugging_face()
@@ -94,10 +94,12 @@ def test_the_answers_go_and_the_original_stays_bit_for_bit(backend: str) -> None
 
 def test_the_same_seed_gives_the_same_model_on_both_backends() -> None:
     options: dict[str, Any] = {"steps": 3, "batch_size": 2, "learning_rate": 1e-3}
-    first = named(wb.unlearn(model_of(), PROMPTS, TEXTS, seed=1, **options))
+    first = named(wb.weights.unlearn(model_of(), PROMPTS, TEXTS, seed=1, **options))
     torch.manual_seed(99)
-    again = named(wb.unlearn(model_of("gpt2", BACKENDS[1]), PROMPTS, TEXTS, seed=1, **options))
-    other = named(wb.unlearn(model_of(), PROMPTS, TEXTS, seed=2, **options))
+    again = named(
+        wb.weights.unlearn(model_of("gpt2", BACKENDS[1]), PROMPTS, TEXTS, seed=1, **options)
+    )
+    other = named(wb.weights.unlearn(model_of(), PROMPTS, TEXTS, seed=2, **options))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
@@ -108,7 +110,9 @@ def test_the_same_seed_gives_the_same_model_on_both_backends() -> None:
 )
 def test_only_the_chosen_weights_are_trained(name: str, weights: str, inside: str) -> None:
     model = model_of(name)
-    made = named(wb.unlearn(model, PROMPTS, TEXTS, steps=2, weights=weights, learning_rate=1e-3))
+    made = named(
+        wb.weights.unlearn(model, PROMPTS, TEXTS, steps=2, weights=weights, learning_rate=1e-3)
+    )
     for key, before in named(model).items():
         moved = not torch.equal(made[key], before)
         # A key's bias alone has no gradient: it moves all scores of a query alike.
@@ -118,7 +122,7 @@ def test_only_the_chosen_weights_are_trained(name: str, weights: str, inside: st
 
 def test_a_bfloat16_model_is_trained_in_float32_and_stays_one() -> None:
     model = model_of("gpt2", dtype="bfloat16")
-    made = wb.unlearn(model, PROMPTS, TEXTS, steps=5, learning_rate=1e-3, name="mine")
+    made = wb.weights.unlearn(model, PROMPTS, TEXTS, steps=5, learning_rate=1e-3, name="mine")
     assert made.spec.dtype == "bfloat16" and made.spec.name == "mine"
     plain, trained = model.to_hugging_face(), made.to_hugging_face()
     assert log_probabilities(trained, PROMPTS).mean() < log_probabilities(plain, PROMPTS).mean()
@@ -128,14 +132,14 @@ def test_above_the_ceiling_nothing_is_unlearned_further() -> None:
     model = model_of()
     options: dict[str, Any] = {"steps": 4, "learning_rate": 1e-3}
     # Every loss is above it from the start: what is left is learning to retain.
-    kept = wb.unlearn(model, PROMPTS, TEXTS, ceiling=1e-6, **options)
+    kept = wb.weights.unlearn(model, PROMPTS, TEXTS, ceiling=1e-6, **options)
     expected, lessons = model.to_hugging_face(), Lessons.of(model, TEXTS, of="retain")
     again = train(expected, [(lessons, 0.0), (lessons, 1.0)], batch_size=16, seed=0, **options)
     assert len(list(again)) == 4
     for key, parameter in expected.named_parameters():
         torch.testing.assert_close(named(kept)[key], parameter.detach(), atol=1e-6, rtol=1e-5)
-    free = named(wb.unlearn(model, PROMPTS, TEXTS, ceiling=1e6, **options))
-    endless = named(wb.unlearn(model, PROMPTS, TEXTS, **options))
+    free = named(wb.weights.unlearn(model, PROMPTS, TEXTS, ceiling=1e6, **options))
+    endless = named(wb.weights.unlearn(model, PROMPTS, TEXTS, **options))
     assert all(torch.equal(free[key], endless[key]) for key in free)
 
 
@@ -173,12 +177,12 @@ def test_lessons_count_texts_but_their_first_token_and_questions_by_their_answer
 )
 def test_what_cannot_be_trained_is_said(arguments: Any, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        wb.unlearn(model_of(), *arguments, **options)
+        wb.weights.unlearn(model_of(), *arguments, **options)
 
 
 def test_a_training_that_diverges_is_an_error_and_not_a_model() -> None:
     model = model_of()
     before = weights_of(model)
     with pytest.raises(RuntimeError, match=r"diverged at step \d: its losses are .*nan.* Lower"):
-        wb.unlearn(model, PROMPTS, TEXTS, learning_rate=1e30, steps=5)
+        wb.weights.unlearn(model, PROMPTS, TEXTS, learning_rate=1e30, steps=5)
     assert unchanged(model, before)

@@ -14,7 +14,8 @@ import workbench as wb
 from tests.parity import zoo
 from tests.unit.lens_models import words_model, zoo_model
 from workbench.backends.weights import stored
-from workbench.weight_edits import WeightEdit, edited_weights
+from workbench.change import Change
+from workbench.weight_edits import WeightEdit
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]
 BACKENDS = ["nnsight", "transformer_lens"]
@@ -108,7 +109,7 @@ def test_a_run_under_an_edit_is_that_of_a_plain_model_edited_by_hand(
 ) -> None:
     model = zoo_model(name, backend)
     before, weights = logits(model), parameters(model)
-    with edited_weights(model, edit):
+    with Change(edit).applied(model):
         edited = logits(model)
     assert not torch.allclose(edited, before, atol=1e-3)
     torch.testing.assert_close(real(edited), plain(name, by_hand), atol=1e-5, rtol=1e-5)
@@ -133,7 +134,7 @@ def test_every_weight_of_every_architecture_reaches_the_logits_alike(name: str) 
         found = []
         for model in models:
             try:
-                with edited_weights(model, edit, tied=True):
+                with Change(edit).applied(model, tied=True):
                     found.append(logits(model))
             except ValueError as error:
                 assert "has no " in str(error)
@@ -157,7 +158,7 @@ def test_whatever_ends_the_block_every_number_is_as_before(
 ) -> None:
     model = zoo_model("gpt_neox", backend)
     before, weights = logits(model), parameters(model)
-    with pytest.raises(error), edited_weights(model, WeightEdit("W_Q", 0, value=0.0)):
+    with pytest.raises(error), Change(WeightEdit("W_Q", 0, value=0.0)).applied(model):
         assert not torch.equal(logits(model), before)
         raise error
     assert torch.equal(logits(model), before)
@@ -169,12 +170,12 @@ def test_nested_blocks_and_one_weight_twice_are_undone_in_order(backend: str) ->
     model = zoo_model("gpt2", backend)
     weights = parameters(model)
     row = model.weight("W_out", 0)[7].clone()
-    with edited_weights(
-        model, [WeightEdit("W_out", 0, 7, factor=3), WeightEdit("W_out", 0, add=1)]
+    with Change([WeightEdit("W_out", 0, 7, factor=3), WeightEdit("W_out", 0, add=1)]).applied(
+        model
     ):
         assert torch.equal(model.weight("W_out", 0)[7], row * 3 + 1)
         outer = parameters(model)
-        with edited_weights(model, WeightEdit("W_out", 0, [9, 7], value=0.0)):
+        with Change(WeightEdit("W_out", 0, [9, 7], value=0.0)).applied(model):
             assert not model.weight("W_out", 0)[[7, 9]].any()
         assert same(parameters(model), outer)
     assert same(parameters(model), weights)
@@ -185,7 +186,7 @@ def test_an_edit_that_fails_half_way_undoes_those_before_it() -> None:
     weights = parameters(model)
     good = WeightEdit("W_out", 0, 7, value=0.0)
     for bad in (WeightEdit("W_out", 0, 128, value=0.0), WeightEdit("W_out", 0, 1, value=[1.0, 2])):
-        with pytest.raises(ValueError), edited_weights(model, [good, bad]):
+        with pytest.raises(ValueError), Change([good, bad]).applied(model):
             raise AssertionError("the block is not entered")
         assert same(parameters(model), weights)
 
@@ -204,7 +205,7 @@ def test_an_interrupt_while_edits_are_undone_does_not_stop_the_undoing(monkeypat
 
     edits = [WeightEdit("W_out", 0, 7, value=0.0), WeightEdit("W_in", 0, 7, value=0.0)]
     monkeypatch.setattr(torch.Tensor, "__setitem__", interrupted)
-    with pytest.raises(KeyboardInterrupt), edited_weights(model, edits):
+    with pytest.raises(KeyboardInterrupt), Change(edits).applied(model):
         pass
     monkeypatch.undo()
     assert n_writes == 5
@@ -216,7 +217,7 @@ def test_a_bfloat16_model_is_edited_and_restored_in_its_own_precision(backend: s
     model = words_model(backend, "bfloat16")
     weights = parameters(model)
     row, before = model.weight("W_out", 1)[5].clone(), logits(model)
-    with edited_weights(model, WeightEdit("W_out", 1, 5, factor=1.7)):
+    with Change(WeightEdit("W_out", 1, 5, factor=1.7)).applied(model):
         assert torch.equal(model.weight("W_out", 1)[5], row * torch.tensor(1.7).bfloat16())
         assert not torch.equal(logits(model), before)
     assert same(parameters(model), weights)
@@ -231,9 +232,9 @@ def test_tied_embeddings_are_edited_together_or_not_at_all(backend: str) -> None
         r"lm_head.weight\): an edit of one is an edit of all. Give tied=True"
     )
     edit = WeightEdit("W_E", None, 9, value=0.0)
-    with pytest.raises(ValueError, match=text), edited_weights(model, edit):
+    with pytest.raises(ValueError, match=text), Change(edit).applied(model):
         pass
-    with edited_weights(model, edit, tied=True):
+    with Change(edit).applied(model, tied=True):
         assert not model.weight("W_U")[:, 9].any()
     assert model.weight("W_U")[:, 9].all()
 
@@ -273,7 +274,7 @@ def test_an_edit_that_makes_no_sense_is_refused(make: Any, text: str) -> None:
     ],
 )
 def test_an_edit_that_does_not_fit_the_model_is_refused(edit: WeightEdit, text: str) -> None:
-    with pytest.raises(ValueError, match=text), edited_weights(zoo_model("gpt2"), edit):
+    with pytest.raises(ValueError, match=text), Change(edit).applied(zoo_model("gpt2")):
         pass
 
 
@@ -286,8 +287,8 @@ def test_what_is_no_finite_number_is_no_change_of_a_weight(change: str, wrong: A
 
 def test_only_weight_edits_are_edits() -> None:
     wrong: Any = "L0.W_out"
-    text = r"edits is a WeightEdit or a list of WeightEdits; got 'L"
-    with pytest.raises(TypeError, match=text), edited_weights(zoo_model("gpt2"), wrong):
+    text = r"A change is made of edits, weight edits, .*; got .L"
+    with pytest.raises(TypeError, match=text), Change(wrong).applied(zoo_model("gpt2")):
         pass
 
 
@@ -295,7 +296,7 @@ def test_weights_on_a_server_are_not_edited(monkeypatch: Any) -> None:
     model = zoo_model("gpt2")
     monkeypatch.setattr(type(model), "on_server", True)
     edit, text = WeightEdit("W_out", 0, value=0.0), r"The weights of gpt2 are on the server"
-    with pytest.raises(ValueError, match=text), edited_weights(model, edit):
+    with pytest.raises(ValueError, match=text), Change(edit).applied(model):
         pass
 
 
@@ -329,7 +330,7 @@ def test_a_weight_that_is_no_matrix_of_numbers_is_refused(
     with pytest.raises(ValueError, match=r"transformer.h.1.mlp.c_proj of gpt2"):
         model.weight("W_out", 1)
     edit = WeightEdit("W_out", 1, 0, value=0.0)
-    with pytest.raises(ValueError, match=r"c_proj of gpt2"), wb.edited_weights(model, edit):
+    with pytest.raises(ValueError, match=r"c_proj of gpt2"), wb.Change(edit).applied(model):
         pass
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from ...check import Count, Positive, Seed, checked
-from ...loading import load
-from ...model import Model
+from ..check import Count, Positive, Seed, checked
+from ..loading import load
+from ..model import Model
 from .lessons import Lessons, Material, train
 
 #: Which weights each choice trains, by the names of `Model.weight`.
@@ -35,19 +35,20 @@ def unlearn(
     weights: str = "all",
     seed: Seed = 0,
     name: str | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Model:
     """A copy of the model that was trained to lose what is in `forget`, as a new `Model`.
+
+        after = wb.weights.unlearn(model, wb.task("capitals"), ["The dog is a mammal."])
 
     Each step goes up the loss of a batch of `forget` and down that of a batch of `retain` (AdamW
     without dropout or weight decay, in float32, gradients clipped to a norm of 1). Both are texts,
     of which every token counts, or a task or prompts with an answer each, of which the answer
     alone does. retain_weight: of the loss that is kept low. ceiling: a batch of `forget` whose
     loss is above it, in nats, is left alone, since an ascent without end ruins the rest; None for
-    no ceiling, as in the source; log(d_vocab) is the loss of a blind guess. weights: "all", "mlp"
-    or "attention". The same seed gives the same model. name: of the new one, None for the old one
-    and "unlearned"; it runs on the same backend, device and dtype. The model that is given stays
-    as it is, bit for bit.
+    no ceiling, as in the source; log(d_vocab) is a blind guess. weights: "all", "mlp", "attention".
+    name: None for the old one and "unlearned". It runs on the same backend, device and dtype; the
+    same seed gives the same model, and the one that is given stays as it is, bit for bit.
 
     Raises `ValueError` for nothing to forget or retain, for numbers out of range, and for weights
     that are on a server or quantised; `RuntimeError` where the training diverges.
@@ -55,7 +56,8 @@ def unlearn(
     Source: gradient difference, Liu et al. 2022, "Continual Learning and Private Unlearning", as a
     baseline in Maini et al. 2024, "TOFU", section 3.
     """
-    _check(steps, learning_rate, batch_size, retain_weight, weights)
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights is one of {tuple(WEIGHTS)}; got {weights!r}.")
     if ceiling is not None and not ceiling > 0:
         raise ValueError(f"ceiling is a loss above 0, in nats, or None; got {ceiling!r}.")
     lessons = [
@@ -126,10 +128,3 @@ def _shown(turns: Iterable[list[float]], steps: int, progress: bool) -> Iterable
         for losses in bar:
             bar.set_postfix(forget=f"{losses[0]:.2f}", retain=f"{losses[1]:.3f}", refresh=False)
             yield losses
-
-
-def _check(
-    steps: Any, learning_rate: Any, batch_size: Any, retain_weight: Any, weights: Any
-) -> None:
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights is one of {tuple(WEIGHTS)}; got {weights!r}.")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...model import Model, Prompts
-from ...questions import Answers, Asked, Questions
-from ...tasks import Task, TaskBatch
-from ...tokens import Tokens
+from ..model import Model, Prompts
+from ..questions import Answers, Asked, Questions
+from ..tasks import Task, TaskBatch
+from ..tokens import Tokens
 
 Material = Asked | str | Tokens | Sequence[str | tuple[str, Answers]]
 
