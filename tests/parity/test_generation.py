@@ -70,6 +70,7 @@ def test_greedy_text_is_plain_decoding_with_and_without_edits(name, backend, zoo
     model = zoo_model(name, backend)
     assert model.generate(ROWS, N_NEW).new == by_hand(name, None)
     changed = 0
+    on: Any
     for on, (stream, layer, strength) in EDITS.items():
         size = model.spec.d_head if stream == "z" else WIDTH
         edit = wb.Add(f"L{layer}.{stream}", push(strength, torch.empty(size)))

@@ -158,4 +158,4 @@ def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match=r"A control is drawn like a vector"):
         like(model, Change(wb.Add("L1.resid_post", 1.0)), 1)
     with pytest.raises(ValueError, match=r"kind is one of 'random', 'orthogonal'"):
-        like(model, spread(), 1, kind="shuffled")
+        like(model, spread(), 1, kind="shuffled")  # pyright: ignore[reportArgumentType]

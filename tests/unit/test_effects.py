@@ -137,7 +137,7 @@ def test_a_scale_is_a_ratio_of_means_and_its_ends_are_no_lines():
         {"change": ("empty", "inside")},
         table_of(("change", "kind", "draw"), [("inside", "random", i) for i in range(3)]),
     ).scaled("empty", "plain")
-    (line,) = effects.to_frame().itertuples()
+    line = effects.to_frame().iloc[0]
     share = (inside.mean() - empty.mean()) / (4.0 - empty.mean())
     of_controls = (control.mean(1) - empty.mean()) / (4.0 - empty.mean())
     assert line.change == "inside" and line.effect == pytest.approx(share)
@@ -164,7 +164,8 @@ def test_the_area_is_that_under_each_curve():
     )
     found = effects.area(along="fraction")
     assert found.reference.tolist() == ["zero", "mean"]
-    for i, line in enumerate(found.itertuples()):
+    for i in range(2):
+        line = found.iloc[i]
         y = changed[3 * i : 3 * i + 3].mean(1)
         assert line.area == pytest.approx(0.4 * (y[1] + y[0]) / 2 + 0.5 * (y[0] + y[2]) / 2)
         assert line.low < line.area < line.high
@@ -198,7 +199,7 @@ def test_a_share_has_wilsons_interval():
     effects = made(
         [Measure("right", "share", np.zeros(N), right, np.zeros((0, N)))], {"change": ("a",)}
     )
-    (line,) = effects.to_frame().itertuples()
+    line = effects.to_frame().iloc[0]
     assert line.changed == line.changed_high == 1 and line.changed_low == pytest.approx(
         0.7009, abs=1e-3
     )

@@ -97,9 +97,10 @@ def test_a_task_is_measured_by_its_own_metric_and_continued():
     plain = [float(batch.take([r]).metric(x)[0]) for r, x in enumerate(logits)]
     assert effects["ioi"].plain == pytest.approx(plain, rel=1e-4)
     assert [m.name for m in effects.measures] == ["ioi"] and effects["ioi"].unit == "logits"
-    assert set(effects.texts) == {"plain", "push"}
-    assert effects.texts["plain"] == model.generate(batch.clean, 4).texts
-    assert effects.texts["push"] == model.generate(batch.clean, 4, edits=changes()["push"]).texts
+    texts: Any = effects.texts
+    assert set(texts) == {"plain", "push"}
+    assert texts["plain"] == model.generate(batch.clean, 4).texts
+    assert texts["push"] == model.generate(batch.clean, 4, edits=changes()["push"]).texts
 
 
 def test_controls_are_drawn_for_each_change_and_follow_its_strengths():
@@ -245,6 +246,5 @@ def test_what_is_no_experiment_is_said(options, error, text):
     given = {"questions": PAIRS, "changes": {"push": changes()["push"]}, "controls": (), **options}
     with pytest.raises(error, match=text):
         experiment(model, elsewhere=(), progress=False, **given)
-    assert torch.equal(
-        model.run(TEXTS[0]).logits, wb.load("tinyworld", device="cpu").run(TEXTS[0]).logits
-    )
+    fresh: Any = wb.load("tinyworld", device="cpu")
+    assert torch.equal(model.run(TEXTS[0]).logits, fresh.run(TEXTS[0]).logits)

@@ -114,9 +114,8 @@ def test_edges_are_those_of_the_chosen_nodes() -> None:
         site: np.flatnonzero(mask) for site, mask in circuit.chosen(each).items() if mask.any()
     }
     pairs = examples.Examples.of(model(), batch())
-    edges = feature_edges.feature_edges(
-        model(), pairs, node_bases.feature_bases(each), chosen, "counterfactual"
-    )
+    bases: Any = node_bases.feature_bases(each)
+    edges = feature_edges.feature_edges(model(), pairs, bases, chosen, "counterfactual")
     np.testing.assert_array_equal(edges.sources, circuit.sources)
     np.testing.assert_allclose(edges.weights, circuit.weights, rtol=1e-6)
     np.testing.assert_allclose(edges.to_logits, circuit.to_logits, rtol=1e-6)

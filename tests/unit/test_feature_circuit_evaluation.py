@@ -95,7 +95,7 @@ def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
     every = [(site, i, abs(v)) for site, e in effects.items() for i, v in enumerate(e)]
     best = sorted(every, key=lambda row: -row[2])
     for at, size in enumerate(SIZES):
-        masks = {site: np.zeros(len(e), bool) for site, e in effects.items()}
+        masks: Any = {site: np.zeros(len(e), bool) for site, e in effects.items()}
         for site, i, _ in best[:size]:
             masks[site][i] = True
         np.testing.assert_allclose(

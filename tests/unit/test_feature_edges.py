@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def edges_of(
     name: str, each: Dictionaries, kind: str, backend: str = "nnsight"
 ) -> feature_edges.Edges:
     traced = model(name, backend)
-    bases = node_bases.feature_bases(each)
+    bases: Any = node_bases.feature_bases(each)
     chosen = {basis.site: CHOSEN for basis in bases}
     return feature_edges.feature_edges(
         traced, examples.Examples.of(traced, batch(name)), bases, chosen, kind

@@ -296,16 +296,18 @@ def test_a_click_shows_the_page_and_a_feature_named_there_is_followed(
     explorer: LiveFeatureFlow,
 ) -> None:
     explorer.view.selected = PATH[2]
-    assert explorer.page.feature == PATH[2] and explorer.page.n_texts == 6
+    page: Any = explorer.page
+    assert page.feature == PATH[2] and page.n_texts == 6
     (view,) = explorer._page_box.children
-    near = explorer.page.nearest[0]
+    near = page.nearest[0]
     view.chosen = near
     assert explorer.feature == near
     explorer.with_page = False
     assert explorer._page_box.children == ()
     explorer.with_page = True
     explorer.view.selected = near
-    assert explorer.page.feature == near
+    page = explorer.page
+    assert page.feature == near
     explorer.view.selected = ""
     assert explorer._page_box.children == () and explorer.page is None
 
