@@ -213,7 +213,7 @@ class Change:
 
     # -- sums and strengths ----------------------------------------------------------------------
 
-    def at(self, strength: float | Mapping[Any, Any]) -> Change:
+    def at(self, strength: float | Mapping[int, float]) -> Change:
         """The change at so many times its strength; {layer: t} leaves other layers as they are.
 
         Raises `ArgumentError` for a layer that it does not act in, and for another model in place,

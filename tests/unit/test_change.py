@@ -366,7 +366,7 @@ def test_what_does_not_fit_a_run_is_said():
         model.run(ROWS[:1], edits=Change(EDITS["add"], on="new"), n_prompt=[60])
     with pytest.raises(ValueError, match=r"names prompt positions. Use on='prompt'"):
         model.generate(ROWS, 2, edits=Change(wb.Scale(SITE, 0.5, positions=1)))
-    with pytest.raises(ValueError, match=r"A strength is a finite number; got nan"):
+    with pytest.raises(ValueError, match=r"strength is a finite number or a mapping .*; got nan"):
         Change(EDITS["add"]).at(float("nan"))
     with pytest.raises(TypeError, match="unhashable"):
         hash(Change())
