@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from workbench.tasks import TaskBatch
 
 CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 N = 4
+#: The package's function has the name of its module.
+MEASURES: dict[str, Any] = import_module("workbench.experiment").MEASURES
 
 METHODS: dict[str, Callable[[Any, TaskBatch], Any]] = {
     "attribute": lambda model, batch: wb.attribute(model, batch, method="eap-ig"),
@@ -139,15 +142,21 @@ def test_an_interrupt_leaves_the_model_as_it_was(
         for after in (0, 5):
             calls = 0
 
-            def interrupted(*args: Any, after: int = after, **options: Any) -> torch.Tensor:
-                nonlocal calls
-                calls += 1
-                if calls > after:
-                    raise KeyboardInterrupt
-                return measure(*args, **options)
+            def counted(of: Any, after: int = after) -> Any:
+                def interrupted(*args: Any, **options: Any) -> torch.Tensor:
+                    nonlocal calls
+                    calls += 1
+                    if calls > after:
+                        raise KeyboardInterrupt
+                    return of(*args, **options)
+
+                return interrupted
 
             with monkeypatch.context() as patched:
-                patched.setattr(Group, "metric", interrupted)
+                patched.setattr(Group, "metric", counted(measure))
+                # What reads the answers in an experiment.
+                unit, of_answers = MEASURES["logit_difference"]
+                patched.setitem(MEASURES, "logit_difference", (unit, counted(of_answers)))
                 if after == 0:
                     with pytest.raises(KeyboardInterrupt):
                         call(model, batch)

@@ -164,6 +164,7 @@ OF_CALLS: dict[str, Values] = {
     "Change()": {"what": lambda _: wb.Scale("L1.z", 0.5)},
     "Change.of": {"what": lambda _: wb.Scale("L1.z", 0.5)},
     "WeightEdit.by_unit": _fixed(weight=torch.ones(64, 128)),
+    "Traces.of_kind": _fixed(measure="cosine", kind="concept"),
     "Change.at": _fixed(strength=0.5),
     **{f"Change.{name}": {key: lambda c: c.made("Tokens") for key in ("tokens", "prompts")}
        for name in ("edits", "decided", "laid")},

@@ -92,6 +92,9 @@ KINDS: dict[str, Callable[[Any], Sequence[wb.Edit]]] = {
     "Add": lambda model: [wb.Add("L1.attn_scores", values(2, 1, 6, 1), scale=3.0)],
     "Scale": lambda model: [wb.Scale("L0H1.z", values(2, 6, 1), rows=[0, 1])],
     "ProjectOut": lambda model: [wb.ProjectOut("L1.resid_pre", values(3, 32))],
+    "Blend": lambda model: [
+        kinds()["Blend"].of(wb.Set("L0.mlp_out", values(2, 1, 32)), (0.5, 2.0)),
+    ],
     "Affine": lambda model: [wb.Affine("L0.attn_out", values(32, 32), values(32))],
     "Splice": lambda model: [wb.Splice(dictionary(model))],
     "SetFeatures": lambda model: [wb.SetFeatures(dictionary(model), [1, 2], 3.0)],

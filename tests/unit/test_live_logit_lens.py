@@ -120,7 +120,7 @@ def test_keystrokes_that_come_quickly_make_one_run(monkeypatch: pytest.MonkeyPat
 
     async def type_quickly() -> None:
         for n in range(5, 12):
-            explorer.prompt = PROMPT[:n]
+            explorer.boxes["prompt"].set_state({"value": PROMPT[:n]})
         assert explorer.view.status == "running…"
         while explorer._pending is not None:
             await asyncio.sleep(0.01)

@@ -192,7 +192,15 @@ class Explorer(ipywidgets.VBox):
         self._run_soon()
 
     def _run_soon(self) -> None:
-        """Changes that come in meanwhile make one run, with the last of them."""
+        """Changes by hand that come in meanwhile make one run, with the last of them.
+
+        What code sets is run at once, so that its next line finds what it asked for.
+        """
+        if not self._by_hand():
+            if self._pending is not None:
+                self._pending.cancel()
+            self._run()
+            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # no kernel, so nothing further can come in
@@ -202,6 +210,11 @@ class Explorer(ipywidgets.VBox):
             self._pending.cancel()
         self.view.status = "running…"
         self._pending = loop.call_later(PAUSE, self._run)
+
+    def _by_hand(self) -> bool:
+        """Whether the browser is setting something, and not code."""
+        shown = [*self.boxes.values(), *vars(self).values()]
+        return any(getattr(each, "_property_lock", None) for each in shown)
 
     def _run(self) -> None:
         self._pending = None
