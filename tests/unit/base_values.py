@@ -104,9 +104,9 @@ OF_CALLS: dict[str, Values] = {
     "couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
     "compare_steering": {"texts": _corpus}, "steer": _fixed(prompts=[PROMPT]),
     "load_dictionary": {"source": lambda c: _dictionary(c).path},
-    "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "graph", "ids"),
+    "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "view", "ids"),
                                "way": lambda _: "up"},
-    "LiveFeatureFlow.scale": {"feature": _first("LiveFeatureFlow", "graph", "ids")},
+    "LiveFeatureFlow.scale": {"feature": _first("LiveFeatureFlow", "view", "ids")},
     **{name: {"a": lambda c: c.model, "b": lambda c: c.model}
        for name in ("compare.align", "compare.stitch")},
     "lens.jacobian": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},

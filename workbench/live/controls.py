@@ -92,6 +92,10 @@ class Control(property):
             raise refuse(self.name, "a text", value)
         elif isinstance(widget.value, bool) and not isinstance(value, bool):
             raise refuse(self.name, "True or False", value)
+        elif isinstance(widget.value, (list, tuple)):
+            several = isinstance(value, (list, tuple))
+            if not several or not all(isinstance(each, (str, int)) for each in value):
+                raise refuse(self.name, "a list of names", value)
         try:
             widget.value = value
         except traitlets.TraitError as error:
