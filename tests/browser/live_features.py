@@ -49,7 +49,7 @@ class LiveFeatures:
 
     @property
     def prompt(self) -> Locator:
-        return self.page.locator(".widget-textarea textarea")
+        return self.page.locator(".widget-textarea textarea").first
 
     def search(self, way: str, query: str) -> None:
         """Choose what to search by, type, and press Enter."""

@@ -31,6 +31,7 @@ def test_a_person_searches_reads_labels_and_types_a_prompt(jupyterlab: Lab, tmp_
     expect(live.name).to_have_text(found[1])
 
     live.search("concept", "*")
+    live.comes_to("explorer.query", "*")
     expect(live.message).to_contain_text("One view shows 1 to 32 concepts")
     live.search("concept", "mammal, bird")
     live.comes_to("sorted(set(explorer.found.concept))", ["bird", "mammal"])

@@ -180,6 +180,8 @@ class Explorer(ipywidgets.VBox):
             with self._in_place(), self._quietly():
                 self._note = follow() or ""
             if self._failed:
+                # A run that waits would take the trouble for settled.
+                self._run_no_more()
                 return
         state = self._state()
         if state != self._last:
@@ -196,9 +198,8 @@ class Explorer(ipywidgets.VBox):
 
         What code sets is run at once, so that its next line finds what it asked for.
         """
+        self._run_no_more()
         if not self._by_hand():
-            if self._pending is not None:
-                self._pending.cancel()
             self._run()
             return
         try:
@@ -206,10 +207,14 @@ class Explorer(ipywidgets.VBox):
         except RuntimeError:  # no kernel, so nothing further can come in
             self._run()
             return
-        if self._pending is not None:
-            self._pending.cancel()
         self.view.status = "running…"
         self._pending = loop.call_later(PAUSE, self._run)
+
+    def _run_no_more(self) -> None:
+        """Take back the run that waits, if there is one."""
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
 
     def _by_hand(self) -> bool:
         """Whether the browser is setting something, and not code."""
