@@ -262,6 +262,11 @@ class Change:
         """Whether a part of it is of activations."""
         return any(not part.on_weights for part in self.parts)
 
+    @property
+    def of_weights(self) -> Change:
+        """Its parts that are of weights, or another model."""
+        return Change([part for part in self.parts if part.on_weights])
+
     # -- under the change ------------------------------------------------------------------------
 
     @contextmanager
@@ -555,6 +560,9 @@ def _of_examples(edit: Edit, examples: Sequence[int]) -> Edit:
         raise refuse("An edit of an experiment", "of all rows", edit, then)
     if not own:
         return edit
+    if (least := min(map(len, own.values()))) <= max(examples):
+        rule = f"one a question, at least {max(examples) + 1}"
+        raise refuse(f"The values a row of {edit!r}", rule, least)
     return replace(edit, **{name: value[list(examples)] for name, value in own.items()})
 
 

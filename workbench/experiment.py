@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Literal
 
@@ -71,7 +70,12 @@ def experiment(
     `Questions.of`, `controls.like` and a run raise.
     """
     asked = Questions.by_name(model, questions)
-    tried = {_key(key): Change.of(c) for key, c in changes.items()}
+    names, control_names = by.split(), [*by.split(), "kind", "draw"]
+    tried = {_labels(key, len(names)): Change.of(c) for key, c in changes.items()}
+    if len(tried) < len(changes):
+        raise ValueError(
+            f"Changes have different names; got {given(list(changes))}. Name their labels in by=."
+        )
     if not tried or not asked:
         raise ValueError(
             "An experiment tries at least one change on one question; got "
@@ -86,7 +90,6 @@ def experiment(
         }
     else:
         drawn = {_key(key): Change.of(c) for key, c in controls.items()}
-    names, control_names = by.split(), [*by.split(), "kind", "draw"]
     drawn = {_filled(key, len(names)): c for key, c in drawn.items()}
     if strengths is not None:
         names, control_names = [*names, "strength"], [*control_names, "strength"]
@@ -116,7 +119,7 @@ def experiment(
                 add(name, "nats", values, damage=True)
         first, continued = next(iter(asked.values())), None
         if n_new:
-            said = {"plain": Change(), **{" ".join(map(str, k)): c for k, c in tried.items()}}
+            said = {"plain": Change(), **{_said(k): c for k, c in tried.items()}}
             continued = {k: _continued(model, c, first.tokens, n_new) for k, c in said.items()}
     return Effects(
         **provenance(model, first.tokens, seed),
@@ -219,18 +222,15 @@ def passes(
     for (alone, _), some in groupby(range(len(changes)), kind):
         numbers = list(some)
         pairs = [(c, row) for c in numbers for row in rows]
-        with changes[alone].applied(model) if alone >= 0 else _same(model) as now:
+        weights = changes[alone].of_weights if alone >= 0 else Change()
+        with weights.applied(model) as now:
             for start in range(0, len(pairs), most):
                 cs, examples = map(list, zip(*pairs[start : start + most], strict=True))
                 batch = tokens.take(examples).trimmed()
                 # Of texts, every token but the first counts as new.
                 new = at is None and any(p.on != "both" for c in set(cs) for p in changes[c].parts)
                 n_prompt = [1] * len(examples) if new else None
-                held = (
-                    []
-                    if alone >= 0
-                    else rows_laid(model, [changes[c] for c in cs], batch, examples, n_prompt)
-                )
+                held = rows_laid(now, [changes[c] for c in cs], batch, examples, n_prompt)
                 logits = now.run(batch, edits=held, logits_at=at).logits
                 assert logits is not None
                 yield cs, examples, logits
@@ -238,13 +238,18 @@ def passes(
             bar.update(len(numbers) * len(rows))
 
 
-@contextmanager
-def _same(model: Model) -> Iterator[Model]:
-    yield model
-
-
 def _key(key: Any) -> tuple[Any, ...]:
     return key if isinstance(key, tuple) else (key,)
+
+
+def _labels(key: Any, n: int) -> tuple[Any, ...]:
+    """The labels of a change; those that it lacks are None."""
+    own = _key(key)
+    return (*own, *[None] * (n - len(own)))
+
+
+def _said(labels: tuple[Any, ...]) -> str:
+    return " ".join(str(each) for each in labels if each is not None)
 
 
 def _filled(key: tuple[Any, ...], n: int) -> tuple[Any, ...]:

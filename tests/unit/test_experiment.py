@@ -214,6 +214,48 @@ def test_a_measure_that_is_no_number_is_an_error_that_names_the_change():
         experiment(tinyworld(), PAIRS, {"broken": broken}, controls=(), elsewhere=())
 
 
+def test_a_change_of_weights_and_activations_has_each_examples_own_value():
+    model = tinyworld()
+    prompts = [PAIRS[2], PAIRS[0], PAIRS[1], PAIRS[0]]
+    assert len({len(model.tokens(p).strings[0]) for p, _ in prompts}) > 1
+    values = torch.tensor([0.1, 0.2, 0.3, 0.4])[:, None, None] * direction()
+    weights = wb.WeightEdit("W_out", 1, [3, 5, 9], value=0.0)
+    late = Change(wb.Add("L3.resid_post", direction()), on="new")
+    changes = {
+        "both": Change([weights, wb.Add("L2.resid_post", values)]),
+        "late": late + Change(weights),
+    }
+    effects = experiment(model, prompts, changes, controls=(), elsewhere=TEXTS, progress=False)
+    for e, (prompt, answer) in enumerate(prompts):
+        alone = Change([weights, wb.Add("L2.resid_post", values[e])])
+        p = float(run(model, alone, prompt)[-1][ids(answer)].exp().sum())
+        assert effects["prompts"].changed[0, e] == pytest.approx(p, rel=1e-4)
+    for t, text in enumerate(TEXTS):
+        n = len(model.tokens(text).strings[0])
+        after = wb.Add("L3.resid_post", direction(), positions=slice(1, n))
+        now, plain = run(model, Change([weights, after]), text), run(model, Change(), text)
+        kl = float((plain.exp() * (plain - now)).sum(-1).mean())
+        assert effects["KL elsewhere"].changed[1, t] == pytest.approx(kl, rel=1e-3)
+
+
+def test_a_label_that_a_change_lacks_stays_empty_at_every_strength():
+    changes = {"a": changes_of_one(), ("b", "zero"): changes_of_one()}
+    effects = experiment(
+        tinyworld(), PAIRS[:1], changes, by="change reference", strengths=(1, 2), controls=(),
+        elsewhere=(), n_new=2, progress=False,
+    )  # fmt: skip
+    assert effects.changes == {
+        "change": ("a", "a", "b", "b"),
+        "reference": (None, None, "zero", "zero"),
+        "strength": (1.0, 2.0, 1.0, 2.0),
+    }
+    assert set(effects.texts or ()) == {"plain", "a 1.0", "a 2.0", "b zero 1.0", "b zero 2.0"}
+
+
+def changes_of_one() -> Change:
+    return Change(wb.Add("L2.resid_post", direction()))
+
+
 def test_what_acts_on_new_tokens_does_its_damage_on_texts():
     model = tinyworld()
     late = Change(wb.Add("L2.resid_post", direction()), on="new")
@@ -238,6 +280,12 @@ def test_what_acts_on_new_tokens_does_its_damage_on_texts():
         ({"controls": {"push": Change()}}, ValueError, r"A control is named by the labels"),
         ({"controls": ("shuffled",)}, ValueError, r"controls is a list of .*'random'"),
         ({"changes": {("a", 1): Change()}}, ValueError, r"has the parts change; got \('a', 1\)"),
+        ({"changes": {"a": Change(), ("a",): Change()}}, ValueError, r"Changes have different na"),
+        (
+            {"changes": {"a": wb.Add("L2.resid_post", torch.ones(2, 1, 128))}},
+            ValueError,
+            r"The values a row of Add.* is one a question, at least [23]; got 2",
+        ),
         ({"strengths": ("much",)}, ValueError, r"strengths is a list of finite numbers"),
     ],
 )  # fmt: skip
