@@ -44,9 +44,9 @@ def test_the_words_of_axes_are_read_from_the_fields(tmp_path: Path) -> None:
     assert axis_words(package(tmp_path, a=code)) == {"layer", "pos"}
 
 
+# pylint is of the dev extra, which the slow tests have and a user's first run has not.
+@pytest.mark.slow
 def test_lines_that_stand_twice_are_found_where_they_are_more_than_twelve(tmp_path: Path) -> None:
-    pytest.importorskip("pylint", reason="pylint is of the dev extra")
-
     def twice(n: int) -> list[str]:
         body = "".join(f"    x{i} = y[{i}] + {i}\n" for i in range(n))
         a, b = f"def f(y):\n{body}    return 1\n", f"def g(y):\n{body}    return 2\n"
