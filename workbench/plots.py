@@ -146,11 +146,12 @@ def put_title(ax: Axes, text: str) -> None:
         title.set_text("\n".join(textwrap.wrap(title.get_text(), letters)))
 
 
-def put_legend(ax: Axes, wanted: bool) -> None:
+def put_legend(ax: Axes, wanted: bool, *, outside: bool = False) -> None:
+    """The legend, where it is wanted: beside the axes if long or `outside`, else where it fits."""
     handles, names = ax.get_legend_handles_labels()
     if not wanted or not names:
         return
-    if len(names) > 4:
+    if outside or len(names) > 4:
         place: Mapping[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     else:
         place = {"loc": "best"}

@@ -260,6 +260,18 @@ def test_no_names_overlap_or_leave_the_figure(name: str, style: str) -> None:
         assert title.x0 >= inside.x0 - 1 and title.x1 <= inside.x1 + 1
 
 
+@pytest.mark.parametrize("kind", [marks.Dots, marks.Bars])
+def test_a_legend_stands_beside_the_rows_and_covers_none(kind: Any) -> None:
+    frame = pd.DataFrame({"site": ["a", "b"], "value": [0.5, -0.5], "low": -1.0, "high": 1.0})
+    frame = frame.assign(control=0.0, control_low=-2.0, control_high=2.0)
+    ax = table(kind("value", "site", "low", "high", "control"), frame).plot()
+    ax.figure.canvas.draw()
+    renderer = ax.figure.canvas.get_renderer()
+    legend = ax.get_legend().get_window_extent(renderer)
+    assert not legend.overlaps(ax.get_window_extent(renderer))
+    assert legend.x1 <= ax.figure.bbox.x1 + 1
+
+
 def luminance(color: Any) -> float:
     parts = to_rgba(color)[:3]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]

@@ -155,7 +155,8 @@ class _Rows(Mark):
         ax.set_ylim(max(len(rows), 1) - 0.4, -0.6)
         ax.set_xlabel(self.label or self._note(frame, self.value))
         ax.set_title(said)
-        put_legend(ax, len(series) > 1 or self.beside in frame)
+        # Intervals and bands reach across a row, so that no corner is free.
+        put_legend(ax, len(series) > 1 or self.beside in frame, outside=True)
         ax.spines[["top", "right"]].set_visible(False)
         return ax
 
