@@ -270,6 +270,8 @@ def test_a_legend_stands_beside_the_rows_and_covers_none(kind: Any) -> None:
     legend = ax.get_legend().get_window_extent(renderer)
     assert not legend.overlaps(ax.get_window_extent(renderer))
     assert legend.x1 <= ax.figure.bbox.x1 + 1
+    left, right = ax.get_xlim()
+    assert left < -2.05 and right > 2.05
 
 
 def luminance(color: Any) -> float:

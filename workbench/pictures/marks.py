@@ -150,6 +150,9 @@ class _Rows(Mark):
             color = None if one is None else SERIES[s % len(SERIES)]
             self._controls(ax, some, np.array(own) + shift, 0.8 / len(series))
             self._series(ax, some, np.array(own) + shift, color, 0.8 / len(series), one)
+        # The axes would end where a band does, which looks cut off.
+        ax.use_sticky_edges = False
+        ax.autoscale_view(scaley=False)
         ax.axvline(0, color=GREY, linewidth=1, zorder=0)
         ax.set_yticks(range(len(rows)), list(rows), fontsize=8)
         ax.set_ylim(max(len(rows), 1) - 0.4, -0.6)
