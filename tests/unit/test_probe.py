@@ -53,7 +53,7 @@ def noise(labels: list[Any], groups: Any = None, d: int = 6, shift: float = 0.0)
 def by_hand(x: Any, y: np.ndarray, groups: np.ndarray, method: str, l2: float) -> np.ndarray:
     """Whether each row is read right, two classes, by a solved ridge or a descended logistic."""
     x, sign = (
-        torch.as_tensor(x, dtype=torch.float64),
+        torch.as_tensor(x.copy(), dtype=torch.float64),
         torch.as_tensor(np.where(y == np.unique(y)[1], 1, -1)),
     )
     out = np.zeros(len(y), bool)
