@@ -176,6 +176,13 @@ class Lab:
         )
         return page.locator(".jp-CodeCell").last.locator(".jp-OutputArea").inner_text().strip()
 
+    def comes_to(self, page: Page, source: str, expected: str, seconds: float = 30) -> None:
+        """Wait until the cell prints the expected: the kernel may still have things to handle."""
+        deadline = time.monotonic() + seconds
+        while (found := self.run_cell(page, source)) != expected:
+            assert time.monotonic() < deadline, found
+            page.wait_for_timeout(200)
+
     def close(self) -> None:
         """Closes the pages and stops the kernels."""
         for page in self.pages:

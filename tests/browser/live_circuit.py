@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 from playwright.sync_api import Page, expect
 
@@ -59,12 +58,9 @@ class LiveCircuit:
     def python(self, expression: str) -> str:
         return self.lab.run_cell(self.page, f"print({expression})")
 
-    def comes_to(self, expression: str, expected: str, seconds: float = 30) -> None:
+    def comes_to(self, expression: str, expected: str) -> None:
         """Wait until the kernel prints the expected."""
-        deadline = time.monotonic() + seconds
-        while (found := self.python(expression)) != expected:
-            assert time.monotonic() < deadline, found
-            self.page.wait_for_timeout(200)
+        self.lab.comes_to(self.page, f"print({expression})", expected)
 
     def milliseconds(self) -> list[float]:
         """Of each click so far, from the click to the answers drawn."""

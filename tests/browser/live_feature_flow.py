@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -59,9 +58,7 @@ class LiveFeatureFlow:
             self.lab.run_cell(self.page, f"import json; print(json.dumps({expression}))")
         )
 
-    def comes_to(self, expression: str, expected: Any, seconds: float = 30) -> None:
+    def comes_to(self, expression: str, expected: Any) -> None:
         """Wait until the kernel gives the expected."""
-        deadline = time.monotonic() + seconds
-        while (found := self.value(expression)) != expected:
-            assert time.monotonic() < deadline, found
-            self.page.wait_for_timeout(200)
+        source = f"import json; print(json.dumps({expression}))"
+        self.lab.comes_to(self.page, source, json.dumps(expected))

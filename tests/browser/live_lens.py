@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 from playwright.sync_api import Page, expect
 
@@ -54,12 +53,9 @@ class LiveLens:
     def python(self, expression: str) -> str:
         return self.lab.run_cell(self.page, f"print({expression})")
 
-    def comes_to(self, expression: str, expected: str, seconds: float = 30) -> None:
+    def comes_to(self, expression: str, expected: str) -> None:
         """Wait until the kernel, which may still have keystrokes to handle, prints the expected."""
-        deadline = time.monotonic() + seconds
-        while (found := self.python(expression)) != expected:
-            assert time.monotonic() < deadline, found
-            self.page.wait_for_timeout(200)
+        self.lab.comes_to(self.page, f"print({expression})", expected)
 
     def milliseconds(self) -> list[float]:
         """Of each edit so far, from the keystroke to the redrawn grid."""
