@@ -11,6 +11,7 @@ from . import widgets as widgets
 from .activations import Activations as Activations
 from .activations import activations as activations
 from .change import Change as Change
+from .concepts import concepts as concepts
 from .data import data_path as data_path
 from .dictionary.base import Dictionary as Dictionary
 from .dictionary.base import ScaleFeatures as ScaleFeatures
@@ -55,8 +56,6 @@ from .methods.features.concept_directions import random_dictionary as random_dic
 from .methods.features.concept_directions import supervised_dictionary as supervised_dictionary
 from .methods.features.concept_evaluation import ConceptEvaluation as ConceptEvaluation
 from .methods.features.concept_evaluation import evaluate_concepts as evaluate_concepts
-from .methods.features.concepts import Concepts as Concepts
-from .methods.features.concepts import concepts as concepts
 from .methods.features.dictionary_check import DictionaryCheck as DictionaryCheck
 from .methods.features.dictionary_check import check_dictionary as check_dictionary
 from .methods.features.dictionary_evaluation import DictionaryEvaluation as DictionaryEvaluation

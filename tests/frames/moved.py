@@ -128,6 +128,12 @@ def _evaluate_circuit(
     )  # fmt: skip
 
 
+# -- concepts and steering -------------------------------------------------------------------------
+
+
+NAMES["Concepts"] = SimpleNamespace(of_words=wb.concepts)
+
+
 # -- lens -----------------------------------------------------------------------------------------
 
 

@@ -50,7 +50,7 @@ def test_evaluations_are_equal_and_a_trained_dictionary_is_better_than_none(
 
 
 def test_concepts_are_equal(models: list[Any], trained: Any) -> None:
-    concepts = wb.Concepts.of_words({"she": ["she", "her"], "he": ["he", "his"]})
+    concepts = wb.concepts({"she": ["she", "her"], "he": ["he", "his"]})
     ours, theirs = (
         wb.evaluate_concepts(model, trained, concepts, TEXTS, progress=False) for model in models
     )

@@ -116,11 +116,6 @@ OF_CALLS: dict[str, Values] = {
                            "x": lambda c: torch.ones(1, 5, c.model.spec.d_model)},
     "ConceptEvaluation.of_concepts": _fixed(measure="f1"),
     "ConceptEvaluation.score": _fixed(measure="f1"),
-    "Concepts()": {"concepts": lambda _: wb.concepts("tinyworld").concepts},
-    **{f"Concepts.{name}": _fixed(name="woman", family="gender", families=("gender",), word=" she")
-       for name in ("__getitem__", "children", "concept_of", "counting", "fitting", "of_family",
-                    "only", "words")},
-    "Concepts.of_words": _fixed(words={"city": [" Paris", " Rome"]}),
     "Dictionaries()": {"dictionaries": lambda c: [_dictionary(c)]},
     "Dictionaries.feature": _fixed(name=FEATURE),
     "Dictionaries.only": _fixed(streams=("resid_post",)),
@@ -209,7 +204,7 @@ OF_CALLS: dict[str, Values] = {
 #: Objects that no public call returns by its signature, or that are made otherwise.
 OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
     "Model": lambda c: c.model, "Task": lambda c: c.named["task"],
-    "Dictionaries": lambda c: c.dicts, "Concepts": lambda c: c.named["concepts"],
+    "Dictionaries": lambda c: c.dicts,
     "Dictionary": _dictionary,
     "Tokens": lambda c: c.model.tokens([PROMPT, "The capital of Italy"]),
     "Run": lambda c: c.model.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import random
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 import workbench as wb
 from tests.parity import zoo
+from workbench.concepts import Concepts, Question
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import JumpReLU
 from workbench.loading import load
@@ -27,17 +29,14 @@ WORDS = {
     "c": ("w10", "w11", "w12", "w13"),
 }
 ALL = tuple(word for words in WORDS.values() for word in words)
-#: The kinds of what a set of concepts holds.
-Concept = type(next(iter(wb.concepts("tinyworld").concepts)))
-Question = type(wb.concepts("tinyworld").questions[0])
 KINDS = {"a": " w20", "b": " w21", "c": " w22"}
 LARGE = 4.0
 
 
-def planted() -> wb.Concepts:
+def planted() -> Concepts:
     """Three kinds of words, a question that the kind decides, and one that it does not."""
     kind_of = {word: kind for kind, words in WORDS.items() for word in words}
-    return wb.Concepts.of_words(
+    made = wb.concepts(
         WORDS,
         parents=dict.fromkeys(WORDS, "any"),
         families=dict.fromkeys(WORDS, "kind"),
@@ -45,8 +44,8 @@ def planted() -> wb.Concepts:
             Question("kind", "kind", "w50 {x}", {w: KINDS[kind_of[w]] for w in ALL}),
             Question("kind", "word", "w51 {x}", {w: f" w{30 + i}" for i, w in enumerate(ALL)}),
         ),
-        name="planted",
     )
+    return replace(made, name="planted")
 
 
 def directions() -> tuple[torch.Tensor, torch.Tensor]:

@@ -147,7 +147,7 @@ def test_what_pulls_back_carries_nothing_and_gives_nothing_away() -> None:
 
 
 def test_the_chance_of_hedging_is_over_directions_that_are_independent() -> None:
-    concepts = wb.Concepts.of_words({"x": ["w0"], "y": ["w1"]}, parents=dict.fromkeys("xy", "p"))
+    concepts = wb.concepts({"x": ["w0"], "y": ["w1"]}, parents=dict.fromkeys("xy", "p"))
     eye = torch.eye(WIDTH)
     found = placed(torch.stack([eye[0] + eye[1], eye[0] + eye[2]] * 5), [0, 1] * 5, [0] * 10)
     member = torch.tensor([[1, 0, 1], [0, 1, 1]]).bool()

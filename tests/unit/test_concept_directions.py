@@ -123,7 +123,7 @@ def test_both_backends_give_the_same_directions() -> None:
 
 
 def test_without_questions_there_are_features_of_words_alone() -> None:
-    some = wb.Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
+    some = wb.concepts({"a": WORDS["a"], "b": WORDS["b"]})
     made = wb.difference_in_means(planted_model(), SITE, some, planted_texts(), progress=False)
     assert made.info["concepts"] == ["a", "b"] and made.n_features == 2
 

@@ -279,7 +279,7 @@ def test_absorption_is_none_where_parent_and_child_are_apart() -> None:
 
 
 def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
-    concepts = wb.Concepts.of_words(
+    concepts = wb.concepts(
         {"x": ["w0"], "y": ["w1"], "z": ["w2"]}, parents=dict.fromkeys("xyz", "p")
     )
     found = by_hand([(E[0] + E[1], 0), (E[0] + E[2], 1), (E[0] + E[3], 2), (E[5], -1)])
@@ -351,7 +351,7 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
 
 
 def test_concepts_without_questions_have_no_swaps() -> None:
-    some = wb.Concepts.of_words({"a": WORDS["a"], "b": WORDS["b"]})
+    some = wb.concepts({"a": WORDS["a"], "b": WORDS["b"]})
     result = wb.evaluate_concepts(planted_model(), perfect(), some, planted_texts(), progress=False)
     assert result.names == ("L0.resid_post",) and result.score("f1")[0] == 1.0
     assert np.isnan(result.score("causal")).all() and result.after.shape == (1, 0)

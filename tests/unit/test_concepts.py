@@ -12,7 +12,8 @@ import workbench as wb
 from data.tinyworld import concepts as made
 from data.tinyworld import world
 from tests.unit.circuit_models import tinyworld
-from tests.unit.concept_models import ALL, Concept, Question, planted, planted_model
+from tests.unit.concept_models import ALL, planted, planted_model
+from workbench.concepts import Concept, Concepts, Question
 from workbench.data import data_path
 
 
@@ -77,7 +78,7 @@ def test_labels_are_where_the_words_are() -> None:
 
 
 def test_words_of_several_tokens_are_named() -> None:
-    given = wb.Concepts.of_words({"mammal": ["dog", "hippopotamus"], "bird": ["owl", "kea"]})
+    given = wb.concepts({"mammal": ["dog", "hippopotamus"], "bird": ["owl", "kea"]})
     with pytest.raises(ValueError, match=r"for tinyworld hippopotamus, kea \(2 of 4\) are several"):
         given.on(tinyworld())
 
@@ -87,9 +88,9 @@ def test_parents_have_the_words_of_their_children_and_families_are_siblings() ->
     assert some.words("any") == ALL and some.children("any") == ("a", "b", "c")
     assert some["any"].family == "roots" and some.of_family("kind") == ("a", "b", "c")
     assert some.concept_of("w7", "kind") == "b" and some.concept_of("w99", "kind") is None
-    flat = wb.Concepts.of_words({"x": ["w2"], "y": ["w3"]})
+    flat = wb.concepts({"x": ["w2"], "y": ["w3"]})
     assert flat.families == ("words",)
-    inside = wb.Concepts.of_words({"x": ["w2"], "y": ["w3"]}, parents={"x": "z", "y": "z"})
+    inside = wb.concepts({"x": ["w2"], "y": ["w3"]}, parents={"x": "z", "y": "z"})
     assert inside["x"].family == inside["y"].family == "of z" and inside.words("z") == ("w2", "w3")
     assert repr(some) == "Concepts(planted: 4 concepts of 2 families, 12 words, 2 questions)"
     frame = some.to_frame()
@@ -117,39 +118,37 @@ A, B = Concept("a", "f", ("w2",)), Concept("b", "f", ("w3",))
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        (lambda: wb.Concepts("", ()), "at least one, each under a name of its own"),
-        (lambda: wb.Concepts("", (A, A)), "each under a name of its own; got a, a"),
-        (lambda: wb.Concepts("", (Concept("a", "f", ()),)), "'a' has none"),
-        (lambda: wb.Concepts("", (Concept("a", "f", ("w2",), "z"),)), "is a concept; got 'z'"),
+        (lambda: Concepts("", ()), "at least one, each under a name of its own"),
+        (lambda: Concepts("", (A, A)), "each under a name of its own; got a, a"),
+        (lambda: Concepts("", (Concept("a", "f", ()),)), "'a' has none"),
+        (lambda: Concepts("", (Concept("a", "f", ("w2",), "z"),)), "is a concept; got 'z'"),
         (
-            lambda: wb.Concepts("", (Concept("a", "f", ("w2",), "b"), Concept("b", "g", (), "a"))),
+            lambda: Concepts("", (Concept("a", "f", ("w2",), "b"), Concept("b", "g", (), "a"))),
             "A concept is not below itself",
         ),
         (
-            lambda: wb.Concepts("", (A, Concept("b", "f", ("w2",)))),
+            lambda: Concepts("", (A, Concept("b", "f", ("w2",)))),
             "'w2' is in 'a' and 'b' of 'f'. Give them different families",
         ),
         (
-            lambda: wb.Concepts("", (A, B), (Question("g", "g", "{x}", {}),)),
+            lambda: Concepts("", (A, B), (Question("g", "g", "{x}", {}),)),
             "a family of concepts, f; the question '{x}' is about 'g'",
         ),
         (
-            lambda: wb.Concepts("", (A, B), (Question("f", "f", "what", {"w2": " w5"}),)),
+            lambda: Concepts("", (A, B), (Question("f", "f", "what", {"w2": " w5"}),)),
             "has {x} where the word stands; the question 'what' has not",
         ),
         (
-            lambda: wb.Concepts("", (A, B), (Question("f", "f", "{x}", {"w9": " w5"}),)),
+            lambda: Concepts("", (A, B), (Question("f", "f", "{x}", {"w9": " w5"}),)),
             "is about words of 'f'; got 'w9'",
         ),
         (
-            lambda: wb.Concepts(
-                "", (A, B), (Question("f", "f", "{x}", {"w2": " w5", "w3": " w5"}),)
-            ),
+            lambda: Concepts("", (A, B), (Question("f", "f", "{x}", {"w2": " w5", "w3": " w5"}),)),
             "decide the answer, one for each of two or more",
         ),
         (
-            lambda: wb.Concepts.of_words({"a": "dog"}),
-            "words is a mapping whose keys are each a text, whose",
+            lambda: wb.concepts({"a": "dog"}),
+            "name is a text or a mapping whose keys are each a text, whose",
         ),
         (lambda: wb.concepts("middleworld"), "ship for tinyworld; got 'middleworld'"),
         (
@@ -169,5 +168,5 @@ def test_a_concept_that_is_not_there_is_a_key_error() -> None:
 
 
 def test_concepts_are_public_and_fit_the_planted_model() -> None:
-    assert wb.concepts is wb.concepts and wb.Concepts is wb.Concepts
+    assert wb.concepts is wb.concepts and type(planted()) is Concepts
     assert planted().on(planted_model()).membership.sum() == 24

@@ -85,7 +85,7 @@ def test_several_concepts_have_their_own_rows_and_more_than_32_are_refused(
     index: wb.FeatureIndex,
 ) -> None:
     words = [w.strip() for w in words_that_stand_in_both_parts(4)]
-    named = wb.Concepts.of_words({"first": words[:2], "second": words[2:]})
+    named = wb.concepts({"first": words[:2], "second": words[2:]})
     frame = index.find(concept=named, n=2)
     assert frame.concept.tolist() == ["first", "first", "second", "second"]
     assert frame[2:].feature.tolist() == index.find(concept=words[2:], n=2).feature.tolist()

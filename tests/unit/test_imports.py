@@ -54,6 +54,7 @@ TABLE: dict[str, set[str]] = {
     # The core that every method stands on.
     "targets": {"encoding", "tokens"},
     "activations": {"dictionary", "model", "result", "site", "tokens"},
+    "concepts": {"data", "encoding", "model", "tokens"},
     "questions": {"encoding", "metrics", "model", "targets", "tasks", "tokens"},
     "elsewhere": {"data", "model", "texts", "tokens"},
     "change": {"edits", "files", "model", "reading", "site", "tokens", "weight_edits"},
@@ -116,6 +117,7 @@ TABLE: dict[str, set[str]] = {
         "files",
         "reading",
         "activations",
+        "concepts",
         "targets",
         "questions",
         "elsewhere",
@@ -166,6 +168,7 @@ TABLE: dict[str, set[str]] = {
         "encoding",
         "files",
         "activations",
+        "concepts",
         "targets",
     },
     "widgets": set(),

@@ -31,7 +31,7 @@ def explorer(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Li
     dicts = wb.Dictionaries(replace(dictionary("topk", s), path=tmp_path / s) for s in SITES)
     words = [text.strip() for text in model().tokenizer.convert_ids_to_tokens(rows()[0][:6])]
     named = {f"concept {i}": [f"the{i}", "the", *words] for i in range(33)}
-    concepts = wb.Concepts.of_words(named, families={name: name for name in named})
+    concepts = wb.concepts(named, families={name: name for name in named})
     return explore(
         model(), dicts, rows(), prompt="The nurse said", concepts=concepts, progress=False
     )

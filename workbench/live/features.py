@@ -11,9 +11,9 @@ import ipywidgets
 import pandas as pd
 
 from ..check import checked
+from ..concepts import Concepts
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
-from ..methods.features.concepts import Concepts
 from ..methods.features.feature_activations import FeatureActivations, feature_activations
 from ..methods.features.feature_index import FeatureIndex, index_features
 from ..methods.features.feature_page import FeaturePage, feature_page

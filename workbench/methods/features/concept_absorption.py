@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...concepts import Concepts
 from ...dictionary.base import Dictionary
 from .concept_detection import Candidates, encoded
-from .concepts import Concepts
 from .vectors import Vectors, WordMeans
 
 #: A feature stands in for a concept if its decoder row has this cosine with the concept's direction

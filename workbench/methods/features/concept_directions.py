@@ -10,13 +10,13 @@ import torch
 from tqdm.auto import tqdm
 
 from ...check import Count, Positive, Seed, checked
+from ...concepts import Concept, Concepts, ConceptTokens
 from ...dictionary.base import Dictionary
 from ...dictionary.encoders import Linear
 from ...model import Model
 from ...site import Site
 from .concept_detection import labels_of
 from .concept_prompts import asked_concepts, check_found, word_means
-from .concepts import Concepts, ConceptTokens
 from .vectors import Vectors, WordMeans
 
 #: What is added to the counts of a regression on concepts, in words: a parent is the sum of its
@@ -120,7 +120,7 @@ def random_dictionary(
     mean = torch.zeros(d, dtype=torch.float64)
     if texts is not None:
         nothing = ConceptTokens(
-            Concepts.of_words({"none": ["none"]}), ("none",), ((),), model.spec.d_vocab
+            Concepts("", (Concept("none", "", ("none",)),)), ("none",), ((),), model.spec.d_vocab
         )
         vectors = Vectors(model, [site], texts, nothing, batch_size=batch_size)
         means = word_means(vectors, site, nothing)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...activations import check_texts
 from ...check import Count, Seed, checked
+from ...concepts import Concepts
 from ...dictionary.base import Dictionary
 from ...model import Model
 from ...result import provenance
@@ -18,7 +19,6 @@ from .concept_detection import count_hits, find_candidates
 from .concept_prompts import AskedConcepts, asked_concepts, check_found, word_means
 from .concept_swaps import Places, SwapRuns, draw_swaps
 from .concept_table import ConceptEvaluation as ConceptEvaluation
-from .concepts import Concepts
 from .named import named_dictionaries
 from .vectors import Vectors, WordMeans
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from ...activations import batches
+from ...concepts import SLOT, Concepts, ConceptTokens, Question, token_of
 from ...model import Model
 from ...site import Site
-from .concepts import SLOT, Concepts, ConceptTokens, Question, token_of
 from .vectors import VectorBatch, Vectors, WordMeans
 
 #: Prompts a concept that directions and features are fitted with, at most.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...concepts import SLOT, ConceptTokens, Question
 from ...dictionary.base import Dictionary
 from ...edits import Add, Set, UnchangedEdit
 from ...model import Model
@@ -18,7 +19,6 @@ from ...site import Site
 from ...tokens import Tokens
 from .concept_detection import Candidates
 from .concept_prompts import AskedConcepts, option_ids
-from .concepts import SLOT, ConceptTokens, Question
 from .vectors import WordMeans
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...check import Count, Later, checked
-from .concepts import Concepts
+from ...concepts import Concepts
 from .feature_index import FeatureIndex
 from .labels import Label, Labels, automatic
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from ...activations import batches, check_texts
+from ...concepts import ConceptTokens
 from ...model import Model
 from ...site import Site
-from .concepts import ConceptTokens
 
 #: Up to so many numbers are kept in place of running the model again at the next pass.
 KEPT = 2**26

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ...check import checked
-from ...data import data_path
-from ...encoding import text_ids
-from ...model import Model
-from ...tokens import Tokens
+from .check import checked
+from .data import data_path
+from .encoding import text_ids
+from .model import Model
+from .tokens import Tokens
 
 #: Where the word of a question stands.
 SLOT = "{x}"
@@ -94,38 +94,6 @@ class Concepts:
             self._check_family(family)
         for question in self.questions:
             self._check_question(question)
-
-    @classmethod
-    def of_words(
-        cls,
-        words: Mapping[str, Sequence[str]],
-        *,
-        parents: Mapping[str, str] | None = None,
-        families: Mapping[str, str] | None = None,
-        questions: Sequence[Question] = (),
-        name: str = "",
-    ) -> Concepts:
-        """Concepts from the words of each: {"mammal": ["dog", "cat"], "bird": ["owl"]}.
-
-        parents: the wider concept of a concept; one without words of its own need not stand in
-        `words`. families: of each concept; by default those of one parent are a family, and those
-        without a parent that have no children.
-        """
-        parents, families = dict(parents or {}), dict(families or {})
-        names = [*words, *(p for p in dict.fromkeys(parents.values()) if p not in words)]
-        for given in words.values() if isinstance(words, Mapping) else [words]:
-            if isinstance(given, str) or not isinstance(given, Sequence):
-                raise ValueError(
-                    "The words of a concept are a list, {'mammal': ['dog', 'cat']}; got "
-                    f"{given!r:.80}."
-                )
-        made = []
-        for concept in names:
-            parent = parents.get(concept)
-            alone = "roots" if concept in parents.values() else "words"
-            family = families.get(concept, f"of {parent}" if parent else alone)
-            made.append(Concept(concept, family, tuple(words.get(concept, ())), parent))
-        return cls(name, tuple(made), tuple(questions))
 
     # -- what there is ---------------------------------------------------------------------------
 
@@ -211,7 +179,7 @@ class Concepts:
                 f"A word of a concept is one token; for {model.spec.name} "
                 f"{', '.join(several[:12])}{' …' if len(several) > 12 else ''} "
                 f"({len(several)} of {len(every)}) are several. Leave them out, or use concepts "
-                "for this tokenizer: Concepts.of_words({...})."
+                "for this tokenizer: wb.concepts({...})."
             )
         return ConceptTokens(self, every, tuple(ids[word] for word in every), model.spec.d_vocab)
 
@@ -333,17 +301,36 @@ def token_of(model: Model, text: str) -> int | None:
 
 
 @checked
-def concepts(name: str) -> Concepts:
-    """The shipped concepts of an embedded model's world, "tinyworld".
+def concepts(
+    name: str | Mapping[str, Sequence[str]],
+    *,
+    parents: Mapping[str, str] | None = None,
+    families: Mapping[str, str] | None = None,
+    questions: Sequence[Question] = (),
+) -> Concepts:
+    """The shipped concepts of an embedded model's world, or your own from the words of each.
 
-    Made from what is written in that world, so that which words stand for a concept, and what
-    follows from it, is known and not estimated. Raises `ValueError` for a name that has none.
+        wb.concepts("tinyworld").only("gender")
+        wb.concepts({"mammal": ["dog", "cat"], "bird": ["owl"]}, parents={"mammal": "animal"})
+
+    The shipped ones are made from what is written in that world, so that which words stand for a
+    concept, and what follows from it, is known and not estimated. Of your own: parents, the wider
+    concept of a concept; one without words of its own need not be among the words. families: of
+    each concept; by default those of one parent are a family, and those without a parent that have
+    no children. Raises `ValueError` for a name that has none, and as `Concepts` for others.
     """
+    if not isinstance(name, str):
+        return _own(name, dict(parents or {}), dict(families or {}), questions)
     names = sorted(path.stem for path in data_path("concepts").glob("*.json"))
     if name not in names:
         raise ValueError(
             f"Concepts ship for {', '.join(names)}; got {name!r}. Make your own with "
-            "Concepts.of_words({...})."
+            "wb.concepts({...})."
+        )
+    if parents or families or questions:
+        raise ValueError(
+            "Shipped concepts have parents, families and questions of their own; got "
+            f"{parents or families or questions!r:.80} too. Give them with words of your own."
         )
     made: dict[str, Any] = json.loads(
         data_path("concepts", f"{name}.json").read_text(encoding="utf-8")
@@ -356,3 +343,24 @@ def concepts(name: str) -> Concepts:
         ),
         tuple(Question(**question) for question in made["questions"]),
     )
+
+
+def _own(
+    words: Mapping[str, Sequence[str]],
+    parents: Mapping[str, str],
+    families: Mapping[str, str],
+    questions: Sequence[Question],
+) -> Concepts:
+    made = []
+    for each in words.values():
+        if isinstance(each, str) or not isinstance(each, Sequence):
+            raise ValueError(
+                "The words of a concept are a list, {'mammal': ['dog', 'cat']}; got "
+                f"{each!r:.80}."
+            )
+    for concept in [*words, *(p for p in dict.fromkeys(parents.values()) if p not in words)]:
+        parent = parents.get(concept)
+        alone = "roots" if concept in parents.values() else "words"
+        family = families.get(concept, f"of {parent}" if parent else alone)
+        made.append(Concept(concept, family, tuple(words.get(concept, ())), parent))
+    return Concepts("", tuple(made), tuple(questions))
