@@ -15,7 +15,7 @@ import networkx
 
 PACKAGE = Path(__file__).resolve().parents[1] / "workbench"
 #: What there may be of each, and what a move may only lower: 0 at the end of the move.
-ALLOWED = {"files in circles": 18, "duplicates": 0}
+ALLOWED = {"files in circles": 14, "duplicates": 0}
 
 
 def imports(package: Path) -> networkx.DiGraph:

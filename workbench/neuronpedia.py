@@ -7,15 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .files import SUM, check_seal, put_text, seal
 from .reading import PLAIN, check_file, parse_json
-
-if TYPE_CHECKING:
-    from .graph import Graph
 
 #: Our kinds of nodes and the feature types of the format.
 TYPES = {
@@ -37,8 +34,8 @@ _AGAIN = (
 _KINDS = {feature_type: kind for kind, feature_type in TYPES.items()}
 
 
-def write(graph: Graph, path: str | Path | None, slug: str) -> dict[str, Any]:
-    """The graph as the format's JSON. What the format has no word for stands in added keys.
+def write(graph: Any, path: str | Path | None, slug: str) -> dict[str, Any]:
+    """The `Graph` as the format's JSON. What the format has no word for stands in added keys.
 
     Those are a node's `position` (null where it is of all positions; `ctx_idx` is then 0), its
     `score` and `kind`, and a link's `channel`; readers that do not know them pass over them.
@@ -73,7 +70,7 @@ def write(graph: Graph, path: str | Path | None, slug: str) -> dict[str, Any]:
     return out
 
 
-def _node(graph: Graph, i: int) -> dict[str, Any]:
+def _node(graph: Any, i: int) -> dict[str, Any]:
     layer, position, kind = int(graph.layers[i]), int(graph.positions[i]), graph.kinds[i]
     score = float(graph.scores[i])
     feature = int(graph.features[i])

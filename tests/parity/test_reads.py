@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from workbench.backends.norms import BLOCK_NORMS
-from workbench.backends.weights import GLOBAL, HEADED, LAYERED
+from workbench.backends.weights import BLOCK_NORMS, GLOBAL, HEADED, LAYERED
 
 from .conftest import BACKENDS
 

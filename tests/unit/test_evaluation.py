@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.unit.made_results import draws, two_sided
-from workbench.evaluation import Evaluation
+from workbench.tasks import Evaluation
 
 
 def evaluation(clean: list[float], templates: str = "aab", **options) -> Evaluation:

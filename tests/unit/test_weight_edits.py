@@ -335,7 +335,7 @@ def test_a_weight_that_is_no_matrix_of_numbers_is_refused(
 
 
 def test_a_quantised_mlp_is_as_wide_as_it_says() -> None:
-    from workbench.backends.sizes import sizes_of
+    from workbench.backends.architecture import sizes_of
 
     packed = SimpleNamespace(in_features=48, weight=torch.zeros(768, 1, dtype=torch.uint8))
     modules = {"h.0.out": packed, "head": SimpleNamespace(weight=torch.zeros(60, 32))}

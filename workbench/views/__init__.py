@@ -11,7 +11,6 @@ from ipywidgets import Widget
 
 from .. import widgets
 from ..check import ArgumentError
-from ..result import Result
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -38,7 +37,7 @@ class NoView(ArgumentError):
     """The result has no interactive view; its picture shows it."""
 
 
-def widget(result: Result, **options: Any) -> Any:
+def widget(result: Any, **options: Any) -> Any:
     """The interactive view of a result. Raises `NoView`, a `TypeError`, for one that has none."""
     if result.view is None:
         raise NoView(
@@ -49,7 +48,7 @@ def widget(result: Result, **options: Any) -> Any:
     return getattr(import_module(f".{module}", __name__), name)(result, **options)
 
 
-def shown(result: Result) -> Any:
+def shown(result: Any) -> Any:
     """The interactive view of a result, None for one that has none."""
     try:
         return widget(result)
@@ -64,7 +63,7 @@ def bundle(drawn: Any) -> dict[str, Any]:
     return dict(out[0] if isinstance(out, tuple) else out)
 
 
-def page(result: Result, title: str) -> str:
+def page(result: Any, title: str) -> str:
     """One self-contained HTML page: the widget, or where there is none the picture and table."""
     drawn = shown(result)
     if drawn is not None:
