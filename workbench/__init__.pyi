@@ -1,5 +1,6 @@
 """The public names, and the module that holds each."""
 
+from . import circuits as circuits
 from . import compare as compare
 from . import controls as controls
 from . import lens as lens
@@ -11,6 +12,8 @@ from . import widgets as widgets
 from .activations import Activations as Activations
 from .activations import activations as activations
 from .change import Change as Change
+from .circuits.ablation import ablate as ablate
+from .circuits.patching import patch as patch
 from .concepts import concepts as concepts
 from .data import data_path as data_path
 from .dictionary.base import Dictionary as Dictionary
@@ -35,9 +38,6 @@ from .lens.attention import attention as attention
 from .lens.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
 from .lens.logit import logit_lens as logit_lens
 from .loading import load as load
-from .methods.ablation import Ablation as Ablation
-from .methods.ablation import Cut as Cut
-from .methods.ablation import ablate as ablate
 from .methods.attribution import Attribution as Attribution
 from .methods.attribution import attribute as attribute
 from .methods.attribution_check import AttributionCheck as AttributionCheck
@@ -109,10 +109,6 @@ from .methods.observables.observable_evaluation import ObservableEvaluation as O
 from .methods.observables.observable_evaluation import evaluate_observable as evaluate_observable
 from .methods.observables.observable_paths import ObservablePaths as ObservablePaths
 from .methods.observables.observable_vector import ObservableVector as ObservableVector
-from .methods.patching import Patching as Patching
-from .methods.patching import patch as patch
-from .methods.path_patching import PathPatching as PathPatching
-from .methods.path_patching import path_patch as path_patch
 from .methods.vocabulary.direction_vocabulary import DirectionVocabulary as DirectionVocabulary
 from .methods.vocabulary.direction_vocabulary import bias_vocabulary as bias_vocabulary
 from .methods.vocabulary.direction_vocabulary import direction_vocabulary as direction_vocabulary

@@ -30,8 +30,8 @@ import numpy as np
 import torch
 
 from tests.benchmarks.logit_lens import N_WORDS, save_model
+from workbench import patch
 from workbench.loading import load
-from workbench.methods.patching import patch
 from workbench.tasks import Task
 
 #: How close the numbers of both have to be, in the metric's own units.

@@ -128,6 +128,23 @@ def _evaluate_circuit(
     )  # fmt: skip
 
 
+@moves("Cut")
+def _cut(target: str, kind: str) -> str:
+    return f"{target}: {kind}"
+
+
+@moves("ablate")
+def _ablate(model: Any, task: Any, targets: Any, *, kind: str = "resample", **options: Any) -> Any:
+    return wb.ablate(model, task, targets, reference=kind, **options)
+
+
+@moves("path_patch")
+def _path_patch(
+    model: Any, task: Any, *, sender: str, receivers: Any = "logits", **options: Any
+) -> Any:
+    return wb.circuits.path_patch(model, task, sender, receivers, **options)
+
+
 # -- concepts and steering -------------------------------------------------------------------------
 
 

@@ -14,8 +14,8 @@ from sklearn.metrics import roc_auc_score
 from tests.known_answers import plain_graph
 from tests.known_answers.models import builders
 from tests.known_answers.models.known import KnownModel
+from workbench import ablate
 from workbench.loading import load
-from workbench.methods.ablation import ablate
 from workbench.methods.attribution import attribute
 from workbench.methods.circuit import find_circuit
 from workbench.methods.circuit_evaluation import evaluate_circuit, minimality
@@ -121,10 +121,10 @@ def test_ablating_everything_is_the_corrupt_run_and_distractors_do_nothing(
     model = model_of(name, "nnsight")
     parts = Components.of(model.spec)
     everything = [parts.edge_name(*edge) for edge in np.argwhere(parts.edges).tolist()]
-    whole = ablate(model, known(name).task, everything, kind="counterfactual", n=N)
+    whole = ablate(model, known(name).task, everything, reference="counterfactual", n=N)
     np.testing.assert_allclose(whole.ablated, whole.corrupt, atol=2e-3)
     assert whole.effect == pytest.approx(1, abs=1e-3)
     used = np.flatnonzero(truth(known(name), parts).any(1))
     idle = [writer for w, writer in enumerate(parts.writers) if w not in used]
-    nothing = ablate(model, known(name).task, idle, kind="counterfactual", n=N)
+    nothing = ablate(model, known(name).task, idle, reference="counterfactual", n=N)
     assert nothing.effect == pytest.approx(0, abs=5e-3)

@@ -31,7 +31,7 @@ METHODS: dict[str, Callable[[Any, TaskBatch], Any]] = {
     "exact": lambda model, batch: wb.attribute(model, batch, method="exact"),
     "acdc": lambda model, batch: wb.find_circuit(model, batch, method="acdc", threshold=0.1),
     "ablate": lambda model, batch: wb.ablate(model, batch, ["L1H0.z", "embed → L2H1.q"]),
-    "path_patch": lambda model, batch: wb.path_patch(model, batch, sender="L0H0.z"),
+    "path_patch": lambda model, batch: wb.circuits.path_patch(model, batch, sender="L0H0.z"),
     "evaluate_circuit": lambda model, batch: wb.evaluate_circuit(
         model, batch, wb.circuit_of(model, ["embed → logits", "embed → L1.mlp_in"])
     ),
@@ -99,14 +99,14 @@ def test_circuits_paths_and_ablations_are_equal(models: Any, batches: Any) -> No
     assert 20 < ours.n_edges <= 40
     for kind in ("counterfactual", "resample"):
         cut, other = (
-            wb.ablate(model, batch, ours.complement(), kind=kind)
+            wb.ablate(model, batch, ours.complement(), reference=kind)
             for model, batch in zip(models, batches, strict=True)
         )
         np.testing.assert_allclose(other.ablated, cut.ablated, **CLOSE)
         assert other.ablated_top == cut.ablated_top
     for through in ("residual", "mlps"):
         one, two = (
-            wb.path_patch(
+            wb.circuits.path_patch(
                 model, batch, sender="L0H0.z", receivers=["L3H1.q", "logits"], through=through
             )
             for model, batch in zip(models, batches, strict=True)
@@ -123,7 +123,7 @@ def test_evaluations_are_equal_and_the_whole_model_is_whole(models: Any, batches
     (own,), (other,) = ours.measures, theirs.measures
     for part in ("plain", "changed", "control"):
         np.testing.assert_allclose(getattr(other, part), getattr(own, part), **CLOSE)
-    examples = wb.ablate(models[0], batches[0], "embed", kind="counterfactual")
+    examples = wb.ablate(models[0], batches[0], "embed", reference="counterfactual")
     np.testing.assert_allclose(own.plain, examples.clean, **CLOSE)
     empty = own.changed[ours.rows(change="empty")[0]]
     np.testing.assert_allclose(empty, examples.corrupt, **CLOSE)

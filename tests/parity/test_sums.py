@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], ...]] = {
         lambda m: wb.attribute(m, task(), over="nodes"),
         lambda m: wb.direct_logit_attribution(m, "w5 w17 w30", " w7"),
         lambda m: wb.find_circuit(m, task(), n_edges=3),
-        lambda m: wb.path_patch(m, task(), sender="L0H0", receivers="logits"),
+        lambda m: wb.circuits.path_patch(m, task(), sender="L0H0", receivers="logits"),
         lambda m: wb.information_flow(m, "w5 w17 w30"),
         lambda m: wb.ablate(m, task(), ["L0H1"]),
     ),

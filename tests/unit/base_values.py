@@ -93,7 +93,7 @@ OF_CALLS: dict[str, Values] = {
     "supervised_dictionary": {"texts": _corpus},
     "evaluate_concepts": {"texts": _corpus, "dictionaries": _dictionary},
     "evaluate_dictionary": {"dictionaries": _dictionary},
-    "weights.ablate": _fixed(questions=PAIRS), "ablate": _fixed(targets="L0H2"),
+    "weights.ablate": _fixed(questions=PAIRS), "ablate": _fixed(components="L0H2"),
     "weights.audit": _fixed(questions=PAIRS),
     "weights.relearn": {"changes": lambda c: {"after": c.model}, "material": lambda _: PAIRS,
                         "questions": lambda _: PAIRS, "steps": lambda _: (0, 1)},

@@ -37,8 +37,8 @@ from workbench.methods.references import References as References
 from workbench.methods.references import others as others
 
 # A loop that halves its steps when memory ends, by a loop that runs out; the cheapest segments.
-from workbench.methods import memory as memory
-from workbench.methods import patch_plan as patch_plan
+from workbench import memory as memory
+from workbench.circuits import sweep as sweep
 
 # Ranks and the largest in blocks, beside a sort; no more than a chunk of logits is ever held.
 from workbench import readout as readout

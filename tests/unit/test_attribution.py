@@ -36,7 +36,8 @@ from tests.unit.circuit_models import (
     words,
 )
 from tests.unit.kernels import Components, edge_cuts
-from workbench import Attribution, AttributionCheck, attribute, check_attribution, path_patch
+from workbench import Attribution, AttributionCheck, attribute, check_attribution
+from workbench.circuits import path_patch
 from workbench.model import Norm
 from workbench.tasks import Task, TaskBatch
 

@@ -59,7 +59,7 @@ def nodes_of(result: Effects, kind: str) -> list[str]:
 
 def left(name: str, kept: Circuit, kind: str) -> np.ndarray:
     """(batch,) the metric with all but a circuit ablated."""
-    return ablate(tinyworld(name), ioi(), kept.complement(), kind=kind).ablated
+    return ablate(tinyworld(name), ioi(), kept.complement(), reference=kind).ablated
 
 
 def all_of(circuit: Circuit) -> Circuit:
@@ -74,12 +74,12 @@ def test_every_run_of_an_evaluation_is_an_ablation_of_its_own(name: str) -> None
     for kind in REFERENCES:
         sizes = [result.changes["fraction"][r] for r in result.rows(change="top", reference=kind)]
         assert tuple(sizes) == FRACTIONS
-        whole = ablate(tinyworld(name), ioi(), all_of(circuit), kind=kind)
+        whole = ablate(tinyworld(name), ioi(), all_of(circuit), reference=kind)
         np.testing.assert_allclose(result["ioi"].plain, whole.clean, **CLOSE)
         np.testing.assert_allclose(under(result, kind, "empty"), whole.ablated, **CLOSE)
         inside = under(result, kind, "inside", fraction=circuit.share)
         np.testing.assert_allclose(inside, left(name, circuit, kind), **CLOSE)
-        outside = ablate(tinyworld(name), ioi(), circuit, kind=kind).ablated
+        outside = ablate(tinyworld(name), ioi(), circuit, reference=kind).ablated
         np.testing.assert_allclose(under(result, kind, "outside"), outside, **CLOSE)
         for i in range(N_CONTROLS):
             drawn = circuit.random(i)
@@ -221,7 +221,7 @@ def test_noise_and_random_circuits_are_drawn_by_the_seed(seed: int) -> None:
     result = evaluate_circuit(
         model, WORDS, circuit, references="noise", fractions=(0.5,), n_controls=2, seed=seed, n=2
     )
-    options: dict[str, Any] = {"kind": "noise", "seed": seed, "n": 2}
+    options: dict[str, Any] = {"reference": "noise", "seed": seed, "n": 2}
     (measure,) = result.measures
     assert result.seed == seed and measure.plain.shape == (2,) and len(result.tokens) == 2
 

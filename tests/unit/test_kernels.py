@@ -68,7 +68,7 @@ def test_a_test_reaches_what_it_tests_through_public_names(name: str) -> None:
         "import workbench.pictures.lenses",
         "from workbench.live.circuit import LiveCircuit",
         "monkeypatch.setattr('workbench.views.grid_data', None)",
-        "wb.methods.ablation.ablate(model)",
+        "wb.methods.attribution.attribute(model)",
     ],
 )
 def test_the_reading_of_the_tests_catches_an_internal_name(source: str) -> None:

@@ -66,7 +66,7 @@ def test_the_code_names_another_draw_and_another_precision() -> None:
     assert "wb.task('ioi', n=6, seed=3)" in explorer.code
     result = by_code(explorer)
     assert result.ablated.mean() == pytest.approx(explorer.reading.ablated, rel=0.02)
-    other = wb.ablate(model, wb.task("ioi", n=6), ["L2.mlp_out"], kind="counterfactual")
+    other = wb.ablate(model, wb.task("ioi", n=6), ["L2.mlp_out"], reference="counterfactual")
     assert other.clean.mean() != pytest.approx(explorer.reading.clean, rel=0.02)
 
 

@@ -129,7 +129,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "circuit": lambda model: wb.find_circuit(model, pair(), n_edges=20),
     "direct": lambda model: wb.direct_logit_attribution(model, PROMPT, " Mary"),
     "codes": codes,
-    "path": lambda model: wb.path_patch(model, pair(), sender="L0H1.z"),
+    "path": lambda model: wb.circuits.path_patch(model, pair(), sender="L0H1.z"),
     "ablate": lambda model: wb.ablate(model, pair(), ["L1H2.z", "L0.mlp_out"]),
     "information": lambda model: wb.information_flow(model, PROMPT, n_edges=10),
     "features": lambda model: wb.feature_activations(model, dictionary_of(model), PROMPT),

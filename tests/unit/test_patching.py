@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.unit import lens_models
-from tests.unit.kernels import patch_plan
-from workbench import Patching
+from tests.unit.kernels import sweep
 from workbench import patch as _patch
+from workbench.circuits import Patching
 from workbench.edits import Edit, Set
 from workbench.loading import load
 from workbench.site import STREAMS, Site
@@ -303,7 +303,7 @@ def test_segments_are_the_cheapest_of_all() -> None:
             ends = zip(cuts, (*cuts[1:], 6), strict=True)
             rows = [blocks[first:last].sum() * (12 - starts[first]) for first, last in ends]
             costs[cuts] = sum(rows) + price * len(cuts)
-        assert costs[tuple(patch_plan.segments(starts, blocks, 12, price))] == min(costs.values())
+        assert costs[tuple(sweep.segments(starts, blocks, 12, price))] == min(costs.values())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

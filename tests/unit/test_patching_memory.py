@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.unit import lens_models
-from tests.unit.kernels import memory, patch_plan
+from tests.unit.kernels import memory, sweep
 from tests.unit.test_patching import BACKENDS, CLOSE, TASK, patch
 
 
@@ -90,7 +90,7 @@ def test_a_sweep_that_cannot_fit_says_what_it_needs_before_it_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = Counted(lens_models.zoo_model("gpt2"))
-    monkeypatch.setattr(patch_plan, "free_bytes", lambda device: 2**12)
+    monkeypatch.setattr(sweep, "free_bytes", lambda device: 2**12)
     with pytest.raises(
         MemoryError,
         match=r"Patching z needs at least 0\.\d+ GiB for one prompt of \d tokens, and 0\.00 GiB "
@@ -98,7 +98,7 @@ def test_a_sweep_that_cannot_fit_says_what_it_needs_before_it_runs(
     ):
         patch(model, TASK, over="z")
     assert model.runs == 0
-    monkeypatch.setattr(patch_plan, "free_bytes", lambda device: None)
+    monkeypatch.setattr(sweep, "free_bytes", lambda device: None)
     assert patch(model, TASK, over="z").patched.shape == (3, 2, 4)
 
 

@@ -22,7 +22,7 @@ from tests.unit.circuit_models import (
     tinyworld,
     words,
 )
-from workbench import PathPatching, path_patch
+from workbench.circuits import PathPatching, path_patch
 from workbench.tasks import TaskBatch
 
 CLOSE: dict[str, Any] = {"atol": 2e-4, "rtol": 1e-5}

@@ -20,8 +20,8 @@ from workbench import (
     check_attribution,
     evaluate_circuit,
     find_circuit,
-    path_patch,
 )
+from workbench.circuits import path_patch
 
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
@@ -149,7 +149,7 @@ def test_an_evaluation_is_drawn_with_a_curve_for_each_ablation_and_the_random_ci
 
 
 def test_an_ablation_is_drawn_with_a_line_for_each_example_and_the_mean() -> None:
-    result = ablate(tinyworld(), ioi(), ["L3H1.z", "L2H0.z", "L1.mlp_out"], kind="zero")
+    result = ablate(tinyworld(), ioi(), ["L3H1.z", "L2H0.z", "L1.mlp_out"], reference="zero")
     ax = result.plot()
     *each, mean, _ = ax.lines
     values = np.stack([result.clean, result.ablated, result.corrupt])
@@ -161,7 +161,7 @@ def test_an_ablation_is_drawn_with_a_line_for_each_example_and_the_mean() -> Non
 
 
 def test_pictures_are_drawn_on_axes_that_are_given() -> None:
-    result = ablate(tinyworld(), ioi(), ["L3H1.z"], kind="zero")
+    result = ablate(tinyworld(), ioi(), ["L3H1.z"], reference="zero")
     figure, (left, right) = plt.subplots(1, 2)
     assert result.plot(ax=left) is left and circuit().plot(ax=right) is right
     assert left.lines and right.texts and plt.get_fignums() == [figure.number]

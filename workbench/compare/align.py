@@ -13,8 +13,8 @@ import torch
 from tqdm.auto import tqdm
 
 from ..check import Count, Level, Seed, checked
+from ..memory import free_bytes
 from ..methods.features.assignment import one_to_one
-from ..methods.memory import free_bytes
 from ..methods.vocabulary.projection import NormChoice
 from ..model import Model
 from ..resample import bootstrap

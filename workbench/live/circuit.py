@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..check import Count, Seed, checked
-from ..methods.ablation import ablate
+from ..circuits.ablation import ablate
 from ..methods.attribution import Attribution, attribute
 from ..methods.circuit import Circuit, find_circuit
 from ..methods.circuit_graph import graph_edges, node_ids
@@ -157,7 +157,7 @@ class LiveCircuit(Explorer):
             ablated, cut = cuts, bench.mask_of(self.cut_edges, self.cut_nodes)
         self.reading = reading = bench.read(cut, self.ablation, self.example)
         self._n_cut = int(cut.sum())
-        how = {"kind": self.ablation, "seed": self._seed}
+        how = {"reference": self.ablation, "seed": self._seed}
         if self._n_cut:
             calls.stands_for("ablation", reading, ablate, model, task, ablated, **how)
         else:

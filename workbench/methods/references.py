@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..memory import free_bytes
 from ..model import Model
 from .components import Components
 from .edge_cuts import contribution_sites, contributions
 from .examples import Examples, Group
-from .memory import free_bytes
 from .optimal_constants import optimal_constants
 
 #: Every kind of ablation, and what a component then adds to the residual stream.

@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..circuits.paths import PathPatching
 from ..methods.attribution import Attribution
 from ..methods.attribution_check import AttributionCheck
-from ..methods.path_patching import PathPatching
 
 #: The signs of the other views: blue gives more of the metric, red less.
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"

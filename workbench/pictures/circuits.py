@@ -9,8 +9,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from ..circuits.ablation import Ablation
 from ..effects import Effects
-from ..methods.ablation import Ablation
 from ..methods.circuit import Circuit
 from ..methods.circuit_graph import graph_edges, node_ids, node_layers
 from .attribution import NEGATIVE, POSITIVE

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..methods.patching import Patching
+from ..circuits.patching import Patching
 from ..plots import NAMED, shown_token
 
 #: Cells show their number up to this many of them.

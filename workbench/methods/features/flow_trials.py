@@ -12,11 +12,11 @@ import torch
 from tqdm.auto import tqdm
 
 from ...dictionary.base import Dictionary, ScaleFeatures
+from ...memory import in_portions
 from ...model import Model, Resume, Run
 from ...site import Site
 from ...tokens import Tokens
 from ..examples import tokens_per_pass
-from ..memory import in_portions
 from .flow_survey import Edge
 from .lanes import Lanes
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from ...memory import free_bytes
 from ...model import Model, Prompts
 from ...tokens import Tokens
-from ..memory import free_bytes
 from .contributions import BY, FINAL_NORMS, By
 
 #: What a pair of positions takes in a head: its number, and (for half of them) the edge, which is

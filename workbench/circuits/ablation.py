@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,46 +12,48 @@ import torch
 
 from ..check import Count, Level, Seed, checked
 from ..edits import Edit, Set
+from ..methods.circuit import Circuit, check_model
+from ..methods.components import ARROW, Components
+from ..methods.edge_cuts import cut_edits
+from ..methods.examples import Examples, Group, check_finite
+from ..methods.node_cuts import node_edits
+from ..methods.references import GroupRun, References, check_kind, others
 from ..model import Model
 from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch
 from ..tokens import token_strings
-from .circuit import Circuit, check_model
-from .components import ARROW, Components
-from .edge_cuts import cut_edits
-from .examples import Examples, Group, check_finite
-from .node_cuts import node_edits
-from .references import GroupRun, References, check_kind, others
 
 
-@checked
-@dataclass(frozen=True)
-class Cut:
-    """One thing that is ablated, and how: a node "L3H1.z", an edge "embed → L3H1.q", or a neuron
-    "L2.mlp_post/77". Plain data: it prints, is saved with its result, and can be given to
-    `ablate` again.
-    """
+class Cut(NamedTuple):
+    """What is ablated, and what stands in its place; its name is "L3H1.z: mean"."""
 
     target: str
-    kind: str
+    reference: str
+
+    @classmethod
+    def of(cls, name: str, reference: str) -> Cut:
+        """The cut of this name; `reference` where the name has none of its own."""
+        target, _, own = name.partition(": ")
+        return cls(target, own or reference)
 
     def __str__(self) -> str:
-        return f"{self.target}: {self.kind}"
+        return f"{self.target}: {self.reference}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ablation(Result):
     """The metric of each example with the cuts made, beside the plain runs.
 
-    cuts: what was ablated, and how. clean, corrupt, ablated: the metric. clean_top, ablated_top:
-    the most likely next token of each example. n_unchanged: edits that left every number as it was.
+    cuts: what was ablated and what stood in its place, "L3H1.z: mean". clean, corrupt, ablated: the
+    metric. clean_top, ablated_top: the most likely next token of each example. n_unchanged: edits
+    that left every number as it was.
     """
 
     task: str
     metric_name: str
-    cuts: tuple[Cut, ...]
+    cuts: tuple[str, ...]
     n_unchanged: int
     clean_top: tuple[str, ...]
     ablated_top: tuple[str, ...]
@@ -90,7 +93,7 @@ class Ablation(Result):
 
     def _facts(self) -> str:
         low, high = self.interval()
-        some = ", ".join(map(str, self.cuts[:3])) + (", …" if len(self.cuts) > 3 else "")
+        some = ", ".join(self.cuts[:3]) + (", …" if len(self.cuts) > 3 else "")
         return (
             f"{len(self.cuts)} cut ({some}) on {self.task}: {self.metric_name} "
             f"{self.clean.mean():.2f} → {self.ablated.mean():.2f}, effect {self.effect:.2f} "
@@ -98,34 +101,34 @@ class Ablation(Result):
         )
 
 
-Targets = str | Site | Cut | Circuit | Iterable["str | Site | Cut"]
+Named = str | Site | Circuit | Iterable["str | Site"]
 
 
 @checked
 def ablate(
     model: Model,
     task: Task | TaskBatch,
-    targets: Targets,
+    components: Named,
     *,
-    kind: str = "resample",
+    reference: str = "resample",
     n: Count | None = None,
     seed: Seed = 0,
 ) -> Ablation:
     """What is left of a task's answers when something is cut, as an `Ablation`.
 
-    targets: nodes ("L3H1.z", "L2.mlp_out", "embed"), edges ("L2H3.z → L3H1.q") and neurons
-    ("L2.mlp_post/77"), together; `Cut`s carry their own kind; a `Circuit` is cut out.
-    kind: what a cut component carries at every position: "zero", "mean" (over the task),
+    components: nodes ("L3H1.z", "L2.mlp_out", "embed"), edges ("L2H3.z → L3H1.q") and neurons
+    ("L2.mlp_post/77"), together; "L3H1.z: mean" has its own reference; a `Circuit` is cut out.
+    reference: what a cut component carries at every position: "zero", "mean" (over the task),
     "mean-position" (over the prompts of that length; "mean" where it is the only one), "resample"
     (from another prompt of the task), "counterfactual" (from the paired corrupt prompt), "noise"
     (its own value plus Gaussian noise; of the embedding's scale, for a neuron of its own), or
     "optimal" (the constant that changes the answer least). n: how many pairs. seed: of resample and
     noise.
 
-    Raises `ValueError` for an unknown kind or target, for none, for a circuit of another model, and
-    where clean and corrupt do not differ.
+    Raises `ValueError` for an unknown reference or component, for none, for a circuit of another
+    model, and where clean and corrupt do not differ.
     """
-    cuts = read_cuts(model, targets, kind)
+    cuts = read_cuts(model, components, reference)
     examples = Examples.of(model, task, n=n)
     _ = examples.gap
     plan = _Plan(model, cuts, examples, seed)
@@ -146,7 +149,7 @@ def ablate(
         **provenance(model, examples.batch.clean, seed),
         task=examples.batch.task,
         metric_name=examples.batch.metric_name,
-        cuts=cuts,
+        cuts=tuple(map(str, cuts)),
         n_unchanged=n_unchanged,
         clean_top=tuple(tops["clean"]),
         ablated_top=tuple(tops["ablated"]),
@@ -156,42 +159,43 @@ def ablate(
     )
 
 
-def read_cuts(model: Model, targets: Targets, kind: str) -> tuple[Cut, ...]:
+def read_cuts(model: Model, components: Named, reference: str) -> tuple[Cut, ...]:
     """The cuts that a call names. Raises as `ablate`."""
-    check_kind(kind)
-    if isinstance(targets, Circuit):
-        check_model(targets, model)
-        targets = targets.edges
-    each = [targets] if isinstance(targets, (str, Site, Cut)) else list(targets)
-    cuts = tuple(t if isinstance(t, Cut) else Cut(str(t), kind) for t in each)
+    check_kind(reference)
+    if isinstance(components, Circuit):
+        check_model(components, model)
+        components = components.edges
+    each = [components] if isinstance(components, (str, Site)) else list(components)
+    cuts = tuple(Cut.of(str(name), reference) for name in each)
     if not cuts:
         raise ValueError("An ablation cuts at least one node, edge or neuron; got none.")
     for cut in cuts:
-        check_kind(cut.kind)
+        check_kind(cut.reference)
         if _is_neuron(cut):
             model.spec.check(cut.target, edit=True)
-            if cut.kind == "optimal":
+            if cut.reference == "optimal":
                 raise ValueError(
                     f"Optimal constants are found for whole components; got the neuron "
-                    f"{cut.target}. Cut it with another kind, such as 'mean'."
+                    f"{cut.target}. Take another reference, such as 'mean'."
                 )
         elif _is_edge(cut.target):
             Components.of(model.spec).edge(cut.target)
         else:
             Components.nodes_of(model.spec).writer(cut.target)
-    _check_one_kind(Components.nodes_of(model.spec), cuts)
+    _check_one_reference(Components.nodes_of(model.spec), cuts)
     return cuts
 
 
-def _check_one_kind(parts: Components, cuts: tuple[Cut, ...]) -> None:
-    """Raises `ValueError` where two kinds of ablation meet in one component or neuron."""
-    kinds: dict[str, str] = {}
+def _check_one_reference(parts: Components, cuts: tuple[Cut, ...]) -> None:
+    """Raises `ValueError` where two references meet in one component or neuron."""
+    references: dict[str, str] = {}
     for cut in cuts:
         owner = cut.target if _is_neuron(cut) else parts.writers[_writer(parts, cut.target)]
-        if kinds.setdefault(owner, cut.kind) != cut.kind:
+        if references.setdefault(owner, cut.reference) != cut.reference:
             raise ValueError(
                 "A component that is ablated carries one value, in all its edges; "
-                f"{owner} is cut as {kinds[owner]} and as {cut.kind}. Choose one of the two."
+                f"{owner} is cut as {references[owner]} and as {cut.reference}. Choose "
+                "one of the two."
             )
 
 
@@ -219,7 +223,7 @@ class _Plan:
         references = References(model, self._parts, examples, seed=seed)
         self._values: dict[str, list[GroupRun]] = {
             kind: list(references.of(kind))
-            for kind in dict.fromkeys(cut.kind for cut in self._components)
+            for kind in dict.fromkeys(cut.reference for cut in self._components)
         }
         self._neuron_values = _Neurons(model, examples, self._neurons, seed)
 
@@ -246,14 +250,16 @@ class _Plan:
         return edits + self._neuron_values.edits(number)
 
     def _reference(self, number: int) -> torch.Tensor:
-        """(example, pos, writer, d_model): each writer's value by the kind that it is cut as."""
+        """(example, pos, writer, d_model): each writer's value where it is cut."""
         first, *more = self._values
         reference = self._values[first][number].reference
         if more:
             reference = reference.clone()
             for cut in self._components:
                 writer = _writer(self._parts, cut.target)
-                reference[:, :, writer] = self._values[cut.kind][number].reference[:, :, writer]
+                reference[:, :, writer] = self._values[cut.reference][number].reference[
+                    :, :, writer
+                ]
         return reference
 
 
@@ -275,7 +281,7 @@ class _Neurons:
 
     def edits(self, number: int) -> list[Edit]:
         return [
-            Set(site, self._value(cut.kind, site, number, self._examples.groups[number]))
+            Set(site, self._value(cut.reference, site, number, self._examples.groups[number]))
             for cut, site in zip(self._cuts, self._sites, strict=True)
         ]
 

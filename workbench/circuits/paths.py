@@ -11,14 +11,14 @@ import pandas as pd
 
 from ..check import Count, Level, checked
 from ..edits import Add, Edit, Set
+from ..methods.components import Components
+from ..methods.edge_cuts import head_outputs, resid_site
+from ..methods.examples import Examples, Group, check_finite
 from ..model import Model, Run
 from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch
-from .components import Components
-from .edge_cuts import head_outputs, resid_site
-from .examples import Examples, Group, check_finite
 
 THROUGH = ("residual", "mlps")
 DIRECTIONS = ("denoise", "noise")
@@ -83,9 +83,9 @@ class PathPatching(Result):
 def path_patch(
     model: Model,
     task: Task | TaskBatch,
-    *,
     sender: str,
     receivers: str | Sequence[str] = "logits",
+    *,
     through: Literal["residual", "mlps"] = "residual",
     direction: Literal["denoise", "noise"] = "denoise",
     n: Count | None = None,

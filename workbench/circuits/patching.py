@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ..check import Count, Level, checked, different, one_of, whole
+from ..methods.examples import Examples, as_batch
 from ..model import Model
 from ..places import Places
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Task, TaskBatch
 from ..tokens import Positions
-from .examples import Examples, as_batch
-from .patch_plan import AXES, Budget, Sweep
-from .patch_sweep import run_sweep
+from .sweep import AXES, Budget, Sweep, run_sweep
 
 DIRECTIONS = ("denoise", "noise")
 #: Below this many bytes the means of all resamples are computed at once.
