@@ -7,6 +7,7 @@ from . import lens as lens
 from . import live as live
 from . import metrics as metrics
 from . import probing as probing
+from . import vocabulary as vocabulary
 from . import weights as weights
 from . import widgets as widgets
 from .activations import Activations as Activations
@@ -109,17 +110,6 @@ from .methods.observables.observable_evaluation import ObservableEvaluation as O
 from .methods.observables.observable_evaluation import evaluate_observable as evaluate_observable
 from .methods.observables.observable_paths import ObservablePaths as ObservablePaths
 from .methods.observables.observable_vector import ObservableVector as ObservableVector
-from .methods.vocabulary.direction_vocabulary import DirectionVocabulary as DirectionVocabulary
-from .methods.vocabulary.direction_vocabulary import bias_vocabulary as bias_vocabulary
-from .methods.vocabulary.direction_vocabulary import direction_vocabulary as direction_vocabulary
-from .methods.vocabulary.found_neurons import FoundNeurons as FoundNeurons
-from .methods.vocabulary.found_neurons import find_neurons as find_neurons
-from .methods.vocabulary.head_vocabulary import HeadVocabulary as HeadVocabulary
-from .methods.vocabulary.head_vocabulary import head_vocabulary as head_vocabulary
-from .methods.vocabulary.neuron_clamp import NeuronClamp as NeuronClamp
-from .methods.vocabulary.neuron_clamp import clamp_neurons as clamp_neurons
-from .methods.vocabulary.neuron_vocabulary import NeuronVocabulary as NeuronVocabulary
-from .methods.vocabulary.neuron_vocabulary import neuron_vocabulary as neuron_vocabulary
 from .model import Generation as Generation
 from .model import Model as Model
 from .model import ModelSpec as ModelSpec

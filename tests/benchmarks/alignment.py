@@ -24,8 +24,8 @@ from workbench.compare.align import align
 from workbench.compare.signatures import NeuronSignatures, Spaces, shared_tokens
 from workbench.loading import load
 from workbench.methods.features.assignment import one_to_one
-from workbench.methods.vocabulary.projection import writing_projection
-from workbench.methods.vocabulary.weight_directions import neuron_writing
+from workbench.vocabulary.neurons import neuron_writing
+from workbench.vocabulary.projection import writing_projection
 
 LAYER = 5
 #: How close the similarities of both ways have to be.

@@ -33,8 +33,8 @@ WHOLE = "whole table: out and in"
 
 def products(model: Any, layers: range) -> None:
     """The products of every neuron's direction and every word, in the kernel's own chunks."""
-    from workbench.methods.vocabulary.neurons import directions_of, projection_of
-    from workbench.methods.vocabulary.words import CHUNK
+    from workbench.vocabulary.neurons import directions_of, projection_of
+    from workbench.vocabulary.projection import CHUNK
 
     through = projection_of(model, "out", "folded")
     chunk = CHUNK // (4 * through.d_vocab)
@@ -47,12 +47,12 @@ def products(model: Any, layers: range) -> None:
 
 def way(name: str, model: Any) -> Callable[[range], Any]:
     """One of `WAYS`, or the whole table, as a call on some layers."""
-    from workbench.methods.vocabulary.neuron_vocabulary import neuron_vocabulary
+    from workbench.vocabulary.neurons import neurons
 
     if name == PLAIN:
         return lambda layers: products(model, layers)
     options = WAYS.get(name, {})
-    return lambda layers: neuron_vocabulary(model, list(layers), k=K, **options)
+    return lambda layers: neurons(model, list(layers), k=K, **options)
 
 
 def added_in_new_process(name: str, folder: Path, n_layers: int) -> int:

@@ -221,6 +221,43 @@ def _stitch(
     return wb.compare.stitch(a, b, texts, alignment, n_controls=n_random, **options)
 
 
+# -- vocabulary ------------------------------------------------------------------------------------
+
+
+@moves("neuron_vocabulary")
+def _neuron_vocabulary(model: Any, layer: Any = None, **options: Any) -> Any:
+    return wb.vocabulary.neurons(model, layer, **options)
+
+
+@moves("direction_vocabulary")
+def _direction_vocabulary(model: Any, directions: Any, **options: Any) -> Any:
+    return wb.vocabulary.words(model, directions, **options)
+
+
+@moves("bias_vocabulary")
+def _bias_vocabulary(model: Any, **options: Any) -> Any:
+    return wb.vocabulary.biases(model, **options)
+
+
+@moves("head_vocabulary")
+def _head_vocabulary(model: Any, heads: Any = None, *, n_random: int = 20, **options: Any) -> Any:
+    return wb.vocabulary.heads(model, heads, n_controls=n_random, **options)
+
+
+@moves("find_neurons")
+def _find_neurons(
+    model: Any, words: Any, *, layer: Any = None, n_draws: int = 100, **options: Any
+) -> Any:
+    return wb.vocabulary.find_neurons(model, words, layers=layer, n_controls=n_draws, **options)
+
+
+@moves("clamp_neurons")
+def _clamp_neurons(
+    model: Any, neurons: Any, prompts: Any, *, prepend_bos: Any = None, **options: Any
+) -> Any:
+    return wb.vocabulary.clamp(model, _asked(model, prompts, prepend_bos), neurons, **options)
+
+
 # -- weights ---------------------------------------------------------------------------------------
 
 
@@ -236,10 +273,24 @@ def _unlearn(model: Any, forget: Any, retain: Any, **options: Any) -> Any:
 
 @moves("concept_vectors")
 def _concept_vectors(
-    model: Any, words: Any, *, n: int = 20, prompts: Any = None, layer: Any = None, **options: Any
+    model: Any,
+    words: Any,
+    *,
+    n: int = 20,
+    prompts: Any = None,
+    layer: Any = None,
+    n_draws: int = 100,
+    **options: Any,
 ) -> Any:
     new = wb.weights.concept_vectors(
-        model, words, n_neurons=n, questions=prompts, layers=layer, progress=False, **options
+        model,
+        words,
+        n_neurons=n,
+        questions=prompts,
+        layers=layer,
+        n_controls=n_draws,
+        progress=False,
+        **options,
     )
 
     def frame() -> pd.DataFrame:

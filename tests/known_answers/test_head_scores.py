@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.known_answers.models import builders
 from tests.known_answers.models.by_hand import ByHand
 from workbench import attention
 from workbench.loading import load
-from workbench.methods.vocabulary.head_vocabulary import HeadVocabulary, head_vocabulary
 
 WORDS = [f"{c}{v}" for c in "bdfg" for v in "aeio"]
 N, N_CTX = len(WORDS), 12
@@ -45,13 +45,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["nnsight", "transformer_lens"])
-def result(folder: Path, request: pytest.FixtureRequest) -> HeadVocabulary:
+def result(folder: Path, request: pytest.FixtureRequest) -> wb.vocabulary.HeadVocabulary:
     model = load(folder, backend=request.param, device="cpu")
-    return head_vocabulary(model, n_pairs=N, top=1, progress=False)
+    return wb.vocabulary.heads(model, n_pairs=N, top=1, progress=False)
 
 
 def test_copying_and_suppressing_heads_have_the_right_sign_and_size(
-    result: HeadVocabulary,
+    result: wb.vocabulary.HeadVocabulary,
 ) -> None:
     copies = result.copying_scores
     assert copies[:2] == pytest.approx(1, abs=1e-4)
@@ -62,7 +62,7 @@ def test_copying_and_suppressing_heads_have_the_right_sign_and_size(
     assert result.suppression_shares == pytest.approx([0, 0, SHARE, 0])
 
 
-def test_random_heads_of_the_same_size_do_neither(result: HeadVocabulary) -> None:
+def test_random_heads_of_the_same_size_do_neither(result: wb.vocabulary.HeadVocabulary) -> None:
     # The large constant that all words share is one eigenvalue above the others, of either sign.
     random = result.random_copying_scores
     assert (random.min(1) < -0.5).all() and (random.max(1) > 0.5).all()
@@ -72,7 +72,7 @@ def test_random_heads_of_the_same_size_do_neither(result: HeadVocabulary) -> Non
 
 
 def test_the_head_that_looks_at_the_token_before_is_told_from_the_others(
-    result: HeadVocabulary,
+    result: wb.vocabulary.HeadVocabulary,
 ) -> None:
     assert result.previous_token_source == "weights"
     scores = result.previous_token[:, 0]
@@ -83,7 +83,7 @@ def test_the_head_that_looks_at_the_token_before_is_told_from_the_others(
     assert result.previous_token_chance == pytest.approx(chance)
 
 
-def test_the_pairs_are_the_planted_ones(result: HeadVocabulary) -> None:
+def test_the_pairs_are_the_planted_ones(result: wb.vocabulary.HeadVocabulary) -> None:
     pairs = result.to_frame("pairs").to_dict("records")
 
     def of(head: str, kind: str) -> set[tuple[str, str]]:
@@ -105,7 +105,7 @@ def test_the_known_models_previous_token_heads_score_highest(
 ) -> None:
     known = builders[name](tmp_path)
     model: Any = load(known.folder, device="cpu")
-    result = head_vocabulary(model, n_pairs=0, progress=False)
+    result = wb.vocabulary.heads(model, n_pairs=0, progress=False)
     scores = result.previous_token[:, 0]
     assert int(scores.argmax()) == head and scores[head] > 0.85
     assert np.delete(scores, head).max() < 0.3
@@ -120,7 +120,7 @@ def test_the_known_models_previous_token_heads_score_highest(
 def test_in_tinyworld_the_heads_that_copy_are_the_induction_heads() -> None:
     """Two measures that share nothing: weights read as words, and attention on repeated words."""
     model: Any = load("tinyworld-seed1", device="cpu")
-    result = head_vocabulary(model, n_pairs=0, embedding="first_block", progress=False)
+    result = wb.vocabulary.heads(model, n_pairs=0, embedding="first_block", progress=False)
     half = np.random.default_rng(0).integers(10, len(model.tokenizer), (4, 20))
     looked = attention(model, np.concatenate([half, half], 1).tolist(), value_weighted=False)
     induction = looked.head_scores()["induction"].to_numpy()

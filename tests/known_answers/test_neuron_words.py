@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.parity import zoo
 from workbench.loading import load
-from workbench.methods.vocabulary.found_neurons import find_neurons
-from workbench.methods.vocabulary.neuron_clamp import clamp_neurons
-from workbench.methods.vocabulary.neuron_vocabulary import neuron_vocabulary
 
 WRITES, READS, LAYER, UNIT = 17, 40, 1, 5
 NEURON = f"L{LAYER}.mlp_post/{UNIT}"
@@ -40,7 +38,7 @@ def planted(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_its_word_is_on_top_of_its_line_in_the_table(planted: Any) -> None:
-    table = neuron_vocabulary(planted)
+    table = wb.vocabulary.neurons(planted)
     row = table.row(NEURON)
     frame: Any = table.to_frame(n=1)
     assert frame["out"][row] == f"w{WRITES}" and frame["in"][row] == f"w{READS}"
@@ -51,24 +49,24 @@ def test_its_word_is_on_top_of_its_line_in_the_table(planted: Any) -> None:
 
 
 def test_it_comes_out_first_for_its_word(planted: Any) -> None:
-    found = find_neurons(planted, f"w{WRITES}", n=5)
+    found = wb.vocabulary.find_neurons(planted, f"w{WRITES}", n=5)
     assert found.sites[0] == NEURON and found.ranks[0, 0] == 0
     assert found.scores[0] > found.scores[1] + 0.5
-    read = find_neurons(planted, f"w{READS}", side="in", n=5)
+    read = wb.vocabulary.find_neurons(planted, f"w{READS}", side="in", n=5)
     assert read.sites[0] == NEURON and read.ranks[0, 0] == 0
 
 
 def test_another_word_does_not_find_it(planted: Any) -> None:
-    assert NEURON not in find_neurons(planted, f"w{WRITES + 1}", n=3).sites
+    assert NEURON not in wb.vocabulary.find_neurons(planted, f"w{WRITES + 1}", n=3).sites
 
 
 def test_clamping_it_makes_its_word_likely_and_random_neurons_do_not(planted: Any) -> None:
     rng = np.random.default_rng(0)
     prompts = [[0, *rng.integers(2, 60, 6).tolist()] for _ in range(8)]
     texts = [[0, *rng.integers(2, 60, 9).tolist()] for _ in range(6)]
-    found = find_neurons(planted, f"w{WRITES}", n=1)
-    clamp = clamp_neurons(
-        planted, found, prompts, value=60.0, elsewhere=texts, n_controls=10, n_new=4
+    found = wb.vocabulary.find_neurons(planted, f"w{WRITES}", n=1)
+    clamp = wb.vocabulary.clamp(
+        planted, prompts, found, value=60.0, elsewhere=texts, n_controls=10, n_new=4
     )
     line = clamp.to_frame().set_index("measure").loc["probability"]
     assert line["plain"] < 0.1 and line["random"] < 0.1
@@ -89,10 +87,10 @@ def test_ablating_it_undoes_what_it_adds(planted: Any) -> None:
     run = planted.run(prompts, read=NEURON)
     active = float(run[NEURON][0, -1])
     assert run.logits is not None
-    clamp = clamp_neurons(
+    clamp = wb.vocabulary.clamp(
         planted,
-        NEURON,
         prompts,
+        NEURON,
         words=f"w{WRITES}",
         value=0,
         elsewhere=[[0, 5, 6]],

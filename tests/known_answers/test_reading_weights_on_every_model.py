@@ -40,7 +40,7 @@ class Case:
 
     def _single(self, word: str) -> bool:
         try:
-            wb.find_neurons(self.models["nnsight"], [word], n=1, n_draws=1)
+            wb.vocabulary.find_neurons(self.models["nnsight"], [word], n=1, n_controls=1)
         except ValueError:
             return False
         return True
@@ -52,20 +52,22 @@ def case(name: str, place: Any) -> Case:
 
 
 def neurons(model: Any, at: Case) -> Any:
-    found = wb.find_neurons(model, at.words, n=3, n_draws=5)
-    clamp = wb.clamp_neurons(model, found, [at.prompt], elsewhere=at.texts, n_controls=2, n_new=3)
-    directions = wb.direction_vocabulary(model, model.weight("W_out", 0)[:3])
+    found = wb.vocabulary.find_neurons(model, at.words, n=3, n_controls=5)
+    clamp = wb.vocabulary.clamp(
+        model, [at.prompt], found, elsewhere=at.texts, n_controls=2, n_new=3
+    )
+    directions = wb.vocabulary.words(model, model.weight("W_out", 0)[:3])
     if model.spec.architecture == "LlamaForCausalLM":
         with pytest.raises(ValueError, match="adds no bias: all are absent or zero"):
-            wb.bias_vocabulary(model)
+            wb.vocabulary.biases(model)
         biases = None
     else:
-        biases = wb.bias_vocabulary(model)
-    return wb.neuron_vocabulary(model, layer=1), directions, biases, found, clamp
+        biases = wb.vocabulary.biases(model)
+    return wb.vocabulary.neurons(model, layers=1), directions, biases, found, clamp
 
 
 def heads(model: Any, at: Case) -> Any:
-    return wb.head_vocabulary(model, ["L0H1", "L1H0"], n_pairs=5, n_random=2, progress=False)
+    return wb.vocabulary.heads(model, ["L0H1", "L1H0"], n_pairs=5, n_controls=2, progress=False)
 
 
 def flow(model: Any, at: Case) -> Any:
@@ -81,7 +83,7 @@ def observables(model: Any, at: Case) -> Any:
 
 
 def concepts(model: Any, at: Case) -> Any:
-    vectors = wb.weights.concept_vectors(model, at.words, n_neurons=3, n_draws=5)
+    vectors = wb.weights.concept_vectors(model, at.words, n_neurons=3, n_controls=5)
     lost = wb.weights.ablate(
         model, at.asked, vectors, alone=True, elsewhere=at.texts, n_controls=2, n_new=3
     )

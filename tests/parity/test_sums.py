@@ -76,12 +76,12 @@ REFUSED: dict[str, tuple[Callable[[Any], object], ...]] = {
     "heads": (
         lambda m: wb.logit_lens(m, "w5 w17 w30", sites="z"),
         lambda m: wb.attention(m, "w5 w17 w30"),
-        lambda m: wb.head_vocabulary(m, "L0H1"),
+        lambda m: wb.vocabulary.heads(m, "L0H1"),
         lambda m: wb.attribute(m, task(), over="nodes"),
         lambda m: wb.direct_logit_attribution(m, "w5 w17 w30", " w7"),
     ),
     "neurons": (
-        lambda m: wb.neuron_vocabulary(m),
+        lambda m: wb.vocabulary.neurons(m),
         lambda m: wb.information_flow(m, "w5 w17 w30"),
     ),
     "readers": (

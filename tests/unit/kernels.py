@@ -147,24 +147,22 @@ from workbench.live.panels import flow_answers as flow_answers
 # --- vocabulary, information, weights, compare, steering ---
 
 # The largest numbers of a product that is never made whole: blocks are skipped by a bound.
-from workbench.methods.vocabulary import head_factors as head_factors
-from workbench.methods.vocabulary import head_pairs as head_pairs
+head_circuits = import_module("workbench.vocabulary.head_circuits")
 
 # Shares of eigenvalues, words among the largest, attention by position: whole matrices by hand.
-from workbench.methods.vocabulary import head_scores as head_scores
+head_scores = import_module("workbench.vocabulary.head_scores")
 
 # Directions read as words in blocks that no array of all directions and words is made for.
-from workbench.methods.vocabulary import projection as projection
-from workbench.methods.vocabulary import words as words
+projection = import_module("workbench.vocabulary.projection")
 
 # Sizes of portions, which tests shrink so that their seams are crossed.
 align = import_module("workbench.compare.align")
 # The same; and the effects of neurons, estimated by one gradient a text.
 stitch = import_module("workbench.compare.stitch")
 # Sizes of portions again.
-from workbench.methods.vocabulary import clamp_runs as clamp_runs
-from workbench.methods.vocabulary import column_moments as column_moments
-from workbench.methods.vocabulary import found_neurons as found_neurons
+clamp = import_module("workbench.vocabulary.clamp")
+# The same of the directions that are scored at once.
+found = import_module("workbench.vocabulary.found")
 
 # Paths and walks in a graph, by every path of small random graphs.
 from workbench.methods.information import information_paths as information_paths

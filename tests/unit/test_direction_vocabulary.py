@@ -22,7 +22,7 @@ def random(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
-def check(table: wb.DirectionVocabulary, at: int, values: np.ndarray) -> None:
+def check(table: wb.vocabulary.DirectionVocabulary, at: int, values: np.ndarray) -> None:
     """A row's words are those of numbers for all tokens."""
     order = np.argsort(-values)
     assert table.top_ids[at].tolist() == order[:K].tolist()
@@ -41,7 +41,7 @@ def test_directions_are_read_as_loops_over_tokens_read_them(name: str, norm: Any
     model, rows = zoo_model(name), 3 * random(2, 32)
     ways: dict[Any, Any] = {"unembed": plain_words.logits_of, "embed": plain_words.products_of}
     for space, slowly in ways.items():
-        table = wb.direction_vocabulary(model, rows, k=K, norm=norm, space=space)
+        table = wb.vocabulary.words(model, rows, k=K, norm=norm, space=space)
         assert (table.space, table.norm) == (space, norm)
         assert (table.share is None) == (space == "embed")
         for at in range(2):
@@ -50,8 +50,8 @@ def test_directions_are_read_as_loops_over_tokens_read_them(name: str, norm: Any
 
 def test_one_direction_or_an_array_will_do_and_length_does_not_count() -> None:
     model, row = words_model(), random(32)
-    one = wb.direction_vocabulary(model, row, k=K)
-    many = wb.direction_vocabulary(model, np.stack([row.numpy(), 7 * row.numpy()]), k=K)
+    one = wb.vocabulary.words(model, row, k=K)
+    many = wb.vocabulary.words(model, np.stack([row.numpy(), 7 * row.numpy()]), k=K)
     np.testing.assert_allclose(one.top_values[0], many.top_values[1], rtol=1e-5)
     np.testing.assert_array_equal(many.top_ids[0], many.top_ids[1])
     assert many.sizes[1] == pytest.approx(7 * many.sizes[0], rel=1e-5)
@@ -83,7 +83,7 @@ def plain_biases(model: Any) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", ["gpt2", "gptj", "qwen2", "opt", "phi"])
 def test_every_bias_is_read_and_only_those(name: str) -> None:
     model = zoo_model(name)
-    expected, table = plain_biases(model), wb.bias_vocabulary(model, k=K)
+    expected, table = plain_biases(model), wb.vocabulary.biases(model, k=K)
     assert table.names == tuple(expected)
     if name == "qwen2":
         assert "L0H3.b_V" in table.names and "L0.b_O" not in table.names
@@ -102,19 +102,19 @@ def test_the_bias_of_the_values_is_what_a_head_adds_whatever_it_attends_to() -> 
     z = run["L1H2.z"]
     torch.testing.assert_close(z, bias.expand_as(z), atol=1e-6, rtol=1e-5)
     values = plain_words.logits_of(model, plain_words.numpy(z[0, -1] @ model.weight("W_O", 1, 2)))
-    table = wb.bias_vocabulary(model, k=K)
+    table = wb.vocabulary.biases(model, k=K)
     check(table, table.names.index("L1H2.b_V"), values)
 
 
 def test_a_model_without_any_bias_is_a_named_error() -> None:
     with pytest.raises(ValueError, match=r"llama \(LlamaForCausalLM\) adds no bias"):
-        wb.bias_vocabulary(zoo_model("llama"))
+        wb.vocabulary.biases(zoo_model("llama"))
 
 
 @pytest.mark.parametrize("name", ["tinyworld"])
 def test_both_backends_give_the_same_words(name: str) -> None:
     first, second = (
-        wb.bias_vocabulary(load(name, backend=backend, device="cpu"))
+        wb.vocabulary.biases(load(name, backend=backend, device="cpu"))
         for backend in ("nnsight", "transformer_lens")
     )
     assert first.names == second.names and first.vocabulary == second.vocabulary
@@ -123,16 +123,16 @@ def test_both_backends_give_the_same_words(name: str) -> None:
 
 
 def test_half_precision_models_are_read() -> None:
-    table = wb.direction_vocabulary(zoo_model("olmo2", dtype="bfloat16"), random(2, 32), k=2)
-    full = wb.direction_vocabulary(zoo_model("olmo2"), random(2, 32), k=2)
+    table = wb.vocabulary.words(zoo_model("olmo2", dtype="bfloat16"), random(2, 32), k=2)
+    full = wb.vocabulary.words(zoo_model("olmo2"), random(2, 32), k=2)
     assert table.top_values.dtype == np.float32
     np.testing.assert_allclose(table.top_values, full.top_values, rtol=0.1)
 
 
 def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
-    table = wb.direction_vocabulary(words_model(), random(3, 32), names=["a", "b", "c"], k=K)
+    table = wb.vocabulary.words(words_model(), random(3, 32), names=["a", "b", "c"], k=K)
     table.save(tmp_path / "table")
-    again = wb.DirectionVocabulary.load(tmp_path / "table")
+    again = wb.vocabulary.DirectionVocabulary.load(tmp_path / "table")
     frame: Any = again.to_frame(n=2)
     assert frame.equals(table.to_frame(n=2)) and frame["direction"].tolist() == ["a", "b", "c"]
     words: Any = table.words("b")
@@ -164,4 +164,4 @@ def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
 )
 def test_bad_input_is_a_named_error(rows: torch.Tensor, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        wb.direction_vocabulary(words_model(), rows, **options)
+        wb.vocabulary.words(words_model(), rows, **options)

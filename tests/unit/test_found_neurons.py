@@ -11,7 +11,8 @@ import pytest
 
 import workbench as wb
 from tests.unit import plain_words
-from tests.unit.kernels import column_moments, found_neurons
+from tests.unit.kernels import found as found_module
+from tests.unit.kernels import projection
 from tests.unit.lens_models import words_model, zoo_model
 from workbench.loading import load
 
@@ -31,11 +32,11 @@ def all_numbers(model: Any, layers: list[int], side: str) -> np.ndarray:
 def test_all_neurons_that_are_searched_may_be_asked_for() -> None:
     model = zoo_model("gpt2")
     d_mlp = model.spec.d_mlp
-    found = wb.find_neurons(model, IDS, n=d_mlp, layer=1, n_draws=2)
+    found = wb.vocabulary.find_neurons(model, IDS, n=d_mlp, layers=1, n_controls=2)
     assert len(set(found.neurons)) == found.n_searched == d_mlp
     assert (np.diff(found.scores) <= 1e-6).all()
     with pytest.raises(ValueError, match=f"n is a whole number from 1 to {d_mlp}; got"):
-        wb.find_neurons(model, IDS, n=d_mlp + 1, layer=1, n_draws=2)
+        wb.vocabulary.find_neurons(model, IDS, n=d_mlp + 1, layers=1, n_controls=2)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +52,12 @@ def test_scores_ranks_and_chance_are_those_of_the_full_array(
     name: str, side: Any, effect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Portions smaller than a layer and than the vocabulary, so that their seams are tested too.
-    monkeypatch.setattr(found_neurons, "ROWS", 7)
-    monkeypatch.setattr(column_moments, "COLUMNS", 17)
+    monkeypatch.setattr(found_module, "ROWS", 7)
+    monkeypatch.setattr(projection, "COLUMNS", 17)
     model = zoo_model(name)
-    found = wb.find_neurons(model, IDS, side=side, effect=effect, n=6, n_draws=9, seed=3)
+    found = wb.vocabulary.find_neurons(
+        model, IDS, side=side, effect=effect, n=6, n_controls=9, seed=3
+    )
     numbers = all_numbers(model, [0, 1], side)
     standard = (numbers - numbers.mean(1, keepdims=True)) / numbers.std(1, keepdims=True)
     scores = standard[:, IDS].mean(1)
@@ -92,8 +95,8 @@ def test_standard_scores_of_all_words_have_mean_0_and_spread_1() -> None:
     n_words = len(model.tokenizer)
     every = np.zeros((model.spec.d_mlp, n_words))
     for words in np.array_split(np.arange(n_words), 3):
-        options: Any = {"side": "in", "layer": 1, "n": model.spec.d_mlp, "n_draws": 1}
-        found = wb.find_neurons(model, words.tolist(), **options)
+        options: Any = {"side": "in", "layers": 1, "n": model.spec.d_mlp, "n_controls": 1}
+        found = wb.vocabulary.find_neurons(model, words.tolist(), **options)
         units = [int(name.split("/")[1]) for name in found.neurons]
         every[np.array(units)[:, None], words] = found.word_scores
     np.testing.assert_allclose(every.mean(1), 0, atol=1e-5)
@@ -102,7 +105,7 @@ def test_standard_scores_of_all_words_have_mean_0_and_spread_1() -> None:
 
 def test_a_layer_by_itself_is_searched_alone() -> None:
     model = words_model()
-    found = wb.find_neurons(model, " Mary", layer=1, n=4, n_draws=5)
+    found = wb.vocabulary.find_neurons(model, " Mary", layers=1, n=4, n_controls=5)
     assert all(name.startswith("L1.mlp_post/") for name in found.sites)
     assert found.n_searched == model.spec.d_mlp and found.words == (" Mary",)
 
@@ -118,7 +121,9 @@ def test_both_backends_find_the_same_neurons_of_stories(asset: Callable[..., Pat
 
 def _same_on_both(name: Any, words: Any) -> None:
     first, second = (
-        wb.find_neurons(load(name, backend=backend, device="cpu"), words, n=5, n_draws=5)
+        wb.vocabulary.find_neurons(
+            load(name, backend=backend, device="cpu"), words, n=5, n_controls=5
+        )
         for backend in ("nnsight", "transformer_lens")
     )
     assert first.neurons == second.neurons and first.own_words == second.own_words
@@ -127,15 +132,17 @@ def _same_on_both(name: Any, words: Any) -> None:
 
 
 def test_half_precision_models_are_searched() -> None:
-    half = wb.find_neurons(zoo_model("olmo2", dtype="bfloat16"), IDS, n=3, n_draws=2)
-    full = wb.find_neurons(zoo_model("olmo2"), IDS, n=3, n_draws=2)
+    half = wb.vocabulary.find_neurons(zoo_model("olmo2", dtype="bfloat16"), IDS, n=3, n_controls=2)
+    full = wb.vocabulary.find_neurons(zoo_model("olmo2"), IDS, n=3, n_controls=2)
     np.testing.assert_allclose(half.scores, full.scores, rtol=0.05)
 
 
 def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
-    found = wb.find_neurons(words_model(), [" Mary", " John"], n=5, effect="either", n_draws=20)
+    found = wb.vocabulary.find_neurons(
+        words_model(), [" Mary", " John"], n=5, effect="either", n_controls=20
+    )
     found.save(tmp_path / "found")
-    again = wb.FoundNeurons.load(tmp_path / "found")
+    again = wb.vocabulary.FoundNeurons.load(tmp_path / "found")
     frame = again.to_frame()
     assert frame.equals(found.to_frame()) and frame["neuron"].tolist() == list(found.sites)
     line, first = frame.iloc[0], found.ranks[0]
@@ -155,7 +162,7 @@ def test_a_word_that_only_the_tokenizer_has_is_a_named_error() -> None:
     model = zoo_model("qwen2")
     assert len(model.tokenizer) == 61 > model.spec.d_vocab
     with pytest.raises(ValueError, match=r"has the tokens 0 to 59; got 60"):
-        wb.find_neurons(model, [60])
+        wb.vocabulary.find_neurons(model, [60])
 
 
 @pytest.mark.parametrize(
@@ -167,12 +174,12 @@ def test_a_word_that_only_the_tokenizer_has_is_a_named_error() -> None:
         (" Mary", {"side": "gate"}, ValueError, "has no gate"),
         (" Mary", {"side": ("in", "out")}, TypeError, "side is one of"),
         (" Mary", {"n": 385}, ValueError, r"n is a whole number from 1 to 384; got 385\. No more"),
-        (" Mary", {"n_draws": 0}, ValueError, "n_draws is a whole number from 1; got 0"),
+        (" Mary", {"n_controls": 0}, ValueError, "n_controls is a whole number from 1; got 0"),
         (
             " Mary",
-            {"layer": 9},
+            {"layers": 9},
             ValueError,
-            "layer is different whole numbers from 0 to 2, or one;",
+            "layers is different whole numbers from 0 to 2, or one;",
         ),
         (" Mary", {"norm": "x"}, ValueError, "norm is one of 'folded', 'none'; got 'x'"),
         (list(range(200)), {}, ValueError, r"the rest of the vocabulary, which has 134 tokens"),
@@ -182,4 +189,4 @@ def test_bad_input_is_a_named_error(
     words: Any, options: Any, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
-        wb.find_neurons(words_model(), words, **options)
+        wb.vocabulary.find_neurons(words_model(), words, **options)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.kernels import head_factors, head_scores
+from tests.unit.kernels import head_circuits, head_scores
 from tests.unit.lens_models import zoo_model
 
 HEADS = [(layer, head) for layer in range(2) for head in range(4)]
@@ -21,18 +21,18 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_the_copying_score_is_that_of_the_eigenvalues_of_the_whole_matrix() -> None:
-    given = head_factors.Factors(randn(40, 5), randn(40, 5, seed=1))
+    given = head_circuits.Factors(randn(40, 5), randn(40, 5, seed=1))
     values = np.linalg.eigvals((given.left @ given.right.T).double().numpy())
     expected = values.sum().real / np.abs(values).sum()
     assert head_scores.copying_score(given) == pytest.approx(expected, abs=1e-6)
-    assert head_scores.copying_score(head_factors.Factors(given.left, given.left)) == pytest.approx(
-        1
-    )
     assert head_scores.copying_score(
-        head_factors.Factors(given.left, -given.left)
+        head_circuits.Factors(given.left, given.left)
+    ) == pytest.approx(1)
+    assert head_scores.copying_score(
+        head_circuits.Factors(given.left, -given.left)
     ) == pytest.approx(-1)
     assert np.isnan(
-        head_scores.copying_score(head_factors.Factors(torch.zeros(40, 5), given.right))
+        head_scores.copying_score(head_circuits.Factors(torch.zeros(40, 5), given.right))
     )
 
 
@@ -102,8 +102,8 @@ def test_a_sample_is_a_number_of_words_of_the_vocabulary(n: Any) -> None:
 def test_random_heads_have_the_given_singular_values_and_are_scored_like_others() -> None:
     model = zoo_model("llama")
     words, writing = (
-        head_factors.word_vectors(model, "folded"),
-        head_factors.Writing.to(model, "folded"),
+        head_circuits.word_vectors(model, "folded"),
+        head_circuits.Writing.to(model, "folded"),
     )
     sample = head_scores.sampled_words(model, 31, 0)
     spectra = np.array([[4.0, 2, 1, 1, 1, 1, 1, 1], [3.0, 3, 0, 0, 0, 0, 0, 0]])

@@ -13,7 +13,7 @@ import torch
 
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
-from tests.unit.kernels import head_factors
+from tests.unit.kernels import head_circuits
 from tests.unit.lens_models import zoo_model
 from workbench.loading import load
 
@@ -22,13 +22,13 @@ HEAD = "L1H2"
 SOME = ("L0H0", "L1H2", "L2H3")
 
 
-def read(model: Any, heads: Any = None, **options: Any) -> wb.HeadVocabulary:
-    quick: dict[str, Any] = {"progress": False, "n_random": 2}
-    return wb.head_vocabulary(model, heads, **{**quick, **options})
+def read(model: Any, heads: Any = None, **options: Any) -> wb.vocabulary.HeadVocabulary:
+    quick: dict[str, Any] = {"progress": False, "n_controls": 2}
+    return wb.vocabulary.heads(model, heads, **{**quick, **options})
 
 
 @cache
-def in_tinyworld(name: str = "tinyworld") -> wb.HeadVocabulary:
+def in_tinyworld(name: str = "tinyworld") -> wb.vocabulary.HeadVocabulary:
     return read(tinyworld(name), SOME, n_pairs=3, embedding="first_block")
 
 
@@ -57,7 +57,7 @@ def squares(model: Any, layer: int, head: int, norm: str, words: torch.Tensor) -
     return torch.stack(ov).numpy(), (q @ k.T / spec.d_head**0.5).numpy()
 
 
-def check_pairs(result: wb.HeadVocabulary, head: int, ov: Any, qk: Any) -> None:
+def check_pairs(result: wb.vocabulary.HeadVocabulary, head: int, ov: Any, qk: Any) -> None:
     n = result.pair_values.shape[2]
     for kind, matrix, sign in ((0, ov, 1), (1, ov, -1), (2, qk, 1)):
         expected = np.sort((sign * matrix).ravel())[::-1][:n] * sign
@@ -135,7 +135,9 @@ def test_words_behind_the_first_block_are_what_it_makes_of_each_alone() -> None:
     assert plain.random_copying_scores[1] != pytest.approx(result.random_copying_scores[1])
 
 
-def assert_equal_results(one: wb.HeadVocabulary, other: wb.HeadVocabulary) -> None:
+def assert_equal_results(
+    one: wb.vocabulary.HeadVocabulary, other: wb.vocabulary.HeadVocabulary
+) -> None:
     for name in ("copying_scores", "pair_values", "singular_values", "previous_token"):
         a, b = getattr(one, name), getattr(other, name)
         np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(a).max()))
@@ -251,7 +253,7 @@ def test_the_tables_hold_the_results_own_numbers() -> None:
 def test_it_is_a_result_that_is_saved_and_described(tmp_path: Path) -> None:
     result = in_tinyworld()
     result.save(tmp_path / "heads")
-    again = wb.HeadVocabulary.load(tmp_path / "heads")
+    again = wb.vocabulary.HeadVocabulary.load(tmp_path / "heads")
     for what in ("scores", "pairs", "singular"):
         assert again.to_frame(what).equals(result.to_frame(what))
     assert repr(result) == (
@@ -294,7 +296,7 @@ def test_notes_say_what_is_folded_in_and_what_is_left_out() -> None:
         ({"n_pairs": -1}, "n_pairs is a whole number from 0; got -1"),
         ({"n_directions": 9}, r"n_directions is a whole number from 1 to 8; got 9\."),
         ({"top": 60}, r"top is a whole number from 1 to 59; got 60\. These are"),
-        ({"n_random": 0}, "n_random is a whole number from 1; got 0"),
+        ({"n_controls": 0}, "n_controls is a whole number from 1; got 0"),
         ({"n_tokens": 61}, r"n_tokens is a whole number from 1 to 60; got 61\. The"),
         ({"norm": "all"}, "norm is one of 'folded', 'none'; got 'all'"),
         ({"embedding": "W_E"}, "embedding is one of 'weights', 'first_block'; got 'W_E'"),
@@ -310,4 +312,4 @@ def test_an_embedding_of_another_width_is_refused(monkeypatch: pytest.MonkeyPatc
     narrow = model.weight("W_E")[:, :16]
     monkeypatch.setattr(model, "weight", lambda name, *_, **__: narrow)
     with pytest.raises(ValueError, match="embeds tokens in 16 and computes in 32"):
-        head_factors.word_vectors(model, "folded")
+        head_circuits.word_vectors(model, "folded")

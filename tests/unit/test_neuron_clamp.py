@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.kernels import clamp_runs
+from tests.unit.kernels import clamp as clamp_module
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 from workbench.edits import Set
 from workbench.loading import load
@@ -32,8 +32,8 @@ def model() -> Any:
 
 
 @pytest.fixture(scope="module")
-def clamp(model: Any) -> wb.NeuronClamp:
-    return wb.clamp_neurons(model, NEURONS, PROMPTS, value=2.5, seed=1, **OPTIONS)
+def clamp(model: Any) -> wb.vocabulary.NeuronClamp:
+    return wb.vocabulary.clamp(model, PROMPTS, NEURONS, value=2.5, seed=1, **OPTIONS)
 
 
 def held(names: Any, values: Any) -> list[Set]:
@@ -55,7 +55,9 @@ def plain_loss_and_kl(model: Any, text: Any, edits: Any) -> tuple[float, float]:
     return sum(losses) / len(losses), sum(kls) / len(kls)
 
 
-def test_what_is_measured_is_what_single_passes_give(model: Any, clamp: wb.NeuronClamp) -> None:
+def test_what_is_measured_is_what_single_passes_give(
+    model: Any, clamp: wb.vocabulary.NeuronClamp
+) -> None:
     sets = [held(NEURONS, clamp.values)]
     lengths = model.weight("W_out").norm(dim=-1)
     for names in clamp.controls:
@@ -79,7 +81,9 @@ def test_what_is_measured_is_what_single_passes_give(model: Any, clamp: wb.Neuro
         np.testing.assert_allclose(clamp.control_kl[:, row], both[1:, 1], rtol=1e-3, atol=1e-6)
 
 
-def test_random_neurons_are_of_the_same_layers_and_never_those_held(clamp: wb.NeuronClamp) -> None:
+def test_random_neurons_are_of_the_same_layers_and_never_those_held(
+    clamp: wb.vocabulary.NeuronClamp,
+) -> None:
     assert len(clamp.controls) == 4 and len(set(clamp.controls)) == 4
     for names in clamp.controls:
         layers = [Site.parse(name).layer for name in names]
@@ -87,27 +91,29 @@ def test_random_neurons_are_of_the_same_layers_and_never_those_held(clamp: wb.Ne
         assert not set(names) & set(NEURONS)
 
 
-def test_the_continuations_are_those_of_the_edited_model(model: Any, clamp: wb.NeuronClamp) -> None:
+def test_the_continuations_are_those_of_the_edited_model(
+    model: Any, clamp: wb.vocabulary.NeuronClamp
+) -> None:
     assert clamp.plain_texts == model.generate(PROMPTS, 3).texts
     edits = held(NEURONS, clamp.values)
     assert clamp.clamped_texts == model.generate(PROMPTS, 3, edits=edits).texts
 
 
 def test_portions_and_padding_sides_change_nothing(
-    model: Any, clamp: wb.NeuronClamp, monkeypatch: pytest.MonkeyPatch
+    model: Any, clamp: wb.vocabulary.NeuronClamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clamp_runs, "LOGITS", 1)
-    monkeypatch.setattr(clamp_runs, "ROWS", 1)
+    monkeypatch.setattr(clamp_module, "LOGITS", 1)
+    monkeypatch.setattr(clamp_module, "ROWS", 1)
     prompts, others = (model.tokens(some, padding_side="left") for some in (PROMPTS, TEXTS))
     options = {**OPTIONS, "elsewhere": others}
-    again = wb.clamp_neurons(model, NEURONS, prompts, value=2.5, seed=1, **options)
+    again = wb.vocabulary.clamp(model, prompts, NEURONS, value=2.5, seed=1, **options)
     for name in ("clamped_probability", "control_probability", "clamped_loss", "control_loss"):
         np.testing.assert_allclose(getattr(again, name), getattr(clamp, name), rtol=1e-4)
     np.testing.assert_allclose(again.control_kl, clamp.control_kl, rtol=1e-3, atol=1e-6)
 
 
 def test_the_highest_activation_is_that_on_the_texts_elsewhere(model: Any) -> None:
-    clamp = wb.clamp_neurons(model, NEURONS, PROMPTS, times=2.0, **OPTIONS)
+    clamp = wb.vocabulary.clamp(model, PROMPTS, NEURONS, times=2.0, **OPTIONS)
     for name, value in zip(NEURONS, clamp.values, strict=True):
         highest = max(
             float(x) for text in TEXTS for x in model.run(text, read=name)[name].flatten()
@@ -116,7 +122,7 @@ def test_the_highest_activation_is_that_on_the_texts_elsewhere(model: Any) -> No
 
 
 def test_zero_is_ablation_of_the_neurons_and_of_the_controls(model: Any) -> None:
-    clamp = wb.clamp_neurons(model, NEURONS[0], PROMPTS, value=0, **OPTIONS)
+    clamp = wb.vocabulary.clamp(model, PROMPTS, NEURONS[0], value=0, **OPTIONS)
     edits = Set(NEURONS[0], 0.0)
     expected = plain_probability(model, PROMPTS[0], edits)
     assert clamp.clamped_probability[0] == pytest.approx(expected, rel=1e-4)
@@ -125,9 +131,9 @@ def test_zero_is_ablation_of_the_neurons_and_of_the_controls(model: Any) -> None
 
 
 def test_found_neurons_bring_their_words(model: Any) -> None:
-    found = wb.find_neurons(model, WORDS, n=2, n_draws=2)
+    found = wb.vocabulary.find_neurons(model, WORDS, n=2, n_controls=2)
     options = {name: value for name, value in OPTIONS.items() if name != "words"}
-    clamp = wb.clamp_neurons(model, found, PROMPTS, value=1.0, **options)
+    clamp = wb.vocabulary.clamp(model, PROMPTS, found, value=1.0, **options)
     assert clamp.neurons == found.sites and clamp.words == found.words
 
 
@@ -144,10 +150,10 @@ def test_both_backends_measure_the_same_of_stories(asset: Callable[..., Path]) -
 
 def _same_on_both(name: Any, prompts: Any, words: Any, elsewhere: Any) -> None:
     first, second = (
-        wb.clamp_neurons(
+        wb.vocabulary.clamp(
             load(name, backend=backend, device="cpu"),
-            ["L1.mlp_post/7", "L3.mlp_post/20"],
             prompts,
+            ["L1.mlp_post/7", "L3.mlp_post/20"],
             words=words,
             value=3.0,
             elsewhere=elsewhere,
@@ -168,14 +174,16 @@ def _same_on_both(name: Any, prompts: Any, words: Any, elsewhere: Any) -> None:
 def test_gated_half_precision_models_are_clamped() -> None:
     model = zoo_model("gemma2", dtype="bfloat16")
     ids = [[5, 6, 7], [8, 9]]
-    clamp = wb.clamp_neurons(
-        model, "L1.mlp_post/4", ids, words=[5], elsewhere=ids, n_controls=2, n_new=1
+    clamp = wb.vocabulary.clamp(
+        model, ids, "L1.mlp_post/4", words=[5], elsewhere=ids, n_controls=2, n_new=1
     )
     assert clamp.clamped_kl.dtype == np.float32 and np.isfinite(clamp.control_loss).all()
     assert float(clamp.clamped_kl.min()) > -1e-3
 
 
-def test_the_table_holds_means_intervals_and_what_random_neurons_do(clamp: wb.NeuronClamp) -> None:
+def test_the_table_holds_means_intervals_and_what_random_neurons_do(
+    clamp: wb.vocabulary.NeuronClamp,
+) -> None:
     frame = clamp.to_frame().set_index("measure")
     assert frame.index.tolist() == ["probability", "loss elsewhere", "KL elsewhere"]
     change = clamp.clamped_loss - clamp.plain_loss
@@ -198,10 +206,10 @@ def test_the_table_holds_means_intervals_and_what_random_neurons_do(clamp: wb.Ne
 
 
 def test_it_is_a_result_that_is_saved_named_and_drawn(
-    clamp: wb.NeuronClamp, tmp_path: Path
+    clamp: wb.vocabulary.NeuronClamp, tmp_path: Path
 ) -> None:
     clamp.save(tmp_path / "clamp")
-    again = wb.NeuronClamp.load(tmp_path / "clamp")
+    again = wb.vocabulary.NeuronClamp.load(tmp_path / "clamp")
     assert again.to_frame().equals(clamp.to_frame()) and again.controls == clamp.controls
     before, after = clamp.plain_probability.mean(), clamp.clamped_probability.mean()
     assert f"L1.mlp_post/9, L1.mlp_post/40, … held: probability {before:.3f} → {after:.3f}" in repr(
@@ -216,7 +224,7 @@ def test_it_is_a_result_that_is_saved_named_and_drawn(
 def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
     before = model.run(PROMPTS[0]).logits
     with pytest.raises(ValueError, match="at least two tokens"):
-        wb.clamp_neurons(model, NEURONS, PROMPTS, **{**OPTIONS, "elsewhere": [[5]]})
+        wb.vocabulary.clamp(model, PROMPTS, NEURONS, **{**OPTIONS, "elsewhere": [[5]]})
     assert torch.equal(model.run(PROMPTS[0]).logits, before)
 
 
@@ -243,9 +251,9 @@ def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
 )
 def test_bad_input_is_a_named_error(model: Any, neurons: Any, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        wb.clamp_neurons(model, neurons, PROMPTS, **{**OPTIONS, **options})
+        wb.vocabulary.clamp(model, PROMPTS, neurons, **{**OPTIONS, **options})
 
 
-def test_an_interval_of_equal_changes_is_that_change(clamp: wb.NeuronClamp) -> None:
+def test_an_interval_of_equal_changes_is_that_change(clamp: wb.vocabulary.NeuronClamp) -> None:
     even = replace(clamp, clamped_loss=clamp.plain_loss + np.float32(0.5))
     assert even.interval("loss elsewhere") == pytest.approx((0.5, 0.5), abs=1e-5)

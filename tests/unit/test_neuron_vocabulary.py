@@ -27,15 +27,15 @@ def model() -> Any:
 
 
 @pytest.fixture(scope="module")
-def table(model: Any) -> wb.NeuronVocabulary:
-    return wb.neuron_vocabulary(model, k=K)
+def table(model: Any) -> wb.vocabulary.NeuronVocabulary:
+    return wb.vocabulary.neurons(model, k=K)
 
 
 @pytest.mark.parametrize("norm", ["folded", "none"])
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "olmo2", "gpt_neox", "opt", "bloom"])
 def test_every_number_is_that_of_a_loop_over_tokens(name: str, norm: Any) -> None:
     model = zoo_model(name)
-    table = wb.neuron_vocabulary(model, 1, k=K, norm=norm)
+    table = wb.vocabulary.neurons(model, 1, k=K, norm=norm)
     gated = name in ("llama", "gemma2", "olmo2")
     assert table.sides == (("out", "in", "gate") if gated else ("out", "in"))
     assert table.share is not None and table.kurtosis is not None and table.norm == norm
@@ -59,7 +59,7 @@ def test_every_number_is_that_of_a_loop_over_tokens(name: str, norm: Any) -> Non
 
 
 def test_words_out_are_the_logits_of_the_direction_by_itself(
-    model: Any, table: wb.NeuronVocabulary
+    model: Any, table: wb.vocabulary.NeuronVocabulary
 ) -> None:
     direction = model.weight("W_out", 2)[7]
     norm = model.norm("ln_final")
@@ -71,7 +71,7 @@ def test_words_out_are_the_logits_of_the_direction_by_itself(
 
 
 def test_words_in_are_what_the_neuron_reads_where_only_the_embedding_is(
-    model: Any, table: wb.NeuronVocabulary
+    model: Any, table: wb.vocabulary.NeuronVocabulary
 ) -> None:
     # Each word by itself, as a prompt whose residual stream is set to its embedding; so large that
     # the norm's epsilon is nothing beside it.
@@ -87,7 +87,7 @@ def test_words_in_are_what_the_neuron_reads_where_only_the_embedding_is(
 
 def test_a_gate_reads_the_same_way() -> None:
     model = zoo_model("llama")
-    table = wb.neuron_vocabulary(model, 1, k=3, sides="gate")
+    table = wb.vocabulary.neurons(model, 1, k=3, sides="gate")
     assert table.gate_biases is not None
     ids = table.top_ids[0, 0, 4].tolist()
     edit = Set("L1.resid_mid", 1000 * model.weight("W_E")[ids][:, None])
@@ -107,7 +107,7 @@ def test_both_backends_give_the_same_table_of_stories(asset: Callable[..., Path]
 
 def _same_on_both(name: Any) -> None:
     first, second = (
-        wb.neuron_vocabulary(load(name, backend=backend, device="cpu"), 1)
+        wb.vocabulary.neurons(load(name, backend=backend, device="cpu"), 1)
         for backend in ("nnsight", "transformer_lens")
     )
     assert first.vocabulary == second.vocabulary
@@ -128,7 +128,7 @@ def test_a_padded_vocabulary_is_read_up_to_the_last_word_of_the_tokenizer(tmp_pa
     padded.save_pretrained(tmp_path)
     zoo.tokenizer().save_pretrained(tmp_path)
     model = load(tmp_path, device="cpu")
-    table = wb.neuron_vocabulary(model, k=3)
+    table = wb.vocabulary.neurons(model, k=3)
     assert len(table.vocabulary) == zoo.N_WORDS == len(model.tokenizer)
     assert int(table.top_ids.max()) < zoo.N_WORDS
     values = plain_words.numbers(model, 0, 5, "out")
@@ -136,15 +136,17 @@ def test_a_padded_vocabulary_is_read_up_to_the_last_word_of_the_tokenizer(tmp_pa
 
 
 def test_half_precision_finds_nearly_the_same_words() -> None:
-    full = wb.neuron_vocabulary(zoo_model("olmo2"), k=3)
-    half = wb.neuron_vocabulary(zoo_model("olmo2", dtype="bfloat16"), k=3)
+    full = wb.vocabulary.neurons(zoo_model("olmo2"), k=3)
+    half = wb.vocabulary.neurons(zoo_model("olmo2", dtype="bfloat16"), k=3)
     assert half.top_values.dtype == np.float32
     assert (full.top_ids[..., 0] == half.top_ids[..., 0]).mean() > 0.9
     np.testing.assert_allclose(full.top_values, half.top_values, rtol=0.1, atol=0.1)
 
 
-def test_layers_and_sides_are_parts_of_the_whole(model: Any, table: wb.NeuronVocabulary) -> None:
-    part = wb.neuron_vocabulary(
+def test_layers_and_sides_are_parts_of_the_whole(
+    model: Any, table: wb.vocabulary.NeuronVocabulary
+) -> None:
+    part = wb.vocabulary.neurons(
         model, [2, 0], k=K, sides=["in"], bottom=False, measures=("kurtosis",)
     )
     assert part.layers.tolist() == [0, 2] and part.sides == ("in",)
@@ -154,7 +156,7 @@ def test_layers_and_sides_are_parts_of_the_whole(model: Any, table: wb.NeuronVoc
     np.testing.assert_array_equal(part.kurtosis[0], table.kurtosis[1, [0, 2]])
 
 
-def test_the_table_has_a_line_a_neuron(table: wb.NeuronVocabulary) -> None:
+def test_the_table_has_a_line_a_neuron(table: wb.vocabulary.NeuronVocabulary) -> None:
     frame = table.to_frame(n=2)
     assert len(frame) == table.n_neurons == 3 * 128
     line = frame.iloc[table.row("L1.mlp_post/9")]
@@ -172,7 +174,9 @@ def test_the_table_has_a_line_a_neuron(table: wb.NeuronVocabulary) -> None:
             table.site(row)
 
 
-def test_search_finds_every_place_of_a_word_best_rank_first(table: wb.NeuronVocabulary) -> None:
+def test_search_finds_every_place_of_a_word_best_rank_first(
+    table: wb.vocabulary.NeuronVocabulary,
+) -> None:
     found: Any = table.search(" Mary")
     token = table.vocabulary.index(" Mary")
     assert table.bottom_ids is not None
@@ -189,7 +193,7 @@ def test_search_finds_every_place_of_a_word_best_rank_first(table: wb.NeuronVoca
 
 
 def test_a_word_without_its_space_finds_the_token_with_and_without(
-    table: wb.NeuronVocabulary,
+    table: wb.vocabulary.NeuronVocabulary,
 ) -> None:
     assert set(table.search("Mary")["token"]) <= {"Mary", " Mary"}
     assert len(table.search("Mary")) >= len(table.search(" Mary"))
@@ -198,7 +202,7 @@ def test_a_word_without_its_space_finds_the_token_with_and_without(
 
 
 def test_kept_counts_equal_top_words_and_what_all_pairs_would_give(
-    table: wb.NeuronVocabulary,
+    table: wb.vocabulary.NeuronVocabulary,
 ) -> None:
     rng = np.random.default_rng(0)
     moved = table.top_ids.copy()
@@ -221,17 +225,17 @@ def test_kept_counts_equal_top_words_and_what_all_pairs_would_give(
 
 def test_two_checkpoints_share_more_words_than_chance() -> None:
     last, early = load("tinyworld", device="cpu"), load("tinyworld-checkpoints/step-004000")
-    kept = wb.neuron_vocabulary(last, 0, sides="out").kept(
-        wb.neuron_vocabulary(early, 0, sides="out")
+    kept = wb.vocabulary.neurons(last, 0, sides="out").kept(
+        wb.vocabulary.neurons(early, 0, sides="out")
     )
     assert kept["low"].iloc[0] > 10 * kept["kept_by_chance"].iloc[0]
 
 
 def test_it_is_a_result_that_is_saved_drawn_and_named(
-    table: wb.NeuronVocabulary, tmp_path: Path
+    table: wb.vocabulary.NeuronVocabulary, tmp_path: Path
 ) -> None:
     table.save(tmp_path / "table")
-    again = wb.NeuronVocabulary.load(tmp_path / "table")
+    again = wb.vocabulary.NeuronVocabulary.load(tmp_path / "table")
     assert again.to_frame().equals(table.to_frame())
     assert repr(again) == (
         "NeuronVocabulary(words: 384 neurons of 3 layers, out and in, top 5 words, norm folded)"
@@ -247,9 +251,9 @@ def test_it_is_a_result_that_is_saved_drawn_and_named(
 @pytest.mark.parametrize(
     ("layer", "options", "error", "text"),
     [
-        (3, {}, ValueError, "layer is different whole numbers from 0 to 2, or one;"),
-        ([0, 0], {}, ValueError, "layer is different whole numbers from 0 to 2, or one;"),
-        ("1", {}, TypeError, "layer is a whole number, a list of whole numbers or"),
+        (3, {}, ValueError, "layers is different whole numbers from 0 to 2, or one;"),
+        ([0, 0], {}, ValueError, "layers is different whole numbers from 0 to 2, or one;"),
+        ("1", {}, TypeError, "layers is a whole number, a list of whole numbers or"),
         (0, {"k": 10**6}, ValueError, r"k is a whole number from 1 to 334; got 1000000\. The"),
         (0, {"sides": "up"}, ValueError, "sides is a list of items, each one of 'out', 'in',"),
         (0, {"sides": ("out", "gate")}, ValueError, r"has no gate; leave 'gate' out"),
@@ -261,11 +265,11 @@ def test_bad_input_is_a_named_error(
     model: Any, layer: Any, options: Any, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
-        wb.neuron_vocabulary(model, layer, **options)
+        wb.vocabulary.neurons(model, layer, **options)
 
 
 def test_questions_that_the_table_cannot_answer_are_named_errors(
-    table: wb.NeuronVocabulary,
+    table: wb.vocabulary.NeuronVocabulary,
 ) -> None:
     with pytest.raises(ValueError, match=r"neurons 0 to 127 of the layers 0, 1, 2.*L3.mlp_post/1"):
         table.words("L3.mlp_post/1")
@@ -273,7 +277,7 @@ def test_questions_that_the_table_cannot_answer_are_named_errors(
         table.search(" Marry")
     with pytest.raises(ValueError, match="sides out, in; got 'gate'"):
         table.search(" Mary", side="gate")
-    other = wb.neuron_vocabulary(zoo_model("gpt2"), k=K)
+    other = wb.vocabulary.neurons(zoo_model("gpt2"), k=K)
     with pytest.raises(ValueError, match=r"within one vocabulary; words has \d+ tokens, gpt2 60"):
         table.kept(other)
     smaller = replace(table, layers=np.array([0, 1, 3]))
@@ -286,4 +290,4 @@ def test_a_model_without_neurons_is_a_named_error(model: Any) -> None:
         spec = replace(model.spec, d_mlp=0)
 
     with pytest.raises(ValueError, match="model is a Model; got"):
-        wb.neuron_vocabulary(NoNeurons())  # pyright: ignore[reportArgumentType]
+        wb.vocabulary.neurons(NoNeurons())  # pyright: ignore[reportArgumentType]

@@ -144,7 +144,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "observable": lambda model: wb.observable(model, " Mary", " John").attribute(PROMPT),
     "patch": lambda model: wb.patch(model, pair(), progress=False),
     "tuned lens": lambda model: wb.lens.tuned(model, TEXTS, steps=3, progress=False),
-    "words": lambda model: wb.neuron_vocabulary(model, 1),
+    "words": lambda model: wb.vocabulary.neurons(model, 1),
     "dictionary": lambda model: (
         wb.train_dictionary(
             model, SITE, TEXTS, n_features=24, batch_size=32, steps=4, progress=False

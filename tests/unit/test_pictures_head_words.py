@@ -27,8 +27,8 @@ def _closed_figures() -> Iterator[None]:
 
 
 @cache
-def result() -> wb.HeadVocabulary:
-    return wb.head_vocabulary(words_model(), n_pairs=4, n_random=2, progress=False)
+def result() -> wb.vocabulary.HeadVocabulary:
+    return wb.vocabulary.heads(words_model(), n_pairs=4, n_controls=2, progress=False)
 
 
 def texts_apart(ax: Any) -> bool:
@@ -62,8 +62,8 @@ def test_the_scores_of_all_heads_are_four_panels_layers_upwards() -> None:
 
 
 def test_heads_that_were_not_read_are_left_blank() -> None:
-    some = wb.head_vocabulary(
-        words_model(), ["L0H1", "L2H2"], n_pairs=0, n_random=1, top=3, progress=False
+    some = wb.vocabulary.heads(
+        words_model(), ["L0H1", "L2H2"], n_pairs=0, n_controls=1, top=3, progress=False
     )
     panel = np.ma.filled(some.plot().images[0].get_array(), np.nan)
     assert panel.shape == (2, 3) and np.isfinite(panel).sum() == 2
@@ -106,7 +106,7 @@ def test_one_head_is_drawn_as_its_pairs_and_directions() -> None:
 
 
 def test_a_head_without_pairs_is_drawn_as_its_directions_alone() -> None:
-    bare = wb.head_vocabulary(words_model(), "L0H1", n_pairs=0, n_random=1, progress=False)
+    bare = wb.vocabulary.heads(words_model(), "L0H1", n_pairs=0, n_controls=1, progress=False)
     ax = bare.plot()
     assert not ax.patches and any(t.get_text() == "QK singular directions" for t in ax.texts)
     assert bare.png()[:4] == b"\x89PNG"

@@ -92,7 +92,7 @@ def test_the_mean_similarity_has_an_interval_of_its_level(level: float, seed: in
 def test_a_draw_that_finds_as_much_is_counted_and_nothing_counts_as_promoting() -> None:
     scores = [2.0, 0.0, -1.0, -3.0]
     found = made(
-        wb.FoundNeurons,
+        wb.vocabulary.FoundNeurons,
         words=(" a", " b"),
         neurons=tuple(f"L0.mlp_post/{i}" for i in range(4)),
         own_words=((" a",),) * 4,

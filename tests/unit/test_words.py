@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from tests.unit import plain_words
-from tests.unit.kernels import projection as projections
-from tests.unit.kernels import words as kernel
+from tests.unit.kernels import projection as kernel
 from workbench.model import Norm
 
 N, WIDTH, TOKENS = 9, 16, 3000
@@ -20,9 +19,9 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def projection(**options: Any) -> projections.Projection:
+def projection(**options: Any) -> kernel.Projection:
     norm = Norm(True, random(WIDTH, seed=1) + 2, torch.zeros(WIDTH), 1e-5)
-    return projections.Projection(random(WIDTH, TOKENS, seed=2), norm, **options)
+    return kernel.Projection(random(WIDTH, TOKENS, seed=2), norm, **options)
 
 
 def test_top_and_bottom_words_and_measures_are_those_of_each_row_by_itself() -> None:
@@ -87,7 +86,7 @@ def test_what_is_not_asked_for_is_not_there() -> None:
 
 def test_half_precision_is_read_as_the_model_multiplies() -> None:
     matrix, rows = random(WIDTH, TOKENS).bfloat16(), random(N, WIDTH, seed=5).bfloat16()
-    words = kernel.read_words(projections.ReadingProjection(matrix, None), rows, k=1)
+    words = kernel.read_words(kernel.ReadingProjection(matrix, None), rows, k=1)
     assert words.top_values.dtype == np.float32
     best = (rows @ matrix).float().amax(-1)
     np.testing.assert_array_equal(words.top_values[:, 0], best.numpy())

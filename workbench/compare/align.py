@@ -15,11 +15,11 @@ from tqdm.auto import tqdm
 from ..check import Count, Level, Seed, checked
 from ..memory import free_bytes
 from ..methods.features.assignment import one_to_one
-from ..methods.vocabulary.projection import NormChoice
 from ..model import Model
 from ..resample import bootstrap
 from ..result import Result, axes, labels, provenance
 from ..site import Site
+from ..vocabulary.projection import NormChoice
 from .signatures import (
     HeadSignatures,
     NeuronSignatures,

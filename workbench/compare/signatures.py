@@ -14,22 +14,17 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
-from ..methods.vocabulary.neurons import check_neurons, is_gated
-from ..methods.vocabulary.projection import (
+from ..model import Model
+from ..tokens import token_strings
+from ..vocabulary.head_circuits import head_reading, head_writing
+from ..vocabulary.neurons import check_neurons, is_gated, neuron_reading, neuron_writing
+from ..vocabulary.projection import (
     NormChoice,
     Projection,
     n_words,
     reading_projection,
     writing_projection,
 )
-from ..methods.vocabulary.weight_directions import (
-    head_reading,
-    head_writing,
-    neuron_reading,
-    neuron_writing,
-)
-from ..model import Model
-from ..tokens import token_strings
 
 SpaceName = Literal["writing", "reading"]
 #: Tokens that are multiplied at a time.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..methods.vocabulary.head_directions import CIRCUITS, SIDES, SIGNS
-from ..methods.vocabulary.head_vocabulary import HeadVocabulary
 from ..plots import NAMED, new_axes, shown_token
+from ..vocabulary.head_circuits import CIRCUITS, SIDES, SIGNS
+from ..vocabulary.heads import HeadVocabulary
 from .attribution import NEGATIVE, POSITIVE
 
 #: Inches of a head's square, of a line of text, and of the room above and below.

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..methods.vocabulary.direction_vocabulary import DirectionVocabulary
-from ..methods.vocabulary.found_neurons import FoundNeurons
-from ..methods.vocabulary.neuron_clamp import NeuronClamp
-from ..methods.vocabulary.neuron_vocabulary import NeuronVocabulary
 from ..plots import new_axes, shown_token
+from ..vocabulary.clamp import NeuronClamp
+from ..vocabulary.found import FoundNeurons
+from ..vocabulary.neurons import NeuronVocabulary
+from ..vocabulary.words import DirectionVocabulary
 from .attribution import NEGATIVE, POSITIVE
 
 End = Literal["top", "bottom"]

@@ -14,14 +14,14 @@ from ..check import Count, Seed, checked, whole
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..experiment import answers
-from ..methods.vocabulary.found_neurons import Effect, find_neurons
-from ..methods.vocabulary.neurons import Layers, Side, check_neurons, layers_of
-from ..methods.vocabulary.projection import NormChoice
 from ..model import Model
 from ..questions import Asked, Questions
 from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..targets import Targets
+from ..vocabulary.found import Effect, find_neurons
+from ..vocabulary.neurons import Layers, Side, check_neurons, layers_of
+from ..vocabulary.projection import NormChoice
 from ..weight_edits import WeightEdit
 
 Reference = Literal["zero", "mean", "noise"]
@@ -112,7 +112,7 @@ def concept_vectors(
     side: Side = "out",
     effect: Effect = "promote",
     norm: NormChoice = "folded",
-    n_draws: Count = 100,
+    n_controls: Count = 100,
     seed: Seed = 0,
     progress: bool = True,
 ) -> ConceptVectors:
@@ -123,9 +123,9 @@ def concept_vectors(
     words: the concept's words, each one token. questions: a task, or prompts with an answer each;
     then the `n_shortlist` (None: five times n_neurons) vectors that promote the words most are set
     to zero one by one, and those whose loss costs the answers most are kept. Ask others in
-    `ablate`: those that chose the vectors flatter them. layers, side, effect, norm, n_draws, seed:
-    as in `find_neurons`; with "in" or "gate" the vectors are of neurons that answer to the words,
-    and "either" suits gated MLPs, whose neurons are active with either sign.
+    `ablate`: those that chose the vectors flatter them. layers, side, effect, norm, n_controls,
+    seed: as in `find_neurons`; with "in" or "gate" the vectors are of neurons that answer to the
+    words, and "either" suits gated MLPs, whose neurons are active with either sign.
 
     Raises `ValueError` for words or answers of several tokens, for a model without neurons, and for
     more vectors than there are.
@@ -146,9 +146,9 @@ def concept_vectors(
         side=side,
         effect=effect,
         n=n_neurons if questions is None else most,
-        layer=layers,
+        layers=layers,
         norm=norm,
-        n_draws=n_draws,
+        n_controls=n_controls,
         seed=seed,
     )
     sites = [Site.parse(name) for name in found.neurons]

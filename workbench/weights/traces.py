@@ -11,15 +11,13 @@ import pandas as pd
 import torch
 
 from ..check import Count, Seed, checked, one_of
-from ..methods.vocabulary.column_moments import ColumnMoments
-from ..methods.vocabulary.neurons import directions_of
-from ..methods.vocabulary.projection import writing_projection
-from ..methods.vocabulary.words import check_k, read_words
 from ..model import Model
 from ..resample import N_RESAMPLES, interval, weights
 from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tokens import token_strings
+from ..vocabulary.neurons import directions_of
+from ..vocabulary.projection import ColumnMoments, check_k, read_words, writing_projection
 from .auditing import check_same
 from .concepts import ConceptVectors, Place, by_layer, check_found_in, rows_of
 

@@ -16,8 +16,8 @@ import torch
 from ...model import Model, Run
 from ...site import Site
 from ...tokens import Tokens
+from ...vocabulary.projection import n_words
 from ...writers import head_gain, tolerance
-from ..vocabulary.projection import n_words
 
 By = Literal["state", "answer"]
 BY: tuple[By, ...] = ("state", "answer")

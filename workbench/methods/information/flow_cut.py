@@ -17,7 +17,7 @@ from ...model import Model, Run
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import token_strings
-from ..vocabulary.projection import n_words
+from ...vocabulary.projection import n_words
 from .contributions import full
 from .flow_cuts import NothingLeft, cut_edits, cut_name
 from .information_flow import InformationFlow

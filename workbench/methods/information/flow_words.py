@@ -13,15 +13,15 @@ from ...model import Norm
 from ...readout import top_k
 from ...site import Site
 from ...tokens import token_strings
-from ..edge_cuts import mlp_norm
-from ..vocabulary.neurons import is_gated
-from ..vocabulary.projection import (
+from ...vocabulary.head_circuits import head_reading
+from ...vocabulary.neurons import is_gated, neuron_reading
+from ...vocabulary.projection import (
     Projection,
     n_words,
     reading_projection,
     writing_projection,
 )
-from ..vocabulary.weight_directions import head_reading, neuron_reading
+from ..edge_cuts import mlp_norm
 from .contributions import PassParts, full
 from .flow_edges import CHANNELS, EMBED, HEAD, MID, MLP, NEURON, STATE, FlowEdges, NodeKeys, Place
 

@@ -9,7 +9,7 @@ import torch
 
 from ...model import Model, Norm
 from ...site import Site
-from ..vocabulary.projection import token_embeddings
+from ...vocabulary.projection import token_embeddings
 from .observable_gradient import POINTS
 
 #: A token as the model stores its embedding, or as it leaves the first block when it stands alone.

@@ -1,25 +1,51 @@
-"""Head vocabulary: what every head reads and writes, as words, from its weights alone."""
+"""Heads: what every head reads and writes, as words, from its weights alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+import torch
+from tqdm.auto import tqdm
 
-from ...check import Count, Natural, Seed, checked, refuse
-from ...model import Model
-from ...resample import bootstrap
-from ...result import Result, axes, provenance
-from ...site import Site
-from ...tokens import token_strings
-from .head_factors import EmbeddingChoice, check_embedding, head_name, parse_heads
-from .head_scores import previous_token, sampled_words
-from .head_sweep import check_counts, sweep
-from .head_tables import TABLES
-from .projection import NormChoice, check_norm, n_words
+from ..check import Count, Natural, Seed, checked, refuse, whole
+from ..model import Model
+from ..resample import bootstrap
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tokens import token_strings
+from .head_circuits import (
+    CIRCUITS,
+    KINDS,
+    SIGNS,
+    DirectionWords,
+    EmbeddingChoice,
+    Factors,
+    Head,
+    HeadWeights,
+    Pairs,
+    Singular,
+    WordVectors,
+    Writing,
+    check_embedding,
+    extreme_pairs,
+    head_name,
+    ov_factors,
+    parse_heads,
+    qk_factors,
+    word_vectors,
+)
+from .head_scores import (
+    RandomHeads,
+    copying_score,
+    own_word_extremes,
+    previous_token,
+    sampled_words,
+)
+from .projection import NormChoice, check_k, check_norm, n_words
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,7 +178,7 @@ class HeadVocabulary(Result):
 
 
 @checked
-def head_vocabulary(
+def heads(
     model: Model,
     heads: str | Site | Sequence[str | Site] | None = None,
     *,
@@ -163,7 +189,7 @@ def head_vocabulary(
     norm: NormChoice = "folded",
     embedding: EmbeddingChoice = "weights",
     n_tokens: Count | None = None,
-    n_random: Count = 20,
+    n_controls: Count = 20,
     seed: Seed = 0,
     progress: bool = True,
 ) -> HeadVocabulary:
@@ -174,8 +200,8 @@ def head_vocabulary(
     blocks that are never kept, less what bounds rule out). n_directions: singular directions of OV
     and of QK. top: a head copies a word that is among so many of the words it writes for it.
     n_tokens: of how many words the shares are, None for all of up to 4,096 and else a sample of
-    1,024. n_random: random heads a head is compared with. seed: of the sample, the random heads and
-    the random prompts.
+    1,024. n_controls: random heads a head is compared with. seed: of the sample, the random heads
+    and the random prompts.
 
     OV: word → W_V → W_O → unembedding, in logits; QK: query word → W_Q, W_K → key word, q·k /
     √d_head. norm: "folded" gives each word the size that the norm before attention gives it, and
@@ -196,7 +222,7 @@ def head_vocabulary(
     weights alone, for the mean word at each position, which says less and less of deeper layers;
     else it is measured on prompts of random words (see previous_token_source).
 
-    Raises `ValueError` for a head, k, n_pairs, n_tokens or n_random that the model does not have,
+    Raises `ValueError` for a head, k, n_pairs, n_tokens or n_controls that the model does not have,
     and for a model whose embedding has another width than its residual stream.
 
     Sources: Dar et al. 2022 (arXiv:2209.02535), section 3, the circuits in embedding space; Elhage
@@ -207,7 +233,9 @@ def head_vocabulary(
     check_norm(norm)
     check_embedding(embedding)
     chosen = parse_heads(model.spec, heads)
-    check_counts(model, k=k, n_pairs=n_pairs, n_directions=n_directions, top=top, n_random=n_random)
+    check_counts(
+        model, k=k, n_pairs=n_pairs, n_directions=n_directions, top=top, n_controls=n_controls
+    )
     sample = sampled_words(model, n_tokens, seed)
     swept = sweep(
         model,
@@ -219,7 +247,7 @@ def head_vocabulary(
         n_pairs=n_pairs,
         n_directions=n_directions,
         top=top,
-        n_random=n_random,
+        n_controls=n_controls,
         seed=seed,
         progress=progress,
     )
@@ -282,3 +310,199 @@ def _notes(
     }
     out.append(f"Previous-token scores are {where[source]}.")
     return tuple(out)
+
+
+# -- one head after another ----------------------------------------------------------------------
+
+
+def check_counts(model: Model, *, k: int, top: int, **counts: int) -> None:
+    """Raises `ValueError` for a number of words, pairs, directions or random heads out of range."""
+    total = n_words(model)
+    check_k(k, total)
+    spec = model.spec
+    rank = min(spec.d_head, spec.d_model)
+    ranges = {
+        "top": (top, 1, total - 1, "words that a head may write first"),
+        "n_pairs": (counts["n_pairs"], 0, total**2, "word pairs"),
+        "n_directions": (counts["n_directions"], 1, rank, "singular directions, at most d_head"),
+        "n_controls": (counts["n_controls"], 1, 10_000, "random heads"),
+    }
+    for name, (value, low, high, what) in ranges.items():
+        whole(name, value, low, high, f"These are {what}.")
+
+
+def sweep(
+    model: Model,
+    heads: list[Head],
+    sample: torch.Tensor,
+    *,
+    norm: NormChoice,
+    embedding: EmbeddingChoice,
+    k: int,
+    n_pairs: int,
+    n_directions: int,
+    top: int,
+    n_controls: int,
+    seed: int,
+    progress: bool,
+) -> dict[str, Any]:
+    """The arrays of a `HeadVocabulary` that come from weights, by the names of its fields."""
+    writing = Writing.to(model, norm)
+    plain = word_vectors(model, norm)
+    behind = plain
+    if embedding == "first_block" and any(layer > 0 for layer, _ in heads):
+        behind = word_vectors(model, norm, embedding, progress=progress)
+    own = sample.to(plain.rows.device)
+    rows: list[dict[str, Any]] = []
+    with torch.no_grad():
+        for layer, head in tqdm(heads, desc="heads", disable=not progress, leave=False):
+            words = behind if layer else plain
+            weights = HeadWeights.of(model, layer, head, norm)
+            circuits = Singular.both(weights)
+            found = DirectionWords.read(
+                circuits, n_directions, k, words.projection(), writing.projection
+            )
+            ov = ov_factors(weights, words, writing)
+            copied, suppressed = own_word_extremes(ov.left[own], ov.right, own, top)
+            rows.append(
+                {
+                    "copying_scores": copying_score(ov),
+                    "copied": copied.cpu().numpy(),
+                    "suppressed": suppressed.cpu().numpy(),
+                    "singular_values": np.stack([c.values.numpy() for c in circuits]),
+                    "directions": found.directions,
+                    "direction_ids": found.ids,
+                    "direction_values": found.values,
+                    **_pairs(ov, weights, words, n_pairs),
+                }
+            )
+            del ov
+        out = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        out |= _chance(heads, out["singular_values"][:, 0], plain, behind, writing, own, n_controls,
+                       top, seed)  # fmt: skip
+    return out
+
+
+def _pairs(ov: Factors, weights: HeadWeights, words: WordVectors, n: int) -> dict[str, np.ndarray]:
+    if n == 0:
+        ids, values = np.empty((3, 0, 2), np.int32), np.empty((3, 0), np.float32)
+        return {"pair_ids": ids, "pair_values": values, "pair_shares": np.full(2, np.nan)}
+    promoted, suppressed = extreme_pairs(ov, n)
+    attended, _ = extreme_pairs(qk_factors(weights, words), n, smallest=False)
+    kinds: list[Pairs] = [promoted, suppressed, attended]
+    return {
+        "pair_ids": np.stack([pairs.ids for pairs in kinds]),
+        "pair_values": np.stack([pairs.values for pairs in kinds]),
+        "pair_shares": np.array([promoted.share, attended.share]),
+    }
+
+
+def _chance(
+    heads: list[Head],
+    spectra: np.ndarray,
+    plain: WordVectors,
+    behind: WordVectors,
+    writing: Writing,
+    sample: torch.Tensor,
+    n_controls: int,
+    top: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """The scores of random heads; those of layer 0 read other words where `behind` is not plain."""
+    first = np.array([layer == 0 or behind is plain for layer, _ in heads])
+    scores = np.empty((len(heads), n_controls), np.float32)
+    shares = np.empty((2, len(heads)), np.float32)
+    for chosen, words in ((first, plain), (~first, behind)):
+        if chosen.any():
+            drawn = RandomHeads.draw(words, writing, sample, spectra.shape[1], n_controls, seed)
+            scores[chosen], shares[0, chosen], shares[1, chosen] = drawn.scores(
+                spectra[chosen], top
+            )
+    return {
+        "random_copying_scores": scores,
+        "random_copying_shares": shares[0],
+        "random_suppression_shares": shares[1],
+    }
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+def scores(result: HeadVocabulary) -> dict[str, Any]:
+    """One line a head."""
+    low, high = np.quantile(result.random_copying_scores, [0.025, 0.975], axis=1)
+    columns: dict[str, Any] = {
+        "head": result.heads,
+        "layer": result.layers,
+        "number": result.numbers,
+        "copying_score": result.copying_scores,
+        "random_copying_score": result.random_copying_scores.mean(1),
+        "random_copying_score_low": low,
+        "random_copying_score_high": high,
+    }
+    for name, of in (("copying", "copied"), ("suppression", "suppressed")):
+        ends = np.array([result.share_interval(head, of=of) for head in result.heads])
+        columns[f"{name}_share"] = getattr(result, f"{name}_shares")
+        columns[f"{name}_share_low"], columns[f"{name}_share_high"] = ends.T
+        columns[f"random_{name}_share"] = getattr(result, f"random_{name}_shares")
+    ends = np.array([_previous_interval(result, row) for row in result.previous_token])
+    columns["previous_token"] = result.previous_token.mean(1)
+    columns["previous_token_low"], columns["previous_token_high"] = ends.T
+    columns["previous_token_chance"] = result.previous_token_chance
+    return columns
+
+
+def _previous_interval(result: HeadVocabulary, row: np.ndarray) -> tuple[float, float]:
+    if result.previous_token_source != "prompts":
+        return float("nan"), float("nan")
+    return bootstrap(lambda drawn: row[drawn].mean(-1), len(row), seed=result.seed or 0)
+
+
+def pairs(result: HeadVocabulary) -> list[dict[str, Any]]:
+    """One line a pair."""
+    return [
+        {
+            "head": head,
+            "kind": kind,
+            "rank": rank,
+            "source": result.word(int(ids[0])),
+            "target": result.word(int(ids[1])),
+            "value": float(result.pair_values[h, which, rank]),
+        }
+        for h, head in enumerate(result.heads)
+        for which, kind in enumerate(KINDS)
+        for rank, ids in enumerate(result.pair_ids[h, which])
+    ]
+
+
+def singular(result: HeadVocabulary) -> list[dict[str, Any]]:
+    """One line a singular direction and sign."""
+    squares = result.singular_values.astype(np.float64) ** 2
+    totals = squares.sum(-1)
+    return [
+        {
+            "head": head,
+            "circuit": circuit,
+            "direction": d,
+            "singular_value": float(result.singular_values[h, c, d]),
+            "share": float(squares[h, c, d] / totals[h, c]) if totals[h, c] else float("nan"),
+            "sign": sign,
+            "reads": _words(result, h, c, d, s, 0),
+            "writes": _words(result, h, c, d, s, 1),
+        }
+        for h, head in enumerate(result.heads)
+        for c, circuit in enumerate(CIRCUITS)
+        for d in range(result.direction_ids.shape[2])
+        for s, sign in enumerate(SIGNS)
+    ]
+
+
+def _words(result: HeadVocabulary, *at: int) -> tuple[str, ...]:
+    return tuple(result.word(int(i)) for i in result.direction_ids[at])
+
+
+TABLES: dict[str, Callable[[HeadVocabulary], Any]] = {
+    "scores": scores,
+    "pairs": pairs,
+    "singular": singular,
+}

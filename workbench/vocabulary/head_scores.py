@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ...check import whole
-from ...model import Model
-from ...readout import count_greater
-from ...site import Site
-from .head_factors import ROWS, Factors, Head, WordVectors, Writing
+from ..check import whole
+from ..model import Model
+from ..readout import count_greater
+from ..site import Site
+from .head_circuits import ROWS, Factors, Head, WordVectors, Writing
 from .projection import n_words
 
 #: Numbers of a block of words against all words, 64 MiB.
@@ -103,15 +103,15 @@ class RandomHeads:
         writing: Writing,
         sample: torch.Tensor,
         d_head: int,
-        n_random: int,
+        n_controls: int,
         seed: int,
     ) -> RandomHeads:
-        """n_random pairs of orthonormal bases of d_head directions each."""
+        """n_controls pairs of orthonormal bases of d_head directions each."""
         generator = torch.Generator().manual_seed(seed)
         d_model = words.rows.shape[1]
         both = [
             torch.linalg.qr(torch.randn(d_model, d_head, generator=generator)).Q.T
-            for _ in range(2 * n_random)
+            for _ in range(2 * n_controls)
         ]
         return cls(writing, words, sample, tuple(both[::2]), tuple(both[1::2]))
 

@@ -1,29 +1,29 @@
-"""Neuron clamp: hold neurons at a value, and see what becomes of their words and of all else."""
+"""Clamp: hold neurons at a value, and see what becomes of their words and of all else."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
 
-from ...check import Count, Level, Seed, checked
-from ...edits import UnchangedEdit
-from ...elsewhere import texts_elsewhere
-from ...model import Model, Prompts
-from ...resample import bootstrap
-from ...result import Result, axes, provenance
-from ...site import Site
-from ...targets import Targets, token_ids
-from ...tokens import Tokens, token_strings
-from .clamp_runs import Held, effects_of, highest_activations
-from .found_neurons import FoundNeurons
-from .neurons import neuron_site
-from .weight_directions import neuron_writing
+from ..check import Count, Level, Seed, checked
+from ..edits import Set, UnchangedEdit
+from ..elsewhere import texts_elsewhere
+from ..metrics import probability
+from ..model import Model, Prompts
+from ..resample import bootstrap
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..targets import Targets, token_ids
+from ..tokens import Positions, Tokens, token_strings
+from .found import FoundNeurons
+from .neurons import neuron_site, neuron_writing
 
 Neurons = FoundNeurons | str | Site | Sequence[str | Site]
 
@@ -140,10 +140,10 @@ class NeuronClamp(Result):
 
 
 @checked
-def clamp_neurons(
+def clamp(
     model: Model,
-    neurons: Neurons,
     prompts: Prompts,
+    neurons: Neurons,
     *,
     words: Targets = None,
     value: float | Literal["max"] = "max",
@@ -152,7 +152,6 @@ def clamp_neurons(
     n_controls: Count = 20,
     n_new: Count = 12,
     seed: Seed = 0,
-    prepend_bos: bool | None = None,
     progress: bool = False,
 ) -> NeuronClamp:
     """What follows the prompts while neurons are held at a value, as a `NeuronClamp`.
@@ -165,7 +164,7 @@ def clamp_neurons(
 
     n_controls: draws of as many random neurons of the same layers, none of them among `neurons`,
     held where they write as much; at a value of 0 they are held at 0 too. n_new: tokens of the
-    continuations. seed: of the draws and the intervals. prepend_bos: as in `Model.tokens`.
+    continuations. seed: of the draws and the intervals.
 
     Raises `ValueError` for what is no neuron of the model or is named twice, for words of several
     tokens, where no texts are given and none ship, for a text of a single token, for a value that
@@ -181,8 +180,8 @@ def clamp_neurons(
     ids = list(dict.fromkeys(token_ids(model.tokenizer, words, of="A word to follow")))
     if not ids:
         raise ValueError("The probability of at least one word is followed; got none.")
-    tokens = model.tokens(prompts, prepend_bos=prepend_bos)
-    others = texts_elsewhere(model, elsewhere, prepend_bos=prepend_bos)
+    tokens = model.tokens(prompts)
+    others = texts_elsewhere(model, elsewhere)
     layers = sorted({site.layer for site in sites if site.layer is not None})
     with torch.no_grad():
         lengths = {
@@ -271,3 +270,118 @@ def _continued(model: Model, tokens: Tokens, n: int, held: Held) -> tuple[str, .
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnchangedEdit)
         return model.generate(tokens, n, edits=held.edits).texts
+
+
+# -- passes --------------------------------------------------------------------------------------
+
+
+#: Bytes of the logits that one pass gives; several copies of them are made.
+LOGITS = 64 << 20
+#: Prompts that run at once where only their last position is unembedded.
+ROWS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Neurons and the value that each is held at, at every position."""
+
+    sites: tuple[Site, ...]
+    values: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(map(str, self.sites))
+
+    @property
+    def edits(self) -> list[Set]:
+        pairs = zip(self.sites, self.values.tolist(), strict=True)
+        return [Set(site, value) for site, value in pairs]
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What a pass gave: (batch) the words' probability, (text) the loss and the KL elsewhere."""
+
+    probability: np.ndarray
+    loss: np.ndarray
+    kl: np.ndarray
+
+
+def highest_activations(model: Model, texts: Tokens, sites: Sequence[Site]) -> np.ndarray:
+    """(neuron,) the highest activation of each neuron at any position of the texts."""
+    highest = np.full(len(sites), -np.inf, np.float32)
+    read = sorted({site.whole for site in sites})
+    for rows in _portions(texts, ROWS):
+        some = texts.take(rows).trimmed()
+        run = model.run(some, read=read, logits_at=())
+        each = [float(run[site][some.mask].max()) for site in sites]
+        highest = np.maximum(highest, each)
+    return highest
+
+
+def effects_of(
+    model: Model,
+    prompts: Tokens,
+    texts: Tokens,
+    ids: Sequence[int],
+    held: Sequence[Held],
+    *,
+    progress: bool = False,
+) -> list[Effects]:
+    """What is measured with nothing held, and then with each of `held`."""
+    runs = [Held((), np.zeros(0)), *held]
+    out = [
+        Effects(*(np.zeros(n, np.float32) for n in (prompts.n_rows, texts.n_rows, texts.n_rows)))
+        for _ in runs
+    ]
+    at_once = max(1, LOGITS // (4 * model.spec.d_vocab * texts.n_columns))
+    with tqdm(total=len(runs) * texts.n_rows, disable=not progress, leave=False) as bar:
+        for rows in _portions(prompts, ROWS):
+            some = prompts.take(rows).trimmed()
+            for each, into in zip(runs, out, strict=True):
+                logits = _logits(model, some, each, "last")
+                into.probability[rows] = _numpy(probability(logits, [list(ids)] * len(rows)))
+        for rows in _portions(texts, at_once):
+            some = texts.take(rows).trimmed()
+            plain = None
+            for each, into in zip(runs, out, strict=True):
+                log_probs = _logits(model, some, each, None).float().log_softmax(-1)
+                plain = log_probs if plain is None else plain
+                into.loss[rows] = _numpy(text_loss(log_probs, some))
+                if each.sites:
+                    into.kl[rows] = _numpy(text_kl(log_probs, plain, some))
+                bar.update(len(rows))
+    return out
+
+
+def text_loss(log_probs: torch.Tensor, texts: Tokens) -> torch.Tensor:
+    """(text,) minus the mean log-probability of each text's tokens but the first."""
+    following = log_probs[:, :-1].gather(-1, texts.ids[:, 1:, None])[..., 0]
+    real = texts.mask[:, 1:] & texts.mask[:, :-1]
+    return -following.masked_fill(~real, 0).sum(-1) / real.sum(-1)
+
+
+def text_kl(log_probs: torch.Tensor, plain: torch.Tensor, texts: Tokens) -> torch.Tensor:
+    """(text,) the mean over a text's positions of KL(plain ‖ held)."""
+    # A token of probability 0 in both adds nothing.
+    difference = plain.clamp(min=-1e30) - log_probs.clamp(min=-1e30)
+    each = (plain.exp() * difference).sum(-1)
+    return each.masked_fill(~texts.mask, 0).sum(-1) / texts.mask.sum(-1)
+
+
+def _logits(model: Model, tokens: Tokens, held: Held, at: Positions) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # A neuron that already has the value it is held at is nothing to warn of.
+        warnings.simplefilter("ignore", UnchangedEdit)
+        run = model.run(tokens, edits=held.edits, logits_at=at)
+    assert run.logits is not None
+    return run.logits.detach()
+
+
+def _portions(tokens: Tokens, at_once: int) -> Iterator[list[int]]:
+    for start in range(0, tokens.n_rows, at_once):
+        yield list(range(start, min(start + at_once, tokens.n_rows)))
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()

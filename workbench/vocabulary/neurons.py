@@ -1,25 +1,38 @@
-"""Neuron vocabulary: what every neuron reads and writes, as words; no forward pass."""
+"""Neurons: what every neuron reads and writes, as words; no forward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ...check import Count, checked, whole
-from ...model import Model
-from ...result import Result, axes, provenance
-from ...site import Site
-from ...tokens import token_strings
-from .neurons import Layers, Side, biases_of, directions_of, layers_of, projection_of, sides_of
-from .projection import NormChoice, check_norm
-from .vocabulary_comparison import kept_words
-from .word_table import joined, matching_ids
-from .words import MEASURES, Words, check_k, check_measures, read_words
+from ..check import Count, checked, different, whole
+from ..methods.edge_cuts import mlp_norm
+from ..model import Model
+from ..resample import wilson
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tokens import token_strings
+from .projection import (
+    MEASURES,
+    NormChoice,
+    Projection,
+    Words,
+    before,
+    behind,
+    check_k,
+    check_measures,
+    check_norm,
+    joined,
+    read_words,
+    reading_projection,
+    writing_projection,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,9 +208,9 @@ class NeuronVocabulary(Result):
 
 
 @checked
-def neuron_vocabulary(
+def neurons(
     model: Model,
-    layer: Layers = None,
+    layers: Layers = None,
     *,
     k: Count = 10,
     sides: Sequence[Side] | Side | None = None,
@@ -208,7 +221,7 @@ def neuron_vocabulary(
 ) -> NeuronVocabulary:
     """What every neuron reads and writes, in the words of the vocabulary, as a `NeuronVocabulary`.
 
-    layer: one or several, None for the whole model. k: words of each end. sides: "out" (rows of
+    layers: one or several, None for the whole model. k: words of each end. sides: "out" (rows of
     W_out through the unembedding), "in" (columns of W_in against the embedding) and "gate"
     (W_gate); None for all that the model has. norm: "folded" takes the norms into account: the
     final norm's centring and weight, that of a norm behind the MLP, and for what is read that
@@ -216,7 +229,7 @@ def neuron_vocabulary(
     the result. bottom: the words with the smallest numbers too.
 
     A neuron that has a word on top need not be what writes it: see `find_neurons` and
-    `clamp_neurons` for the test.
+    `clamp` for the test.
 
     Raises `ValueError` for a model with no neurons, a layer or side it does not have, and a k
     beyond the vocabulary.
@@ -224,7 +237,7 @@ def neuron_vocabulary(
     Source: Dar et al., "Analyzing Transformers in Embedding Space" (2022), section 3; for the
     share: "Decoding specialised feature neurons in LLMs with the final projection layer" (2025).
     """
-    layers, chosen = layers_of(model, layer), sides_of(model, sides)
+    read, chosen = layers_of(model, layers), sides_of(model, sides)
     check_norm(norm)
     check_measures(measures)
     projections = {side: projection_of(model, side, norm) for side in chosen}
@@ -233,18 +246,18 @@ def neuron_vocabulary(
     parts: list[Words] = []
     with torch.no_grad():
         for side in chosen:
-            read = [name for name in measures if side == "out" or name != "share"]
+            wanted = [name for name in measures if side == "out" or name != "share"]
             words = [
                 read_words(
                     projections[side],
                     directions_of(model, at, side, norm),
                     k=k,
                     bottom=bottom,
-                    measures=read,
+                    measures=wanted,
                     progress=progress,
                     description=f"layer {at}, {side}",
                 )
-                for at in layers
+                for at in read
             ]
             parts.append(Words.stack(words))
     both = Words.stack(parts)
@@ -254,12 +267,12 @@ def neuron_vocabulary(
         sides=chosen,
         norm=norm,
         vocabulary=tuple(token_strings(model.tokenizer, range(n_words))),
-        layers=np.array(layers),
+        layers=np.array(read),
         top_ids=both.top_ids,
         top_values=both.top_values,
         sizes=both.sizes,
-        biases=_biases(model, layers, "in", norm),
-        gate_biases=_biases(model, layers, "gate", norm) if "gate" in chosen else None,
+        biases=_biases(model, read, "in", norm),
+        gate_biases=_biases(model, read, "gate", norm) if "gate" in chosen else None,
         bottom_ids=both.bottom_ids,
         bottom_values=both.bottom_values,
         share=parts[chosen.index("out")].share if "out" in chosen else None,
@@ -272,3 +285,206 @@ def _biases(
 ) -> np.ndarray:
     each = [biases_of(model, layer, side, norm).float().cpu().numpy() for layer in layers]
     return np.stack(each)
+
+
+def matching_ids(vocabulary: Sequence[str], word: str | int) -> np.ndarray:
+    """The ids that a word to search for means: an id, a token as it is, or without its space.
+
+    A text with a space in front means just that token; one without also means the token that
+    has a space before it. Raises `ValueError` for what is no token of the vocabulary, naming
+    tokens that look like it; `TypeError` for anything else.
+    """
+    if not isinstance(word, str):
+        return np.array([whole("word", word, 0, len(vocabulary) - 1, "Or search for its text.")])
+    meant = {word} if word[:1].isspace() else {word, " " + word}
+    found = [i for i, token in enumerate(vocabulary) if token in meant]
+    if not found:
+        raise ValueError(
+            f"A word to search for is one token of the vocabulary; {word!r} is none."
+            f"{_alike(vocabulary, word)} Search for one of its pieces."
+        )
+    return np.array(found)
+
+
+def _alike(vocabulary: Sequence[str], word: str) -> str:
+    near = get_close_matches(word.strip(), {token.strip() for token in vocabulary}, n=3)
+    return f" Tokens like it are {', '.join(map(repr, near))}." if near else ""
+
+
+# -- the same words in two tables -----------------------------------------------------------------
+
+
+def kept_words(first: NeuronVocabulary, second: NeuronVocabulary) -> pd.DataFrame:
+    """The table that `NeuronVocabulary.kept` describes."""
+    _check(first, second)
+    n_words, k = len(first.vocabulary), first.k
+    lines = []
+    for s, side in enumerate(first.sides):
+        for at, layer in enumerate(first.layers.tolist()):
+            a, b = first.top_ids[s, at], second.top_ids[s, at]
+            same = a[:, 0] == b[:, 0]
+            low, high = wilson(same)
+            lines.append(
+                {
+                    "side": side,
+                    "layer": layer,
+                    "n": len(same),
+                    "kept": float(same.mean()),
+                    "low": low,
+                    "high": high,
+                    "kept_by_chance": _meetings(a[:, :1], b[:, :1], n_words),
+                    "overlap": float((a[:, :, None] == b[:, None, :]).sum((1, 2)).mean() / k),
+                    "overlap_by_chance": _meetings(a, b, n_words) / k,
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _meetings(a: np.ndarray, b: np.ndarray, n_words: int) -> float:
+    """How many words a row of `a` has in common with a row of `b` on average over all pairs.
+
+    Over all pairs and not over some shuffles: a word that n rows of one and m of the other have
+    meets n · m times.
+    """
+    counts = [np.bincount(ids.ravel(), minlength=n_words) / len(ids) for ids in (a, b)]
+    return float(counts[0] @ counts[1])
+
+
+def _check(first: NeuronVocabulary, second: NeuronVocabulary) -> None:
+    if first.vocabulary != second.vocabulary:
+        raise ValueError(
+            f"Words are compared within one vocabulary; {first.model} has {len(first.vocabulary)} "
+            f"tokens, {second.model} {len(second.vocabulary)}, and they differ. Compare two models "
+            "of one tokenizer."
+        )
+    for name, mine, theirs in (
+        ("sides", first.sides, second.sides),
+        ("layers", tuple(first.layers.tolist()), tuple(second.layers.tolist())),
+        ("neurons a layer", first.top_ids.shape[2], second.top_ids.shape[2]),
+        ("k", first.k, second.k),
+        ("norm", first.norm, second.norm),
+    ):
+        if mine != theirs:
+            raise ValueError(
+                f"Neurons are compared one with one, in tables that were made alike; the {name} of "
+                f"one are {mine}, of the other {theirs}. Make both tables with the same options, "
+                "of models of one shape."
+            )
+
+
+# -- which neurons there are, and their directions ------------------------------------------------
+
+
+Side = Literal["out", "in", "gate"]
+SIDES: tuple[Side, ...] = get_args(Side)
+Layers = int | Sequence[int] | None
+
+
+def check_neurons(model: Model) -> None:
+    """Raises `ValueError` for a model whose MLPs are not made of neurons that can be read."""
+    if "mlp_post" not in model.spec.streams or model.spec.d_mlp < 1:
+        raise ValueError(
+            f"Neurons are the units between W_in and W_out of an MLP; {model.spec.name} "
+            f"({model.spec.architecture}) has none. Read its heads: wb.vocabulary.heads."
+        )
+    model.spec.check_sums("neurons")
+
+
+def is_gated(model: Model) -> bool:
+    """Whether a neuron has a gate besides what it reads."""
+    try:
+        model.weight("W_gate", 0, copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def sides_of(model: Model, sides: Sequence[Side] | Side | None) -> tuple[Side, ...]:
+    """The sides to read; None for all that the model has, the gate where there is one.
+
+    Raises `ValueError` for an unknown side, one given twice, and a gate that the model has not.
+    """
+    check_neurons(model)
+    if sides is None:
+        return SIDES if is_gated(model) else ("out", "in")
+    chosen = (sides,) if isinstance(sides, str) else tuple(sides)
+    if not chosen or set(chosen) - set(SIDES) or len(set(chosen)) != len(chosen):
+        raise ValueError(f"sides is some of {SIDES}, each once; got {sides!r}.")
+    if "gate" in chosen and not is_gated(model):
+        raise ValueError(
+            f"The MLP of {model.spec.name} ({model.spec.architecture}) has no gate; leave 'gate' "
+            "out of sides."
+        )
+    return chosen
+
+
+def layers_of(model: Model, layers: Layers) -> tuple[int, ...]:
+    """The layers meant, in order; None for all.
+
+    Raises `ValueError` for one that does not exist or stands twice, `TypeError` for no number.
+    """
+    n = model.spec.n_layers
+    if layers is None:
+        return tuple(range(n))
+    return tuple(sorted(different("layers", layers, n, f"{model.spec.name} has {n} layers.")))
+
+
+def directions_of(model: Model, layer: int, side: Side, norm: NormChoice) -> torch.Tensor:
+    """(d_mlp, d_model): one side of a layer's neurons."""
+    if side == "out":
+        return neuron_writing(model, layer, norm)
+    return neuron_reading(model, layer, norm, "W_in" if side == "in" else "W_gate")
+
+
+def biases_of(
+    model: Model, layer: int, side: Literal["in", "gate"], norm: NormChoice
+) -> torch.Tensor:
+    """(d_mlp,): what is added to a side's pre-activations, "folded" with the norm's own bias."""
+    bias = model.weight("b_in" if side == "in" else "b_gate", layer)
+    first = mlp_norm(model, layer)
+    if norm == "none" or first is None:
+        return bias
+    return bias + first.bias @ model.weight("W_in" if side == "in" else "W_gate", layer, copy=False)
+
+
+def projection_of(model: Model, side: Side, norm: NormChoice) -> Projection:
+    """What turns a side's directions into numbers for tokens."""
+    return writing_projection(model, norm) if side == "out" else reading_projection(model, norm)
+
+
+def neuron_site(model: Model, name: Site | str) -> Site:
+    """The site of one neuron after its nonlinearity, checked against the model.
+
+    Raises `ValueError` for what names no neuron of `mlp_post`, or one that does not exist.
+    """
+    check_neurons(model)
+    site = model.spec.check(name)
+    if site.stream != "mlp_post" or site.unit is None:
+        raise ValueError(
+            f"A neuron is named like 'L2.mlp_post/77', the unit after the nonlinearity; got "
+            f"{str(site)!r}."
+        )
+    return site
+
+
+def neuron_writing(model: Model, layer: int, norm: NormChoice = "folded") -> torch.Tensor:
+    """(d_mlp, d_model): what a neuron adds for an activation of 1, before a post-norm's division.
+
+    "folded": where a norm follows the MLP (Gemma 2, OLMo 2), through its centring and weight.
+    """
+    written = model.weight("W_out", layer, copy=False) * model.spec.residual_multiplier
+    return behind(model.norm("ln2_post", layer), written) if norm == "folded" else written
+
+
+def neuron_reading(
+    model: Model,
+    layer: int,
+    norm: NormChoice = "folded",
+    name: Literal["W_in", "W_gate"] = "W_in",
+) -> torch.Tensor:
+    """(d_mlp, d_model): the direction whose product with the (normed) stream a neuron reads.
+
+    "folded": times the weight of the norm before the MLP, and centred where it centres.
+    """
+    read = model.weight(name, layer, copy=False).T
+    return before(mlp_norm(model, layer), read) if norm == "folded" else read

@@ -9,17 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ...check import Count, Seed, checked, whole
-from ...model import Model
-from ...readout import count_greater
-from ...result import Result, axes, provenance
-from ...site import Site
-from ...targets import Targets, token_ids
-from ...tokens import token_strings
-from .column_moments import ColumnMoments
+from ..check import Count, Seed, checked, whole
+from ..model import Model
+from ..readout import count_greater
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..targets import Targets, token_ids
+from ..tokens import token_strings
 from .neurons import Layers, Side, directions_of, layers_of, projection_of, sides_of
-from .projection import NormChoice, check_norm
-from .words import read_words
+from .projection import ColumnMoments, NormChoice, check_norm, read_words
 
 Effect = Literal["promote", "suppress", "either"]
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
@@ -46,7 +44,7 @@ class FoundNeurons(Result):
     chance_highest, chance_lowest: (draw) the highest and the lowest score of any searched neuron
     for as many words drawn at random from the rest of the vocabulary. These words have nothing in
     common: the control says that a score is more than the best of many neurons, and not that the
-    neuron does anything; for that see `clamp_neurons`.
+    neuron does anything; for that see `clamp`.
     """
 
     words: tuple[str, ...]
@@ -68,7 +66,7 @@ class FoundNeurons(Result):
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The neurons' sites, as edits and `clamp_neurons` take them."""
+        """The neurons' sites, as edits and `clamp` take them."""
         return self.neurons
 
     def by_chance(self) -> np.ndarray:
@@ -114,9 +112,9 @@ def find_neurons(
     side: Side = "out",
     effect: Effect = "promote",
     n: Count = 20,
-    layer: Layers = None,
+    layers: Layers = None,
     norm: NormChoice = "folded",
-    n_draws: Count = 100,
+    n_controls: Count = 100,
     seed: Seed = 0,
 ) -> FoundNeurons:
     """The neurons that promote some words, by their weights alone, as `FoundNeurons`.
@@ -124,9 +122,8 @@ def find_neurons(
     words: each one token, or a token id. side: "out", what a neuron writes; "in" or "gate", which
     words' embeddings it answers to. effect: "promote" for the highest scores, "suppress" for the
     lowest, "either". Neurons of a gated MLP are active with either sign, so that "promote" means:
-    when positive. n: how many. layer: one or several, None for all. norm: as in
-    `neuron_vocabulary`. n_draws: random sets of as many words, for what chance reaches; seed: of
-    these.
+    when positive. n: how many. layers: one or several, None for all. norm: as in
+    `neurons`. n_controls: random sets of as many words, for what chance reaches; seed: of these.
 
     Exact, and without a number for every neuron and token: mean and spread of a neuron's numbers
     follow from the mean and the covariance of the unembedding's columns.
@@ -137,22 +134,22 @@ def find_neurons(
     ids = list(dict.fromkeys(token_ids(model.tokenizer, words, of="A word that neurons write")))
     if not ids:
         raise ValueError("Neurons are found by at least one word; got none. Write words=[' dog'].")
-    layers, (side,) = layers_of(model, layer), sides_of(model, _one(side))
+    searched, (side,) = layers_of(model, layers), sides_of(model, _one(side))
     check_norm(norm)
     if effect not in EFFECTS:
         raise ValueError(f"effect is one of {EFFECTS}; got {effect!r}.")
-    whole("n", n, 1, len(layers) * model.spec.d_mlp, "No more neurons are searched.")
+    whole("n", n, 1, len(searched) * model.spec.d_mlp, "No more neurons are searched.")
     projection = projection_of(model, side, norm)
     if max(ids) >= projection.d_vocab:
         raise ValueError(
             f"{model.spec.name} has the tokens 0 to {projection.d_vocab - 1}; got {max(ids)}, "
             "which only its tokenizer knows."
         )
-    drawn = _random_words(ids, projection.d_vocab, n_draws, seed)
+    drawn = _random_words(ids, projection.d_vocab, n_controls, seed)
     with torch.no_grad():
         moments = ColumnMoments.of(projection)
         word_scores, highest, lowest = [], [], []
-        for at in layers:
+        for at in searched:
             for directions in directions_of(model, at, side, norm).split(ROWS):
                 word_scores.append(moments.standard_scores(directions, ids))
                 random = moments.standard_scores(directions, drawn.ravel().tolist())
@@ -164,7 +161,7 @@ def find_neurons(
         order = {"promote": scores, "suppress": -scores, "either": scores.abs()}[effect]
         rows = order.topk(n).indices
         places = [divmod(row, model.spec.d_mlp) for row in rows.tolist()]
-        found = torch.stack([directions_of(model, layers[a], side, norm)[u] for a, u in places])
+        found = torch.stack([directions_of(model, searched[a], side, norm)[u] for a, u in places])
         values, ranks = _in_vocabulary(projection, found, ids, scores[rows] < 0)
         own = read_words(
             projection, found, k=min(N_OWN, projection.d_vocab), bottom=True, measures=()
@@ -175,7 +172,7 @@ def find_neurons(
     return FoundNeurons(
         **provenance(model, seed=seed),
         words=tuple(vocabulary[i] for i in ids),
-        neurons=tuple(f"L{layers[a]}.mlp_post/{u}" for a, u in places),
+        neurons=tuple(f"L{searched[a]}.mlp_post/{u}" for a, u in places),
         own_words=tuple(
             tuple(vocabulary[i] for i in row)
             for row in np.where(negative[:, None], own.bottom_ids, own.top_ids).tolist()
@@ -200,7 +197,7 @@ def _one(side: Any) -> Side:
     return side  # pyright: ignore[reportReturnType]
 
 
-def _random_words(ids: list[int], d_vocab: int, n_draws: int, seed: int) -> np.ndarray:
+def _random_words(ids: list[int], d_vocab: int, n: int, seed: int) -> np.ndarray:
     """(draw, word) ids of as many words as `ids`, none of them, each draw without repeats."""
     rest = np.setdiff1d(np.arange(d_vocab), ids)
     if len(rest) < len(ids):
@@ -209,7 +206,7 @@ def _random_words(ids: list[int], d_vocab: int, n_draws: int, seed: int) -> np.n
             f"tokens; got {len(ids)} words. Give fewer."
         )
     rng = np.random.default_rng(seed)
-    return np.stack([rng.choice(rest, len(ids), replace=False) for _ in range(n_draws)])
+    return np.stack([rng.choice(rest, len(ids), replace=False) for _ in range(n)])
 
 
 def _in_vocabulary(

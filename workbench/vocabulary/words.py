@@ -1,4 +1,4 @@
-"""Direction vocabulary: any directions of the residual stream as words, and every bias."""
+"""Words: any directions of the residual stream as words, and every bias."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ...check import Count, checked, tensor
-from ...model import Model, Norm
-from ...result import Result, axes, provenance
-from ...tokens import token_strings
+from ..change import Change
+from ..check import Count, checked, refuse, tensor
+from ..dictionary.base import Dictionary
+from ..edits import Add, Edit
+from ..model import Model
+from ..result import Result, axes, provenance
+from ..tokens import token_strings
 from .projection import (
+    MEASURES,
     NormChoice,
     Projection,
     ReadingProjection,
+    Words,
+    behind,
+    check_k,
+    joined,
     n_words,
+    read_words,
     reading_projection,
     writing_projection,
 )
-from .word_table import joined
-from .words import MEASURES, Words, check_k, read_words
 
 Space = Literal["unembed", "embed"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -102,9 +109,9 @@ class DirectionVocabulary(Result):
 
 
 @checked
-def direction_vocabulary(
+def words(
     model: Model,
-    directions: Any,
+    vectors: Any,
     *,
     names: Sequence[str] | None = None,
     k: Count = 10,
@@ -115,8 +122,9 @@ def direction_vocabulary(
 ) -> DirectionVocabulary:
     """Any directions of the residual stream as words: a `DirectionVocabulary`.
 
-    directions: (n, d_model) or (d_model,), a tensor or an array: probes, decoder rows of a
-    dictionary, steering vectors, differences of means. names: one each. space: "unembed", read as
+    vectors: (n, d_model) or (d_model,), a tensor or an array; a dictionary, whose features are read
+    as what they write; or a change, whose added vectors are read. names: one each; None takes those
+    of the dictionary. space: "unembed", read as
     what is written into the stream, through the final norm's centring and weight with norm
     "folded"; "embed", read as what is compared with the stream: with "folded" against embeddings
     at the size the first norm gives them. measures: "share" and "kurtosis".
@@ -128,8 +136,9 @@ def direction_vocabulary(
     """
     if space not in SPACES:
         raise ValueError(f"space is one of {SPACES}; got {space!r}.")
-    rows = _rows(model, directions)
-    labels = [f"direction {i}" for i in range(len(rows))] if names is None else list(names)
+    given, own = _given(vectors)
+    rows = _rows(model, given)
+    labels = list(own or (f"direction {i}" for i in range(len(rows))) if names is None else names)
     if len(labels) != len(rows) or len(set(labels)) != len(labels):
         raise ValueError(
             f"Each of the {len(rows)} directions has a name of its own; got {len(labels)} names, "
@@ -140,14 +149,12 @@ def direction_vocabulary(
     else:
         projection = reading_projection(model, norm)
         measures = [name for name in measures if name != "share"]
-    words = read_words(projection, rows, k=k, bottom=True, measures=measures, progress=progress)
-    return _vocabulary(model, words, labels, space, norm)
+    found = read_words(projection, rows, k=k, bottom=True, measures=measures, progress=progress)
+    return _vocabulary(model, found, labels, space, norm)
 
 
 @checked
-def bias_vocabulary(
-    model: Model, *, k: Count = 10, norm: NormChoice = "folded"
-) -> DirectionVocabulary:
+def biases(model: Model, *, k: Count = 10, norm: NormChoice = "folded") -> DirectionVocabulary:
     """Every bias that is added to the residual stream or to the logits, as words.
 
     In the order of a pass: "L0H1.b_V" (what the bias of a head's values adds, through its W_O;
@@ -176,7 +183,7 @@ def bias_vocabulary(
     if not parts:
         raise ValueError(
             f"{model.spec.name} ({model.spec.architecture}) adds no bias: all are absent or zero. "
-            "Read its neurons instead: neuron_vocabulary."
+            "Read its neurons instead: wb.vocabulary.neurons."
         )
     return _vocabulary(model, Words.joined(parts), list(inner), "unembed", norm)
 
@@ -186,17 +193,18 @@ def _inner_biases(model: Model, norm: NormChoice) -> Iterator[tuple[str, torch.T
     spec = model.spec
     for layer in range(spec.n_layers):
         after = {name: model.norm(name, layer) for name in ("ln1_post", "ln2_post")}
+        folded = after if norm == "folded" else dict.fromkeys(after)
         values = model.weight("b_V", layer)
         W_O, b_O, b_out = (
             model.weight(name, layer) * spec.residual_multiplier for name in ("W_O", "b_O", "b_out")
         )
         for head in range(spec.n_heads):
             value = values[head // (spec.n_heads // spec.n_kv_heads)]
-            yield f"L{layer}H{head}.b_V", _behind(after["ln1_post"], value @ W_O[head], norm)
-        yield f"L{layer}.b_O", _behind(after["ln1_post"], b_O, norm)
+            yield f"L{layer}H{head}.b_V", behind(folded["ln1_post"], value @ W_O[head])
+        yield f"L{layer}.b_O", behind(folded["ln1_post"], b_O)
         if (post := after["ln1_post"]) is not None:
             yield f"L{layer}.ln1_post", post.bias
-        yield f"L{layer}.b_out", _behind(after["ln2_post"], b_out, norm)
+        yield f"L{layer}.b_out", behind(folded["ln2_post"], b_out)
         if (post := after["ln2_post"]) is not None:
             yield f"L{layer}.ln2_post", post.bias
 
@@ -214,11 +222,24 @@ def _outer_biases(
     yield "b_U", size[None], bias[None] / size
 
 
-def _behind(norm: Norm | None, written: torch.Tensor, choice: NormChoice) -> torch.Tensor:
-    """What is left of it behind a post-norm whose division is left out."""
-    if norm is None or choice == "none":
-        return written
-    return norm.center(written) * norm.weight
+def _given(vectors: Any) -> tuple[Any, Sequence[str]]:
+    """The vectors themselves, and their names where they have any."""
+    if isinstance(vectors, Dictionary):
+        return vectors.W_dec, vectors.names
+    if not isinstance(vectors, (Change, Edit)):
+        return vectors, ()
+    added = [part for part in Change.of(vectors).parts if isinstance(part.what, Add)]
+    rows = [torch.atleast_2d(torch.as_tensor(part.what.value).float()) for part in added]
+    if not rows or any(row.shape != (1, row.shape[-1]) for row in rows):
+        raise refuse(
+            "A change read as words",
+            "one that adds a vector or several",
+            vectors,
+            "Give the vectors.",
+        )
+    signs = [part.strength * part.what.scale for part in added]
+    names = [str(part.what.site) for part in added]
+    return torch.cat([row * sign for row, sign in zip(rows, signs, strict=True)]), names
 
 
 def _rows(model: Model, directions: Any) -> torch.Tensor:
