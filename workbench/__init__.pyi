@@ -3,6 +3,7 @@
 from . import circuits as circuits
 from . import compare as compare
 from . import controls as controls
+from . import information as information
 from . import lens as lens
 from . import live as live
 from . import metrics as metrics
@@ -95,10 +96,6 @@ from .methods.features.steering_comparison import SteeringComparison as Steering
 from .methods.features.steering_comparison import compare_steering as compare_steering
 from .methods.features.training import train_dictionaries as train_dictionaries
 from .methods.features.training import train_dictionary as train_dictionary
-from .methods.information.flow_cut import FlowCut as FlowCut
-from .methods.information.flow_cut import cut_flow as cut_flow
-from .methods.information.information_flow import InformationFlow as InformationFlow
-from .methods.information.information_flow import information_flow as information_flow
 from .methods.observables.observable import Observable as Observable
 from .methods.observables.observable import observable as observable
 from .methods.observables.observable_attribution import (

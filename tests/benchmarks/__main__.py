@@ -18,7 +18,7 @@ FIGURES = (
     "feature_circuits",
     "neuron_vocabulary",
     "head_vocabulary",
-    "information_flow",
+    "information",
     "alignment",
 )
 

@@ -1,4 +1,4 @@
-"""The live information flow in a notebook of JupyterLab, as a person uses it."""
+"""The live graph of a pass in a notebook of JupyterLab, as a person uses it."""
 
 from __future__ import annotations
 

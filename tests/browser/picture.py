@@ -92,7 +92,7 @@ def live_information(browser: Browser, folder: Path) -> None:
         live.page.wait_for_timeout(500)
         live.page.mouse.move(0, 0)
         live.page.locator(".jp-OutputArea-output .widget-vbox").first.screenshot(
-            path=PICTURES / "information_flow.png"
+            path=PICTURES / "information.png"
         )
         lab.close()
 

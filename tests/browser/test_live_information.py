@@ -1,4 +1,4 @@
-"""The live information flow in a real JupyterLab: click a head, a path, cut it, another prompt."""
+"""The live graph of a pass in a real JupyterLab: click a head, a path, cut it, another prompt."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> No
     assert live.value("[list(explorer.cuts), explorer.message]") == [[EDGE], ""]
     live.press("code")
     box = live.page.locator("textarea:visible").last
-    assert f"wb.cut_flow(model, flow, [{EDGE!r}])" in box.input_value()
+    assert f"wb.information.cut(model, graph, [{EDGE!r}])" in box.input_value()
     live.press("undo")
     expect(words).to_have_count(1)
 
@@ -56,9 +56,9 @@ def test_a_head_is_read_a_path_cut_and_the_answer_changes(jupyterlab: Lab) -> No
     expect(words.nth(1).locator("tr").first).to_contain_text("Rome")
     live.comes_to("explorer.view.cut_edges", [EDGE])
 
-    # Another prompt: another flow, with nothing cut.
+    # Another prompt: another graph, with nothing cut.
     live.prompt.fill("The capital of Italy is")
     expect(words).to_have_count(1)
     expect(words.first.locator("tr").first).to_contain_text("Rome")
-    live.comes_to("[explorer.flow.target, list(explorer.cuts)]", [" Rome", []])
+    live.comes_to("[explorer.information.target, list(explorer.cuts)]", [" Rome", []])
     expect(live.page.locator("[role=alert]")).to_have_count(0)

@@ -417,3 +417,26 @@ def _audit_unlearning(
         return got.drop(columns=["low", "high"]).rename(columns=names)
 
     return Moved(new, frame=frame, behaviour=behaviour, traces=measures, relearning=relearning)
+
+
+# -- information -----------------------------------------------------------------------------------
+
+
+@moves("information_flow")
+def _information_flow(
+    model: Any, prompt: Any, *, by: Any = "state", prepend_bos: Any = None, **options: Any
+) -> Any:
+    asked = _asked(model, prompt, prepend_bos)
+    return _flow(wb.information.graph(model, asked, measure=by, **options))
+
+
+def _flow(new: Any) -> Moved:
+    def filtered(**options: Any) -> Moved:
+        return _flow(new.prune(**options))
+
+    return Moved(new, filtered=filtered, nodes=lambda: new.to_frame("nodes"), by=new.measure)
+
+
+@moves("cut_flow")
+def _cut_flow(model: Any, flow: Any, edges: Any, *, fraction: float = 1.0, **options: Any) -> Any:
+    return wb.information.cut(model, flow, edges, strength=fraction, **options)

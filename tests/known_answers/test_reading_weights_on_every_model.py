@@ -71,9 +71,11 @@ def heads(model: Any, at: Case) -> Any:
 
 
 def flow(model: Any, at: Case) -> Any:
-    one = wb.information_flow(model, at.prompt)
-    two = wb.information_flow(model, at.prompt, by="answer", target=at.words[0], foil=at.words[1])
-    return one, two, wb.cut_flow(model, one, one.edge_names[0], n_controls=3)
+    one = wb.information.graph(model, at.prompt)
+    two = wb.information.graph(
+        model, at.prompt, measure="answer", target=at.words[0], foil=at.words[1]
+    )
+    return one, two, wb.information.cut(model, one, one.edge_names[0], n_controls=3)
 
 
 def observables(model: Any, at: Case) -> Any:

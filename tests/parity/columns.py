@@ -145,7 +145,7 @@ def direct(model: Any, plain: Plain) -> None:
 
 
 def flow(model: Any, plain: Plain) -> None:
-    wb.information_flow(model, PROMPT)
+    wb.information.graph(model, PROMPT)
 
 
 COLUMNS: tuple[Callable[[Any, Plain], None], ...] = (

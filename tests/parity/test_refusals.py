@@ -174,7 +174,7 @@ def test_an_attention_only_model_without_norms_is_what_its_matrices_say(backend:
     plain = wb.attribute(model, task, method="eap").scores
     assert np.isfinite(exact).all() and exact.any() and plain.any()
     assert wb.logit_lens(model, prompt) is not None
-    assert wb.information_flow(model, prompt) is not None
+    assert wb.information.graph(model, prompt) is not None
 
 
 @pytest.mark.parametrize("shared", [False, True])

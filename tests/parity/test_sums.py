@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], ...]] = {
         lambda m: wb.direct_logit_attribution(m, "w5 w17 w30", " w7"),
         lambda m: wb.find_circuit(m, task(), n_edges=3),
         lambda m: wb.circuits.path_patch(m, task(), sender="L0H0", receivers="logits"),
-        lambda m: wb.information_flow(m, "w5 w17 w30"),
+        lambda m: wb.information.graph(m, "w5 w17 w30"),
         lambda m: wb.ablate(m, task(), ["L0H1"]),
     ),
     "heads": (
@@ -82,12 +82,12 @@ REFUSED: dict[str, tuple[Callable[[Any], object], ...]] = {
     ),
     "neurons": (
         lambda m: wb.vocabulary.neurons(m),
-        lambda m: wb.information_flow(m, "w5 w17 w30"),
+        lambda m: wb.information.graph(m, "w5 w17 w30"),
     ),
     "readers": (
         lambda m: wb.attribute(m, task(), over="edges"),
         lambda m: wb.find_circuit(m, task(), n_edges=3),
-        lambda m: wb.information_flow(m, "w5 w17 w30"),
+        lambda m: wb.information.graph(m, "w5 w17 w30"),
     ),
 }
 

@@ -99,7 +99,7 @@ OF_CALLS: dict[str, Values] = {
                         "questions": lambda _: PAIRS, "steps": lambda _: (0, 1)},
     "task": _fixed(name="capitals"), "Task()": {"sets": lambda _: wb.task("capitals").sets},
     "find_circuit": _fixed(n_edges=8), "find_circuits": _fixed(n_edges=[4, 8]),
-    "cut_flow": {"edges": _first("InformationFlow", "edge_names")},
+    "information.cut": {"edges": _first("InformationGraph", "edge_names")},
     "compare_matches": {"matches": lambda c: [c.made("FeatureMatches")] * 2},
     "couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
     "compare_steering": {"texts": _corpus}, "steer": _fixed(prompts=[PROMPT]),
@@ -143,8 +143,8 @@ OF_CALLS: dict[str, Values] = {
     "HeadVocabulary.word": {"token_id": lambda c: int(next(iter(c.made("HeadVocabulary").words)))},
     "LogitLens.text": {"token_id": lambda c: int(c.made("LogitLens").token_ids[0])},
     "HeadVocabulary.of": _fixed(head="L1H0"), "HeadVocabulary.share_interval": _fixed(head="L1H0"),
-    "InformationFlow.edge": {"name": _first("InformationFlow", "edge_names")},
-    **{f"InformationFlow.{name}": {key: _first("InformationFlow", "graph", "ids")
+    "InformationGraph.edge": {"name": _first("InformationGraph", "edge_names")},
+    **{f"InformationGraph.{name}": {key: _first("InformationGraph", "graph", "ids")
                                    for key in ("name", "source", "node")}
        for name in ("node", "path", "path_edges", "read")},
     "Labels.keep": {"label": lambda c: c.made("Labels").set(3, "a label")},

@@ -133,13 +133,13 @@ from workbench.methods.features import flow_validation as flow_validation
 from workbench.methods import examples as examples
 
 # Values that do not add up to the head's output are refused.
-from workbench.methods.information.contributions import PassParts as PassParts
+from workbench.information.contributions import PassParts as PassParts
 
 # Edges that do not fit are refused: the free bytes made few.
-from workbench.methods.information import flow_options as flow_options
+information_graph = import_module("workbench.information.graph")
 
 # Words read in small blocks: a limit made small.
-from workbench.methods.information import flow_words as flow_words
+information_words = import_module("workbench.information.words")
 
 # A word with markup in it is text.
 from workbench.live.panels import flow_answers as flow_answers
@@ -165,10 +165,10 @@ clamp = import_module("workbench.vocabulary.clamp")
 found = import_module("workbench.vocabulary.found")
 
 # Paths and walks in a graph, by every path of small random graphs.
-from workbench.methods.information import information_paths as information_paths
+information_paths = import_module("workbench.information.paths")
 
 # The edits of one edge's cut, many edges to a pass: a weight is the slope of its cut.
-from workbench.methods.information.flow_cuts import cut_edits as cut_edits
+from workbench.information.cut import cut_edits as cut_edits
 
 # A gradient along chosen components, beside a small difference of what they write.
 from workbench.methods.observables.observable_gradient import path_gradient as path_gradient

@@ -1,4 +1,4 @@
-"""Paths and parts of a flow: brute force over small graphs, and what filters leave."""
+"""Paths and parts of a graph: brute force over small graphs, and what filters leave."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.kernels import information_paths
 from tests.unit.lens_models import zoo_model
-from tests.unit.plain_flow import edges_of
+from tests.unit.plain_pass import edges_of
 from workbench.graph import Graph
 
 
 @cache
-def flow() -> wb.InformationFlow:
-    return wb.information_flow(tinyworld(), "When Mary and John went", n_edges=70, k=4)
+def info() -> wb.information.InformationGraph:
+    return wb.information.graph(tinyworld(), "When Mary and John went", n_edges=70, k=4)
 
 
 @cache
-def small() -> wb.InformationFlow:
-    return wb.information_flow(zoo_model("gpt2"), [[5, 9, 7]], by="answer", n_edges=45, k=2)
+def small() -> wb.information.InformationGraph:
+    return wb.information.graph(zoo_model("gpt2"), [[5, 9, 7]], measure="answer", n_edges=45, k=2)
 
 
 def random_graph(seed: int, n: int = 8) -> tuple[Graph, np.ndarray]:
@@ -95,7 +95,7 @@ def test_a_walk_comes_to_a_node_along_every_path(seed: int) -> None:
         assert came[node] == pytest.approx((sum(each) + (node in (7, 6))) / 2)
 
 
-def test_a_path_of_a_flow_is_the_best_of_all_and_can_be_named_by_edges() -> None:
+def test_a_path_of_a_graph_is_the_best_of_all_and_can_be_named_by_edges() -> None:
     one = small()
     graph = one.graph
     source, target = graph.ids[0], one.roots[0]
@@ -120,24 +120,24 @@ def test_the_coverage_is_what_walks_to_the_embeddings() -> None:
     assert one.coverage == pytest.approx(sum(each), abs=1e-6)
 
 
-def names(some: wb.InformationFlow) -> set[str]:
+def names(some: wb.information.InformationGraph) -> set[str]:
     return set(some.edge_names)
 
 
 def test_filters_keep_the_edges_that_they_name() -> None:
-    one = flow()
+    one = info()
     graph = one.graph
     edges = list(zip(one.edge_names, edges_of(one), one.shares, strict=True))
-    assert names(one.filtered(min_share=0.1)) == {name for name, _, share in edges if share >= 0.1}
+    assert names(one.prune(min_share=0.1)) == {name for name, _, share in edges if share >= 0.1}
     kind = dict(zip(graph.ids, graph.kinds, strict=True))
     expected = {name for name, e, _ in edges if {kind[e[0]], kind[e[1]]} <= {"head", "state"}}
-    assert names(one.filtered(kinds=["head", "state"])) == expected
-    both = one.filtered(kinds=["head", "state"], min_share=0.1)
-    assert names(both) == expected & names(one.filtered(min_share=0.1))
+    assert names(one.prune(kinds=["head", "state"])) == expected
+    both = one.prune(kinds=["head", "state"], min_share=0.1)
+    assert names(both) == expected & names(one.prune(min_share=0.1))
 
 
 def test_a_word_is_found_among_words_and_details_spaces_aside() -> None:
-    one = flow()
+    one = info()
     number = next(i for i, details in enumerate(one.details) if details and one.words[i])
     in_details = one.details[number][0][1][-1]
     for word in (one.words[number][1], in_details, f"  {in_details.strip()}"):
@@ -156,23 +156,23 @@ def test_a_word_is_found_among_words_and_details_spaces_aside() -> None:
             for name, (s, t, *_) in zip(one.edge_names, edges_of(one), strict=True)
             if s in ids or t in ids
         }
-        assert names(one.filtered(word=word)) == expected
+        assert names(one.prune(word=word)) == expected
 
 
 def test_through_two_nodes_every_path_between_them_is_kept() -> None:
     one = small()
     source, target = one.graph.ids[0], one.roots[0]
     expected = {one.edge_names[e] for path in paths(one.graph, 0, one.node(target)) for e in path}
-    part = one.filtered(through=(source, target))
+    part = one.prune(through=(source, target))
     assert names(part) == expected
     assert part.path(source) == one.path(source)
 
 
 def test_what_a_filter_leaves_out_is_in_the_rest() -> None:
-    one = flow()
-    part = one.filtered(min_share=0.15)
-    assert names(one.filtered()) == names(one)
-    np.testing.assert_allclose(one.filtered().rest, one.rest, atol=1e-6)
+    one = info()
+    part = one.prune(min_share=0.15)
+    assert names(one.prune()) == names(one)
+    np.testing.assert_allclose(one.prune().rest, one.rest, atol=1e-6)
     for i, node in enumerate(part.graph.ids):
         before = one.node(node)
         left = (one.graph.targets == before) & (one.shares < 0.15)
@@ -187,24 +187,24 @@ def test_what_a_filter_leaves_out_is_in_the_rest() -> None:
     weights = dict(zip(one.edge_names, one.graph.weights, strict=True))
     assert [weights[name] for name in part.edge_names] == part.graph.weights.tolist()
     # A part of a part is a part of the whole.
-    again = part.filtered(min_share=0.3)
-    assert again.to_frame().equals(one.filtered(min_share=0.3).to_frame())
-    np.testing.assert_allclose(again.rest, one.filtered(min_share=0.3).rest, atol=1e-5)
+    again = part.prune(min_share=0.3)
+    assert again.to_frame().equals(one.prune(min_share=0.3).to_frame())
+    np.testing.assert_allclose(again.rest, one.prune(min_share=0.3).rest, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda one: one.path("L9.z@1"), r"'L9.z@1' is not among the \d+ nodes of this flow"),
-        (lambda one: one.path(one.roots[0], "embed@0"), "No path of this flow leads from L3"),
-        (lambda one: one.path_edges(one.roots[0]), "No path of this flow leads from L3"),
+        (lambda one: one.path("L9.z@1"), r"'L9.z@1' is not among the \d+ nodes of this graph"),
+        (lambda one: one.path(one.roots[0], "embed@0"), "No path of this graph leads from L3"),
+        (lambda one: one.path_edges(one.roots[0]), "No path of this graph leads from L3"),
         (lambda one: one.read("nothing"), "'nothing' is not among"),
-        (lambda one: one.filtered(min_share=2), r"No edge of this flow is left of 70 by min_share"),
-        (lambda one: one.filtered(word="nowhere"), "word='nowhere'"),
-        (lambda one: one.filtered(kinds=["heads"]), "of the kinds embed, state, .* got 'heads'"),
-        (lambda one: one.filtered(through=("a", "b")), "'a' is not among"),
+        (lambda one: one.prune(min_share=2), r"No edge of this graph is left of 70 by min_share"),
+        (lambda one: one.prune(word="nowhere"), "word='nowhere'"),
+        (lambda one: one.prune(kinds=["heads"]), "one of 'embed', 'state', .* got 'heads'"),
+        (lambda one: one.prune(through=("a", "b")), "'a' is not among"),
     ],
 )
 def test_what_is_not_there_is_a_named_error(call: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        call(flow())
+        call(info())

@@ -1,4 +1,4 @@
-"""The live information flow without a browser: cuts, paths, heads, and code that does the same."""
+"""The live graph of a pass without a browser: cuts, paths, heads, and code that does the same."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def run_code(explorer: wb.live.LiveInformation) -> dict[str, Any]:
     return space
 
 
-def test_it_opens_with_the_flow_and_nothing_cut(explorer: wb.live.LiveInformation) -> None:
-    assert explorer.prompt == PROMPT and explorer.by == "state" and explorer.n_edges == 150
-    assert explorer.view.ids == explorer.flow.graph.ids and explorer.view.mode == "edit"
-    assert explorer.flow.target == " Paris" and explorer.cuts == ()
+def test_it_opens_with_the_graph_and_nothing_cut(explorer: wb.live.LiveInformation) -> None:
+    assert explorer.prompt == PROMPT and explorer.measure == "state" and explorer.n_edges == 150
+    assert explorer.view.ids == explorer.information.graph.ids and explorer.view.mode == "edit"
+    assert explorer.information.target == " Paris" and explorer.cuts == ()
     words = by_hand(None).softmax(-1).sort(descending=True)
     assert explorer.reading.cut is None and explorer.reading.plain == explorer.reading.after
     np.testing.assert_allclose(explorer.reading.plain.probabilities, words.values[:6], atol=1e-4)
     assert explorer.reading.plain.tokens[0] == " Paris"
     assert "nothing is cut" in plain(explorer._answers.value)
     assert explorer._undo_button.disabled and explorer._cut_path.disabled
-    assert repr(explorer) == f"LiveInformation({explorer.flow!r}, 0 edges cut)"
+    assert repr(explorer) == f"LiveInformation({explorer.information!r}, 0 edges cut)"
 
 
 def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
@@ -128,17 +128,17 @@ def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
     explorer.view.selected = FIRST
     assert explorer._cut_path.disabled
     explorer.view.other, explorer.view.selected = FIRST, LAST
-    flow, path = explorer.flow, explorer.path
-    assert path is not None and path.nodes == flow.path(FIRST, LAST)
-    assert path.edges == flow.path_edges(FIRST, LAST)
-    shares = [float(flow.shares[flow.edge_names.index(name)]) for name in path.edges]
+    info, path = explorer.information, explorer.path
+    assert path is not None and path.nodes == info.path(FIRST, LAST)
+    assert path.edges == info.path_edges(FIRST, LAST)
+    shares = [float(info.shares[info.edge_names.index(name)]) for name in path.edges]
     assert path.shares == pytest.approx(shares)
     assert path.strength == pytest.approx(np.prod(shares))
     # The stream and the rest of what the MLP writes carry everything else too.
     assert path.narrow == (EDGE,)
     text = plain(explorer._path_text.value)
     assert f"Strongest path from {FIRST} to {LAST} : {100 * path.strength:.3g} %" in text
-    weight = flow.graph.weights[flow.edge_names.index(EDGE)]
+    weight = info.graph.weights[info.edge_names.index(EDGE)]
     assert f"{EDGE} ✂ {100 * shares[0]:.3g} % {weight:+.3f}" in text
     explorer._cut_path.click()
     assert explorer.cuts == (EDGE,) and explorer.reading.after.tokens[0] == " Rome"
@@ -160,7 +160,7 @@ def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
 def test_a_path_is_cut_at_heads_else_at_neurons_else_along_the_stream(
     explorer: wb.live.LiveInformation,
 ) -> None:
-    flow = explorer.flow
+    info = explorer.information
 
     def joined(a: str, b: str) -> Any:
         explorer.view.selected, explorer.view.other = a, b
@@ -176,25 +176,25 @@ def test_a_path_is_cut_at_heads_else_at_neurons_else_along_the_stream(
     explorer.view.cut_edges = list(stream.edges)
     assert joined("L1.resid_post@4", "L2.resid_mid@4") is None
     with pytest.raises(ValueError, match="is not among the"):
-        flow.path("L9H9.z@0", LAST)
+        info.path("L9H9.z@0", LAST)
 
 
 def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
     explorer: wb.live.LiveInformation,
 ) -> None:
     explorer.view.selected = HEAD
-    flow, text = explorer.flow, plain(explorer._node_text.value)
-    said = flow.read(HEAD)
+    info, text = explorer.information, plain(explorer._node_text.value)
+    said = info.read(HEAD)
     assert text.startswith(f"{HEAD} at is (4) writes: {' '.join(' '.join(said['words']).split())}")
     assert f"looks for: {' '.join(' '.join(said['query: looks for']).split())}" in text
-    edge = flow.edge_names.index(EDGE)
-    share = f"{flow.graph.weights[edge]:+.3f} ({100 * flow.shares[edge]:.3g} %)"
+    edge = info.edge_names.index(EDGE)
+    share = f"{info.graph.weights[edge]:+.3f} ({100 * info.shares[edge]:.3g} %)"
     value = " ".join(" ".join(said["value of 'France'@3"][:5]).split())
     key = " ".join(" ".join(said["key of 'France'@3: looked for by"][:5]).split())
-    alone = wb.cut_flow(tinyworld(), flow, EDGE).effect
+    alone = wb.information.cut(tinyworld(), info, EDGE).effect
     assert f"France (3) {share} {value} {key} {-alone:+.2f} logits" in text
     out = f"{HEAD} → L0.resid_mid@4"
-    whole = wb.cut_flow(tinyworld(), flow, out).effect
+    whole = wb.information.cut(tinyworld(), info, out).effect
     assert f"the answer, it cut alone: {-whole:+.2f} logits" in text
     # Of a state the graph's own panel says everything, also what the norm does.
     explorer.view.selected = LAST
@@ -211,15 +211,15 @@ def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
 ) -> None:
     explorer.view.selected = HEAD
     explorer.view.cut_edges = [EDGE]
-    explorer.by, explorer.foil = "answer", "Rome"
-    flow = wb.information_flow(tinyworld(), PROMPT, by="answer", foil=" Rome")
-    assert explorer.message == "" and explorer.flow.unit == "logits of ' Paris' − ' Rome'"
-    np.testing.assert_allclose(explorer.flow.graph.weights, flow.graph.weights, atol=1e-5)
+    explorer.measure, explorer.foil = "answer", "Rome"
+    info = wb.information.graph(tinyworld(), PROMPT, measure="answer", foil=" Rome")
+    assert explorer.message == "" and explorer.information.unit == "logits of ' Paris' − ' Rome'"
+    np.testing.assert_allclose(explorer.information.graph.weights, info.graph.weights, atol=1e-5)
     # The same prompt: what is selected and cut stays.
     assert explorer.view.selected == HEAD and explorer.view.cut_edges == [EDGE]
     text = plain(explorer._node_text.value)
     weight = {
-        channel: flow.graph.weights[flow.edge_names.index(f"{source} → {HEAD} {channel}")]
+        channel: info.graph.weights[info.edge_names.index(f"{source} → {HEAD} {channel}")]
         for source, channel in ((FIRST, "v"), ("embed@4", "q"))
     }
     assert f"its query weighs {weight['q']:+.3f}" in text
@@ -233,8 +233,8 @@ def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformation) -> None
     explorer.view.cut_edges = [EDGE]
     explorer.view.selected = HEAD
     explorer.prompt = "The capital of Italy is"
-    assert explorer.message == "" and explorer.flow.target == " Rome"
-    assert explorer.view.ids == explorer.flow.graph.ids
+    assert explorer.message == "" and explorer.information.target == " Rome"
+    assert explorer.view.ids == explorer.information.graph.ids
     assert explorer.cuts == () and explorer.view.cut_edges == [] and explorer.view.selected == ""
     assert explorer._undo_button.disabled and explorer.reading.cut is None
     assert explorer.reading.plain.tokens[0] == " Rome"
@@ -246,7 +246,7 @@ def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
     explorer.view.cut_edges = [EDGE]
     answer = explorer.reading.after
     explorer.word = "Paris"
-    part = explorer.flow.filtered(word="Paris")
+    part = explorer.information.prune(word="Paris")
     assert explorer.view.ids == part.graph.ids and explorer.view.roots == []
     assert explorer.message == "" and EDGE not in part.edge_names
     assert explorer.view.cut_edges == [] and explorer.cuts == (EDGE,)
@@ -256,22 +256,22 @@ def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
     assert explorer.cuts == (EDGE, "L3.resid_mid@4 → L3.resid_post@4")
     explorer.undo()
     explorer.word = "Zanzibar"
-    assert "No edge of this flow is left" in explorer.message
+    assert "No edge of this graph is left" in explorer.message
     assert explorer.view.status == "error: this is the last state that worked"
     explorer.word = ""
     assert explorer.message == "" and explorer.view.status == ""
     assert explorer.view.cut_edges == [EDGE] and explorer.view.roots == [LAST]
 
 
-def test_a_smaller_flow_says_which_cuts_it_does_not_have(
+def test_a_smaller_graph_says_which_cuts_it_does_not_have(
     explorer: wb.live.LiveInformation,
 ) -> None:
-    names = wb.information_flow(tinyworld(), PROMPT, n_edges=20).edge_names
-    gone = next(name for name in explorer.flow.edge_names if name not in names)
+    names = wb.information.graph(tinyworld(), PROMPT, n_edges=20).edge_names
+    gone = next(name for name in explorer.information.edge_names if name not in names)
     explorer.view.cut_edges = [gone, EDGE]
     explorer.n_edges = 20
-    assert explorer.flow.edge_names == names
-    assert explorer.message == "1 cut edge is not in this flow any more, and not cut."
+    assert explorer.information.edge_names == names
+    assert explorer.message == "1 cut edge is not in this graph any more, and not cut."
     assert explorer.cuts == (EDGE,) and explorer.view.status == ""
     # What was cut before and is here comes back, what is not does not.
     explorer.undo()
@@ -282,7 +282,7 @@ def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
     explorer: wb.live.LiveInformation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explorer.view.cut_edges = [EDGE]
-    reading, flow = explorer.reading, explorer.flow
+    reading, info = explorer.reading, explorer.information
     explorer.prompt = ""
     assert "A prompt has at least one character" in explorer.message
     assert explorer.view.status == "error: this is the last state that worked"
@@ -290,9 +290,9 @@ def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
     explorer.target = "unbelievable"
     assert "A target is one token; ' unbelievable' is" in explorer.message
     explorer.target = "Rome, Paris"
-    assert explorer.message == "A flow has one answer; got 2: ' Rome', ' Paris'."
+    assert explorer.message == "A graph has one answer; got 2: ' Rome', ' Paris'."
     explorer.target = ""
-    assert explorer.message == "" and explorer.flow is flow and explorer.cuts == (EDGE,)
+    assert explorer.message == "" and explorer.information is info and explorer.cuts == (EDGE,)
     assert explorer.reading.after == reading.after
 
     def broken(*args: Any, **options: Any) -> Any:
@@ -312,12 +312,18 @@ def test_what_cannot_be_shown_is_said_in_place_and_the_state_is_kept(
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 def test_the_code_gives_the_numbers_that_are_shown(backend: str) -> None:
     explorer = wb.live.information(
-        tinyworld(backend), by="answer", foil=" Rome", n_edges=60, n_neurons=2, n_controls=2, seed=4
+        tinyworld(backend),
+        measure="answer",
+        foil=" Rome",
+        n_edges=60,
+        n_neurons=2,
+        n_controls=2,
+        seed=4,
     )
     explorer.view.selected, explorer.view.other = LAST, FIRST
     explorer.word = "Paris"
     found = run_code(explorer)
-    assert found["flow"].edge_names == explorer.flow.edge_names
+    assert found["graph"].edge_names == explorer.information.edge_names
     assert found["part"].edge_names == explorer.shown.edge_names
     assert "cut" not in found
     explorer.word = ""
@@ -337,7 +343,7 @@ def test_the_code_names_the_path_until_one_of_its_edges_is_cut(
     explorer: wb.live.LiveInformation,
 ) -> None:
     explorer.view.other, explorer.view.selected = FIRST, LAST
-    assert f"path = flow.path('{FIRST}', '{LAST}')" in explorer.code
+    assert f"path = graph.path('{FIRST}', '{LAST}')" in explorer.code
     found = run_code(explorer)
     assert explorer.path is not None and found["path"] == explorer.path.nodes
     explorer.cut_path()
@@ -350,13 +356,13 @@ def test_the_code_names_the_path_until_one_of_its_edges_is_cut(
 def test_it_runs_on_a_model_with_shared_keys_gates_and_without_controls() -> None:
     llama = wb.load("tinyworld-llama", device="cpu")
     explorer = wb.live.information(llama, n_edges=20, target=" Paris", n_controls=0)
-    assert explorer.target == "Paris" and explorer.flow.target == " Paris"
-    names = explorer.flow.edge_names
+    assert explorer.target == "Paris" and explorer.information.target == " Paris"
+    names = explorer.information.edge_names
     explorer.view.cut_edges = [next(name for name in names if name.endswith(" v"))]
     assert explorer.message == "" and explorer.reading.cut is not None
     text = plain(explorer._answers.value)
     assert "no control: no other edges of these kinds were cut" in text
-    assert explorer.flow.graph.kinds.count("head") > 0
+    assert explorer.information.graph.kinds.count("head") > 0
     explorer.view.selected = next(name for name in explorer.view.ids if "H" in name)
     assert "logits" in plain(explorer._node_text.value)
 
@@ -379,5 +385,5 @@ def test_the_graph_is_one_page_without_a_kernel(
     explorer: wb.live.LiveInformation, tmp_path: Path
 ) -> None:
     explorer.view.cut_edges = [EDGE]
-    text = explorer.to_html(tmp_path / "flow.html")
-    assert HEAD in text and (tmp_path / "flow.html").read_text() == text
+    text = explorer.to_html(tmp_path / "information.html")
+    assert HEAD in text and (tmp_path / "information.html").read_text() == text

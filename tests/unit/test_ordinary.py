@@ -131,7 +131,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "codes": codes,
     "path": lambda model: wb.circuits.path_patch(model, pair(), sender="L0H1.z"),
     "ablate": lambda model: wb.ablate(model, pair(), ["L1H2.z", "L0.mlp_out"]),
-    "information": lambda model: wb.information_flow(model, PROMPT, n_edges=10),
+    "information": lambda model: wb.information.graph(model, PROMPT, n_edges=10),
     "features": lambda model: wb.feature_activations(model, dictionary_of(model), PROMPT),
     "check": lambda model: wb.check_dictionary(model, dictionary_of(model), TEXTS[:2]),
     "evaluate": lambda model: wb.evaluate_dictionary(

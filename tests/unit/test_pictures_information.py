@@ -1,4 +1,4 @@
-"""The picture of a flow shows what it says, and nothing lies on anything else."""
+"""The picture of a graph shows what it says, and nothing lies on anything else."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
 @pytest.fixture(scope="module")
-def flow() -> wb.InformationFlow:
-    return wb.information_flow(tinyworld(), PROMPT, by="answer", foil=" John", details=False)
+def info() -> wb.information.InformationGraph:
+    return wb.information.graph(tinyworld(), PROMPT, measure="answer", foil=" John", details=False)
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +38,10 @@ def boxes(ax: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("n_edges", [60, 150])
-def test_no_node_lies_on_another_nor_outside(flow: wb.InformationFlow, n_edges: int) -> None:
-    ax = flow.plot(n_edges=n_edges)
+def test_no_node_lies_on_another_nor_outside(
+    info: wb.information.InformationGraph, n_edges: int
+) -> None:
+    ax = info.plot(n_edges=n_edges)
     drawn = boxes(ax)
     assert len(drawn) > 30
     for i, one in enumerate(drawn):
@@ -55,16 +57,16 @@ def test_no_node_lies_on_another_nor_outside(flow: wb.InformationFlow, n_edges: 
 
 
 def test_every_edge_is_a_line_of_its_sign_and_the_widest_is_the_most_relevant(
-    flow: wb.InformationFlow,
+    info: wb.information.InformationGraph,
 ) -> None:
-    ax = flow.plot(n_edges=60)
-    order = np.argsort(-flow.relevance)
+    ax = info.plot(n_edges=60)
+    order = np.argsort(-info.relevance)
     lines = ax.lines
     assert len(lines) == 60
     colors = [to_hex(line.get_color()) for line in lines]
     assert set(colors) == {POSITIVE, NEGATIVE}
     widest = max(lines, key=lambda line: line.get_linewidth())
-    weight = flow.graph.weights[order[0]]
+    weight = info.graph.weights[order[0]]
     assert to_hex(widest.get_color()) == (POSITIVE if weight >= 0 else NEGATIVE)
     # All edges go up, from layer to layer.
     assert all(line.get_ydata()[0] < line.get_ydata()[1] for line in lines)
@@ -72,10 +74,10 @@ def test_every_edge_is_a_line_of_its_sign_and_the_widest_is_the_most_relevant(
 
 
 def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
-    flow: wb.InformationFlow,
+    info: wb.information.InformationGraph,
 ) -> None:
-    ax = flow.plot(n_edges=150)
-    graph = flow.graph
+    ax = info.plot(n_edges=150)
+    graph = info.graph
     assert len(ax.texts) == len(graph.ids)
     heads = [i for i, kind in enumerate(graph.kinds) if kind == "head"]
     texts = [text.get_text() for text in ax.texts]
@@ -88,13 +90,15 @@ def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
     assert edges.count("#b07a1e") == counts["neuron"] + graph.kinds.count("mlp")
 
 
-def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(flow: wb.InformationFlow) -> None:
-    part = flow.filtered(kinds=["embed", "head"])
+def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(
+    info: wb.information.InformationGraph,
+) -> None:
+    part = info.prune(kinds=["embed", "head"])
     assert len(part.plot().lines) == len(part.graph.weights)
 
 
 def test_a_parallel_block_and_a_given_axes_are_drawn() -> None:
-    result = wb.information_flow(zoo_model("gptj"), [[5, 9, 7]], n_edges=40, k=1, details=False)
+    result = wb.information.graph(zoo_model("gptj"), [[5, 9, 7]], n_edges=40, k=1, details=False)
     _, ax = plt.subplots()
     assert result.plot(ax=ax) is ax
     assert [label.get_text() for label in ax.get_yticklabels()] == [
@@ -102,9 +106,11 @@ def test_a_parallel_block_and_a_given_axes_are_drawn() -> None:
     ]  # fmt: skip
 
 
-def test_a_cut_shows_the_answers_the_controls_and_the_next_words(flow: wb.InformationFlow) -> None:
-    edge = next(name for name in flow.edge_names if name.endswith(" v"))
-    result = wb.cut_flow(tinyworld(), flow, edge, n_controls=3, k=4)
+def test_a_cut_shows_the_answers_the_controls_and_the_next_words(
+    info: wb.information.InformationGraph,
+) -> None:
+    edge = next(name for name in info.edge_names if name.endswith(" v"))
+    result = wb.information.cut(tinyworld(), info, edge, n_controls=3, k=4)
     ax = result.plot(n_words=2)
     widths = [bar.get_width() for bar in ax.patches]
     assert widths == pytest.approx([*result.answer[:2], result.answer[2:].mean()], rel=1e-5)
@@ -117,7 +123,7 @@ def test_a_cut_shows_the_answers_the_controls_and_the_next_words(flow: wb.Inform
         *(t.get_text() for t in ax.texts[1:]),
     ]
     assert ax.get_xlabel() == "logit of ‘ Mary’ − ‘ John’"
-    several = wb.cut_flow(tinyworld(), flow, flow.edge_names[:2], fraction=0.5, n_controls=0)
+    several = wb.information.cut(tinyworld(), info, info.edge_names[:2], strength=0.5, n_controls=0)
     ax = several.plot()
     assert [label.get_text() for label in ax.get_yticklabels()] == [
         "plain", "2 edges cut, 50% of each"

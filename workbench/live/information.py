@@ -1,4 +1,4 @@
-"""The live information flow: a forward pass as words, its edges cut by a click, and the answer."""
+"""The live graph of a pass: a prompt as words, its edges cut by a click, and the answer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import ipywidgets
 import numpy as np
 
 from ..check import Count, Natural, Seed, checked
-from ..methods.information.contributions import By, FinalNorm
-from ..methods.information.flow_cut import cut_flow
-from ..methods.information.information_flow import InformationFlow, information_flow
-from ..methods.information.information_paths import strongest_path
+from ..information.contributions import FinalNorm, Measure
+from ..information.cut import cut as run_cut
+from ..information.graph import InformationGraph
+from ..information.graph import graph as graph_of
+from ..information.paths import strongest_path
 from ..model import Model
 from ..targets import Target, token_id
 from ..tokens import token_strings
@@ -24,8 +25,8 @@ from .logit_lens import READ, read, written
 from .panels import (
     PARTS,
     Answers,
-    FlowPath,
     InformationReading,
+    StrongestPath,
     information_answers,
     likeliest,
     node_panel,
@@ -44,19 +45,19 @@ class LiveInformation(Explorer):
     """A prompt and its pass as a `GraphView`; a click on an edge cuts it and runs the model.
 
     view: the widget; its traits selected, other, cut_edges, word and threshold can be set too.
-    flow: the whole `InformationFlow`; shown: the part in the view. cuts: all edges that are cut,
-    also those that the view does not show. reading: the answers of the last run, an
+    information: the whole `InformationGraph`; shown: the part in the view. cuts: all edges that
+    are cut, also those that the view does not show. reading: the answers of the last run, an
     `InformationReading`. path: the strongest path between the nodes selected and other, a
-    `FlowPath` or None. prompt, by, target, foil, n_edges, word, cuts, selected, other: the
-    choices, which can be set.
+    `StrongestPath` or None. prompt, measure, target, foil, n_edges, word, cuts, selected, other:
+    the choices, which can be set.
     """
 
-    ROWS = (("prompt",), ("by", "target", "foil"), ("n_edges", "word", "_cut_path", "buttons"))
+    ROWS = (("prompt",), ("measure", "target", "foil"), ("n_edges", "word", "_cut_path", "buttons"))
     ABOVE = ("_answers",)
     BELOW = ("_node_text", "_path_text")
     BEGINNING = "All edges as they were"
     prompt = Control(ipywidgets.Textarea, hint=READ, rows=2)
-    by = Control(
+    measure = Control(
         ipywidgets.Dropdown,
         "edges weighed by",
         width="24em",
@@ -76,7 +77,7 @@ class LiveInformation(Explorer):
         model: Model,
         *,
         prompt: str,
-        by: By,
+        measure: Measure,
         target: Target | None,
         foil: Target | None,
         n_edges: int,
@@ -84,11 +85,11 @@ class LiveInformation(Explorer):
         seed: int,
         options: dict[str, Any],
     ) -> None:
-        self._of_flow, self._of_cut = options, {"n_controls": n_controls, "seed": seed}
-        self.flow: InformationFlow
-        self.shown: InformationFlow
+        self._of_graph, self._of_cut = options, {"n_controls": n_controls, "seed": seed}
+        self.information: InformationGraph
+        self.shown: InformationGraph
         self.reading: InformationReading
-        self.path: FlowPath | None = None
+        self.path: StrongestPath | None = None
         self._prompt = prompt
         # Room for the controls, so that the first cut does not move the graph.
         self._answers = ipywidgets.HTML(layout=ipywidgets.Layout(min_height="150px"))
@@ -111,7 +112,7 @@ class LiveInformation(Explorer):
             lambda **data: GraphView(data, layout="tokens", mode="edit"),
             {
                 "prompt": {"value": prompt},
-                "by": {"value": by},
+                "measure": {"value": measure},
                 "target": {"value": word(target, "A target")},
                 "foil": {"value": word(foil, "A foil")},
                 "n_edges": {
@@ -132,7 +133,7 @@ class LiveInformation(Explorer):
         words = read(self.model.tokenizer, text)
         if len(words) > 1:
             raise ValueError(
-                f"A flow has one {what}; got {len(words)}: {', '.join(map(repr, words))}."
+                f"A graph has one {what}; got {len(words)}: {', '.join(map(repr, words))}."
             )
         return words[0] if words else None
 
@@ -143,24 +144,24 @@ class LiveInformation(Explorer):
 
     def _compute(self) -> dict[str, Any]:
         calls, model, word = self.calls, self.model, self.word.strip()
-        flow = calls(
-            "flow",
-            information_flow,
+        information = calls(
+            "graph",
+            graph_of,
             model,
             self.prompt,
-            by=self.by,
+            measure=self.measure,
             target=self._one(self.target, "answer"),
             foil=self._one(self.foil, "word instead of it"),
             n_edges=self.n_edges,
-            **self._of_flow,
+            **self._of_graph,
         )
-        # The part is for the eye alone: edges are cut, and controls drawn, from all of the flow.
-        shown = calls("part", flow.filtered, word=word) if word else flow
+        # The part is for the eye alone: edges are cut, and controls drawn, from all of the graph.
+        shown = calls("part", information.prune, word=word) if word else information
         # A position of one prompt is another thing in the next.
         anew = self.prompt != self._prompt
-        wanted, there = () if anew else self.cuts, set(flow.edge_names)
+        wanted, there = () if anew else self.cuts, set(information.edge_names)
         cuts = tuple(name for name in wanted if name in there)
-        reading = self._read(flow, cuts)
+        reading = self._read(information, cuts)
         path = None
         both = {self.selected, self.other}
         if len(both) == 2 and both <= set(shown.graph.ids) and not anew:
@@ -169,7 +170,7 @@ class LiveInformation(Explorer):
             if path and calls("", shown.path, path.nodes[0], path.nodes[-1]) == path.nodes:
                 calls("path", shown.path, path.nodes[0], path.nodes[-1])
         # All at once, so that trouble leaves what was there.
-        self._prompt, self.flow, self.shown = self.prompt, flow, shown
+        self._prompt, self.information, self.shown = self.prompt, information, shown
         self.reading, self.path, self._gone = reading, path, len(wanted) - len(cuts)
         with self._quietly():
             self.cuts = cuts
@@ -181,7 +182,7 @@ class LiveInformation(Explorer):
     def _draw(self) -> str:
         there = set(self.shown.edge_names)
         self.drawn_cuts = [name for name in self.cuts if name in there]
-        self._answers.value = information_answers(self.reading, self.flow, self.shown)
+        self._answers.value = information_answers(self.reading, self.information, self.shown)
         node, other = self.selected, self.other
         self._cut_path.disabled = self.path is None
         both = node and other and node != other
@@ -192,69 +193,73 @@ class LiveInformation(Explorer):
             f"{node}: ",
         )
         are = "s are" if self._gone > 1 else " is"
-        gone = f"{self._gone} cut edge{are} not in this flow any more, and not cut."
+        gone = f"{self._gone} cut edge{are} not in this graph any more, and not cut."
         return gone if self._gone else ""
 
     def _alone(self, edge: str) -> float:
         """How far the answer falls, in logits, where one edge is cut and nothing else."""
-        return self.calls("", cut_flow, self.model, self.flow, edge, n_controls=0, k=1).effect
+        return self.calls("", run_cut, self.model, self.information, edge, n_controls=0, k=1).effect
 
-    def _read(self, flow: InformationFlow, cuts: Sequence[str]) -> InformationReading:
-        """The answer as it is and with some of the flow's edges cut."""
+    def _read(self, information: InformationGraph, cuts: Sequence[str]) -> InformationReading:
+        """The answer as it is and with some of the graph's edges cut."""
         if not cuts:
-            tokens = self.calls("", self.model.tokens, [flow.token_ids.tolist()])
-            at = int(flow.roots[0].rpartition("@")[2])
+            tokens = self.calls("", self.model.tokens, [information.token_ids.tolist()])
+            at = int(information.roots[0].rpartition("@")[2])
             logits = self.calls("", self.model.run, tokens, logits_at=[at]).logits
             plain = likeliest(self.model, logits[0, 0].float().softmax(-1), N_ANSWERS)
             return InformationReading(plain, plain, None)
-        cut = self.calls("cut", cut_flow, self.model, flow, list(cuts), k=N_ANSWERS, **self._of_cut)
+        cut = self.calls(
+            "cut", run_cut, self.model, information, list(cuts), k=N_ANSWERS, **self._of_cut
+        )
         runs = zip(cut.words[:2], cut.probabilities[:2].tolist(), strict=True)
         plain, after = (Answers(words, tuple(values)) for words, values in runs)
         return InformationReading(plain, after, cut)
 
     def _title(self) -> str:
-        return repr(self.flow)
+        return repr(self.information)
 
     def __repr__(self) -> str:
         n = len(self.cuts)
-        return f"LiveInformation({self.flow!r}, {n} edge{'s' * (n != 1)} cut)"
+        return f"LiveInformation({self.information!r}, {n} edge{'s' * (n != 1)} cut)"
 
 
-def _view_data(shown: InformationFlow, whole: bool) -> dict[str, Any]:
+def _view_data(shown: InformationGraph, whole: bool) -> dict[str, Any]:
     """What a `GraphView` shows; the edges around a word need not lead to the end."""
     data = information_data(shown)
     return data if whole else {**data, "roots": ()}
 
 
-def path_between(flow: InformationFlow, a: str, b: str, cuts: Iterable[str]) -> FlowPath | None:
+def path_between(
+    information: InformationGraph, a: str, b: str, cuts: Iterable[str]
+) -> StrongestPath | None:
     """The strongest path from the earlier of two nodes to the later over edges that are not cut.
 
-    None where there is none. Raises `ValueError` for a node that the flow does not have.
+    None where there is none. Raises `ValueError` for a node that the graph does not have.
     """
-    first, last = sorted([flow.node(a), flow.node(b)])
-    is_cut = np.isin(np.array(flow.edge_names), list(cuts))
-    found = strongest_path(flow.graph, np.where(is_cut, 0, flow.shares), first, last)
+    first, last = sorted([information.node(a), information.node(b)])
+    is_cut = np.isin(np.array(information.edge_names), list(cuts))
+    found = strongest_path(information.graph, np.where(is_cut, 0, information.shares), first, last)
     if not found:
         return None
-    graph = flow.graph
-    shares = flow.shares[found]
-    return FlowPath(
+    graph = information.graph
+    shares = information.shares[found]
+    return StrongestPath(
         nodes=(graph.ids[first], *(graph.ids[graph.targets[e]] for e in found)),
-        edges=tuple(flow.edge_names[e] for e in found),
+        edges=tuple(information.edge_names[e] for e in found),
         shares=tuple(shares.tolist()),
         weights=tuple(graph.weights[found].tolist()),
         strength=float(np.prod(shares.astype(np.float64))),
-        narrow=tuple(flow.edge_names[e] for e in narrowest(flow, found)),
+        narrow=tuple(information.edge_names[e] for e in narrowest(information, found)),
     )
 
 
-def narrowest(flow: InformationFlow, path: Sequence[int]) -> list[int]:
+def narrowest(information: InformationGraph, path: Sequence[int]) -> list[int]:
     """The edges of a path that carry little else: by cutting them it is cut, and not the stream.
 
     The first edge of a path that begins at a head, neuron or MLP; else the edges by which heads
     read it; else those into neurons and MLPs; else, of a path along the stream alone, all.
     """
-    graph = flow.graph
+    graph = information.graph
     kinds = graph.kinds
     if kinds[graph.sources[path[0]]] in PARTS:
         return [path[0]]
@@ -269,30 +274,29 @@ def information(
     model: Model,
     prompt: str = PROMPT,
     *,
-    by: By = "state",
+    measure: Measure = "state",
     final_norm: FinalNorm = "held",
     target: Target | None = None,
     foil: Target | None = None,
     n_edges: Count = 150,
     n_neurons: Count = 8,
     k: Count = 8,
-    prepend_bos: bool | None = None,
     n_controls: Natural = 8,
     seed: Seed = 0,
 ) -> LiveInformation:
     """A prompt box over its forward pass as words, edges to be cut, as a `LiveInformation`.
 
-    by, target, foil, n_edges: what the controls begin with; they and the other options are those of
-    the method `information_flow`. n_controls, seed: how many sets of random edges are cut beside
-    each cut, as in `cut_flow`.
+    measure, target, foil, n_edges: what the controls begin with; they and the other options are
+    those of `wb.information.graph`. n_controls, seed: how many sets of random edges are cut beside
+    each cut, as in `wb.information.cut`.
 
-    Raises what `information_flow` raises where the first prompt cannot be run; later trouble is
+    Raises what `wb.information.graph` raises where the first prompt cannot be run; later trouble is
     shown in place.
     """
     return LiveInformation(
         model,
         prompt=prompt,
-        by=by,
+        measure=measure,
         target=target,
         foil=foil,
         n_edges=n_edges,
@@ -302,6 +306,5 @@ def information(
             "final_norm": final_norm,
             "n_neurons": n_neurons,
             "k": k,
-            "prepend_bos": prepend_bos,
         },
     )

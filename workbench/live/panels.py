@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..methods.information.flow_cut import FlowCut
-from ..methods.information.information_flow import InformationFlow
+from ..information.cut import InformationCut
+from ..information.graph import InformationGraph
 from ..model import Model
 from ..tokens import token_strings
 
@@ -74,8 +74,8 @@ class FlowReading:
 
 
 @dataclass(frozen=True)
-class FlowPath:
-    """The strongest path between two nodes of a flow.
+class StrongestPath:
+    """The strongest path between two nodes of a pass.
 
     nodes: from the earlier to the later. edges: their names; shares, weights: of each. strength:
     the product of the shares. narrow: the edges by which the path is cut, see `narrowest`.
@@ -95,7 +95,7 @@ class InformationReading:
 
     plain: Answers
     after: Answers
-    cut: FlowCut | None
+    cut: InformationCut | None
 
 
 def likeliest(model: Model, probabilities: torch.Tensor, n: int) -> Answers:
@@ -177,11 +177,11 @@ def flow_answers(reading: FlowReading, n_scaled: int) -> str:
 
 
 def information_answers(
-    reading: InformationReading, flow: InformationFlow, shown: InformationFlow
+    reading: InformationReading, information: InformationGraph, shown: InformationGraph
 ) -> str:
     """The next words plain and cut, the controls, and how far the answer falls, as HTML.
 
-    shown: the part of the flow that the graph shows.
+    shown: the part of the graph that is in view.
     """
     cut = reading.cut
     parts = [column("<b>next word</b>", reading.plain)]
@@ -193,10 +193,10 @@ def information_answers(
     parts.append(column(f"<b>{n} edge{'s' * (n != 1)} cut{beside}</b>", reading.after))
     if cut.control_edges:
         parts.append(_controls(cut))
-    return side_by_side(parts, _lines(cut, flow))
+    return side_by_side(parts, _lines(cut, information))
 
 
-def _controls(cut: FlowCut) -> str:
+def _controls(cut: InformationCut) -> str:
     """A line for each set of random edges: the likeliest word and the answer's fall."""
     rows = "".join(
         f'<tr title="{html.escape("; ".join(edges))}"><td style="{_NUMBER}; white-space:pre; '
@@ -218,15 +218,15 @@ def _controls(cut: FlowCut) -> str:
     )
 
 
-def _lines(cut: FlowCut, flow: InformationFlow) -> list[str]:
-    compared = f" − {flow.foil!r}" if flow.foil else " above the mean"
+def _lines(cut: InformationCut, information: InformationGraph) -> list[str]:
+    compared = f" − {information.foil!r}" if information.foil else " above the mean"
     lines = [
         f"<b>{html.escape(repr(cut.target) + compared)}: {cut.answer[0]:.2f} → "
         f"{cut.answer[1]:.2f}</b> logits ({-cut.effect:+.2f})",
         f"its probability {cut.probability[0]:.2f} → {cut.probability[1]:.2f}, "
         f"KL {cut.kl[1]:.2f} nats",
     ]
-    if flow.by == "answer":
+    if information.measure == "answer":
         lines.append(f"by the weights of what is cut, to first order: {-cut.expected:+.2f}")
     if not cut.control_edges:
         return [*lines, "no control: no other edges of these kinds were cut"]
@@ -239,24 +239,24 @@ def _lines(cut: FlowCut, flow: InformationFlow) -> list[str]:
     ]
 
 
-def node_panel(flow: InformationFlow, node: str, alone: Callable[[str], float]) -> str:
+def node_panel(information: InformationGraph, node: str, alone: Callable[[str], float]) -> str:
     """What a head moved, or what a neuron or MLP wrote counts, as HTML; "" for a state.
 
     alone: how far the answer falls where one edge is cut and nothing else. A state's words and what
     its norm does to them stand in the graph's own panel.
     """
-    number = flow.node(node)
-    kind = flow.graph.kinds[number]
+    number = information.node(node)
+    kind = information.graph.kinds[number]
     if kind not in PARTS:
         return ""
-    at = _token(flow, int(flow.graph.positions[number]))
-    heading = f"<b>{html.escape(node)}</b> at {at} writes: {chips(flow.words[number])}"
-    lines = [heading, *_written(flow, number, alone)]
-    table = _moved(flow, number, alone) if kind == "head" else ""
-    return _box([*lines, *_query(flow, number)], table)
+    at = _token(information, int(information.graph.positions[number]))
+    heading = f"<b>{html.escape(node)}</b> at {at} writes: {chips(information.words[number])}"
+    lines = [heading, *_written(information, number, alone)]
+    table = _moved(information, number, alone) if kind == "head" else ""
+    return _box([*lines, *_query(information, number)], table)
 
 
-def path_panel(path: FlowPath | None, ends: tuple[str, str]) -> str:
+def path_panel(path: StrongestPath | None, ends: tuple[str, str]) -> str:
     """The strongest path between two nodes, edge by edge, and where it would be cut."""
     if path is None:
         text = f"No path of edges that are not cut joins {ends[0]} and {ends[1]}."
@@ -278,12 +278,12 @@ def path_panel(path: FlowPath | None, ends: tuple[str, str]) -> str:
     return f'<div class="workbench-path" style="line-height:1.4">{heading}{table}</div>'
 
 
-def _moved(flow: InformationFlow, number: int, alone: Callable[[str], float]) -> str:
+def _moved(information: InformationGraph, number: int, alone: Callable[[str], float]) -> str:
     """From which positions a head moved what, and what that does to the answer: a line for each."""
-    graph, details = flow.graph, dict(flow.details[number])
+    graph, details = information.graph, dict(information.details[number])
     into = np.flatnonzero(graph.targets == number)
     sources: dict[int, dict[str, int]] = {}
-    for edge in into[np.argsort(-flow.shares[into], kind="stable")].tolist():
+    for edge in into[np.argsort(-information.shares[into], kind="stable")].tolist():
         if (channel := graph.channels[edge]) in ("v", "k"):
             source = int(graph.positions[graph.sources[edge]])
             sources.setdefault(source, {})[channel] = edge
@@ -300,37 +300,40 @@ def _moved(flow: InformationFlow, number: int, alone: Callable[[str], float]) ->
     ]
     rows = [
         [
-            _token(flow, source),
-            _weight(flow, edges.get("v")),
-            *([_weight(flow, edges.get("k"))] if keys else []),
+            _token(information, source),
+            _weight(information, edges.get("v")),
+            *([_weight(information, edges.get("k"))] if keys else []),
             chips(_detail(details, "value of ", source)),
             chips(_detail(details, "key of ", source)),
-            _fall(flow, edges.get("v"), alone),
+            _fall(information, edges.get("v"), alone),
         ]
         for source, edges in sources.items()
     ]
     return _table(titles, rows)
 
 
-def _query(flow: InformationFlow, number: int) -> list[str]:
-    """What a head looks for, and how much that weighs where the flow says so."""
+def _query(information: InformationGraph, number: int) -> list[str]:
+    """What a head looks for, and how much that weighs where the graph says so."""
     lines = [
         f"its query looks for: {chips(words)}"
-        for caption, words in flow.details[number]
+        for caption, words in information.details[number]
         if caption.startswith("query")
     ]
-    graph = flow.graph
+    graph = information.graph
     into = np.flatnonzero(graph.targets == number).tolist()
-    weights = [_weight(flow, edge) for edge in into if graph.channels[edge] == "q"]
+    weights = [_weight(information, edge) for edge in into if graph.channels[edge] == "q"]
     return [*lines, *(f"its query weighs {weight}" for weight in weights)]
 
 
-def _written(flow: InformationFlow, number: int, alone: Callable[[str], float]) -> list[str]:
+def _written(
+    information: InformationGraph, number: int, alone: Callable[[str], float]
+) -> list[str]:
     """What a node writes counts, and the answer without it; nothing where that is not shown."""
-    graph = flow.graph
+    graph = information.graph
     return [
-        f"this weighs {_weight(flow, edge)} in {graph.ids[graph.targets[edge]]} "
-        f"({html.escape(flow.unit)}); the answer, it cut alone: {_fall(flow, edge, alone)}"
+        f"this weighs {_weight(information, edge)} in {graph.ids[graph.targets[edge]]} "
+        f"({html.escape(information.unit)}); the answer, it cut alone: "
+        f"{_fall(information, edge, alone)}"
         for edge in np.flatnonzero(graph.sources == number).tolist()
     ]
 
@@ -349,22 +352,22 @@ def _detail(details: dict[str, tuple[str, ...]], start: str, source: int) -> Seq
     return ()
 
 
-def _token(flow: InformationFlow, position: int) -> str:
-    return f"{chips([flow.graph.tokens[position]])}({position})"
+def _token(information: InformationGraph, position: int) -> str:
+    return f"{chips([information.graph.tokens[position]])}({position})"
 
 
-def _weight(flow: InformationFlow, edge: int | None) -> str:
-    return (
-        "—" if edge is None else f"{flow.graph.weights[edge]:+.3f} ({_percent(flow.shares[edge])})"
-    )
+def _weight(information: InformationGraph, edge: int | None) -> str:
+    if edge is None:
+        return "—"
+    return f"{information.graph.weights[edge]:+.3f} ({_percent(information.shares[edge])})"
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _fall(flow: InformationFlow, edge: int | None, alone: Callable[[str], float]) -> str:
-    return "—" if edge is None else f"{-alone(flow.edge_names[edge]):+.2f} logits"
+def _fall(information: InformationGraph, edge: int | None, alone: Callable[[str], float]) -> str:
+    return "—" if edge is None else f"{-alone(information.edge_names[edge]):+.2f} logits"
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

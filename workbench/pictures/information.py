@@ -1,4 +1,4 @@
-"""The flow of one pass and its cuts as pictures."""
+"""The graph of one pass and its cuts as pictures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..methods.information.flow_cut import FlowCut
-from ..methods.information.information_flow import InformationFlow
-from ..methods.information.information_paths import grown
+from ..information.cut import InformationCut
+from ..information.graph import InformationGraph
+from ..information.paths import grown
 from ..plots import new_axes, quoted, shown_token
 from .attribution import NEGATIVE, POSITIVE
 
@@ -23,7 +23,7 @@ COLORS = {
 EMPTY, STATES, PARTS, LINE = 0.26, 0.78, 0.92, 0.25
 
 
-def information_flow(result: InformationFlow, *, n_edges: int = 60, ax: Axes | None = None) -> Axes:
+def graph(result: InformationGraph, *, n_edges: int = 60, ax: Axes | None = None) -> Axes:
     """Positions to the right, layers upwards: in each column its states, to their right heads and
     neurons, each with its number and first word. Edges are blue where they add and red where they
     take away, and wide where much of the walk from the end takes them.
@@ -31,9 +31,9 @@ def information_flow(result: InformationFlow, *, n_edges: int = 60, ax: Axes | N
     n_edges: how many of the most relevant are drawn. ax: where to draw.
     """
     edges = _strongest(result, n_edges)
-    graph = result.graph
+    found = result.graph
     roots = [result.node(root) for root in result.roots]
-    nodes = np.unique(np.concatenate([graph.sources[edges], graph.targets[edges], roots]))
+    nodes = np.unique(np.concatenate([found.sources[edges], found.targets[edges], roots]))
     layout = _Layout.of(result, nodes.astype(int).tolist())
     ax = new_axes(ax, layout.width + 1.2, layout.height + 1.5)
     for layer, (low, high) in layout.bands.items():
@@ -42,13 +42,13 @@ def information_flow(result: InformationFlow, *, n_edges: int = 60, ax: Axes | N
     most = float(result.relevance[edges].max(initial=0)) or 1.0
     for edge in edges[np.argsort(result.relevance[edges], kind="stable")].tolist():
         (x, y), (to_x, to_y) = (
-            layout.places[int(end[edge])] for end in (graph.sources, graph.targets)
+            layout.places[int(end[edge])] for end in (found.sources, found.targets)
         )
         size = float(result.relevance[edge] / most) ** 0.5
         ax.plot(
             [x, to_x],
             [y, to_y],
-            color=POSITIVE if graph.weights[edge] >= 0 else NEGATIVE,
+            color=POSITIVE if found.weights[edge] >= 0 else NEGATIVE,
             linewidth=0.4 + 3.6 * size,
             alpha=0.3 + 0.55 * size,
             solid_capstyle="round",
@@ -67,7 +67,7 @@ def information_flow(result: InformationFlow, *, n_edges: int = 60, ax: Axes | N
             bbox={
                 "boxstyle": "round,pad=0.18",
                 "facecolor": "white",
-                "edgecolor": COLORS[graph.kinds[node]],
+                "edgecolor": COLORS[found.kinds[node]],
                 "linewidth": 2.0 if root else 0.9,
             },
         )
@@ -75,11 +75,11 @@ def information_flow(result: InformationFlow, *, n_edges: int = 60, ax: Axes | N
     return ax
 
 
-def _strongest(result: InformationFlow, n: int) -> np.ndarray:
+def _strongest(result: InformationGraph, n: int) -> np.ndarray:
     """The most relevant edges that are joined to an end; of a part that is not, the others too."""
-    graph = result.graph
+    found = result.graph
     roots = np.array([result.node(root) for root in result.roots])
-    joined = grown(graph.sources, graph.targets, result.relevance, roots, n)
+    joined = grown(found.sources, found.targets, result.relevance, roots, n)
     order = np.argsort(-result.relevance, kind="stable")
     others = order[~np.isin(order, joined)][: max(0, n - len(joined))]
     return np.concatenate([joined, others])
@@ -100,17 +100,17 @@ class _Layout:
     height: float
 
     @classmethod
-    def of(cls, result: InformationFlow, nodes: list[int]) -> _Layout:
+    def of(cls, result: InformationGraph, nodes: list[int]) -> _Layout:
         """Each line of a layer is as high as the fullest of its columns."""
-        graph = result.graph
+        found = result.graph
         cells: dict[tuple[int, int, int], list[int]] = defaultdict(list)
         for node in nodes:
             line = _line(result, node)
-            cells[int(graph.layers[node]), line, int(graph.positions[node])].append(node)
+            cells[int(found.layers[node]), line, int(found.positions[node])].append(node)
         full = {position for _, line, position in cells if line in (0, 2)}
         used = {position for *_, position in cells}
         columns, x = [], 0.1
-        for position in range(len(graph.tokens)):
+        for position in range(len(found.tokens)):
             wide = (STATES if position in used else EMPTY) + (PARTS if position in full else 0)
             columns.append(x + (STATES if position in used else EMPTY) / 2)
             x += wide
@@ -137,7 +137,7 @@ class _Layout:
         return cls(places, columns, bands, x + 0.1, y)
 
 
-def _line(result: InformationFlow, node: int) -> int:
+def _line(result: InformationGraph, node: int) -> int:
     """Heads, the state after attention, neurons, the last state: 0 to 3 from below."""
     kind = result.graph.kinds[node]
     if kind == "state":
@@ -145,24 +145,24 @@ def _line(result: InformationFlow, node: int) -> int:
     return {"embed": 3, "head": 0}.get(kind, 2)
 
 
-def _label(result: InformationFlow, node: int) -> str:
-    graph = result.graph
-    word = shown_token(graph.labels[node], 8)
-    site = graph.ids[node].partition("@")[0]
-    kind = graph.kinds[node]
+def _label(result: InformationGraph, node: int) -> str:
+    found = result.graph
+    word = shown_token(found.labels[node], 8)
+    site = found.ids[node].partition("@")[0]
+    kind = found.kinds[node]
     if kind == "head":
         return f"H{site[:-2].partition('H')[2]} {word}"
     if kind == "neuron":
-        return f"{graph.features[node]} {word}"
+        return f"{found.features[node]} {word}"
     return f"MLP {word}" if kind == "mlp" else word
 
 
-def _frame(ax: Axes, result: InformationFlow, layout: _Layout, n_edges: int) -> None:
-    graph = result.graph
+def _frame(ax: Axes, result: InformationGraph, layout: _Layout, n_edges: int) -> None:
+    found = result.graph
     ax.set_xlim(0, layout.width)
     ax.set_ylim(-0.3 * LINE, layout.height)
     ax.set_xticks(
-        layout.columns, [shown_token(token, 12) for token in graph.tokens], rotation=90, fontsize=8
+        layout.columns, [shown_token(token, 12) for token in found.tokens], rotation=90, fontsize=8
     )
     names = ["embedding" if layer < 0 else f"layer {layer}" for layer in layout.bands]
     ax.set_yticks([(low + high) / 2 for low, high in layout.bands.values()], names, fontsize=8)
@@ -180,16 +180,16 @@ def _frame(ax: Axes, result: InformationFlow, layout: _Layout, n_edges: int) -> 
         handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8
     )
     compared = f" − {quoted(result.foil)}" if result.foil else ""
-    all_of_them = len(graph.weights)
+    all_of_them = len(found.weights)
     shown = f"{n_edges} of {all_of_them} edges" if n_edges < all_of_them else f"{n_edges} edges"
     ax.set_title(
-        f"{result.model}: information flow to {quoted(result.target)}{compared}\n"
+        f"{result.model}: information to {quoted(result.target)}{compared}\n"
         + f"weights: {result.unit}; {shown}".replace("$", r"\$"),
         fontsize=10,
     )
 
 
-def flow_cut(result: FlowCut, *, n_words: int = 4, ax: Axes | None = None) -> Axes:
+def cut(result: InformationCut, *, n_words: int = 4, ax: Axes | None = None) -> Axes:
     """The answer of the plain run, with the edges cut, and with others cut (their mean as a bar,
     each as a dot); beside the bars the likeliest next tokens.
 
@@ -219,13 +219,13 @@ def flow_cut(result: FlowCut, *, n_words: int = 4, ax: Axes | None = None) -> Ax
     ax.set_ylim(len(names) - 0.5, -0.5)
     compared = f" − {quoted(result.foil)}" if result.foil else ", above the mean"
     ax.set_xlabel(f"logit of {quoted(result.target)}{compared}")
-    ax.set_title(f"{result.model}: the answer with a part of the flow cut", fontsize=10)
+    ax.set_title(f"{result.model}: the answer with a part of the pass cut", fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return ax
 
 
-def _cut_name(result: FlowCut) -> str:
-    part = "" if result.fraction == 1 else f", {result.fraction:.0%} of each"
+def _cut_name(result: InformationCut) -> str:
+    part = "" if result.strength == 1 else f", {result.strength:.0%} of each"
     n = len(result.edges)
     return f"{n} edges cut{part}" if n > 1 else f"cut{part}: {result.edges[0]}".replace("$", r"\$")

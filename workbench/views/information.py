@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..methods.information.information_flow import InformationFlow
+from ..information.graph import InformationGraph
 from ..widgets import GraphView
 from . import NoView
 
@@ -12,16 +12,16 @@ from . import NoView
 MOST_NODES = 600
 
 
-def information_data(result: InformationFlow) -> dict[str, Any]:
+def information_data(result: InformationGraph) -> dict[str, Any]:
     """The graph of a `GraphView` over tokens, and of its `update`.
 
-    Raises `NoView` for a flow of more than 600 nodes.
+    Raises `NoView` for a graph of more than 600 nodes.
     """
     graph = result.graph
     if len(graph.ids) > MOST_NODES:
         raise NoView(
-            f"A GraphView shows at most {MOST_NODES} nodes; this flow has {len(graph.ids)}. Ask "
-            "for the flow with a smaller n_edges=, take a part with filtered(), draw it with "
+            f"A GraphView shows at most {MOST_NODES} nodes; this one has {len(graph.ids)}. Ask "
+            "for it with a smaller n_edges=, take a part with prune(), draw it with "
             "plot(), or use to_frame()."
         )
     compared = f" − {result.foil!r}" if result.foil else ""
@@ -45,10 +45,10 @@ def information_data(result: InformationFlow) -> dict[str, Any]:
         "rest": result.rest,
         "unit": result.unit,
         "roots": result.roots,
-        "title": f"{result.model}: information flow to {result.target!r}{compared}",
+        "title": f"{result.model}: information to {result.target!r}{compared}",
     }
 
 
-def information_flow(result: InformationFlow, **options: Any) -> Any:
+def graph(result: InformationGraph, **options: Any) -> Any:
     """A `GraphView` of the pass over its tokens; options as there."""
     return GraphView(information_data(result), layout="tokens", **options)

@@ -3348,7 +3348,7 @@ var EDIT_HINT2 = `${HINT3} A click on an edge, or x, cuts it.`;
 var describe3 = ({ state, shown }, { type, index }) => type === "edge" ? edgeText3(state, state.graph.edges[index]) : nodeText3(state, shown, index);
 var cut = ({ state }, { type, index }) => type === "edge" && state.mode === "edit" ? { cut_edges: toggled(state.cuts, state.graph.edges[index].id) } : null;
 var tokens = {
-  role: "information flow",
+  role: "information",
   traits: TRAITS3,
   read: readState3,
   picture: picture3,

@@ -25,7 +25,7 @@ const cut = ({ state }, { type, index }) =>
 
 /** @type {import("../../graph_view.js").Layout<Scene>} */
 export const tokens = {
-  role: "information flow", traits: TRAITS, read: readState, picture, toolbar, below: panel, describe, zooms: true,
+  role: "information", traits: TRAITS, read: readState, picture, toolbar, below: panel, describe, zooms: true,
   // The path lies below what is pointed at: it shows when the pointer has clicked, not only when it leaves.
   letsGo: true,
   scene(state, width, theme) {

@@ -1,4 +1,4 @@
-"""What the tests of cuts share: whole small flows, and runs with edits of one's own."""
+"""What the tests of cuts share: whole small graphs, and runs with edits of one's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
 from tests.unit.lens_models import zoo_model
-from tests.unit.plain_flow import EVERY, flow_of
+from tests.unit.plain_pass import EVERY, graph_of
 
 SHORT = "Mary gave John a"
 IDS = [[5, 9, 7, 30]]
@@ -26,36 +26,45 @@ def model_of(name: str, backend: str = "nnsight") -> tuple[Any, Any]:
 
 @cache
 def whole(
-    name: str = "tinyworld", by: Any = "answer", final_norm: Any = "real"
-) -> wb.InformationFlow:
+    name: str = "tinyworld", measure: Any = "answer", final_norm: Any = "real"
+) -> wb.information.InformationGraph:
     model, prompt = model_of(name)
-    return flow_of(model, prompt, by=by, final_norm=final_norm, n_edges=EVERY, n_neurons=3)
+    return graph_of(
+        model, prompt, measure=measure, final_norm=final_norm, n_edges=EVERY, n_neurons=3
+    )
 
 
-def run_with(model: Any, flow: wb.InformationFlow, edits: Any) -> np.ndarray:
+def run_with(model: Any, info: wb.information.InformationGraph, edits: Any) -> np.ndarray:
     """The logits of the last position with edits of one's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logits = model.run([flow.token_ids.tolist()], edits=edits, logits_at="last").logits
+        logits = model.run([info.token_ids.tolist()], edits=edits, logits_at="last").logits
     return logits[0, 0].double().numpy()
 
 
-def check(flow: wb.InformationFlow, result: wb.FlowCut, logits: np.ndarray, row: int = 1) -> None:
+def check(
+    info: wb.information.InformationGraph,
+    result: wb.information.InformationCut,
+    logits: np.ndarray,
+    row: int = 1,
+) -> None:
     """Whether a run of a cut is the run of these logits."""
-    cap = 5.0 if flow.model == "gemma2" else None
+    cap = 5.0 if info.model == "gemma2" else None
     inner = logits if cap is None else cap * np.arctanh(logits / cap)
-    away = inner.mean() if flow.foil_id is None else inner[flow.foil_id]
-    assert result.answer[row] == pytest.approx(inner[flow.target_id] - away, abs=1e-4)
+    away = inner.mean() if info.foil_id is None else inner[info.foil_id]
+    assert result.answer[row] == pytest.approx(inner[info.target_id] - away, abs=1e-4)
     weights = np.exp(logits - logits.max())
     probabilities = weights / weights.sum()
-    assert result.probability[row] == pytest.approx(probabilities[flow.target_id], abs=1e-5)
+    assert result.probability[row] == pytest.approx(probabilities[info.target_id], abs=1e-5)
     best = np.sort(probabilities)[::-1][: result.probabilities.shape[1]]
     np.testing.assert_allclose(result.probabilities[row], best, atol=1e-5)
 
 
-def strongest(flow: wb.InformationFlow, source: str, target: str, channel: str = "") -> str:
+def strongest(
+    info: wb.information.InformationGraph, source: str, target: str, channel: str = ""
+) -> str:
     """The heaviest edge between two kinds of nodes that has a channel."""
-    graph = flow.graph
+    graph = info.graph
     alike = [
         e
         for e in range(len(graph.weights))
@@ -63,7 +72,7 @@ def strongest(flow: wb.InformationFlow, source: str, target: str, channel: str =
         and graph.kinds[graph.targets[e]] == target
         and graph.channels[e] == channel
     ]
-    return flow.edge_names[max(alike, key=lambda e: abs(graph.weights[e]))]
+    return info.edge_names[max(alike, key=lambda e: abs(graph.weights[e]))]
 
 
 def ends(edge: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Information flow: one forward pass as a graph of states, heads and neurons, read as words."""
+"""Graph: one forward pass as states, heads and neurons, read as words; who wrote what to whom."""
 
 from __future__ import annotations
 
@@ -9,75 +9,90 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
 
-from ...check import Count, checked
-from ...graph import Graph
-from ...model import Model, Prompts
-from ...result import Result, axes, provenance
-from ...targets import Target, token_id
-from ...tokens import token_strings
-from .contributions import Answer, By, FinalNorm, PassParts
-from .flow_edges import KINDS, STATE, NodeKeys, node_relevance, strongest, walk_back
-from .flow_nodes import contributions_of, graph_of, in_order
-from .flow_options import check_options, check_room, one_prompt, unit_of
-from .flow_words import FlowWords
-from .information_paths import between, edge_name, strongest_path, walked
+from ..check import Count, checked, one_of
+from ..graph import Graph
+from ..memory import free_bytes
+from ..model import Model, Prompts
+from ..result import Result, axes, provenance
+from ..targets import Target, token_id
+from ..tokens import Tokens, token_strings
+from .contributions import Answer, FinalNorm, Measure, PassParts
+from .edges import (
+    CHANNELS,
+    EMBED,
+    HEAD,
+    KINDS,
+    MID,
+    MLP,
+    NEURON,
+    STATE,
+    Edges,
+    NodeKeys,
+    node_relevance,
+    strongest,
+    walk_back,
+)
+from .paths import between, edge_name, strongest_path, walked
+from .words import Details, NodeWords
 
-Details = tuple[tuple[str, tuple[str, ...]], ...]
+#: What is computed first in a layer comes first.
+WITHIN = {EMBED: 0, HEAD: 1, MID: 2, NEURON: 3, MLP: 4, STATE: 5}
+#: What a pair of positions takes in a head: its number, and (for half of them) the edge, which is
+#: held twice while groups of edges are joined.
+BYTES = 48
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InformationFlow(Result):
+class InformationGraph(Result):
     """Who wrote what to whom in one forward pass, from one or more roots back to the embeddings.
 
     Nodes are the residual stream ("embed@3", "L2.resid_mid@3", "L2.resid_post@3"), heads at the
     position that they write to ("L2H1.z@5"), neurons ("L2.mlp_post/77@5"), and what an MLP writes
-    besides the neurons that stand `apart`, (layer, pos, neuron), the largest of each place
-    ("L2.mlp_out@5"); `@` is followed by the position. Edges into a state are what was written
-    there; edges into a head come from the states that it attends to, by their value ("v") and,
-    where `by` is "answer", by their key ("k": what attending to them adds over attending to the
-    others) and the reader's query ("q": what its attention adds over attending evenly); the edge
-    into a neuron is the state that it reads.
-
-    by: what weights are. "state": the share of the receiving vector, its projection on it, in
-    which everything that is written into a state adds up to 1. "answer": what the source's vector
-    adds to the answer's logit to first order (gradients), in logits; final_norm: whether the last
-    norm's scale was "held" or its change counted, "real". unit: the weights' in words. target,
-    foil: the answer and what it is compared with, "" for the mean of all logits. roots: the nodes
-    that the walk starts from.
-
-    graph: the strongest part of the pass; a node's score is its relevance, how much of a walk
-    backwards from the roots passes it that divides among edges in proportion to |weight|. shares:
-    (edge) |weight| over all |weight| into the target; relevance: (edge) how much of the walk takes
-    it. rest: (node) the share of what arrives that no edge of this graph shows. contribution:
-    (node) what the node's vector adds to the answer, in logits, NaN by "state".
-
-    words: of each node, most fitting first: a state's next words (the logit lens), what a head or
-    a neuron writes. details: for each node captions with their words: query, keys and values of a
-    head, what a neuron reads, what the norm behind a state holds back and brings out.
+    besides the neurons that stand `apart` ("L2.mlp_out@5"); `@` is followed by the position. Edges
+    into a state are what was written there; edges into a head come from the states that it attends
+    to, by their value ("v") and, where `measure` is "answer", by their key ("k": what attending to
+    them adds over attending to the others) and the reader's query ("q": what its attention adds
+    over attending evenly); the edge into a neuron is the state that it reads.
     """
 
-    by: str
+    #: What weights are. "state": the share of the receiving vector, its projection on it, in which
+    #: everything that is written into a state adds up to 1. "answer": what the source's vector adds
+    #: to the answer's logit to first order (gradients), in logits.
+    measure: str
+    #: Whether the last norm's scale was "held" or its change counted, "real".
     final_norm: str
+    #: The weights', in words.
     unit: str
+    #: The answer, and what it is compared with, "" for the mean of all logits.
     target: str
     foil: str
     target_id: int
     foil_id: int | None
+    #: The nodes that the walk starts from.
     roots: tuple[str, ...]
+    #: Of each node, most fitting first: a state's next words (the logit lens), what a head or a
+    #: neuron writes.
     words: tuple[tuple[str, ...], ...]
+    #: For each node captions with their words: query, keys and values of a head, what a neuron
+    #: reads, what the norm behind a state holds back and brings out.
     details: tuple[Details, ...]
+    #: The strongest part of the pass. A node's score is its relevance: how much of a walk backwards
+    #: from the roots passes it that divides among edges in proportion to |weight|.
     graph: Graph
-    shares: np.ndarray = axes("edge")
-    relevance: np.ndarray = axes("edge")
-    rest: np.ndarray = axes("node")
-    contribution: np.ndarray = axes("node")
-    apart: np.ndarray = axes("layer pos neuron", np.int32)
+    shares: np.ndarray = axes("edge", note="|weight| over all |weight| into the target")
+    relevance: np.ndarray = axes("edge", note="how much of the walk takes it")
+    rest: np.ndarray = axes("node", note="share of what arrives that no edge of the graph shows")
+    contribution: np.ndarray = axes(
+        "node", note='what its vector adds to the answer (logits), NaN by "state"'
+    )
+    apart: np.ndarray = axes("layer pos feature", np.int32, "neurons with a node of their own")
     token_ids: np.ndarray = axes("pos", np.int32)
 
-    picture = "information.information_flow"
-    view = "information.information_flow"
+    picture = "information.graph"
+    view = "information.graph"
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -87,9 +102,9 @@ class InformationFlow(Result):
         """The number of a node in the graph. Raises `ValueError` for one that is not in it."""
         if name not in self._numbers:
             raise ValueError(
-                f"{name!r} is not among the {len(self.graph.ids)} nodes of this flow. They are "
+                f"{name!r} is not among the {len(self.graph.ids)} nodes of this graph. They are "
                 "named like 'L2.resid_post@3', 'L2H1.z@5' or 'L2.mlp_post/77@5' "
-                "(flow.nodes()); ask for more with n_edges=."
+                "(to_frame('nodes')); ask for more with n_edges=."
             )
         return self._numbers[name]
 
@@ -104,9 +119,9 @@ class InformationFlow(Result):
         """The number of an edge by its name. Raises `ValueError` for one that is not here."""
         if name not in self.edge_names:
             raise ValueError(
-                f"{name!r} is no edge of this flow. They are written like "
+                f"{name!r} is no edge of this graph. They are written like "
                 f"{self.edge_names[0]!r}, with their channel behind them where they have one; see "
-                "flow.edge_names, or ask for more with n_edges=."
+                "edge_names, or ask for more with n_edges=."
             )
         return self.edge_names.index(name)
 
@@ -126,7 +141,7 @@ class InformationFlow(Result):
         return (graph.ids[graph.sources[found[0]]], *(graph.ids[graph.targets[e]] for e in found))
 
     def path_edges(self, source: str, target: str | None = None) -> tuple[str, ...]:
-        """The names of the edges of `path`, as `cut_flow` takes them."""
+        """The names of the edges of `path`, as `cut` takes them."""
         return tuple(self.edge_names[e] for e in self._path(source, target))
 
     def _path(self, source: str, target: str | None) -> list[int]:
@@ -134,20 +149,20 @@ class InformationFlow(Result):
         ends = self.node(source), self.node(target)
         if not (found := strongest_path(self.graph, self.shares, *ends)):
             raise ValueError(
-                f"No path of this flow leads from {source} to {target}. Edges go up the layers and "
-                "from a position to later ones; ask for more with n_edges=, or swap the two."
+                f"No path of this graph leads from {source} to {target}. Edges go up the layers "
+                "and from a position to later ones; ask for more with n_edges=, or swap the two."
             )
         return found
 
-    def filtered(
+    def prune(
         self,
         *,
         min_share: float = 0.0,
         word: str | None = None,
         kinds: Sequence[str] | None = None,
         through: tuple[str, str] | None = None,
-    ) -> InformationFlow:
-        """A part of this flow: edges of at least `min_share`, and what else is asked for.
+    ) -> InformationGraph:
+        """A part of this graph: edges of at least `min_share`, and what else is asked for.
 
         word: edges that touch a node among whose words (or details) it is, spaces aside. kinds: of
         the nodes at both ends, of "embed", "state", "head", "neuron", "mlp". through: two nodes, of
@@ -158,10 +173,8 @@ class InformationFlow(Result):
         keep = self.shares >= min_share
         ends = np.stack([graph.sources, graph.targets])
         if kinds is not None:
-            if unknown := sorted(set(kinds) - set(KINDS)):
-                raise ValueError(
-                    f"Nodes are of the kinds {', '.join(dict.fromkeys(KINDS))}; got {unknown[0]!r}."
-                )
+            for kind in kinds:
+                one_of("A kind of nodes", kind, dict.fromkeys(KINDS))
             keep &= np.isin(np.array(graph.kinds), list(kinds))[ends].all(0)
         if word is not None:
             keep &= np.array(self.with_word(word))[ends].any(0)
@@ -169,7 +182,7 @@ class InformationFlow(Result):
             keep &= between(graph, self.node(through[0]), self.node(through[1]))
         if not keep.any():
             raise ValueError(
-                f"No edge of this flow is left of {len(keep)} by min_share={min_share}, "
+                f"No edge of this graph is left of {len(keep)} by min_share={min_share}, "
                 f"word={word!r}, kinds={kinds!r}, through={through!r}. Ask for less."
             )
         return self._with_edges(np.flatnonzero(keep))
@@ -186,7 +199,7 @@ class InformationFlow(Result):
             for own, details in zip(self.words, self.details, strict=True)
         ]
 
-    def _with_edges(self, edges: np.ndarray) -> InformationFlow:
+    def _with_edges(self, edges: np.ndarray) -> InformationGraph:
         graph = self.graph
         ends = np.concatenate([graph.sources[edges], graph.targets[edges]])
         roots = [self._numbers[name] for name in self.roots]
@@ -225,10 +238,15 @@ class InformationFlow(Result):
             contribution=self.contribution[nodes],
         )
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
         """One line an edge, the most relevant first: source, target, channel, weight, share,
         relevance, and the first words of both ends.
+
+        table: "nodes", one line a node: node, kind, layer, pos, token, relevance, contribution,
+        rest, words.
         """
+        if table is not None and one_of("table", table, ("edges", "nodes")) == "nodes":
+            return self._nodes()
         graph, order = self.graph, np.argsort(-self.relevance, kind="stable")
         return pd.DataFrame(
             {
@@ -243,8 +261,7 @@ class InformationFlow(Result):
             }
         )
 
-    def nodes(self) -> pd.DataFrame:
-        """One line a node: node, kind, layer, pos, token, relevance, contribution, rest, words."""
+    def _nodes(self) -> pd.DataFrame:
         graph = self.graph
         return pd.DataFrame(
             {
@@ -268,18 +285,18 @@ class InformationFlow(Result):
     def _facts(self) -> str:
         compared = f" − {self.foil!r}" if self.foil else ""
         return (
-            f"{self.target!r}{compared} from {len(self.tokens[0])} tokens, by {self.by}: "
+            f"{self.target!r}{compared} from {len(self.tokens[0])} tokens, by {self.measure}: "
             f"{len(self.graph.ids)} nodes, {len(self.graph.weights)} edges, "
             f"{self.coverage:.2f} of the walk"
         )
 
 
 @checked
-def information_flow(
+def graph(
     model: Model,
     prompt: Prompts,
     *,
-    by: By = "state",
+    measure: Measure = "state",
     final_norm: FinalNorm = "held",
     target: Target | None = None,
     foil: Target | None = None,
@@ -288,44 +305,47 @@ def information_flow(
     n_neurons: Count = 8,
     k: Count = 8,
     details: bool = True,
-    prepend_bos: bool | None = None,
-) -> InformationFlow:
-    """The forward pass of one prompt as a graph of words, an `InformationFlow`.
+) -> InformationGraph:
+    """The forward pass of one prompt as a graph of words, an `InformationGraph`.
 
-    by: "state" weighs an edge by its share of the vector that receives it; "answer" by what it adds
-    to the answer to first order, which takes a backward pass. final_norm: "held" keeps the scale
-    of the last norm, so that what is written into the last state adds up to the answer (as in
-    `direct_logit_attribution`); "real" gives the slope of the answer, what a small cut takes away.
-    target: the answer, one token; None for the most likely one at `position`. foil: a token whose
-    logit is taken off; None takes off the mean of all logits. position: where the graph ends; None
-    for every position ("state" only; the answer is then the last's). n_edges: how many of the most
-    relevant edges are kept, all of them joined to the end; n_neurons: how many neurons are looked
-    at for each layer and position; k: words for each node; details: also queries, keys, values and
-    norms as words. prepend_bos: as in `Model.tokens`.
+        found = wb.information.graph(model, "The capital of France is", measure="answer")
+        found.path("embed@3")
 
-    One pass reads everything; norms that follow attention or MLP (Gemma 2, OLMo 2) count with the
-    scale they have in it. What the attention's bias adds is in `rest`, the MLP's with the MLP.
+    measure: "state" weighs an edge by its share of the vector that receives it; "answer" by what it
+    adds to the answer to first order, in a backward pass. final_norm: "held" keeps the last norm's
+    scale, so that what is written into the last state adds up to the answer; "real" gives the
+    slope, what a small cut takes away. target: the answer, one token; None for the likeliest one at
+    `position`. foil: a token whose logit is taken off; None takes off the mean of all. position:
+    where the graph ends; None for every position ("state" only; the answer is then the last's).
+    n_edges: of the most relevant, all joined to the end. n_neurons: looked at for each layer and
+    position. k: words a node. details: also queries, keys, values and norms as words. What the
+    attention's bias adds is in `rest`, the MLP's with the MLP. Confirm with `cut`.
 
-    Shares say what a vector is made of, not what a later layer takes from it, and first-order
-    contributions say nothing of saturation: confirm with `cut_flow`.
+    Raises `ValueError` for several prompts or positions, a target of several tokens or that is its
+    own foil, and a model whose parts cannot be told apart; `IndexError` for a position not there.
 
-    Raises `ValueError` for several prompts, several positions, a target of several tokens or that
-    is its own foil, `by="answer"` at every position, counts below 1, and a model whose parts cannot
-    be told apart; `IndexError` for a position that the prompt does not have.
-
-    Sources: Katz and Belinkov, "Visualizing the Semantic Information Flow of GPT" (2023), for the
-    graph and its words; the walk's shares are of the kind of Ferrando and Voita, "Information Flow
-    Routes" (2024), with projections in place of distances.
+    Sources: Katz and Belinkov 2023, "Visualizing the Semantic Information Flow of GPT", for graph
+    and words; Ferrando and Voita 2024, for the walk, with projections in place of distances.
     """
-    check_options(by, final_norm, position, n_edges=n_edges, n_neurons=n_neurons, k=k)
-    tokens = one_prompt(model, prompt, prepend_bos)
+    if measure == "answer" and position is None:
+        raise ValueError(
+            "An answer is at one position; got position=None with measure='answer'. Give a "
+            "position, or measure='state'."
+        )
+    tokens = model.tokens(prompt)
+    if tokens.n_rows != 1:
+        raise ValueError(
+            f"A graph is of the pass of one prompt; got {tokens.n_rows}. Call information.graph "
+            "for each."
+        )
+    tokens = tokens.trimmed()
     n = tokens.n_columns
-    check_room(model, n, by)
+    _check_room(model, n, measure)
     column = tokens.columns(0, "last" if position is None else position)[0]  # type: ignore[arg-type]
     ids = None if target is None else token_id(model.tokenizer, target)
     foil_id = None if foil is None else token_id(model.tokenizer, foil, of="A foil")
     answer = Answer(model, column, ids, foil_id, held=final_norm == "held")
-    parts = PassParts(model, tokens, answer if by == "answer" else None)
+    parts = PassParts(model, tokens, answer if measure == "answer" else None)
     ids = answer.chosen(parts.run[f"L{model.spec.n_layers - 1}.resid_post"][0, column])
     if ids == foil_id:
         raise ValueError(
@@ -343,16 +363,17 @@ def information_flow(
     roots = {int(keys.key(STATE, spec.n_layers - 1, p)): walk[p] for p in np.flatnonzero(walk)}
     edges = strongest(every, np.array(list(roots)), n_edges)
     nodes = np.unique(np.concatenate([edges.sources, edges.targets, list(roots)]))
-    nodes = in_order(nodes, keys)
-    words, details_of = FlowWords(parts, keys, apart, k).read(nodes, edges, details=details)
-    graph = graph_of(model, tokens, keys, nodes, edges, words, node_relevance(every, nodes, roots))
-    shown = np.bincount(graph.targets, edges.shares, len(nodes))
+    nodes = _in_order(nodes, keys)
+    words, details_of = NodeWords(parts, keys, apart, k).read(nodes, edges, details=details)
+    scores = node_relevance(every, nodes, roots)
+    found = _graph_of(model, tokens, keys, nodes, edges, words, scores)
+    shown = np.bincount(found.targets, edges.shares, len(nodes))
     into = np.isin(nodes, every.targets)
-    return InformationFlow(
+    return InformationGraph(
         **provenance(model, tokens),
-        by=by,
+        measure=measure,
         final_norm=final_norm,
-        unit=unit_of(by, names),
+        unit=_unit(measure, names),
         target=names[0],
         foil=names[1] if len(names) > 1 else "",
         target_id=ids,
@@ -360,11 +381,92 @@ def information_flow(
         roots=tuple(keys.name(key) for key in roots),
         words=words,
         details=details_of,
-        graph=graph,
+        graph=found,
         shares=edges.shares,
         relevance=edges.relevance,
         rest=np.where(into, 1 - shown, 0.0).clip(0, 1),
-        contribution=contributions_of(parts, keys, nodes, every),
+        contribution=_contributions(parts, keys, nodes, every),
         apart=apart,
         token_ids=tokens.ids[0].cpu().numpy(),
     )
+
+
+def _check_room(model: Model, n_positions: int, measure: Measure) -> None:
+    """Raises `ValueError`, with the memory they would take, for more edges than there is room."""
+    spec, free = model.spec, free_bytes(torch.device("cpu"))
+    each = BYTES * (2 if measure == "answer" else 1)
+    need = each * spec.n_layers * spec.n_heads * n_positions**2
+    if free is not None and need > free:
+        raise ValueError(
+            f"A graph holds every edge of the pass while it looks for the strongest; for "
+            f"{n_positions} tokens they take {need / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are "
+            "free. Give a shorter prompt."
+        )
+
+
+def _unit(measure: Measure, names: list[str]) -> str:
+    """The unit of the weights; names: the target and, if there is one, the foil."""
+    if measure == "state":
+        return "share of the receiving vector"
+    if len(names) > 1:
+        return f"logits of {names[0]!r} − {names[1]!r}"
+    return f"logit of {names[0]!r} above the mean"
+
+
+def _in_order(nodes: np.ndarray, keys: NodeKeys) -> np.ndarray:
+    """The nodes in the order of a pass, so that every edge goes from an earlier to a later one."""
+
+    def place(key: int) -> tuple[int, ...]:
+        kind, layer, position, unit = keys.place(key)
+        return (-1 if kind == EMBED else layer, WITHIN[kind], position, unit)
+
+    return np.array(sorted(nodes.tolist(), key=place), np.int64)
+
+
+def _graph_of(
+    model: Model,
+    tokens: Tokens,
+    keys: NodeKeys,
+    nodes: np.ndarray,
+    edges: Edges,
+    words: tuple[tuple[str, ...], ...],
+    scores: np.ndarray,
+) -> Graph:
+    parts = [keys.place(key) for key in nodes]
+    number = {int(key): i for i, key in enumerate(nodes)}
+    kinds = [KINDS[kind] for kind, *_ in parts]
+    return Graph(
+        model=model.spec.name,
+        prompt="".join(tokens.strings[0]),
+        tokens=tokens.strings[0],
+        ids=tuple(map(keys.name, nodes)),
+        labels=tuple(own[0] if own else "" for own in words),
+        kinds=tuple(kinds),
+        channels=tuple(CHANNELS[channel] for channel in edges.channels),
+        layers=np.array([-1 if kind == EMBED else layer for kind, layer, *_ in parts]),
+        positions=np.array([position for _, _, position, _ in parts]),
+        features=np.array([unit if kind == NEURON else -1 for kind, _, _, unit in parts]),
+        scores=scores,
+        sources=np.array([number[int(key)] for key in edges.sources]),
+        targets=np.array([number[int(key)] for key in edges.targets]),
+        weights=edges.weights,
+    )
+
+
+def _contributions(parts: PassParts, keys: NodeKeys, nodes: np.ndarray, every: Edges) -> np.ndarray:
+    """(node,) what each node's vector adds to the answer, in logits; NaN by "state"."""
+    if parts.measure == "state":
+        return np.full(len(nodes), np.nan)
+    out = []
+    for key in nodes:
+        kind, layer, position, _ = keys.place(key)
+        if kind in (HEAD, NEURON, MLP):
+            # One edge leaves it, and its weight is all that it adds.
+            out.append(every.weights[every.sources == key].sum())
+            continue
+        name, layer = {
+            EMBED: ("resid_pre", 0), MID: ("resid_mid", layer), STATE: ("resid_post", layer)
+        }[kind]  # fmt: skip
+        product = parts.state(name, layer)[position] * parts.grad(name, layer)[position]
+        out.append(float(product.sum()))
+    return np.array(out)

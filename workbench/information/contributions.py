@@ -13,16 +13,14 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ...model import Model, Run
-from ...site import Site
-from ...tokens import Tokens
-from ...vocabulary.projection import n_words
-from ...writers import head_gain, tolerance
+from ..model import Model, Run
+from ..site import Site
+from ..tokens import Tokens
+from ..vocabulary.projection import n_words
+from ..writers import head_gain, tolerance
 
-By = Literal["state", "answer"]
-BY: tuple[By, ...] = ("state", "answer")
+Measure = Literal["state", "answer"]
 FinalNorm = Literal["held", "real"]
-FINAL_NORMS: tuple[FinalNorm, ...] = ("held", "real")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ class PassParts:
         spec.check_sums("stream")
         if missing := [name for name in needed if len(spec.layers(name)) < spec.n_layers]:
             raise ValueError(
-                f"information_flow reads {', '.join(needed)} of every layer; {spec.architecture} "
+                f"A graph of a pass reads {', '.join(needed)} of every layer; {spec.architecture} "
                 f"has no {missing[0]} there on the {spec.backend} backend. Load the model with the "
                 "other one, if that has it (model.spec.streams), or read states with wb.logit_lens."
             )
@@ -120,7 +118,7 @@ class PassParts:
                 grad_at=None if answer is None else last,
                 logits_at=() if answer is None else None,
             )
-        self.by: By = "state" if answer is None else "answer"
+        self.measure: Measure = "state" if answer is None else "answer"
 
     def state(self, name: str, layer: int) -> torch.Tensor:
         """(pos, d_model): resid_pre, resid_mid, resid_post or mlp_out of a layer."""
@@ -138,7 +136,7 @@ class PassParts:
 
     def _direction(self, name: str, layer: int) -> torch.Tensor:
         """(pos, d_model): what parts of a state are projected on."""
-        if self.by == "answer":
+        if self.measure == "answer":
             return self.grad(name, layer)
         x = self.state(name, layer)
         size = x.pow(2).sum(-1, keepdim=True)
@@ -185,7 +183,7 @@ class PassParts:
         heads = torch.einsum("phm,pm->ph", outputs, after_attention)
         # What a head's parts are projected on: where its output goes, or the output itself.
         toward = after_attention[:, None].expand_as(outputs)
-        if self.by == "state":
+        if self.measure == "state":
             size = outputs.pow(2).sum(-1, keepdim=True)
             toward = outputs / size.where(size > 0, 1)
         values, queries, keys = self._sources(layer, toward * gain[:, None])
@@ -222,7 +220,7 @@ class PassParts:
         per_value = torch.einsum("hdm,phm->phd", w_o, toward)
         each = torch.einsum("phd,shd->phs", per_value, v)
         values = pattern * each
-        if self.by == "state":
+        if self.measure == "state":
             return values, None, None
         # Both to first order: to attend a little less to one source and more to all others in
         # proportion, and to attend a little more evenly to all that can be seen.

@@ -12,35 +12,35 @@ import pytest
 
 import workbench as wb
 from tests.unit.circuit_models import BACKENDS
-from tests.unit.cut_flows import check, ends, model_of, run_with, strongest, whole
+from tests.unit.cut_edges import check, ends, model_of, run_with, strongest, whole
 from tests.unit.lens_models import words_model
-from tests.unit.plain_flow import edges_of, flow_of, place
+from tests.unit.plain_pass import edges_of, graph_of, place
 from workbench.edits import Scale
 
 
 def test_expected_adds_up_the_weights_and_counts_a_neuron_once() -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
-    out = strongest(flow, "neuron", "state")
-    into = next(e for e in flow.edge_names if ends(e)[1] == ends(out)[0])
-    head = strongest(flow, "head", "state")
-    weight = dict(zip(flow.edge_names, flow.graph.weights, strict=True))
-    both = wb.cut_flow(model, flow, [into, out, head], n_controls=2)
+    out = strongest(info, "neuron", "state")
+    into = next(e for e in info.edge_names if ends(e)[1] == ends(out)[0])
+    head = strongest(info, "head", "state")
+    weight = dict(zip(info.edge_names, info.graph.weights, strict=True))
+    both = wb.information.cut(model, info, [into, out, head], n_controls=2)
     assert both.edges == (into, out, head)
     assert both.expected == pytest.approx(weight[out] + weight[head], abs=1e-6)
     assert all(len(edges) == 2 for edges in both.control_edges)
-    small = wb.cut_flow(model, flow, [into, out, head], fraction=0.01, n_controls=0)
+    small = wb.information.cut(model, info, [into, out, head], strength=0.01, n_controls=0)
     assert small.expected == pytest.approx(0.01 * both.expected, rel=1e-5)
     assert small.effect == pytest.approx(small.expected, abs=2e-2 * abs(small.expected) + 1e-4)
-    assert np.isnan(wb.cut_flow(model, whole(by="state"), head, n_controls=0).expected)
+    assert np.isnan(wb.information.cut(model, whole(measure="state"), head, n_controls=0).expected)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_controls_are_other_edges_of_the_same_kinds_and_are_run_as_said(seed: int) -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
-    graph = flow.graph
-    number = {name: e for e, name in enumerate(flow.edge_names)}
+    graph = info.graph
+    number = {name: e for e, name in enumerate(info.edge_names)}
 
     def kinds(names: Any) -> Counter[tuple[str, ...]]:
         """What is cut; a neuron's edge in and its edge out are one cut."""
@@ -58,43 +58,43 @@ def test_controls_are_other_edges_of_the_same_kinds_and_are_run_as_said(seed: in
         return parts[0] if parts else name
 
     chosen = [
-        strongest(flow, "head", "state"),
-        strongest(flow, "state", "head", "v"),
-        strongest(flow, "state", "head", "k"),
-        strongest(flow, "neuron", "state"),
-        strongest(flow, "state", "mlp"),
+        strongest(info, "head", "state"),
+        strongest(info, "state", "head", "v"),
+        strongest(info, "state", "head", "k"),
+        strongest(info, "neuron", "state"),
+        strongest(info, "state", "mlp"),
     ]
-    result = wb.cut_flow(model, flow, chosen, n_controls=3, seed=seed)
+    result = wb.information.cut(model, info, chosen, n_controls=3, seed=seed)
     assert len(result.control_edges) == 3 == len(set(result.control_edges))
     cut = {taken(name) for name in chosen}
     for edges in result.control_edges:
         assert kinds(edges) == kinds(chosen)
         assert not cut & {taken(name) for name in edges}
     for i, edges in enumerate(result.control_edges):
-        alone = wb.cut_flow(model, flow, edges, n_controls=0)
+        alone = wb.information.cut(model, info, edges, n_controls=0)
         for name in ("answer", "probability", "kl"):
             value = getattr(alone, name)[1]
             assert getattr(result, name)[2 + i] == pytest.approx(value, abs=1e-4)
-    again = wb.cut_flow(model, flow, chosen, n_controls=3, seed=seed)
+    again = wb.information.cut(model, info, chosen, n_controls=3, seed=seed)
     assert again.control_edges == result.control_edges
-    other = wb.cut_flow(model, flow, chosen, n_controls=3, seed=seed + 10)
+    other = wb.information.cut(model, info, chosen, n_controls=3, seed=seed + 10)
     assert other.control_edges != result.control_edges
     np.testing.assert_allclose(result.control_effects, result.answer[0] - result.answer[2:])
 
 
 def test_where_there_is_nothing_like_it_there_are_no_controls() -> None:
     model, prompt = model_of("gptj")
-    flow = flow_of(model, prompt, n_edges=1)
-    result = wb.cut_flow(model, flow, flow.edge_names[0])
+    info = graph_of(model, prompt, n_edges=1)
+    result = wb.information.cut(model, info, info.edge_names[0])
     assert result.control_edges == ()
     assert len(result.answer) == 2
     assert "others" not in repr(result)
 
 
-def alone_at_the_start(flow: wb.InformationFlow) -> dict[int, list[str]]:
+def alone_at_the_start(info: wb.information.InformationGraph) -> dict[int, list[str]]:
     """Of one head the key edges of its first positions."""
     out: dict[int, list[str]] = {}
-    for name, (_, target, channel, _) in zip(flow.edge_names, edges_of(flow), strict=True):
+    for name, (_, target, channel, _) in zip(info.edge_names, edges_of(info), strict=True):
         if channel == "k" and target.startswith("L1H0."):
             out.setdefault(place(target)[1], []).append(name)
     return out
@@ -102,30 +102,30 @@ def alone_at_the_start(flow: wb.InformationFlow) -> dict[int, list[str]]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_head_left_with_nothing_is_a_named_error_and_leaves_no_trace(backend: str) -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld", backend)
-    logits = run_with(model, flow, [])
-    keys = alone_at_the_start(flow)[1]
+    logits = run_with(model, info, [])
+    keys = alone_at_the_start(info)[1]
     assert len(keys) == 2
     with pytest.raises(ValueError, match=r"keys of positions \[0, 1\] cut, L1H0.z@1 has nothing"):
-        wb.cut_flow(model, flow, keys)
-    np.testing.assert_array_equal(run_with(model, flow, []), logits)
+        wb.information.cut(model, info, keys)
+    np.testing.assert_array_equal(run_with(model, info, []), logits)
 
 
 def test_a_control_that_would_leave_a_head_with_nothing_is_left_out() -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
-    keys = alone_at_the_start(flow)
+    keys = alone_at_the_start(info)
     # Of two key edges of one head only those that are cut and those that must not be are left.
-    keep = [flow.edge_names.index(e) for e in (*keys[1], *keys[3][:2])]
-    part = flow._with_edges(np.array(sorted(keep)))
-    result = wb.cut_flow(model, part, [flow.edge_names[e] for e in keep[2:]])
+    keep = [info.edge_names.index(e) for e in (*keys[1], *keys[3][:2])]
+    part = info._with_edges(np.array(sorted(keep)))
+    result = wb.information.cut(model, part, [info.edge_names[e] for e in keep[2:]])
     assert result.control_edges == ()
     assert result.answer.shape == (2,)
 
 
 def test_no_cut_warns_and_a_fraction_of_nothing_changes_nothing() -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -134,54 +134,54 @@ def test_no_cut_warns_and_a_fraction_of_nothing_changes_nothing() -> None:
             ("state", "head", "q"), ("neuron", "state", ""), ("mlp", "state", ""),
             ("state", "state", ""),
         ):  # fmt: skip
-            edge = strongest(flow, source, target, channel)
-            result = wb.cut_flow(model, flow, edge, fraction=0, n_controls=0)
+            edge = strongest(info, source, target, channel)
+            result = wb.information.cut(model, info, edge, strength=0, n_controls=0)
             assert result.effect == pytest.approx(0, abs=1e-5)
             assert result.kl == pytest.approx(0, abs=1e-6)
 
 
 def test_at_several_roots_the_answer_is_that_of_the_last() -> None:
     model, prompt = model_of("tinyworld")
-    flow = flow_of(model, prompt, position=None, n_edges=60)
-    result = wb.cut_flow(model, flow, flow.edge_names[-1], n_controls=0)
-    check(flow, result, run_with(model, flow, []), 0)
-    assert result.words[0][0] == flow.target
+    info = graph_of(model, prompt, position=None, n_edges=60)
+    result = wb.information.cut(model, info, info.edge_names[-1], n_controls=0)
+    check(info, result, run_with(model, info, []), 0)
+    assert result.words[0][0] == info.target
 
 
 def test_a_soft_cap_is_taken_off_the_answer_but_not_off_the_words() -> None:
     model, prompt = model_of("gemma2")
     cap = model.spec.soft_cap
     assert cap == 5
-    flow = flow_of(model, prompt, by="answer", foil="w6", final_norm="real", n_edges=40)
-    result = wb.cut_flow(model, flow, flow.edge_names[0], n_controls=1)
-    logits = run_with(model, flow, [])
+    info = graph_of(model, prompt, measure="answer", foil="w6", final_norm="real", n_edges=40)
+    result = wb.information.cut(model, info, info.edge_names[0], n_controls=1)
+    logits = run_with(model, info, [])
     inner = cap * np.arctanh(logits / cap)
-    assert result.answer[0] == pytest.approx(inner[flow.target_id] - inner[flow.foil_id], abs=1e-4)
+    assert result.answer[0] == pytest.approx(inner[info.target_id] - inner[info.foil_id], abs=1e-4)
     weights = np.exp(logits)
-    assert result.probability[0] == pytest.approx(weights[flow.target_id] / weights.sum(), abs=1e-5)
+    assert result.probability[0] == pytest.approx(weights[info.target_id] / weights.sum(), abs=1e-5)
 
 
 def test_the_words_and_the_divergence_are_those_of_each_run() -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
-    head = strongest(flow, "head", "state")
-    result = wb.cut_flow(model, flow, head, n_controls=1, k=3)
+    head = strongest(info, "head", "state")
+    result = wb.information.cut(model, info, head, n_controls=1, k=3)
     site, position = place(ends(head)[0])
-    rows = [run_with(model, flow, e) for e in ([], Scale(site, 0, positions=position))]
+    rows = [run_with(model, info, e) for e in ([], Scale(site, 0, positions=position))]
     plain, cut = (row - np.log(np.exp(row - row.max()).sum()) - row.max() for row in rows)
     assert result.kl[1] == pytest.approx(float((np.exp(plain) * (plain - cut)).sum()), abs=1e-5)
     for row, logits in enumerate(rows):
         order = np.argsort(-logits)[:3]
         assert result.words[row] == tuple(model.tokenizer.decode([i]) for i in order)
-    assert (result.unit, result.target, result.foil) == ("logits", flow.target, "")
+    assert (result.unit, result.target, result.foil) == ("logits", info.target, "")
 
 
 def test_a_cut_is_saved_and_tabled(tmp_path: Path) -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
-    head = strongest(flow, "head", "state")
-    result = wb.cut_flow(model, flow, head, n_controls=2)
-    again = wb.FlowCut.load(result.save(tmp_path / "cut"))
+    head = strongest(info, "head", "state")
+    result = wb.information.cut(model, info, head, n_controls=2)
+    again = wb.information.InformationCut.load(result.save(tmp_path / "cut"))
     assert again.to_frame().equals(result.to_frame())
     assert again.control_edges == result.control_edges and again.words == result.words
     frame = result.to_frame()
@@ -190,9 +190,9 @@ def test_a_cut_is_saved_and_tabled(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert list(frame.run) == ["plain", "cut", "control 0", "control 1"]
     assert frame.effect[1] == pytest.approx(result.effect)
-    assert [flow.edge_names[flow.edge(name)] for name in result.edges] == list(result.edges)
+    assert [info.edge_names[info.edge(name)] for name in result.edges] == list(result.edges)
     assert repr(result) == (
-        f"FlowCut(tinyworld: 1 edge cut: {flow.target!r} {result.answer[0]:.3g} → "
+        f"InformationCut(tinyworld: 1 edge cut: {info.target!r} {result.answer[0]:.3g} → "
         f"{result.answer[1]:.3g} logits, effect {result.effect:.3g}, others "
         f"{result.control_effects.mean():.3g} on average)"
     )
@@ -202,39 +202,39 @@ def test_a_cut_is_saved_and_tabled(tmp_path: Path) -> None:
     ("edges", "options", "text"),
     [
         ([], {}, "A cut names at least one edge"),
-        ("L0H0.z@0 → nothing", {}, "'L0H0.z@0 → nothing' is no edge of this flow"),
+        ("L0H0.z@0 → nothing", {}, "'L0H0.z@0 → nothing' is no edge of this graph"),
         (None, {}, "An edge is cut once; .* is named twice"),
-        ("", {"fraction": 1.5}, "0 to 1; got 1.5"),
-        ("", {"fraction": float("nan")}, "0 to 1; got nan"),
+        ("", {"strength": 1.5}, "0 to 1; got 1.5"),
+        ("", {"strength": float("nan")}, "0 to 1; got nan"),
         ("", {"n_controls": -1}, "n_controls is a whole number from 0; got -1"),
         ("", {"k": 0}, "k is a whole number from 1; got 0"),
     ],
 )
 def test_bad_input_is_a_named_error(edges: Any, options: Any, text: str) -> None:
-    flow = whole()
+    info = whole()
     model, _ = model_of("tinyworld")
-    first = flow.edge_names[0]
+    first = info.edge_names[0]
     given = [first, first] if edges is None else edges or (first if edges == "" else [])
     with pytest.raises(ValueError, match=text):
-        wb.cut_flow(model, flow, given, **options)
+        wb.information.cut(model, info, given, **options)
 
 
 def test_where_the_pattern_comes_too_late_an_edge_into_a_head_is_a_named_error() -> None:
-    flow = whole("gptj")
+    info = whole("gptj")
     model, _ = model_of("gptj", "transformer_lens")
-    logits = run_with(model, flow, [])
+    logits = run_with(model, info, [])
     for channel in "vkq":
-        edge = strongest(flow, "state", "head", channel)
+        edge = strongest(info, "state", "head", channel)
         with pytest.raises(ValueError, match="GPTJForCausalLM the transformer_lens backend gives"):
-            wb.cut_flow(model, flow, edge)
-    np.testing.assert_array_equal(run_with(model, flow, []), logits)
-    head = strongest(flow, "head", "state")
-    assert wb.cut_flow(model, flow, head, n_controls=0).answer.shape == (2,)
+            wb.information.cut(model, info, edge)
+    np.testing.assert_array_equal(run_with(model, info, []), logits)
+    head = strongest(info, "head", "state")
+    assert wb.information.cut(model, info, head, n_controls=0).answer.shape == (2,)
     there, _ = model_of("gptj")
-    assert wb.cut_flow(there, flow, edge, n_controls=0).answer.shape == (2,)
+    assert wb.information.cut(there, info, edge, n_controls=0).answer.shape == (2,)
 
 
 def test_another_model_is_a_named_error() -> None:
-    flow = whole()
-    with pytest.raises(ValueError, match="model it is of, tinyworld; got words"):
-        wb.cut_flow(words_model(), flow, flow.edge_names[0])
+    info = whole()
+    with pytest.raises(ValueError, match="model that their graph is of, tinyworld; got words"):
+        wb.information.cut(words_model(), info, info.edge_names[0])

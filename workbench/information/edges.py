@@ -1,4 +1,4 @@
-"""Flow edges: a whole pass as arrays of edges, and how much of a root walks back along each."""
+"""Edges: a whole pass as arrays of edges, and how much of a root walks back along each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .contributions import LayerContributions
-from .information_paths import grown
+from .paths import grown
 
 CHANNELS = ("", "v", "k", "q")
 #: The kind of each node in a `Graph`; "mlp" is an MLP without the neurons that stand apart.
@@ -67,7 +67,7 @@ class NodeKeys:
 
 
 @dataclass(frozen=True, eq=False)
-class FlowEdges:
+class Edges:
     """Edges of one pass, (edge,) each: ends as keys, and what they carry.
 
     weights: as in `LayerContributions`. shares: |weight| over the sum of |weight| into the target,
@@ -85,8 +85,8 @@ class FlowEdges:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def take(self, edges: np.ndarray) -> FlowEdges:
-        return FlowEdges(*(getattr(self, name)[edges] for name in self.__dataclass_fields__))
+    def take(self, edges: np.ndarray) -> Edges:
+        return Edges(*(getattr(self, name)[edges] for name in self.__dataclass_fields__))
 
 
 class _Builder:
@@ -112,11 +112,11 @@ class _Builder:
         self._groups.append(tuple(np.broadcast_to(each, shape).ravel() for each in group))
         return relevance
 
-    def edges(self) -> FlowEdges:
-        return FlowEdges(*map(np.concatenate, zip(*self._groups, strict=True)))
+    def edges(self) -> Edges:
+        return Edges(*map(np.concatenate, zip(*self._groups, strict=True)))
 
 
-def walk_back(layers: Sequence[LayerContributions], keys: NodeKeys, roots: np.ndarray) -> FlowEdges:
+def walk_back(layers: Sequence[LayerContributions], keys: NodeKeys, roots: np.ndarray) -> Edges:
     """Every edge of the pass, with what a walk from the roots back to the embedding carries.
 
     roots: (pos,) how much of the walk starts at the last layer's stream. At each node the walk
@@ -200,12 +200,12 @@ def shares_of(groups: Sequence[np.ndarray], total: np.ndarray | None = None) -> 
     return [np.abs(group) / size[:, None] for group in groups]
 
 
-def strongest(edges: FlowEdges, roots: np.ndarray, n: int) -> FlowEdges:
+def strongest(edges: Edges, roots: np.ndarray, n: int) -> Edges:
     """The n most relevant edges that a path of such edges joins to a root; roots: keys."""
     return edges.take(grown(edges.sources, edges.targets, edges.relevance, roots, n))
 
 
-def node_relevance(edges: FlowEdges, keys: np.ndarray, roots: dict[int, float]) -> np.ndarray:
+def node_relevance(edges: Edges, keys: np.ndarray, roots: dict[int, float]) -> np.ndarray:
     """(node,) how much of the walk passes each of these nodes; edges: all of the pass."""
     order = np.argsort(keys)
     at = np.searchsorted(keys[order], edges.sources).clip(max=len(keys) - 1)

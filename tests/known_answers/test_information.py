@@ -1,4 +1,4 @@
-"""A lookup in two steps, written by hand: its path is the strongest of the flow, and is cut."""
+"""A lookup in two steps, written by hand: its path is the strongest of the graph, and is cut."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+import workbench as wb
 from tests.known_answers.models import two_steps
 from workbench.loading import load
-from workbench.methods.information.flow_cut import cut_flow
-from workbench.methods.information.information_flow import information_flow
 
 SEEDS = range(4)
 
@@ -55,22 +54,22 @@ def test_the_model_answers_in_two_steps(model: Any, seed: int) -> None:
         assert int(weights.argmax()) == src and 0.8 < float(weights[src]) < 0.98
 
 
-@pytest.mark.parametrize("by", ["state", "answer"])
+@pytest.mark.parametrize("measure", ["state", "answer"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_strongest_path_from_the_source_is_the_planted_one(
-    model: Any, seed: int, by: Any
+    model: Any, seed: int, measure: Any
 ) -> None:
     prompt, answer, path = planted(seed)
-    flow = information_flow(model, prompt, by=by, n_edges=300)
-    assert flow.target == answer
-    assert flow.path(path[0]) == path
-    values = [edge for edge in flow.path_edges(path[0]) if ".z@" in edge.partition("→")[2]]
+    info = wb.information.graph(model, prompt, measure=measure, n_edges=300)
+    assert info.target == answer
+    assert info.path(path[0]) == path
+    values = [edge for edge in info.path_edges(path[0]) if ".z@" in edge.partition("→")[2]]
     assert [edge[-2:] for edge in values] == [" v", " v"]
     # What each step wrote stands in its words and in those of the states behind it.
-    assert flow.words[flow.node(path[-2])][0] == flow.words[flow.node(path[-1])][0] == answer
-    if by == "answer":
+    assert info.words[info.node(path[-2])][0] == info.words[info.node(path[-1])][0] == answer
+    if measure == "answer":
         # No other country counts for as much.
-        sources = {n: flow.graph.scores[flow.node(n)] for n in flow.graph.ids if n[:5] == "embed"}
+        sources = {n: info.graph.scores[info.node(n)] for n in info.graph.ids if n[:5] == "embed"}
         others = [
             sources.get(f"embed@{at}", 0) for at in range(1, 9, 2) if path[0] != f"embed@{at}"
         ]
@@ -82,7 +81,7 @@ def test_cutting_the_path_takes_the_answer_away_and_others_of_its_kind_do_not(
     model: Any, seed: int
 ) -> None:
     prompt, answer, path = planted(seed)
-    flow = information_flow(model, prompt, by="answer", n_edges=300, details=False)
+    info = wb.information.graph(model, prompt, measure="answer", n_edges=300, details=False)
     steps = {
         "the first step's value": f"{path[0]} → {path[1]} v",
         "the first head": f"{path[1]} → {path[2]}",
@@ -92,7 +91,7 @@ def test_cutting_the_path_takes_the_answer_away_and_others_of_its_kind_do_not(
         "the neuron": f"{path[6]} → {path[7]}",
     }
     for what, edge in steps.items():
-        cut = cut_flow(model, flow, edge)
+        cut = wb.information.cut(model, info, edge)
         assert cut.words[0][0] == answer, what
         assert answer not in cut.words[1][:1], what
         assert cut.effect > 4, what

@@ -1,4 +1,4 @@
-"""What is no flow: bad options, and models that are no sum of their parts."""
+"""What has no graph: bad options, and models that are no sum of their parts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.kernels import PassParts, flow_options
+from tests.unit.kernels import PassParts, information_graph
 from tests.unit.lens_models import words_model, zoo_model
-from tests.unit.plain_flow import flow_of
+from tests.unit.plain_pass import graph_of
 
 IDS = [[5, 9, 7, 30]]
 
@@ -19,10 +19,10 @@ IDS = [[5, 9, 7, 30]]
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"prompt": ["a", "b"]}, ValueError, "A flow is of one prompt; got 2"),
-        ({"by": "path"}, ValueError, "by is one of 'state', 'answer'; got 'path'"),
+        ({"prompt": ["a", "b"]}, ValueError, "A graph is of the pass of one prompt; got 2"),
+        ({"measure": "path"}, ValueError, "measure is one of 'state', 'answer'; got 'path'"),
         ({"final_norm": "no"}, ValueError, "final_norm is one of 'held', 'real'; got 'no'"),
-        ({"by": "answer", "position": None}, ValueError, "An answer is at one position"),
+        ({"measure": "answer", "position": None}, ValueError, "An answer is at one position"),
         (
             {"position": [1, 2]},
             ValueError,
@@ -42,7 +42,7 @@ IDS = [[5, 9, 7, 30]]
 def test_bad_input_is_a_named_error(options: Any, error: type[Exception], text: str) -> None:
     options = {"prompt": "When Mary and John", **options}
     with pytest.raises(error, match=text):
-        wb.information_flow(words_model(), options.pop("prompt"), **options)
+        wb.information.graph(words_model(), options.pop("prompt"), **options)
 
 
 class Altered:
@@ -70,19 +70,19 @@ class Altered:
 )
 def test_a_model_that_is_no_sum_of_its_parts_is_refused(altered: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        flow_of(Altered(zoo_model("gpt2"), **altered), IDS)
+        graph_of(Altered(zoo_model("gpt2"), **altered), IDS)
 
 
 def test_values_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = PassParts.source_values
     monkeypatch.setattr(PassParts, "source_values", lambda *given: 2 * plain(*given))
     with pytest.raises(ValueError, match="z of layer 0 is not the sum of the values"):
-        flow_of(zoo_model("gpt2"), IDS)
+        graph_of(zoo_model("gpt2"), IDS)
 
 
 def test_a_prompt_whose_edges_do_not_fit_is_refused_before_it_runs(monkeypatch) -> None:
-    monkeypatch.setattr(flow_options, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(information_graph, "free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match=r"for 4 tokens they take .* GiB and 0.0 GiB are free"):
-        wb.information_flow(words_model("nnsight"), IDS)
-    monkeypatch.setattr(flow_options, "free_bytes", lambda device: None)
-    assert wb.information_flow(words_model("nnsight"), IDS).graph.ids
+        wb.information.graph(words_model("nnsight"), IDS)
+    monkeypatch.setattr(information_graph, "free_bytes", lambda device: None)
+    assert wb.information.graph(words_model("nnsight"), IDS).graph.ids

@@ -1,6 +1,6 @@
-"""The information flow of one prompt beside one forward and backward pass of the plain model.
+"""The graph of the pass of one prompt beside one forward and backward pass of the plain model.
 
-Run `python -m tests.benchmarks.information_flow [rounds]`. A model of GPT-2-small's shape with
+Run `python -m tests.benchmarks.information [rounds]`. A model of GPT-2-small's shape with
 random weights, 32 tokens, on the CPU: seconds (medians of turns taken in one process) and ratios.
 The plain pass is Hugging Face's own, with gradients at the embeddings.
 """
@@ -40,9 +40,9 @@ def main(rounds: int = 5) -> None:
         prompt = ids.tolist()
         calls: dict[str, Callable[[], Any]] = {
             "plain forward and backward": lambda: plain_pass(hf_model, ids),
-            "by state": lambda: wb.information_flow(model, prompt),
-            "by state, without details": lambda: wb.information_flow(model, prompt, details=False),
-            "by answer": lambda: wb.information_flow(model, prompt, by="answer"),
+            "by state": lambda: wb.information.graph(model, prompt),
+            "by state, without details": lambda: wb.information.graph(model, prompt, details=False),
+            "by answer": lambda: wb.information.graph(model, prompt, measure="answer"),
         }
         seconds: dict[str, list[float]] = {name: [] for name in calls}
         for turn in range(rounds + 1):
@@ -51,9 +51,9 @@ def main(rounds: int = 5) -> None:
                 call()
                 if turn:
                     seconds[name].append(time.perf_counter() - start)
-        flow = wb.information_flow(model, prompt)
+        found = wb.information.graph(model, prompt)
     print(
-        f"information flow, GPT-2-small shape, {N_TOKENS} tokens, {len(flow.graph.ids)} nodes, "
+        f"graph of a pass, GPT-2-small shape, {N_TOKENS} tokens, {len(found.graph.ids)} nodes, "
         f"{torch.get_num_threads()} threads, medians of {rounds} turns"
     )
     base = statistics.median(seconds["plain forward and backward"])

@@ -1,4 +1,4 @@
-"""Flow words: what the nodes of one pass say, read in the vocabulary."""
+"""Words: what the nodes of one pass say, read in the vocabulary."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ...model import Norm
-from ...readout import top_k
-from ...site import Site
-from ...tokens import token_strings
-from ...vocabulary.head_circuits import head_reading
-from ...vocabulary.neurons import is_gated, neuron_reading
-from ...vocabulary.projection import (
+from ..methods.edge_cuts import mlp_norm
+from ..model import Norm
+from ..readout import top_k
+from ..site import Site
+from ..tokens import token_strings
+from ..vocabulary.head_circuits import head_reading
+from ..vocabulary.neurons import is_gated, neuron_reading
+from ..vocabulary.projection import (
     Projection,
     n_words,
     reading_projection,
     writing_projection,
 )
-from ..edge_cuts import mlp_norm
 from .contributions import PassParts, full
-from .flow_edges import CHANNELS, EMBED, HEAD, MID, MLP, NEURON, STATE, FlowEdges, NodeKeys, Place
+from .edges import CHANNELS, EMBED, HEAD, MID, MLP, NEURON, STATE, Edges, NodeKeys, Place
 
 Words = tuple[str, ...]
 Details = tuple[tuple[str, Words], ...]
@@ -56,7 +56,7 @@ class _Batch:
 Finish = Callable[[], tuple[list[Words], list[Details]]]
 
 
-class FlowWords:
+class NodeWords:
     """Reads vectors of one pass as the k tokens that they fit best.
 
     apart: (layer, pos, n) the neurons that are not counted with the rest of their MLP.
@@ -73,7 +73,7 @@ class FlowWords:
         self._gains: dict[int, torch.Tensor] = {}
 
     def read(
-        self, nodes: np.ndarray, edges: FlowEdges, *, details: bool
+        self, nodes: np.ndarray, edges: Edges, *, details: bool
     ) -> tuple[tuple[Words, ...], tuple[Details, ...]]:
         """The words and the details of each node, given by key, () where there are none."""
         of_kind: dict[int, list[int]] = {}
@@ -98,7 +98,7 @@ class FlowWords:
     # -- states ----------------------------------------------------------------------------------
 
     def _states(
-        self, places: Sequence[Place], keys: np.ndarray, edges: FlowEdges, more: bool
+        self, places: Sequence[Place], keys: np.ndarray, edges: Edges, more: bool
     ) -> Finish:
         vectors = torch.stack([self._state(place) for place in places])
         known = n_words(self._model)
@@ -155,7 +155,7 @@ class FlowWords:
         self,
         places: Sequence[Place],
         keys: np.ndarray,
-        edges: FlowEdges,
+        edges: Edges,
         more: bool,
     ) -> Finish:
         """What each head writes; and its query, and the keys and values of the sources shown."""
@@ -218,7 +218,7 @@ class FlowWords:
     # -- neurons ---------------------------------------------------------------------------------
 
     def _neurons(
-        self, places: Sequence[Place], keys: np.ndarray, edges: FlowEdges, more: bool
+        self, places: Sequence[Place], keys: np.ndarray, edges: Edges, more: bool
     ) -> Finish:
         """What each neuron writes with the sign it has here; and the embeddings that it reads."""
         written = [
@@ -243,7 +243,7 @@ class FlowWords:
         )
 
     def _others(
-        self, places: Sequence[Place], keys: np.ndarray, edges: FlowEdges, more: bool
+        self, places: Sequence[Place], keys: np.ndarray, edges: Edges, more: bool
     ) -> Finish:
         """What an MLP writes without its neurons that stand apart."""
         written = []

@@ -1,4 +1,4 @@
-"""Paths through a flow: the strongest between two nodes, everything between them, a walk back."""
+"""Paths through a graph: the strongest between two nodes, everything between them, a walk back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...graph import Graph
+from ..graph import Graph
 
 ARROW = "→"
 

@@ -1,4 +1,4 @@
-"""The words of a flow: states as the logit lens reads them, parts and details one by one."""
+"""The words of a graph: states as the logit lens reads them, parts and details one by one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 import workbench as wb
 from tests.unit import plain_words
 from tests.unit.circuit_models import tinyworld
-from tests.unit.kernels import flow_words
+from tests.unit.kernels import information_words
 from tests.unit.lens_models import zoo_model
-from tests.unit.plain_flow import Parts, edges_of, flow_of, place
+from tests.unit.plain_pass import Parts, edges_of, graph_of, place
 from workbench.tokens import token_strings
 
 K = 4
@@ -30,8 +30,8 @@ def model_of(name: str) -> tuple[Any, Any]:
 
 
 @cache
-def flow(name: str) -> wb.InformationFlow:
-    return wb.information_flow(*model_of(name), n_edges=70, k=K)
+def info(name: str) -> wb.information.InformationGraph:
+    return wb.information.graph(*model_of(name), n_edges=70, k=K)
 
 
 @cache
@@ -59,7 +59,7 @@ def check(name: str, words: tuple[str, ...], values: Any) -> None:
 
 
 def nodes(name: str, kind: str) -> list[str]:
-    graph = flow(name).graph
+    graph = info(name).graph
     found = [node for node, each in zip(graph.ids, graph.kinds, strict=True) if each == kind]
     assert found
     return found
@@ -75,13 +75,13 @@ def test_a_state_says_what_the_logit_lens_says(name: str) -> None:
         panel = lens.panel("resid_mid" if "mid" in site else "resid_post")
         row = panel.rows.index("embed" if node.startswith("embed") else site.partition(".")[0])
         said = [lens.text(i) for i in panel.top_ids[0, row, position]]
-        assert list(flow(name).words[flow(name).node(node)]) == said
+        assert list(info(name).words[info(name).node(node)]) == said
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_heads_neurons_and_mlps_say_what_they_write(name: str) -> None:
     model, _ = model_of(name)
-    one = flow(name)
+    one = info(name)
     for kind in ("head", "neuron", "mlp"):
         for node in nodes(name, kind)[:8]:
             vector = parts(name).written(one, node)
@@ -92,7 +92,7 @@ def test_heads_neurons_and_mlps_say_what_they_write(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_says_what_its_query_looks_for_and_what_its_values_hold(name: str) -> None:
     model, prompt = model_of(name)
-    spec, one = model.spec, flow(name)
+    spec, one = model.spec, info(name)
     for node in nodes(name, "head")[:5]:
         site, position = place(node)
         layer, head = int(site[1]), int(site[3:-2])
@@ -133,7 +133,7 @@ def test_a_head_says_what_its_query_looks_for_and_what_its_values_hold(name: str
 @pytest.mark.parametrize("name", NAMES)
 def test_a_neuron_says_which_embeddings_it_reads(name: str) -> None:
     model, _ = model_of(name)
-    one = flow(name)
+    one = info(name)
     for node in nodes(name, "neuron")[:5]:
         site, _ = place(node)
         details = dict(one.details[one.node(node)])
@@ -149,7 +149,7 @@ def test_a_neuron_says_which_embeddings_it_reads(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_state_says_what_the_norm_behind_it_holds_back_and_brings_out(name: str) -> None:
     model, _ = model_of(name)
-    one, last = flow(name), model.spec.n_layers - 1
+    one, last = info(name), model.spec.n_layers - 1
     W_U = model.weight("W_U").double().numpy()
     checked = set()
     for node in [*nodes(name, "embed"), *nodes(name, "state")]:
@@ -187,8 +187,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def test_without_details_the_words_are_the_same() -> None:
-    one = flow("tinyworld")
-    bare = flow_of(*model_of("tinyworld"), n_edges=70, k=K)
+    one = info("tinyworld")
+    bare = graph_of(*model_of("tinyworld"), n_edges=70, k=K)
     assert bare.words == one.words
     assert set(bare.details) == {()}
     node = nodes("tinyworld", "head")[0]
@@ -200,11 +200,14 @@ def test_without_details_the_words_are_the_same() -> None:
 
 
 def test_in_small_blocks_the_words_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow_words, "BLOCK", 3 * tinyworld().spec.d_vocab)
-    again = wb.information_flow(*model_of("tinyworld"), n_edges=70, k=K)
-    assert (again.words, again.details) == (flow("tinyworld").words, flow("tinyworld").details)
+    monkeypatch.setattr(information_words, "BLOCK", 3 * tinyworld().spec.d_vocab)
+    again = wb.information.graph(*model_of("tinyworld"), n_edges=70, k=K)
+    assert (again.words, again.details) == (
+        info("tinyworld").words,
+        info("tinyworld").details,
+    )
 
 
 def test_more_words_than_there_are_give_them_all() -> None:
     model, prompt = model_of("gptj")
-    assert {len(words) for words in flow_of(model, prompt, k=100, n_edges=20).words} == {60}
+    assert {len(words) for words in graph_of(model, prompt, k=100, n_edges=20).words} == {60}

@@ -9,14 +9,14 @@ import torch
 
 import workbench as wb
 
-#: All of a small flow.
+#: All of a small info.
 EVERY = 100_000
 STREAMS = ("pattern", "v", "z", "mlp_post", "mlp_out", "resid_pre", "resid_post")
 
 
-def flow_of(model: Any, prompt: Any, **options: Any) -> wb.InformationFlow:
-    """A flow without what is not tested everywhere."""
-    return wb.information_flow(model, prompt, **{"details": False, "k": 1, **options})
+def graph_of(model: Any, prompt: Any, **options: Any) -> wb.information.InformationGraph:
+    """A graph without what is not tested everywhere."""
+    return wb.information.graph(model, prompt, **{"details": False, "k": 1, **options})
 
 
 def place(node: str) -> tuple[str, int]:
@@ -83,7 +83,7 @@ class Parts:
             written -= self.neuron(layer, int(unit), position)
         return written
 
-    def written(self, flow: wb.InformationFlow, node: str) -> torch.Tensor:
+    def written(self, info: wb.information.InformationGraph, node: str) -> torch.Tensor:
         """(d_model,) what a node writes, or is."""
         site, position = place(node)
         layer = int(site[1 : site.index(".")].split("H")[0])
@@ -92,13 +92,13 @@ class Parts:
         if "/" in site:
             return self.neuron(layer, int(site.partition("/")[2]), position)
         if site.endswith("mlp_out"):
-            return self.others(layer, position, flow.apart[layer, position])
+            return self.others(layer, position, info.apart[layer, position])
         return self.state(node)
 
 
-def edges_of(flow: wb.InformationFlow) -> list[tuple[str, str, str, float]]:
+def edges_of(info: wb.information.InformationGraph) -> list[tuple[str, str, str, float]]:
     """(source, target, channel, weight) of every edge."""
-    graph = flow.graph
+    graph = info.graph
     return [
         (graph.ids[s], graph.ids[t], channel, float(weight))
         for s, t, channel, weight in zip(

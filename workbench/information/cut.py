@@ -1,0 +1,414 @@
+"""Cut: the answer when edges of a pass are cut, beside random edges of the same kinds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..check import Count, Natural, Seed, Share, checked
+from ..edits import Edit, Scale, UnchangedEdit
+from ..metrics import kl
+from ..model import Model, Run
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tokens import token_strings
+from ..vocabulary.projection import n_words
+from .contributions import full
+from .graph import InformationGraph
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InformationCut(Result):
+    """What the model answers with some edges of a graph cut, all of them together.
+
+    edges: their names. strength: how much of each was cut. target, foil: as in the graph. unit: of
+    the answer. control_edges: for each control the edges that were cut in it, drawn from the graph:
+    as many, of the same channels and the same kinds of ends, a neuron or an MLP by one edge.
+
+    answer: (run) the answer's number, in logits before any soft-cap, of the plain run, the cut one
+    and the controls, in this order; probability: (run) of the target; kl: (run) KL(plain ‖ run) in
+    nats. expected: what the weights by "answer" of what is cut add up to, the fall to first order
+    (a slope only with final_norm="real"); NaN by "state".
+    words, probabilities: (run, k) the likeliest next tokens of each run.
+    """
+
+    edges: tuple[str, ...]
+    strength: float
+    target: str
+    foil: str
+    unit: str
+    expected: float
+    control_edges: tuple[tuple[str, ...], ...]
+    words: tuple[tuple[str, ...], ...]
+    answer: np.ndarray = axes("run")
+    probability: np.ndarray = axes("run")
+    kl: np.ndarray = axes("run")
+    probabilities: np.ndarray = axes("run k")
+
+    picture = "information.cut"
+
+    @property
+    def effect(self) -> float:
+        """How far the answer falls, in logits."""
+        return float(self.answer[0] - self.answer[1])
+
+    @property
+    def control_effects(self) -> np.ndarray:
+        """(control,) how far it falls when other edges are cut."""
+        return self.answer[0] - self.answer[2:]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line a run: run, edges, answer, effect, probability, kl, top (likeliest token)."""
+        names = ["plain", "cut", *(f"control {i}" for i in range(len(self.control_edges)))]
+        return pd.DataFrame(
+            {
+                "run": names,
+                "edges": ["", *("; ".join(e) for e in (self.edges, *self.control_edges))],
+                "answer": self.answer,
+                "effect": self.answer[0] - self.answer,
+                "probability": self.probability,
+                "kl": self.kl,
+                "top": [words[0] for words in self.words],
+            }
+        )
+
+    def _facts(self) -> str:
+        n = len(self.edges)
+        others = self.control_effects
+        beside = f", others {np.mean(others):.3g} on average" if len(others) else ""
+        return (
+            f"{n} edge{'s' * (n != 1)} cut: {self.target!r} {self.answer[0]:.3g} → "
+            f"{self.answer[1]:.3g} logits, effect {self.effect:.3g}{beside}"
+        )
+
+
+@checked
+def cut(
+    model: Model,
+    graph: InformationGraph,
+    edges: str | Sequence[str],
+    *,
+    strength: Share = 1.0,
+    n_controls: Natural = 8,
+    k: Count = 6,
+    seed: Seed = 0,
+) -> InformationCut:
+    """The answer with edges of a graph cut, and with random others cut, as an `InformationCut`.
+
+    edges: names as in `graph.edge_names` or `graph.path_edges(…)`; they are cut together. An edge
+    is cut by taking away what it carries: from a state what it carries over, from a position a
+    head's, a neuron's or an MLP's write (of the last two the edges in and out are one), from a head
+    the value of a source ("v"), its attention to it ("k", the other sources take its weight), or
+    all preference in its attention ("q"). Everything after is computed anew. strength: how much of
+    each is taken away, 0 to 1: small ones show the slope at which the edge's weight is measured;
+    it is the weight where no norm follows attention and MLP, since such a norm (Gemma 2, OLMo 2) is
+    real here and held in the graph. n_controls: random sets of edges cut for comparison, fewer
+    where the graph has not as many, and none that leaves a head with nothing to attend to. k: next
+    tokens that are kept. All runs are rows of one pass.
+
+    Zero is no neutral value: a cut can hurt by being unusual. The controls say how much that does.
+
+    Raises `ValueError` for an edge that the graph does not have or that is named twice, another
+    model, a head left with nothing to attend to, and an edge into a head where the backend gives
+    the pattern for reading only.
+    """
+    if model.spec.name != graph.model:
+        raise ValueError(
+            f"Edges are cut in the model that their graph is of, {graph.model}; got "
+            f"{model.spec.name}. Make the graph anew: wb.information.graph(model, prompt)."
+        )
+    chosen = _numbers(graph, edges)
+    # Of edges that are one cut the first.
+    cuts = list({_cut_name(graph, e): e for e in reversed(chosen)}.values())[::-1]
+    _check_pattern(model, [graph.graph.channels[e] for e in cuts])
+    controls = _controls(graph, cuts, n_controls, np.random.default_rng(seed))
+    # Of a graph with several roots the target is the answer at the last.
+    at = int(graph.roots[-1].rpartition("@")[2])
+    run, controls = _run(model, graph, cuts, controls, strength, at)
+    assert run.logits is not None
+    logits = full(run.logits[:, 0])
+    probabilities = logits.softmax(-1)
+    known = n_words(model)
+    best = probabilities[:, :known].topk(min(k, known))
+    names = [token_strings(model.tokenizer, ids) for ids in best.indices.tolist()]
+    weights = graph.graph.weights[cuts].sum() if graph.measure == "answer" else np.nan
+    return InformationCut(
+        **provenance(model, model.tokens([graph.token_ids.tolist()]), seed),
+        edges=tuple(graph.edge_names[e] for e in chosen),
+        strength=float(strength),
+        target=graph.target,
+        foil=graph.foil,
+        unit="logits",
+        expected=float(strength * weights),
+        control_edges=tuple(tuple(graph.edge_names[e] for e in cut) for cut in controls),
+        words=tuple(map(tuple, names)),
+        answer=_numpy(_answer(model, graph, run, at)),
+        probability=_numpy(probabilities[:, graph.target_id]),
+        kl=_numpy(kl(logits, logits[:1].expand_as(logits))),
+        probabilities=_numpy(best.values),
+    )
+
+
+def _check_pattern(model: Model, channels: Sequence[str]) -> None:
+    spec = model.spec
+    if any(channels) and "pattern" in spec.read_only:
+        raise ValueError(
+            "An edge into a head is cut where the head's attention is known before its output; of "
+            f"{spec.architecture} the {spec.backend} backend gives it afterwards. Load the model "
+            "with the other backend, or cut the edge that leaves the head."
+        )
+
+
+def _numbers(information: InformationGraph, edges: str | Sequence[str]) -> list[int]:
+    given = [edges] if isinstance(edges, str) else list(edges)
+    if not given:
+        raise ValueError("A cut names at least one edge, as graph.edge_names has them; got none.")
+    numbers = [information.edge(name) for name in given]
+    if len(set(given)) != len(given):
+        twice = next(name for name in given if given.count(name) > 1)
+        raise ValueError(f"An edge is cut once; {twice!r} is named twice.")
+    return numbers
+
+
+def _run(
+    model: Model,
+    information: InformationGraph,
+    cuts: list[int],
+    controls: list[list[int]],
+    strength: float,
+    at: int,
+) -> tuple[Run, list[list[int]]]:
+    """The plain row, the cut one and the controls in one pass; and the controls that can be run."""
+    prompt = model.tokens([information.token_ids.tolist()])
+    read = [] if model.spec.soft_cap is None else [Site("ln_final")]
+    while True:
+        edits = [
+            edit
+            for row, cut in enumerate([cuts, *controls], 1)
+            for edit in cut_edits(model, information, cut, rows=row, strength=strength)
+        ]
+        rows = prompt.take([0] * (2 + len(controls)))
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                # A cut of what is 0 already changes nothing; its effect says so.
+                warnings.simplefilter("ignore", UnchangedEdit)
+                return model.run(rows, edits=edits, logits_at=[at], read=read), controls
+        except _NothingLeft as error:
+            if error.row == 1:
+                raise
+            controls = [cut for row, cut in enumerate(controls, 2) if row != error.row]
+
+
+def _controls(
+    information: InformationGraph, cuts: list[int], n: int, draw: np.random.Generator
+) -> list[list[int]]:
+    """Sets of other edges, each like the edge in its place; different ones where there are."""
+    graph = information.graph
+
+    def kind(edge: int) -> tuple[str, ...]:
+        ends = graph.kinds[graph.sources[edge]], graph.kinds[graph.targets[edge]]
+        one = [end for end in ends if end in ("neuron", "mlp")]
+        return tuple(one) or (*ends, graph.channels[edge])
+
+    used = {_cut_name(information, edge) for edge in cuts}
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for edge in range(len(graph.weights)):
+        if (name := _cut_name(information, edge)) not in used:
+            used.add(name)
+            alike.setdefault(kind(edge), []).append(edge)
+    wanted = [kind(edge) for edge in cuts]
+    if any(wanted.count(each) > len(alike.get(each, ())) for each in wanted):
+        return []
+    out: list[list[int]] = []
+    for _ in range(8 * n):
+        drawn = {each: draw.permutation(alike[each]).tolist() for each in dict.fromkeys(wanted)}
+        cut = sorted(drawn[each].pop() for each in wanted)
+        if cut not in out and len(out) < n:
+            out.append(cut)
+    return out
+
+
+def _answer(model: Model, information: InformationGraph, run: Run, at: int) -> torch.Tensor:
+    """(run,) the logit of the target less that of the foil, or less the mean; before a soft-cap."""
+    logits = run.logits
+    assert logits is not None
+    logits = logits[:, 0]
+    if model.spec.soft_cap is not None:
+        normed = run[Site("ln_final")][:, at]
+        logits = (
+            normed @ model.weight("W_U", copy=False) + model.weight("b_U")
+        ) * model.spec.logit_scale
+    logits = full(logits)
+    away = logits.mean(-1) if information.foil_id is None else logits[:, information.foil_id]
+    return logits[:, information.target_id] - away
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+# -- the edits that take single edges out of a pass ------------------------------------------------
+
+
+class _NothingLeft(ValueError):
+    """All keys of a head are cut; row: in which row of the run."""
+
+    def __init__(self, text: str, row: int) -> None:
+        super().__init__(text)
+        self.row = row
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CutSources(Edit):
+    """What one head moves to one position, with some of its sources cut; the site is its z.
+
+    at: the position. values: sources whose value is not moved. keys: sources that are not attended
+    to, the others take their weight in proportion. evenly: everything that is seen is attended to
+    alike. strength: how much of all this happens.
+    """
+
+    head: int
+    at: int
+    group: int
+    values: tuple[int, ...] = ()
+    keys: tuple[int, ...] = ()
+    evenly: bool = False
+    strength: float = 1.0
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        pattern, v = needed
+        now = pattern[:, self.head, self.at]
+        weights = now.clone()
+        if self.evenly:
+            seen = (now > 0).to(now.dtype)
+            weights = now + self.strength * (seen / seen.sum(-1, keepdim=True) - now)
+        if self.keys:
+            left = weights.clone()
+            left[:, list(self.keys)] *= 1 - self.strength
+            total = left.sum(-1, keepdim=True)
+            if float(total.min()) < 1e-6:
+                name = f"L{self.site.layer}H{self.head}.z@{self.at}"
+                raise _NothingLeft(
+                    f"A head attends to something; with the keys of positions {list(self.keys)} "
+                    f"cut, {name} has nothing left. Cut the values ('v') or the head's own edge "
+                    "instead.",
+                    self.rows[0],
+                )
+            weights = left * (weights.sum(-1, keepdim=True) / total)
+        if self.values:
+            weights[:, list(self.values)] *= 1 - self.strength
+        # Some models compute their softmax in another precision than the rest.
+        moved = (weights - now)[:, None].to(v.dtype) @ v[:, :, self.head // self.group]
+        out = activation.clone()
+        out[:, self.at, self.head] += moved[:, 0]
+        return out
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CutCarry(Edit):
+    """A state without what it carries over from the one before it, the site needed."""
+
+    strength: float = 1.0
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return activation - self.strength * needed[0]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CutOthers(Edit):
+    """An MLP's output with only some neurons left; needs mlp_post. model: whose weights count."""
+
+    model: Model
+    kept: tuple[int, ...]
+    strength: float = 1.0
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        kept, layer = list(self.kept), self.site.layer
+        w_out = self.model.weight("W_out", layer, copy=False)
+        theirs = needed[0][..., kept] @ w_out[kept]
+        if (norm := self.model.norm("ln2_post", layer)) is not None:
+            summed = needed[0] @ w_out + self.model.weight("b_out", layer)
+            theirs = theirs * (norm.weight / norm.scale(summed))
+        theirs = theirs * self.model.spec.residual_multiplier
+        return activation + self.strength * (theirs - activation)
+
+
+def _cut_name(information: InformationGraph, edge: int) -> str:
+    """What is cut with an edge: itself, or the neuron or the MLP that it enters or leaves."""
+    graph = information.graph
+    for node in (graph.targets[edge], graph.sources[edge]):
+        if graph.kinds[node] in ("neuron", "mlp"):
+            return graph.ids[node]
+    return information.edge_names[edge]
+
+
+def cut_edits(
+    model: Model, information: InformationGraph, edges: Iterable[int], *, rows: int, strength: float
+) -> list[Edit]:
+    """The edits that cut these edges of a graph, given by number, in one row of a run."""
+    graph = information.graph
+    sources: dict[tuple[int, int, int], dict[str, list[int]]] = {}
+    edits: dict[tuple[str, int], Edit] = {}
+    for edge in edges:
+        s, t = int(graph.sources[edge]), int(graph.targets[edge])
+        channel = graph.channels[edge]
+        # Of a neuron, and of an MLP's others, what goes in and what comes out is one thing.
+        node = t if graph.kinds[t] in ("head", "neuron", "mlp") else s
+        site, at = _place(graph.ids[node])
+        if graph.kinds[node] == "head":
+            assert site.layer is not None and site.head is not None
+            if channel:
+                key = (site.layer, site.head, at)
+                sources.setdefault(key, {}).setdefault(channel, []).append(int(graph.positions[s]))
+            else:
+                edits[str(site), at] = Scale(site, 1 - strength, rows=rows, positions=at)
+        elif graph.kinds[node] == "neuron":
+            edits[str(site), at] = Scale(site, 1 - strength, rows=rows, positions=at)
+        elif graph.kinds[node] == "mlp":
+            kept = tuple(information.apart[site.layer, at].tolist())
+            needs = (Site("mlp_post", site.layer),)
+            edits[str(site), at] = CutOthers(
+                site, model, kept, strength, rows=rows, positions=at, needs=needs
+            )
+        else:
+            target, _ = _place(graph.ids[t])
+            edits[str(target), at] = CutCarry(
+                target, strength, rows=rows, positions=at, needs=(_before(model, target),)
+            )
+    group = model.spec.n_heads // model.spec.n_kv_heads
+    of_heads = [
+        CutSources(
+            Site("z", layer),
+            head,
+            at,
+            group,
+            values=tuple(cut.get("v", ())),
+            keys=tuple(cut.get("k", ())),
+            evenly="q" in cut,
+            strength=strength,
+            rows=rows,
+            needs=(Site("pattern", layer), Site("v", layer)),
+        )
+        for (layer, head, at), cut in sources.items()
+    ]
+    # What a head reads is cut before what it writes.
+    return [*of_heads, *edits.values()]
+
+
+def _place(node: str) -> tuple[Site, int]:
+    """The site and the position of a node; the embedding is the stream that enters layer 0."""
+    name, _, position = node.rpartition("@")
+    site = Site("resid_pre", 0) if name == "embed" else Site.parse(name)
+    return site, int(position)
+
+
+def _before(model: Model, site: Site) -> Site:
+    """The state that another one carries on."""
+    if site.stream == "resid_mid" or model.spec.parallel:
+        return Site("resid_pre", site.layer)
+    return Site("resid_mid", site.layer)
