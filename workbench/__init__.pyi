@@ -3,6 +3,7 @@
 from . import circuits as circuits
 from . import compare as compare
 from . import controls as controls
+from . import data as data
 from . import information as information
 from . import lens as lens
 from . import live as live
@@ -17,7 +18,6 @@ from .change import Change as Change
 from .circuits.ablation import ablate as ablate
 from .circuits.patching import patch as patch
 from .concepts import concepts as concepts
-from .data import data_path as data_path
 from .dictionary.base import Dictionary as Dictionary
 from .dictionary.base import ScaleFeatures as ScaleFeatures
 from .dictionary.base import SetFeatures as SetFeatures
@@ -107,12 +107,8 @@ from .methods.observables.observable_evaluation import ObservableEvaluation as O
 from .methods.observables.observable_evaluation import evaluate_observable as evaluate_observable
 from .methods.observables.observable_paths import ObservablePaths as ObservablePaths
 from .methods.observables.observable_vector import ObservableVector as ObservableVector
-from .model import Generation as Generation
 from .model import Model as Model
-from .model import ModelSpec as ModelSpec
 from .model import Resume as Resume
-from .model import Run as Run
-from .norm import Norm as Norm
 from .probing.probe import probe as probe
 from .result import Result as Result
 from .site import Site as Site

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from . import data
 from .check import checked
-from .data import data_path
 from .encoding import text_ids
 from .model import Model
 from .tokens import Tokens
@@ -321,7 +321,7 @@ def concepts(
     """
     if not isinstance(name, str):
         return _own(name, dict(parents or {}), dict(families or {}), questions)
-    names = sorted(path.stem for path in data_path("concepts").glob("*.json"))
+    names = sorted(path.stem for path in data.path("concepts").glob("*.json"))
     if name not in names:
         raise ValueError(
             f"Concepts ship for {', '.join(names)}; got {name!r}. Make your own with "
@@ -333,7 +333,7 @@ def concepts(
             f"{parents or families or questions!r:.80} too. Give them with words of your own."
         )
     made: dict[str, Any] = json.loads(
-        data_path("concepts", f"{name}.json").read_text(encoding="utf-8")
+        data.path("concepts", f"{name}.json").read_text(encoding="utf-8")
     )
     return Concepts(
         made["name"],

@@ -17,6 +17,9 @@ from .site import Site
 from .weight_edits import WeightEdit
 
 KINDS = ("random", "orthogonal")
+#: What a user calls; `others` draws for methods.
+__all__ = ["like"]
+
 #: A random unit is drawn from this many of its layer that are nearest in size.
 NEAREST = 50
 #: The fields of edits that hold vectors along the last axis of their site.

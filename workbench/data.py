@@ -15,8 +15,8 @@ class DataNotFound(FileNotFoundError):
 
 
 @checked
-def data_path(*parts: str) -> Path:
-    """The path of a shipped data file or folder, for example `data_path("tasks", "ioi.json")`.
+def path(*parts: str) -> Path:
+    """The path of a shipped data file or folder, for example `wb.data.path("tasks", "ioi.json")`.
 
     Looks in the installed package's `_data` folder, which a wheel carries, then in the `data`
     folder of a checkout, which an editable install reads. Raises `DataNotFound` with both places
@@ -24,18 +24,18 @@ def data_path(*parts: str) -> Path:
     """
     if not parts or any(Path(part).is_absolute() or ".." in Path(part).parts for part in parts):
         raise ValueError(
-            "data_path takes the folders and the name below data/, "
-            f"for example data_path('tasks', 'ioi.json'); got {parts!r}."
+            "data.path takes the folders and the name below data/, "
+            f"for example data.path('tasks', 'ioi.json'); got {parts!r}."
         )
     places = [_PACKAGE / "_data"]
     # Beside an installed package lies site-packages, where a folder named data is someone else's.
     if (_PACKAGE.parent / "pyproject.toml").is_file():
         places.append(_PACKAGE.parent / "data")
     for place in places:
-        path = place.joinpath(*parts)
+        found = place.joinpath(*parts)
         # A name that the system does not take is of no file, and no error here.
-        if os.path.exists(path):
-            return path
+        if os.path.exists(found):
+            return found
     raise DataNotFound(
         "A data file ships with the package or lies in a checkout's data folder; "
         f"{'/'.join(parts)[:200]} is not in {' nor in '.join(map(str, places))}. "

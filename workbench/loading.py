@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from . import data
 from .backends.architecture import Architecture, partly
 from .backends.nnsight import NnsightModel
 from .backends.probe import Probe, probe
@@ -25,7 +26,6 @@ from .checkpoint import (
     read_checkpoint,
     reading,
 )
-from .data import data_path
 from .libraries import line, quiet
 from .model import Model, ModelSpec
 from .ordinary import ordinary_torch
@@ -206,7 +206,7 @@ def _source(name: str) -> tuple[str, str]:
             "name."
         )
     if name.split("/")[0].startswith("tinyworld") and not Path(name).is_dir():
-        return str(data_path("models", *name.split("/"))), name
+        return str(data.path("models", *name.split("/"))), name
     path = Path(os.path.expanduser(name))
     if os.path.isdir(path):
         return str(path), os.path.basename(os.path.abspath(path))

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from . import data
 from .check import Count, Seed, checked
-from .data import data_path
 from .encoding import encode
 from .metrics import TASK_METRICS, pad_ids
 from .model import Model
@@ -352,7 +352,7 @@ def task(name: str, *, n: Count | None = None, seed: Seed = 0) -> Task:
             f"The tasks are {', '.join(names)}; got {name!r}. wb.tasks() says what each asks, and "
             "Task.from_pairs makes one of your own pairs."
         )
-    file = json.loads(data_path("tasks", f"{name}.json").read_text(encoding="utf-8"))
+    file = json.loads(data.path("tasks", f"{name}.json").read_text(encoding="utf-8"))
     text = {key: file[key] for key in ("metric", "title", "question", "source")}
     return Task(name, read_sets(file["sets"]), n=n, seed=seed, **text)
 
@@ -373,4 +373,4 @@ def tasks() -> pd.DataFrame:
 
 
 def _names() -> list[str]:
-    return sorted(path.stem for path in data_path("tasks").glob("*.json"))
+    return sorted(path.stem for path in data.path("tasks").glob("*.json"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from . import data
 from .check import Count, checked
-from .data import data_path
 
 
 @checked
@@ -17,10 +17,10 @@ def texts(name: str, *, n: Count | None = None) -> tuple[str, ...]:
 
     Raises `ValueError` for a name that has none, and for an `n` that they do not have.
     """
-    names = sorted(path.stem for path in data_path("texts").glob("*.json"))
+    names = sorted(path.stem for path in data.path("texts").glob("*.json"))
     if name not in names:
         raise ValueError(f"Texts ship for {', '.join(names)}; got {name!r}.")
-    rows = json.loads(data_path("texts", f"{name}.json").read_text(encoding="utf-8"))["texts"]
+    rows = json.loads(data.path("texts", f"{name}.json").read_text(encoding="utf-8"))["texts"]
     if n is not None and not 1 <= n <= len(rows):
         raise ValueError(f"There are {len(rows)} texts for {name}; got n={n!r}.")
     return tuple(rows[:n])

@@ -17,7 +17,7 @@ def cells(folder: Path) -> list[str]:
         f"import os; os.environ['WORKBENCH_CACHE'] = {str(folder)!r}\n"
         "import shutil, workbench as wb\n"
         "model = wb.load('tinyworld', device='cpu')\n"
-        "shipped = wb.data_path('dictionaries', 'tinyworld')\n"
+        "shipped = wb.data.path('dictionaries', 'tinyworld')\n"
         "for site in ('L2.resid_post', 'L3.resid_post'):\n"
         f"    shutil.copytree(shipped / site, {str(folder)!r} + '/dictionaries/' + site)\n"
         f"dicts = wb.dictionaries({str(folder)!r} + '/dictionaries')",

@@ -67,6 +67,12 @@ def edited_on(_: Context) -> Any:
     return lambda edit, on: {"edits": wb.Change(edit, on=on)}
 
 
+moves("data_path")(wb.data.path)
+
+
+moves("data_path")(wb.data.path)
+
+
 # -- circuits --------------------------------------------------------------------------------------
 
 

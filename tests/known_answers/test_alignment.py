@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from workbench import data
 from workbench.compare.align import WeightAlignment, align
 from workbench.compare.stitch import stitch
-from workbench.data import data_path
 from workbench.loading import load
 from workbench.texts import texts
 
@@ -83,7 +83,7 @@ def permuted(source: Path, path: Path, seed: int = 0) -> Copy:
 def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The name of a model and its permuted copy."""
     path = tmp_path_factory.mktemp("copies") / f"{request.param}-permuted"
-    return request.param, permuted(data_path("models", request.param), path)
+    return request.param, permuted(data.path("models", request.param), path)
 
 
 def check_undone(found: WeightAlignment, orders: list[np.ndarray]) -> None:
@@ -138,7 +138,7 @@ def test_a_gated_neuron_is_found_with_both_its_signs_turned(
 ) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = data_path("models", "tinyworld-llama")
+    source = data.path("models", "tinyworld-llama")
     model: Any = AutoModelForCausalLM.from_pretrained(source)
     with torch.no_grad():
         for block in model.model.layers:
@@ -165,7 +165,7 @@ def test_a_permutation_of_a_small_model_of_stories_is_undone(asset: Any, tmp_pat
 
 
 def test_neurons_keep_their_place_between_the_last_checkpoints_of_a_training() -> None:
-    early = load(data_path("models", "tinyworld-checkpoints", "step-004000"), device="cpu")
+    early = load(data.path("models", "tinyworld-checkpoints", "step-004000"), device="cpu")
     found = align(early, load("tinyworld", device="cpu"), n_controls=1, progress=False)
     kept = found.units_a == found.units_b
     # By chance 1 of 512 would be.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.data import data_path
+from workbench import data
 from workbench.loading import load
 from workbench.methods.observables.observable import observable
 from workbench.methods.observables.observable_evaluation import evaluate_observable
@@ -28,7 +28,7 @@ PATHS = {
 @cache
 def planted() -> dict[str, float]:
     """The share of "he" of each profession, as tokens with their space."""
-    file = json.loads(data_path("tasks", "gender_profession.json").read_text(encoding="utf-8"))
+    file = json.loads(data.path("tasks", "gender_profession.json").read_text(encoding="utf-8"))
     return {f" {word}": share for word, share in file["planted"].items()}
 
 

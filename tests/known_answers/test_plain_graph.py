@@ -10,7 +10,7 @@ import torch
 
 from tests.known_answers import plain_graph
 from tests.parity import zoo
-from workbench.data import data_path
+from workbench import data
 
 MODELS = ["tinyworld", "tinyworld-llama"]
 CLEAN, CORRUPT = torch.randint(2, 1900, (2, 3, 7), generator=torch.Generator().manual_seed(0))
@@ -22,7 +22,7 @@ def hf_model(name: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(
-        data_path("models", name), attn_implementation="eager", dtype=torch.float64
+        data.path("models", name), attn_implementation="eager", dtype=torch.float64
     )
     return model.eval().requires_grad_(False)
 

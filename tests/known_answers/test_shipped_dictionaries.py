@@ -38,7 +38,7 @@ def test_there_is_one_for_each_stream_of_each_layer_and_they_are_small(
         )
         assert torch.allclose(dictionary.W_dec.norm(dim=-1), torch.ones(1024), atol=2e-3), site
         assert dictionary.info["training"]["seed"] == 0
-    folder = wb.data_path("dictionaries", "tinyworld")
+    folder = wb.data.path("dictionaries", "tinyworld")
     assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= 12 * 10**6
 
 
@@ -79,7 +79,7 @@ def test_the_command_trains_and_writes_one_folder_a_site(
     monkeypatch.setattr(command.wb, "load", lambda *_, **__: model)
     out = tmp_path / "out"
     arguments = ["--out", str(out), "--steps", "1", "--features", "16", "--k", "2"]
-    arguments += ["--model", str(wb.data_path("models", "tinyworld")), "--batch-size", "64"]
+    arguments += ["--model", str(wb.data.path("models", "tinyworld")), "--batch-size", "64"]
     monkeypatch.setattr(sys, "argv", ["dictionaries", *arguments])
     threads = torch.get_num_threads()
     try:
@@ -94,7 +94,7 @@ def test_the_command_trains_and_writes_one_folder_a_site(
 def test_the_texts_read_are_of_another_seed_than_the_shipped_ones() -> None:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(wb.data_path("models", "tinyworld", "tokenizer.json")))
+    tokenizer = Tokenizer.from_file(str(wb.data.path("models", "tinyworld", "tokenizer.json")))
     rows = command.rows(tokenizer)
     read = {tuple(next(rows)) for _ in range(300)}
     assert all(len(row) == 64 for row in read)

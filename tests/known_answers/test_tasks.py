@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.data import data_path
+from workbench import data
 from workbench.loading import load
 from workbench.model import Model
 from workbench.tasks import task
 
-NAMES = sorted(path.stem for path in data_path("tasks").glob("*.json"))
+NAMES = sorted(path.stem for path in data.path("tasks").glob("*.json"))
 
 
 @pytest.fixture(scope="module")

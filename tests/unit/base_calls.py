@@ -90,7 +90,7 @@ class BaseCalls:
     @cached_property
     def dicts(self) -> Any:
         # A copy, since labels are kept beside their dictionary.
-        shipped = wb.data_path("dictionaries", "tinyworld")
+        shipped = wb.data.path("dictionaries", "tinyworld")
         copied = self.folder / "dictionaries"
         for part in shipped.glob("*resid_post"):
             shutil.copytree(part, copied / part.name)
@@ -153,10 +153,13 @@ class BaseCalls:
                 if (own or name in ("Labels", "Dictionaries", "Change")) and name not in MADE:
                     out[f"{name}()"] = thing
                 out.update((f"{name}.{member}", None) for member in _members(thing))
-        for name, thing in vars(wb.metrics).items():
-            own = inspect.isfunction(thing) and thing.__module__ == wb.metrics.__name__
-            if own and not name.startswith("_"):
-                out[f"metrics.{name}"] = thing
+        for space in ("controls", "data", "metrics"):
+            module = getattr(wb, space)
+            for name in getattr(module, "__all__", vars(module)):
+                thing = getattr(module, name)
+                own = inspect.isfunction(thing) and thing.__module__ == module.__name__
+                if own and not name.startswith("_"):
+                    out[f"{space}.{name}"] = thing
         return out
 
     # -- values ----------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ OF_CALLS: dict[str, Values] = {
        for name in ("compare.align", "compare.stitch")},
     "lens.jacobian": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
     "JacobianLens.translate": {"writer": lambda c: c.writers[1]},
-    "shift": {"features": lambda _: [FEATURE]}, "data_path": _fixed(parts=("tasks", "ioi.json")),
+    "shift": {"features": lambda _: [FEATURE]}, "data.path": _fixed(parts=("tasks", "ioi.json")),
     "Classifier.pool_of": {"tokens": lambda c: c.model.tokens(PROMPT),
                            "x": lambda c: torch.ones(1, 5, c.model.spec.d_model)},
     "ConceptEvaluation.of_concepts": _fixed(measure="f1"),

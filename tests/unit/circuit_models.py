@@ -12,7 +12,7 @@ import torch
 from tests.known_answers import plain_graph
 from tests.known_answers.plain_graph import Edge, Pass
 from tests.known_answers.plain_weights import weights_of
-from workbench.data import data_path
+from workbench import data
 from workbench.loading import load
 from workbench.tasks import Task, TaskBatch
 from workbench.tasks import task as shipped_task
@@ -66,7 +66,7 @@ class Plain:
         from transformers import AutoModelForCausalLM
 
         self.model = AutoModelForCausalLM.from_pretrained(
-            data_path("models", name), attn_implementation="eager", dtype=torch.float64
+            data.path("models", name), attn_implementation="eager", dtype=torch.float64
         )
         self.weights = weights_of(self.model.requires_grad_(False), torch.float64)
         self.edges = plain_graph.edges_of(self.model)

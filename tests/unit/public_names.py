@@ -6,6 +6,11 @@ import inspect
 from typing import Any
 
 import workbench as wb
+from workbench.model import Generation, ModelSpec, Run
+from workbench.norm import Norm
+
+#: Classes that public calls return and nobody makes: no name at the top, and public all the same.
+RETURNED: dict[str, Any] = {each.__name__: each for each in (Generation, ModelSpec, Norm, Run)}
 
 
 def families() -> dict[str, Any]:
@@ -16,7 +21,7 @@ def families() -> dict[str, Any]:
 
 def public() -> dict[str, Any]:
     """Every public object once, by what a user writes after `wb.`: the name at the top first."""
-    out: dict[str, Any] = {name: getattr(wb, name) for name in wb.__all__}
+    out = {name: getattr(wb, name) for name in wb.__all__} | RETURNED
     known = {id(found) for found in out.values()}
     for family, space in families().items():
         own = {f"{family}.{name}": getattr(space, name) for name in space.__all__}
@@ -27,6 +32,8 @@ def public() -> dict[str, Any]:
 
 def public_class(name: str) -> type | None:
     """The public class of this name, in whichever space it stands."""
+    if name in RETURNED:
+        return RETURNED[name]
     spaces = (wb, *families().values())
     found = (getattr(space, name) for space in spaces if name in space.__all__)
     return next((each for each in found if inspect.isclass(each)), None)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import workbench as wb
-from workbench.data import data_path
+from workbench import data
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import ReLU
@@ -63,7 +63,7 @@ def hugging_face() -> Any:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(
-        data_path("models", "tinyworld"), attn_implementation="eager"
+        data.path("models", "tinyworld"), attn_implementation="eager"
     ).eval()
 
 

@@ -13,7 +13,7 @@ import torch
 from tests.unit import lens_models
 from tests.unit.lens_models import PROMPT, words_model, zoo_model
 from workbench import attention as _attention
-from workbench import data_path, load
+from workbench import data, load
 from workbench.lens import Attention
 from workbench.result import provenance
 
@@ -105,7 +105,7 @@ def test_it_equals_plain_loops_over_a_gpt2_with_a_shorter_prompt_beside(backend:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_under_grouped_queries_a_head_uses_the_value_of_its_group(backend: str) -> None:
-    folder = data_path("models/tinyworld-llama")
+    folder = data.path("models/tinyworld-llama")
     model = load("tinyworld-llama", backend=backend, device="cpu")
     assert model.spec.n_kv_heads < model.spec.n_heads
     result = attention(model, PROMPT)

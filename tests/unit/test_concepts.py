@@ -13,12 +13,12 @@ from data.tinyworld import concepts as made
 from data.tinyworld import world
 from tests.unit.circuit_models import tinyworld
 from tests.unit.concept_models import ALL, planted, planted_model
+from workbench import data
 from workbench.concepts import Concept, Concepts, Question
-from workbench.data import data_path
 
 
 def test_the_shipped_concepts_are_what_the_script_makes_of_the_world() -> None:
-    text = json.loads(data_path("concepts", "tinyworld.json").read_text(encoding="utf-8"))
+    text = json.loads(data.path("concepts", "tinyworld.json").read_text(encoding="utf-8"))
     assert text == {"name": "tinyworld", "concepts": made.concepts(), "questions": made.questions()}
 
 

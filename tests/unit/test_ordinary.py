@@ -17,6 +17,7 @@ import torch
 
 import workbench as wb
 from tests.unit.lens_models import PROMPT, TEXTS, words_model
+from workbench.model import ModelSpec
 
 BACKENDS = ("nnsight", "transformer_lens")
 SITE = "L1.resid_post"
@@ -168,7 +169,7 @@ def numbers(value: Any) -> list[np.ndarray]:
         return [n for each in value.values() for n in numbers(each)]
     if isinstance(value, (list, tuple)):
         return [n for each in value for n in numbers(each)]
-    if is_dataclass(value) and not isinstance(value, (wb.Edit, wb.ModelSpec)):
+    if is_dataclass(value) and not isinstance(value, (wb.Edit, ModelSpec)):
         return [n for f in fields(value) for n in numbers(getattr(value, f.name))]
     return []
 

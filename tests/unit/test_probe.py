@@ -36,7 +36,7 @@ def named(backend: str = "nnsight") -> Any:
 
 @cache
 def untrained() -> Any:
-    folder = str(wb.data_path("models", "tinyworld"))
+    folder = str(wb.data.path("models", "tinyworld"))
     torch.manual_seed(0)
     hf_model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -253,7 +253,7 @@ def test_an_unknown_task_is_refused_with_the_known_ones(shipped: Path) -> None:
         task("ioI")
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in data.data_path("tasks").glob("*.json")))
+@pytest.mark.parametrize("name", sorted(p.stem for p in data.path("tasks").glob("*.json")))
 def test_a_shipped_task_is_well_formed(name: str) -> None:
     found = task(name)
     assert found.title and found.question.endswith(".") and found.source

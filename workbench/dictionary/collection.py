@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from .. import data
 from ..change import Change
 from ..check import checked, given
-from ..data import data_path
 from ..site import Site
 from .base import Dictionary
 from .loading import load_dictionary
@@ -145,7 +145,7 @@ def dictionaries(name: str | Path) -> Dictionaries:
     """
     folder = Path(name)
     if not os.path.isdir(folder):
-        shipped = data_path("dictionaries")
+        shipped = data.path("dictionaries")
         names = sorted(path.name for path in shipped.iterdir() if path.is_dir())
         if str(name) not in names:
             raise ValueError(
