@@ -13,6 +13,7 @@ from .change import Change, Part
 from .check import Count, Seed, checked, given, one_of, refuse
 from .dictionary.base import ScaleFeatures, SetFeatures
 from .edits import Add, Affine, ProjectOut, Scale, Set
+from .model import Model
 from .site import Site
 from .weight_edits import WeightEdit
 
@@ -28,7 +29,7 @@ _VECTORS = {Add: "value", ProjectOut: "directions"}
 
 @checked
 def like(
-    model: Any,
+    model: Model,
     change: Any,
     n: Count,
     *,

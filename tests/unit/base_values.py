@@ -112,6 +112,9 @@ OF_CALLS: dict[str, Values] = {
     "lens.jacobian": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
     "JacobianLens.translate": {"writer": lambda c: c.writers[1]},
     "shift": {"features": lambda _: [FEATURE]}, "data.path": _fixed(parts=("tasks", "ioi.json")),
+    "controls.like": {
+        "change": lambda c: wb.Add("L1.resid_post", torch.ones(c.model.spec.d_model)),
+    },
     "Classifier.pool_of": {"tokens": lambda c: c.model.tokens(PROMPT),
                            "x": lambda c: torch.ones(1, 5, c.model.spec.d_model)},
     "ConceptEvaluation.of_concepts": _fixed(measure="f1"),

@@ -83,7 +83,7 @@ TABLE: dict[str, set[str]] = {
         "tokens",
         "vocabulary",
     },
-    "controls": {"change", "dictionary", "edits", "site", "weight_edits"},
+    "controls": {"change", "dictionary", "edits", "model", "site", "weight_edits"},
     "effects": {"pictures", "resample", "result"},
     "experiment": {
         "change",
