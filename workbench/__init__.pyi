@@ -4,6 +4,7 @@ from . import circuits as circuits
 from . import compare as compare
 from . import controls as controls
 from . import data as data
+from . import features as features
 from . import information as information
 from . import lens as lens
 from . import live as live
@@ -35,6 +36,7 @@ from .edits import Set as Set
 from .edits import UnchangedEdit as UnchangedEdit
 from .effects import Effects as Effects
 from .experiment import experiment as experiment
+from .features.flow import feature_flow as feature_flow
 from .graph import Graph as Graph
 from .lens.attention import attention as attention
 from .lens.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
@@ -78,14 +80,7 @@ from .methods.features.feature_index import FeatureIndex as FeatureIndex
 from .methods.features.feature_index import index_features as index_features
 from .methods.features.feature_page import FeaturePage as FeaturePage
 from .methods.features.feature_page import feature_page as feature_page
-from .methods.features.flow import FeatureFlow as FeatureFlow
-from .methods.features.flow import feature_flow as feature_flow
-from .methods.features.flow_validation import FlowValidation as FlowValidation
-from .methods.features.flow_validation import validate_flow as validate_flow
 from .methods.features.labels import Labels as Labels
-from .methods.features.matching import FeatureMatches as FeatureMatches
-from .methods.features.matching import compare_matches as compare_matches
-from .methods.features.matching import match_features as match_features
 from .methods.features.shift import ClassifierEffects as ClassifierEffects
 from .methods.features.shift import Shift as Shift
 from .methods.features.shift import classifier_effects as classifier_effects

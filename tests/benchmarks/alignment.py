@@ -22,8 +22,8 @@ import torch
 from tests.benchmarks.logit_lens import added_memory, save_model
 from workbench.compare.align import align
 from workbench.compare.signatures import NeuronSignatures, Spaces, shared_tokens
+from workbench.features.similarity import one_to_one
 from workbench.loading import load
-from workbench.methods.features.assignment import one_to_one
 from workbench.vocabulary.neurons import neuron_writing
 from workbench.vocabulary.projection import writing_projection
 

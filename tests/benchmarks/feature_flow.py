@@ -39,7 +39,7 @@ def main() -> None:
 
 def matching() -> None:
     """The ratio of times, its parts taken in turn, and the memory that matching adds."""
-    from workbench.methods.features.similarity import BLOCK_BYTES, top_matches
+    from workbench.features.similarity import BLOCK_BYTES, top_matches
 
     a, b = (unit(N, seed) for seed in (0, 1))
     block = BLOCK_BYTES // (4 * N)
@@ -71,11 +71,11 @@ def matching() -> None:
 
 def flow() -> None:
     """The matches of all features of 12 layers and three lanes."""
-    from workbench.methods.features.matching import match_features
+    from workbench.features.matching import match
 
     dicts = dictionaries()
     before, peak, start = rss(), Peak(), time.process_time()
-    found = match_features(dicts, thresholds="chance", progress=False)
+    found = match(dicts, thresholds="chance", progress=False)
     took, added = time.process_time() - start, peak.stop() - before
     held = sum(d.W_dec.numel() * 4 for d in dicts.values())
     lanes = int((found.leads >= 0).sum())
@@ -86,7 +86,7 @@ def flow() -> None:
 
 def single() -> None:
     """The flow of one feature through all layers, before and after the first."""
-    from workbench.methods.features.flow import feature_flow
+    from workbench.features.flow import flow as feature_flow
 
     dicts = dictionaries()
     times = []

@@ -264,6 +264,37 @@ def _clamp_neurons(
     return wb.vocabulary.clamp(model, _asked(model, prompts, prepend_bos), neurons, **options)
 
 
+# -- features: flows -------------------------------------------------------------------------------
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        {"by": "method", "compare": "methods"}.get(name, name): v for name, v in options.items()
+    }
+
+
+@moves("match_features")
+def _match_features(dicts: Any, **options: Any) -> Any:
+    return wb.features.match(dicts, **_named(options))
+
+
+@moves("compare_matches")
+def _compare_matches(matches: Any) -> Any:
+    pairs = [(a, b) for i, a in enumerate(matches) for b in matches[i + 1 :]]
+    each = [a.agreement(b).reset_index().assign(a=a.method, b=b.method) for a, b in pairs]
+    return pd.concat(each, ignore_index=True)[["a", "b", *each[0].columns[:-2]]]
+
+
+@moves("feature_flow")
+def _feature_flow(dicts: Any, feature: Any = None, **options: Any) -> Any:
+    return wb.features.flow(dicts, feature, **_named(options))
+
+
+@moves("validate_flow")
+def _validate_flow(model: Any, flow: Any, texts: Any, **options: Any) -> Any:
+    return wb.features.evaluate_flow(model, texts, flow, **_named(options))
+
+
 # -- weights ---------------------------------------------------------------------------------------
 
 

@@ -18,10 +18,10 @@ import torch
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries, dictionaries
 from workbench.dictionary.encoders import ReLU
+from workbench.features.flow import flow as feature_flow
+from workbench.features.flow_evaluation import evaluate_flow
+from workbench.features.matching import match
 from workbench.loading import load
-from workbench.methods.features.flow import feature_flow
-from workbench.methods.features.flow_validation import validate_flow
-from workbench.methods.features.matching import match_features
 from workbench.texts import texts
 
 LAYERS, WIDTH, DISTRACTORS = 5, 256, 40
@@ -110,7 +110,7 @@ def test_the_flow_tells_each_feature_where_it_comes_from_and_where_it_ends(
 ) -> None:
     dicts, found = world()
     story = found[name]
-    matches = match_features(dicts, by=by, progress=False)
+    matches = match(dicts, method=by, progress=False)
     start = max(story.steps)
     flow = feature_flow(dicts, story.names[start], matches=matches)
     path = [story.names[layer] for layer in sorted(story.steps)]
@@ -139,7 +139,7 @@ def test_the_flow_tells_each_feature_where_it_comes_from_and_where_it_ends(
 @pytest.mark.filterwarnings("error")
 def test_distractors_are_unexplained_and_end_at_once() -> None:
     dicts, found = world()
-    matches = match_features(dicts, progress=False)
+    matches = match(dicts, progress=False)
     planted = {name for story in found.values() for name in story.names.values()}
     for node in range(len(matches.classes)):
         name = matches.name(node)
@@ -151,9 +151,9 @@ def test_distractors_are_unexplained_and_end_at_once() -> None:
 def test_tinyworlds_flow_moves_its_targets_more_than_features_of_equal_activity() -> None:
     model = load("tinyworld", device="cpu")
     dicts, held_out = dictionaries("tinyworld"), texts("tinyworld")[1500:1550]
-    matches = match_features(dicts, progress=False)
-    result = validate_flow(
-        model, matches, held_out, n_edges=16, n_samples=2, compare=(), loss=False, progress=False
+    matches = match(dicts, progress=False)
+    result = evaluate_flow(
+        model, held_out, matches, n_edges=16, n_samples=2, methods=(), loss=False, progress=False
     )
     drop, low, high = result.score("flow")
     control = result.score("random")
@@ -170,14 +170,14 @@ def test_tinyworlds_flow_moves_its_targets_more_than_features_of_equal_activity(
 def test_tinyworlds_flow_beside_correlation_and_permutation_on_many_edges() -> None:
     model = load("tinyworld", device="cpu")
     dicts, held_out = dictionaries("tinyworld"), texts("tinyworld")[1500:]
-    matches = match_features(dicts, progress=False)
-    result = validate_flow(
+    matches = match(dicts, progress=False)
+    result = evaluate_flow(
         model,
-        matches,
         held_out,
+        matches,
         n_edges=80,
         n_samples=6,
-        compare=("correlation", "permutation"),
+        methods=("correlation", "permutation"),
         progress=False,
     )
     summary = result.summary().set_index(["lane", "arm"])

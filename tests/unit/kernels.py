@@ -67,7 +67,7 @@ from workbench.compare import signatures as signatures
 from workbench.methods.features import activation_buffer as activation_buffer
 
 # The best assignment of rows to columns is scipy's, also among ties.
-from workbench.methods.features.assignment import assign as assign
+from workbench.features.similarity import assign as assign
 
 # Absorbed positions and the share of hedging have answers by hand; made vectors decide them.
 from workbench.methods.features import concept_absorption as concept_absorption
@@ -76,7 +76,7 @@ from workbench.methods.features import concept_absorption as concept_absorption
 from workbench.methods.features import concept_detection as concept_detection
 
 # The memory that all codes would take is refused before it is taken: a limit made small.
-from workbench.methods.features import correlation as correlation
+from workbench.features import similarity as similarity
 
 # The direct effect on the logits is a product of weights, one a kind of site.
 from workbench.methods.features.direct_logits import direct_logits as direct_logits
@@ -115,7 +115,7 @@ from workbench.methods.features import node_bases as node_bases
 from workbench.methods.features import pair_counts as pair_counts
 
 # The most similar rows in blocks of any size are those of the whole matrix.
-from workbench.methods.features.similarity import top_matches as top_matches
+from workbench.features.similarity import top_matches as top_matches
 
 # A training of given vectors, with no model to run.
 from workbench.methods.features.training import fit_dictionary as fit_dictionary
@@ -127,7 +127,7 @@ from workbench.methods.features.training_options import TrainingOptions as Train
 from workbench.methods.features import vectors as vectors
 
 # Fewer resamples than a user gets, so that each is repeated by hand.
-from workbench.methods.features import flow_validation as flow_validation
+from workbench.features import flow_evaluation as flow_evaluation
 
 # Pairs as kernels take them, and rows of a pass: a limit made small.
 from workbench.methods import examples as examples

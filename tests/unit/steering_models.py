@@ -47,7 +47,7 @@ def planted() -> Dictionaries:
 
 
 @cache
-def flow() -> wb.FeatureFlow:
+def flow() -> wb.features.FeatureFlow:
     found = wb.feature_flow(planted(), PATH[1])
     assert found.path() == PATH
     return found

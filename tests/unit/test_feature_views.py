@@ -45,7 +45,7 @@ def stack(*names: str, n: int = 12, d: int = 8) -> Dictionaries:
 
 
 @pytest.fixture(scope="module")
-def flow() -> wb.FeatureFlow:
+def flow() -> wb.features.FeatureFlow:
     names = [f"L{i}.{stream}" for i in range(3) for stream in ("attn_out", "mlp_out", "resid_post")]
     return wb.feature_flow(
         stack("L0.resid_pre", *names), "L1.resid_post/3", k=2,
@@ -59,7 +59,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
     return made(tmp_path_factory.mktemp("index") / "small")
 
 
-def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.FeatureFlow) -> None:
+def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.features.FeatureFlow) -> None:
     graph = flow.widget(threshold=0.25)
     assert isinstance(graph, GraphView) and graph.threshold == 0.25
     assert graph.ids == flow.graph.ids
@@ -86,7 +86,7 @@ def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.FeatureFlow) -> None:
     assert WIDGET in flow._repr_mimebundle_()
 
 
-def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: wb.FeatureFlow) -> None:
+def test_a_flow_of_everything_has_no_roots_that_stand_out(flow: wb.features.FeatureFlow) -> None:
     everything = wb.feature_flow(stack("L0.resid_post", "L1.resid_post"), min_similarity=-1)
     assert len(everything.roots) == 24
     assert not any(node["root"] for node in everything.widget()._nodes)
@@ -205,7 +205,7 @@ def test_where_nothing_is_active_there_is_no_grid() -> None:
 
 
 @pytest.mark.parametrize("what", ["flow", "activations"])
-def test_each_is_one_page_that_needs_no_network(what: str, flow: wb.FeatureFlow) -> None:
+def test_each_is_one_page_that_needs_no_network(what: str, flow: wb.features.FeatureFlow) -> None:
     result: Any = flow
     if what == "activations":
         result = wb.feature_activations(model(), dictionary("relu"), PROMPT, k=3)

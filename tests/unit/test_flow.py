@@ -41,7 +41,7 @@ def followed(
     return out
 
 
-def edges(flow: wb.FeatureFlow) -> dict[tuple[str, str], float]:
+def edges(flow: wb.features.FeatureFlow) -> dict[tuple[str, str], float]:
     graph = flow.graph
     return {
         (graph.ids[s], graph.ids[t]): float(w)
@@ -75,7 +75,7 @@ def test_a_flow_is_the_best_matches_followed_step_by_step(
 
 def test_every_node_has_its_similarities_class_and_end() -> None:
     flow = wb.feature_flow(dictionaries(), ROOT, k=2, min_similarity=-1)
-    everything = wb.match_features(dictionaries(), progress=False)
+    everything = wb.features.match(dictionaries(), progress=False)
     assert len(flow.graph.ids) > 12
     frame = flow.to_frame().set_index("feature")
     for i, name in enumerate(flow.graph.ids):
@@ -149,7 +149,7 @@ def test_several_roots_give_the_union_of_their_flows() -> None:
 
 def test_all_features_are_those_of_the_residual_stream() -> None:
     flow = wb.feature_flow(dictionaries(), min_similarity=-1)
-    everything = wb.match_features(dictionaries(), progress=False)
+    everything = wb.features.match(dictionaries(), progress=False)
     assert len(flow.roots) == 72
     found = edges(flow)
     for lane, name in enumerate(LANES):
@@ -162,10 +162,10 @@ def test_all_features_are_those_of_the_residual_stream() -> None:
 @pytest.mark.parametrize("by", ["correlation", "permutation"])
 def test_a_flow_by_another_measure_composes_its_matches(by: Any) -> None:
     data: dict[str, Any] = {"model": model(), "texts": TEXTS} if by == "correlation" else {}
-    flow = wb.feature_flow(dictionaries(), ROOT, by=by, min_similarity=-1, **data)
-    matches = wb.match_features(dictionaries(), by=by, progress=False, **data)
+    flow = wb.feature_flow(dictionaries(), ROOT, method=by, min_similarity=-1, **data)
+    matches = wb.features.match(dictionaries(), method=by, progress=False, **data)
     again = wb.feature_flow(dictionaries(), ROOT, matches=matches, min_similarity=-1)
-    assert flow.by == again.by == by and edges(flow) == edges(again)
+    assert flow.method == again.method == by and edges(flow) == edges(again)
     np.testing.assert_array_equal(flow.thresholds, again.thresholds)
     node, wanted = ROOT, {}
     while found := matches.of(node, "next"):
@@ -185,7 +185,7 @@ def test_a_flow_by_another_measure_composes_its_matches(by: Any) -> None:
     assert plain.agreement(plain) == 1
 
 
-def edge_of(flow: wb.FeatureFlow, name: str, lane: str) -> str | None:
+def edge_of(flow: wb.features.FeatureFlow, name: str, lane: str) -> str | None:
     """The other end of a feature's strongest edge in a lane, found edge by edge."""
     found: list[tuple[float, str]] = []
     for (source, target), weight in edges(flow).items():
@@ -197,7 +197,7 @@ def edge_of(flow: wb.FeatureFlow, name: str, lane: str) -> str | None:
 
 
 def test_matches_bring_their_thresholds_unless_others_are_given() -> None:
-    matches = wb.match_features(dictionaries(), thresholds=0.4, k=2, progress=False)
+    matches = wb.features.match(dictionaries(), thresholds=0.4, k=2, progress=False)
     flow = wb.feature_flow(dictionaries(), ROOT, matches=matches)
     passed = np.isfinite(flow.chance) & (matches.leads >= 0)
     assert (flow.thresholds[passed] == np.float32(0.4)).all()
@@ -246,7 +246,7 @@ def test_a_match_as_similar_as_the_least_that_is_asked_for_is_followed() -> None
 def test_flows_too_large_to_be_seen_are_refused() -> None:
     large = [made(f"L{layer}.resid_post", 1800, layer) for layer in range(6)]
     with pytest.raises(
-        ValueError, match=r"up to 5,000 features; this one has at least 10,800\. .*match_"
+        ValueError, match=r"up to 5,000 features; this one has at least 10,800\. .*features.match"
     ):
         wb.feature_flow(large)
     with pytest.raises(ValueError, match=r"this one has at least [56],\d{3}\."):
@@ -264,8 +264,8 @@ def test_flows_too_large_to_be_seen_are_refused() -> None:
         ({"direction": "up"}, "direction is one of 'both', 'back', 'forward'; got 'up'"),
         ({"depth": -1}, "depth is a whole number from 0 or None; got -1"),
         ({"min_similarity": 1.5}, "min_similarity is a similarity, -1 to 1; got 1.5"),
-        ({"texts": TEXTS}, "Only by='correlation' reads texts"),
-        ({"by": "correlation"}, "needs model= and texts="),
+        ({"texts": TEXTS}, "Only method='correlation' reads texts"),
+        ({"method": "correlation"}, "needs model= and texts="),
         ({"k": 100}, r"k is a whole number from 1 to 18; got 100\. The smallest"),
     ],
 )
@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_refused(options: dict[str, Any], text: str) -> Non
 def test_a_flow_is_saved_and_read_back(tmp_path: Path) -> None:
     flow = wb.feature_flow(dictionaries(), ROOT, k=2, min_similarity=0.3)
     flow.save(tmp_path / "flow")
-    again = wb.FeatureFlow.load(tmp_path / "flow")
+    again = wb.features.FeatureFlow.load(tmp_path / "flow")
     assert repr(again) == repr(flow) and edges(again) == edges(flow)
     assert again.classes == flow.classes and again.path() == flow.path()
     np.testing.assert_array_equal(again.ended, flow.ended)

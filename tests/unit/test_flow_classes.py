@@ -17,14 +17,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chan
 
 
 @cache
-def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> wb.FeatureMatches:
+def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> wb.features.FeatureMatches:
     data: dict[str, Any] = {}
     if by == "correlation":
         data = {"model": model(backend), "texts": TEXTS}
-    return wb.match_features(dictionaries(), by=by, k=k, progress=False, **data)
+    return wb.features.match(dictionaries(), method=by, k=k, progress=False, **data)
 
 
-def part(found: wb.FeatureMatches, site: str) -> slice:
+def part(found: wb.features.FeatureMatches, site: str) -> slice:
     at = found.sites.index(site)
     return slice(found.starts[at], found.starts[at + 1])
 
@@ -32,7 +32,7 @@ def part(found: wb.FeatureMatches, site: str) -> slice:
 # -- classes and thresholds -------------------------------------------------------------------
 
 
-def by_hand(found: wb.FeatureMatches, node: int) -> tuple[str, bool]:
+def by_hand(found: wb.features.FeatureMatches, node: int) -> tuple[str, bool]:
     """The class of a feature and whether it ends, case by case."""
     site = int(found.site_of_node[node])
     values = [float(found.similarity[lane, node, 0]) for lane in range(4)]
@@ -92,16 +92,16 @@ def test_thresholds_are_read_from_the_most_special_key() -> None:
 )
 def test_thresholds_that_are_none_are_refused(thresholds: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        wb.match_features(dictionaries(), thresholds=thresholds, progress=False)
+        wb.features.match(dictionaries(), thresholds=thresholds, progress=False)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_threshold_below_chance_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"16 do not, as that of resid at L1.resid_post"):
-        found = wb.match_features(dictionaries(), thresholds=0.2, progress=False)
+        found = wb.features.match(dictionaries(), thresholds=0.2, progress=False)
     assert (found.chance[found.leads >= 0] > 0.2).all()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        wb.match_features(dictionaries(), thresholds="chance", progress=False)
-        wb.match_features(dictionaries(), thresholds=0.99, progress=False)
+        wb.features.match(dictionaries(), thresholds="chance", progress=False)
+        wb.features.match(dictionaries(), thresholds=0.99, progress=False)
     assert not caught

@@ -1,4 +1,4 @@
-"""Scores of a flow's validation, their intervals, tables and picture."""
+"""Scores of a flow's evaluation, their intervals, tables and picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import workbench as wb
 from tests.unit.flow_models import TEXTS, dictionaries, model
-from tests.unit.kernels import flow_validation
+from tests.unit.kernels import flow_evaluation
 
 pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
 ROOTS = ["L2.resid_post/3", "L2.resid_post/6", "L1.resid_post/0"]
@@ -18,30 +18,30 @@ FACTOR, SAMPLES = 0.25, 2
 
 
 @cache
-def flow() -> wb.FeatureFlow:
+def flow() -> wb.features.FeatureFlow:
     return wb.feature_flow(dictionaries(), ROOTS, min_similarity=-1)
 
 
 @cache
-def matches() -> wb.FeatureMatches:
-    return wb.match_features(dictionaries(), thresholds=0.3, progress=False)
+def matches() -> wb.features.FeatureMatches:
+    return wb.features.match(dictionaries(), thresholds=0.3, progress=False)
 
 
 @cache
-def validated(backend: str = "nnsight") -> wb.FlowValidation:
-    return wb.validate_flow(
+def validated(backend: str = "nnsight") -> wb.features.FlowEvaluation:
+    return wb.features.evaluate_flow(
         model(backend),
-        flow(),
         TEXTS,
+        flow(),
         dicts=dictionaries(),
         factor=FACTOR,
         n_samples=SAMPLES,
-        compare=("correlation", "permutation"),
+        methods=("correlation", "permutation"),
         progress=False,
     )
 
 
-def slow_score(result: wb.FlowValidation, arm: int, e: int, of: str, counts: Any) -> float:
+def slow_score(result: wb.features.FlowEvaluation, arm: int, e: int, of: str, counts: Any) -> float:
     top = bottom = 0.0
     for s, text in enumerate(result.text[e]):
         if text < 0:
@@ -63,7 +63,7 @@ def slow_score(result: wb.FlowValidation, arm: int, e: int, of: str, counts: Any
 def test_scores_are_means_over_edges_with_intervals_over_texts_and_edges(
     of: str, lane: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow_validation, "N_RESAMPLES", 40)
+    monkeypatch.setattr(flow_evaluation, "N_RESAMPLES", 40)
     result = validated()
     own = [e for e, name in enumerate(result.lanes) if lane in (None, name)]
     once = np.ones(len(TEXTS))

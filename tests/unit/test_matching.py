@@ -24,7 +24,7 @@ from tests.unit.flow_models import (
     made,
     model,
 )
-from tests.unit.kernels import assign, correlation
+from tests.unit.kernels import assign, similarity
 from workbench.dictionary.collection import Dictionaries
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chan
 
 
 @cache
-def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> wb.FeatureMatches:
+def matched(by: Any = "cosine", k: int = 1, backend: str = "nnsight") -> wb.features.FeatureMatches:
     data: dict[str, Any] = {}
     if by == "correlation":
         data = {"model": model(backend), "texts": TEXTS}
-    return wb.match_features(dictionaries(), by=by, k=k, progress=False, **data)
+    return wb.features.match(dictionaries(), method=by, k=k, progress=False, **data)
 
 
-def part(found: wb.FeatureMatches, site: str) -> slice:
+def part(found: wb.features.FeatureMatches, site: str) -> slice:
     at = found.sites.index(site)
     return slice(found.starts[at], found.starts[at + 1])
 
@@ -55,7 +55,7 @@ def test_the_best_match_of_what_is_turned_away_from_all_is_below_zero(by: Any) -
     near = torch.nn.functional.normalize(first.W_dec, dim=-1).sum(0)
     one = replace(first, W_dec=near + 0.1 * first.W_dec)
     dicts = Dictionaries([one, replace(turned, W_dec=-away)])
-    found = wb.match_features(dicts, by=by, progress=False)
+    found = wb.features.match(dicts, method=by, progress=False)
     best = found.similarity[0, 4:, 0]
     assert (best < -0.5).all() and (found.similarity[3, :4, 0] < -0.5).all()
     every = one.W_dec.double().numpy() @ -away.double().numpy().T
@@ -66,11 +66,11 @@ def test_the_best_match_of_what_is_turned_away_from_all_is_below_zero(by: Any) -
 
 def test_every_feature_of_the_smallest_dictionary_may_be_a_match_and_chance_has_its_seed() -> None:
     least = min(SIZES.values())
-    every = wb.match_features(dictionaries(), k=least, progress=False)
+    every = wb.features.match(dictionaries(), k=least, progress=False)
     assert every.k == least and (every.index[1, part(every, "L1.resid_post")] >= 0).all()
     with pytest.raises(ValueError, match=f"k is a whole number from 1 to {least}; got {least + 1}"):
-        wb.match_features(dictionaries(), k=least + 1, progress=False)
-    one, other = (wb.match_features(dictionaries(), seed=seed, progress=False) for seed in (0, 4))
+        wb.features.match(dictionaries(), k=least + 1, progress=False)
+    one, other = (wb.features.match(dictionaries(), seed=seed, progress=False) for seed in (0, 4))
     there = one.leads >= 0
     assert (one.chance[there] != other.chance[there]).all() and other.seed == 4
     np.testing.assert_array_equal(one.similarity, other.similarity)
@@ -125,10 +125,10 @@ def test_matches_by_correlation_are_pearsons_over_all_tokens_of_the_texts(backen
 
 def test_correlations_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = matched("correlation", 2)
-    monkeypatch.setattr(correlation, "BLOCK_BYTES", 4 * 8 * 24 * 5)
-    monkeypatch.setattr(correlation, "PAIRS_AT_ONCE", 37)
-    again = wb.match_features(
-        dictionaries(), by="correlation", k=2, model=model(), texts=TEXTS, progress=False
+    monkeypatch.setattr(similarity, "BLOCK_BYTES", 4 * 8 * 24 * 5)
+    monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", 37)
+    again = wb.features.match(
+        dictionaries(), method="correlation", k=2, model=model(), texts=TEXTS, progress=False
     )
     np.testing.assert_allclose(again.similarity, whole.similarity, atol=1e-6)
     np.testing.assert_array_equal(again.index, whole.index)
@@ -149,10 +149,10 @@ def test_chance_of_correlations_is_that_of_shifted_texts() -> None:
 def test_codes_that_would_take_too_much_memory_are_refused_with_a_forecast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(correlation, "CODE_BYTES", 1000)
+    monkeypatch.setattr(similarity, "CODE_BYTES", 1000)
     with pytest.raises(ValueError, match=r"all 6 texts would take about \d+\.\d\. Give fewer than"):
-        wb.match_features(
-            dictionaries(), by="correlation", model=model(), texts=TEXTS, progress=False
+        wb.features.match(
+            dictionaries(), method="correlation", model=model(), texts=TEXTS, progress=False
         )
 
 
@@ -203,10 +203,10 @@ def test_permutations_are_one_to_one_and_the_same_from_either_side() -> None:
 def test_permutations_of_too_many_features_are_refused_with_the_memory_they_would_take() -> None:
     with pytest.raises(ValueError, match=r"16384 × 16384 would take 3.0 GiB and hours"):
         huge = [made(f"L{layer}.resid_post", 16384, layer) for layer in range(2)]
-        wb.match_features(huge, by="permutation", progress=False)
+        wb.features.match(huge, method="permutation", progress=False)
     many = [made(f"L{layer}.resid_post", 4097, layer) for layer in range(2)]
     with pytest.raises(ValueError, match="up to 4096 features each; 4097 × 4097"):
-        wb.match_features(many, by="permutation", progress=False)
+        wb.features.match(many, method="permutation", progress=False)
     with pytest.raises(ValueError, match="finite numbers; some are NaN"):
         assign(np.full((2, 2), np.nan))
 
@@ -216,7 +216,7 @@ def test_a_feature_that_writes_nothing_is_dead() -> None:
     rows = second.W_dec.clone()
     rows[3] = 0
     for by in ("cosine", "permutation"):
-        found = wb.match_features([first, replace(second, W_dec=rows)], by=by, progress=False)
+        found = wb.features.match([first, replace(second, W_dec=rows)], method=by, progress=False)
         node = found.node("L1.resid_post/3")
         assert np.isnan(found.similarity[0, node, 0]) and found.index[0, node, 0] == -1
         assert found.classes[node] == "dead"
@@ -258,11 +258,8 @@ def test_names_and_tables_say_what_the_arrays_hold() -> None:
 
 def test_agreement_is_the_share_of_equal_best_matches() -> None:
     a, b, c = matched(k=2), matched("correlation", 2), matched("permutation")
-    table = wb.compare_matches([a, b, c])
-    assert list(table["a"]) == ["cosine"] * 8 + ["correlation"] * 4
-    for line in table.to_dict("records"):
-        one, other = ({"cosine": a, "correlation": b, "permutation": c}[line[x]] for x in "ab")
-        lane = LANES.index(line["lane"])
+    for name, one, other in [(lane, *pair) for pair in ((a, b), (a, c), (b, c)) for lane in LANES]:
+        line, lane = one.agreement(other).loc[name], LANES.index(name)
         n = same = high = same_high = 0
         chances = []
         for node in range(len(one.site_of_node)):
@@ -280,18 +277,15 @@ def test_agreement_is_the_share_of_equal_best_matches() -> None:
         assert line["chance"] == pytest.approx(np.mean(chances))
     own = a.agreement(a)
     assert set(own["same"]) == {1.0} and list(own.index) == list(LANES)
-    assert a.agreement(b).loc["mlp", "same"] == table.iloc[1]["same"]
-    with pytest.raises(ValueError, match="takes two or more FeatureMatches; got 1"):
-        wb.compare_matches([a])
-    fewer = wb.match_features(dictionaries().only("resid_post"), progress=False)
+    fewer = wb.features.match(dictionaries().only("resid_post"), progress=False)
     with pytest.raises(ValueError, match="compared on the same dictionaries"):
-        wb.compare_matches([a, fewer])
+        a.agreement(fewer)
 
 
 def test_a_result_is_saved_and_read_back_and_says_what_is_missing(tmp_path: Path) -> None:
-    found = wb.match_features(dictionaries().only("resid_post", "mlp_out"), progress=False)
+    found = wb.features.match(dictionaries().only("resid_post", "mlp_out"), progress=False)
     found.save(tmp_path / "matches")
-    again = wb.FeatureMatches.load(tmp_path / "matches")
+    again = wb.features.FeatureMatches.load(tmp_path / "matches")
     assert repr(again) == repr(found) and again.fingerprints == found.fingerprints
     np.testing.assert_array_equal(again.similarity, found.similarity)
     np.testing.assert_array_equal(again.classes, found.classes)
@@ -306,27 +300,29 @@ def test_a_result_is_saved_and_read_back_and_says_what_is_missing(tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"by": "angle"}, "by is one of 'cosine', 'correlation', 'permutation';"),
-        ({"by": "correlation"}, "needs model= and texts=. by='cosine' needs neither"),
-        ({"texts": TEXTS}, "Only by='correlation' reads texts; got texts with by='cosine'"),
+        ({"method": "angle"}, "method is one of 'cosine', 'correlation', 'permutation';"),
+        ({"method": "correlation"}, "needs model= and texts=. method='cosine' needs neither"),
+        ({"texts": TEXTS}, "Only method='correlation' reads texts; got texts with method='cosine'"),
         ({"k": 19}, r"k is a whole number from 1 to 18; got 19\. The smallest"),
         ({"k": 0}, "got 0"),
         ({"k": True}, "got True"),
-        ({"by": "permutation", "k": 2}, "A permutation gives one match a feature, so k=1"),
+        ({"method": "permutation", "k": 2}, "A permutation gives one match a feature, so k=1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        wb.match_features(dictionaries(), progress=False, **options)
+        wb.features.match(dictionaries(), progress=False, **options)
 
 
 def test_no_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one; got none"):
-        wb.match_features(dictionaries(), by="correlation", model=model(), texts=[], progress=False)
+        wb.features.match(
+            dictionaries(), method="correlation", model=model(), texts=[], progress=False
+        )
 
 
 def test_dictionaries_may_lie_in_another_type() -> None:
-    found = wb.match_features(dictionaries().to(dtype=torch.bfloat16), progress=False)
+    found = wb.features.match(dictionaries().to(dtype=torch.bfloat16), progress=False)
     wanted = matched()
     there = np.isfinite(wanted.similarity)
     np.testing.assert_allclose(found.similarity[there], wanted.similarity[there], atol=0.02)

@@ -272,7 +272,7 @@ def test_a_llama_that_others_trained_is_steered_along_trained_dictionaries(
                 buffer_size=1024,
                 progress=False,
             )
-        matches = wb.match_features(trained, progress=False)
+        matches = wb.features.match(trained, progress=False)
         best = matches.similarity[0, matches.starts[1] :, 0].argmax()
         name = f"L2.resid_post/{best}"
         found = wb.feature_flow(trained, name, thresholds="chance", min_similarity=-1)

@@ -13,8 +13,8 @@ import torch
 from tqdm.auto import tqdm
 
 from ..check import Count, Level, Seed, checked
+from ..features.similarity import one_to_one
 from ..memory import free_bytes
-from ..methods.features.assignment import one_to_one
 from ..model import Model
 from ..resample import bootstrap
 from ..result import Result, axes, labels, provenance

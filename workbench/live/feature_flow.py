@@ -16,10 +16,10 @@ import torch
 from ..check import Count, checked, whole
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
+from ..features.flow import FeatureFlow
+from ..features.flow import flow as follow
+from ..features.matching import FeatureMatches
 from ..methods.features.feature_page import FeaturePage
-from ..methods.features.flow import FeatureFlow
-from ..methods.features.flow import feature_flow as follow
-from ..methods.features.matching import FeatureMatches
 from ..model import Model
 from ..views.features import feature_page, flow_data
 from ..widgets import GraphView

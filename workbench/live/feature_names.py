@@ -14,9 +14,10 @@ import torch
 from ..activations import check_texts
 from ..dictionary.base import ScaleFeatures
 from ..dictionary.collection import Dictionaries, dictionaries
+from ..features.flow import FeatureFlow
+from ..features.flow import flow as follow
 from ..methods.features.feature_index import FeatureIndex, index_features
 from ..methods.features.feature_page import FeaturePage, feature_page
-from ..methods.features.flow import FeatureFlow, feature_flow
 from ..methods.features.labels import Label, Labels
 from ..model import Model
 from ..tokens import Tokens
@@ -117,8 +118,8 @@ class FeatureNames:
 
     def _has_come(self, feature: str, of_flow: Mapping[str, Any]) -> bool:
         """Whether a feature has a predecessor in the residual stream."""
-        flow = feature_flow(self.dicts, feature, direction="back", depth=1, **of_flow)
-        return any(lane == "resid" for lane in flow.lanes[:-1])
+        found = follow(self.dicts, feature, direction="back", depth=1, **of_flow)
+        return any(lane == "resid" for lane in found.lanes[:-1])
 
     def _next(self, tokens: Tokens, edits: Sequence[ScaleFeatures]) -> torch.Tensor:
         """(batch, d_vocab) log-probabilities of the next token."""

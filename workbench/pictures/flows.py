@@ -1,4 +1,4 @@
-"""Feature flow, matches and their validation as pictures."""
+"""Feature flow, matches and their evaluation as pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..methods.features.flow import FeatureFlow
-from ..methods.features.flow_classes import CLASSES
-from ..methods.features.flow_validation import FlowValidation
-from ..methods.features.lanes import BEFORE
-from ..methods.features.matching import FeatureMatches
+from ..features.flow import FeatureFlow
+from ..features.flow_evaluation import FlowEvaluation
+from ..features.matching import BEFORE, CLASSES, FeatureMatches
 
 #: The colours of the GraphView widget.
 COLORS = {
@@ -142,7 +140,7 @@ def _frame(
     roots = ", ".join(result.roots[:2]) + (", …" if len(result.roots) > 2 else "")
     left = len(result.graph.ids) - n_drawn
     rest = f"; {left} without an edge are left out" if left else ""
-    ax.set_title(f"{result.model}: flow of {roots} by {result.by}{rest}", fontsize=10)
+    ax.set_title(f"{result.model}: flow of {roots} by {result.method}{rest}", fontsize=10)
 
 
 def _cells(result: FeatureFlow) -> dict[tuple[str, float], list[int]]:
@@ -197,16 +195,16 @@ def feature_matches(result: FeatureMatches, *, ax: Axes | None = None) -> Axes:
         ax.text(left[at] + 0.01 * most, at, text, va="center", fontsize=8, color="0.3")
     ax.set_xlim(0, 1.14 * most)
     ax.set_xlabel("features")
-    ax.set_title(f"{result.model}: where features come from, by {result.by}", fontsize=10)
+    ax.set_title(f"{result.model}: where features come from, by {result.method}", fontsize=10)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def flow_validation(result: FlowValidation, *, of: str = "drop", ax: Axes | None = None) -> Axes:
+def flow_evaluation(result: FlowEvaluation, *, of: str = "drop", ax: Axes | None = None) -> Axes:
     """How far targets fall, for each arm and lane: every edge a dot, the mean with its interval.
 
-    of: "drop", "fallen" or "loss", as in `FlowValidation.score`.
+    of: "drop", "fallen" or "loss", as in `FlowEvaluation.score`.
     """
     lanes: list[Any] = [None, *(lane for lane in BEFORE if lane in result.lanes)]
     if len(lanes) == 2:
@@ -224,7 +222,7 @@ def flow_validation(result: FlowValidation, *, of: str = "drop", ax: Axes | None
             ax.plot(own[of], np.full(len(own), y), "|", color=palette[i], alpha=0.35, markersize=7)
             value, low, high = result.score(arm, lane, of=of)
             ax.plot([low, high], [y, y], color=palette[i], linewidth=2.5)
-            name = {"flow": f"the flow ({result.by})", "random": "random control"}.get(arm, arm)
+            name = {"flow": f"the flow ({result.method})", "random": "random control"}.get(arm, arm)
             label = name if row == 0 else None
             ax.plot([value], [y], "o", color=palette[i], markeredgecolor="white", label=label)
         middle = row * (len(result.arms) + 1) + (len(result.arms) - 1) / 2

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..features.flow import FeatureFlow
 from ..graph import Graph
 from ..methods.features.feature_activations import FeatureActivations
 from ..methods.features.feature_page import FeatureContext, FeaturePage
-from ..methods.features.flow import FeatureFlow
 from ..widgets import FeatureGrid, GraphView
 from ..widgets import FeaturePage as PageWidget
 from . import NoView
@@ -53,7 +53,7 @@ def flow_data(result: FeatureFlow) -> dict[str, Any]:
         "attn": result.attn,
         "successor": result.successor,
         "thresholds": result.thresholds[:, result.node_sites].T,
-        "title": f"{result.model}: feature flow of {names} by {result.by}",
+        "title": f"{result.model}: feature flow of {names} by {result.method}",
     }
 
 

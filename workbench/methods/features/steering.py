@@ -15,11 +15,11 @@ import torch
 from ...change import Change
 from ...check import Count, NotNegative, Positive, Seed, checked, whole
 from ...edits import Edit, UnchangedEdit, unchanged_is_fine
+from ...features.flow import FeatureFlow
 from ...metrics import kl
 from ...model import Generation, Model, Prompts
 from ...result import Result, axes, provenance
 from ...tokens import token_strings
-from .flow import FeatureFlow
 from .steering_plan import edits_of, read_dictionaries, read_pushes, removals_of, typical_length
 
 #: The lists of next tokens: the likeliest of each run, and those whose probability moved most.

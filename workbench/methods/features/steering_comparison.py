@@ -14,12 +14,12 @@ from tqdm.auto import tqdm
 from ...activations import batches, check_texts
 from ...check import Count, Level, Positive, Seed, checked
 from ...edits import Add
+from ...features.flow import FeatureFlow
 from ...model import Model, Prompts
 from ...resample import bootstrap
 from ...result import Result, axes, provenance
 from ...targets import Targets, token_ids
 from ...tokens import token_strings
-from .flow import FeatureFlow
 from .steering_plan import Push, edits_of, read_dictionaries, read_pushes, typical_length
 from .steering_runs import (
     concept_log_probs,

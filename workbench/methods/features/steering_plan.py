@@ -15,12 +15,12 @@ from ...data import DataNotFound
 from ...dictionary.base import ScaleFeatures
 from ...dictionary.collection import Dictionaries, dictionaries
 from ...edits import Add, Edit
+from ...features.flow import FeatureFlow
+from ...features.matching import as_dictionaries
 from ...model import Model
 from ...site import Site
 from ...texts import texts as shipped_texts
 from .dictionary_check import check_fits
-from .flow import FeatureFlow
-from .lanes import as_dictionaries
 
 #: Streams that a feature lives on in: those along which a push is spread.
 RESIDUAL = ("resid_pre", "resid_mid", "resid_post")

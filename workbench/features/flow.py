@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,16 +11,30 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ...check import Count, Natural, Seed, checked, given
-from ...graph import Graph
-from ...model import Model
-from ...result import Result, axes
-from ...site import Site
-from .flow_classes import CLASSES
-from .flow_search import FlowSearch
-from .labels import Labels
-from .lanes import LANES, Lanes, as_dictionaries, lane_of
-from .matching import By, FeatureMatches, check_matching, match_features, origin
+from ..check import Count, Natural, Seed, checked, given
+from ..graph import Graph
+from ..methods.features.labels import Labels
+from ..model import Model
+from ..result import Result, axes
+from ..site import Site
+from .matching import (
+    BEFORE,
+    CLASSES,
+    LANES,
+    FeatureMatches,
+    Lanes,
+    Method,
+    as_dictionaries,
+    as_thresholds,
+    by_cosine,
+    check_matching,
+    classify,
+    is_ended,
+    lane_of,
+    level_of_chance,
+    match,
+    origin,
+)
 
 Direction = Literal["both", "back", "forward"]
 DIRECTIONS: tuple[Direction, ...] = ("both", "back", "forward")
@@ -29,12 +44,12 @@ DIRECTIONS: tuple[Direction, ...] = ("both", "back", "forward")
 class FeatureFlow(Result):
     """Features joined to their predecessors and successors: a graph upwards through the layers.
 
-    roots: the features that were asked for. by, k: how they were matched and how many matches each
-    has. direction, depth: which way and how many layers; None for all. graph: nodes are features
-    by name, in the order of a pass; an edge goes from the earlier to the later one, its weight is
-    their similarity. A node's score is its best predecessor's similarity.
+    roots: the features that were asked for. method, k: how they were matched and how many matches
+    each has. direction, depth: which way and how many layers; None for all. graph: nodes are
+    features by name, in the order of a pass; an edge goes from the earlier to the later one,
+    its weight is their similarity. A node's score is its best predecessor's similarity.
 
-    classes: of each node, as `flow_classes.CLASSES` explains. ended: (node) nothing after it is
+    classes: of each node, as `matching.CLASSES` explains. ended: (node) nothing after it is
     similar enough. resid, mlp, attn: (node) its best similarity in the residual stream before, the
     MLP's and the attention's output of its layer; successor: (node) in the residual stream after;
     NaN where there is no dictionary. All four are there whether or not the edge is.
@@ -45,7 +60,7 @@ class FeatureFlow(Result):
     """
 
     roots: tuple[str, ...]
-    by: str
+    method: str
     k: int
     direction: str
     depth: int | None
@@ -172,17 +187,17 @@ class FeatureFlow(Result):
         shares = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
         n_ended = int(self.ended.sum())
         return (
-            f"{roots} by {self.by}: {len(self.graph.ids)} features, {len(self.graph.weights)} "
+            f"{roots} by {self.method}: {len(self.graph.ids)} features, {len(self.graph.weights)} "
             f"edges; {shares}; {n_ended} end{'s' * (n_ended == 1)}"
         )
 
 
 @checked
-def feature_flow(
+def flow(
     dicts: Any,
     feature: Any = None,
     *,
-    by: By = "cosine",
+    method: Method = "cosine",
     k: Count = 1,
     direction: Direction = "both",
     depth: Natural | None = None,
@@ -204,13 +219,13 @@ def feature_flow(
     after, and those to theirs. direction: "both", "back" or "forward". depth: how many layers each
     way, None for all.
 
-    by, thresholds, seed: as in `match_features`; the cosine is computed for the features that the
+    method, thresholds, seed: as in `match`; the cosine is computed for the features that the
     flow reaches only. Correlation and permutation match everything first; give `matches`, whose
     thresholds hold if none are given, to do that once. min_similarity: edges below it are left out
     and not followed; None for the threshold of each lane, −1 for none. labels: None for those saved
     with the dictionaries, with their scores; or a mapping by name, or something with `of(name)`.
 
-    Raises `ValueError` as `match_features`, for a feature that does not exist, and for a flow of
+    Raises `ValueError` as `match`, for a feature that does not exist, and for a flow of
     more than 5,000 features.
 
     Source: Laptev, Balagansky et al., "Analyze Feature Flow to Enhance Interpretation and Steering
@@ -223,10 +238,10 @@ def feature_flow(
     if matches is not None:
         _check_matches(matches, lanes, k)
     else:
-        check_matching(lanes, by, k, model, texts)
-        if by != "cosine":
-            matches = match_features(
-                dicts, by=by, k=k, model=model, texts=texts, seed=seed, progress=progress
+        check_matching(lanes, method, k, model, texts)
+        if method != "cosine":
+            matches = match(
+                dicts, method=method, k=k, model=model, texts=texts, seed=seed, progress=progress
             )
     search = FlowSearch(lanes, k, matches, thresholds, seed, min_similarity, depth)
     if direction != "forward":
@@ -237,7 +252,7 @@ def feature_flow(
     return FeatureFlow(
         **origin(lanes, model, seed),
         roots=tuple(f"{lanes.names[site]}/{number}" for site, number in roots),
-        by=by if matches is None else matches.by,
+        method=method if matches is None else matches.method,
         k=k,
         direction=direction,
         depth=depth,
@@ -253,6 +268,9 @@ def feature_flow(
         thresholds=found.thresholds,
         chance=found.chance,
     )
+
+
+feature_flow = flow
 
 
 def _check_options(direction: str, depth: Any, min_similarity: Any) -> None:
@@ -293,7 +311,7 @@ def _check_matches(matches: FeatureMatches, lanes: Lanes, k: int) -> None:
     if (matches.sites, matches.fingerprints) != (lanes.names, lanes.fingerprints):
         raise ValueError(
             "The matches of a flow are of its own dictionaries; these are of other ones or of "
-            "other weights. Match again: wb.match_features(dicts, …)."
+            "other weights. Match again: wb.features.match(dicts, …)."
         )
     if not 1 <= k <= matches.k:
         raise ValueError(f"These matches hold the best {matches.k} of each feature; got k={k}.")
@@ -320,3 +338,175 @@ def _labeller(labels: Any, lanes: Lanes) -> Callable[[str], str]:
         "labels is a mapping from names to texts, or has of(name); those saved with the "
         f"dictionaries are read without it. Got {given(labels)}."
     )
+
+
+# -- the search ------------------------------------------------------------------------------------
+
+#: More features than this no picture and no person follows.
+MOST_NODES = 5000
+NEXT = LANES.index("next")
+#: A node: the number of its dictionary, and its own in it.
+Node = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found. nodes: in the order of a pass. edges: (source, target) → similarity.
+
+    best: (lane, node) the best similarity in each lane. thresholds, chance: (lane, site).
+    """
+
+    nodes: tuple[Node, ...]
+    edges: dict[tuple[Node, Node], float]
+    best: np.ndarray
+    classes: tuple[str, ...]
+    ended: np.ndarray
+    thresholds: np.ndarray
+    chance: np.ndarray
+
+    def graph(self, lanes: Lanes, label: Callable[[str], str]) -> Graph:
+        """The nodes by name and the edges between them, the edges in the order of their ends."""
+        ids = tuple(f"{lanes.names[site]}/{number}" for site, number in self.nodes)
+        layers = [lanes.sites[site].layer for site, _ in self.nodes]
+        number = {node: i for i, node in enumerate(self.nodes)}
+        ends = sorted((number[s], number[t]) for s, t in self.edges)
+        before = np.where(np.isnan(self.best[: len(BEFORE)]), -np.inf, self.best[: len(BEFORE)])
+        scores = before.max(0)
+        return Graph(
+            model=lanes.dicts.model,
+            prompt="",
+            tokens=(),
+            ids=ids,
+            labels=tuple(map(label, ids)),
+            kinds=("feature",) * len(ids),
+            channels=("",) * len(ends),
+            layers=np.array([-1 if layer is None else layer for layer in layers]),
+            positions=np.full(len(ids), -1),
+            features=np.array([n for _, n in self.nodes]),
+            scores=np.where(np.isinf(scores), np.nan, scores),
+            sources=np.array([s for s, _ in ends]),
+            targets=np.array([t for _, t in ends]),
+            weights=np.array([self.edges[self.nodes[s], self.nodes[t]] for s, t in ends]),
+        )
+
+
+class FlowSearch:
+    """Composes the best matches of features over the layers; options as in `flow`."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        k: int,
+        matches: FeatureMatches | None,
+        thresholds: Any,
+        seed: int,
+        min_similarity: float | None,
+        depth: int | None,
+    ) -> None:
+        self.lanes, self.k, self.matches, self.seed = lanes, k, matches, seed
+        self.min_similarity, self.depth = min_similarity, depth
+        self.edges: dict[tuple[Node, Node], float] = {}
+        self._held: dict[tuple[int, int], dict[int, tuple[np.ndarray, np.ndarray]]] = {}
+        if matches is not None:
+            self.chance = matches.chance
+        else:
+            self.chance = np.full(lanes.leads.shape, np.nan, np.float32)
+            for lane, at, other in lanes.pairs():
+                self.chance[lane, at] = level_of_chance(lanes, at, other, None, seed)
+        if matches is not None and thresholds is None:
+            self.thresholds = matches.thresholds
+        else:
+            self.thresholds = as_thresholds(thresholds, lanes.names, lanes.leads, self.chance)
+
+    def back(self, roots: Sequence[Node]) -> None:
+        """Edges from predecessors, from the last layer to the first."""
+        self._follow(roots, range(len(self.lanes.sites) - 1, -1, -1), range(len(BEFORE)))
+
+    def forward(self, roots: Sequence[Node]) -> None:
+        """Edges to successors, from the first layer to the last."""
+        self._follow(roots, range(len(self.lanes.sites)), [NEXT])
+
+    def _follow(self, roots: Sequence[Node], order: Sequence[int], lanes: Sequence[int]) -> None:
+        """Every site in turn, so that all its features that the flow reaches are matched at once.
+
+        What lies before a site comes before it in the order of a pass, so one sweep is enough.
+        """
+        self._count(len(roots))
+        depths: dict[int, dict[int, int]] = defaultdict(dict)
+        for site, number in roots:
+            depths[site][number] = 0
+        for site in order:
+            reached = depths[site]
+            open_ = [n for n, d in reached.items() if self.depth is None or d < self.depth]
+            for lane in lanes if open_ else ():
+                other = int(self.lanes.leads[lane, site])
+                if other < 0:
+                    continue
+                least = self.min_similarity
+                least = self.thresholds[lane, site] if least is None else least
+                for number, (values, found) in self._matches(site, lane, open_).items():
+                    for value, partner in zip(values, found, strict=True):
+                        if partner < 0 or not value >= least:
+                            continue
+                        here, there = (site, number), (other, int(partner))
+                        edge = (here, there) if lane == NEXT else (there, here)
+                        self.edges[edge] = float(value)
+                        depth = reached[number] + 1
+                        known = depths[other].get(int(partner), depth)
+                        depths[other][int(partner)] = min(known, depth)
+            self._count(sum(map(len, depths.values())))
+
+    def _matches(
+        self, site: int, lane: int, numbers: Sequence[int]
+    ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """number → (k,) similarities and numbers, computed once for each feature."""
+        held = self._held.setdefault((site, lane), {})
+        missing = [n for n in numbers if n not in held]
+        if missing:
+            if self.matches is not None:
+                at = self.matches.starts[site] + np.array(missing)
+                values = self.matches.similarity[lane, at, : self.k]
+                found = self.matches.index[lane, at, : self.k]
+            else:
+                other = int(self.lanes.leads[lane, site])
+                values, found = by_cosine(self.lanes, site, other, missing, self.k)
+            held.update(zip(missing, zip(values, found, strict=True), strict=True))
+        return {n: held[n] for n in numbers}
+
+    def finish(self, roots: Sequence[Node]) -> Found:
+        """All nodes with their similarities, classes and ends."""
+        nodes = sorted({*roots, *(end for edge in self.edges for end in edge)})
+        self._count(len(nodes))
+        leads = self.lanes.leads
+        best = np.full((len(LANES), len(nodes)), np.nan, np.float32)
+        by_site: dict[int, list[int]] = defaultdict(list)
+        for i, (site, _) in enumerate(nodes):
+            by_site[site].append(i)
+        for site, members in by_site.items():
+            numbers = [nodes[i][1] for i in members]
+            for lane in range(len(LANES)):
+                if leads[lane, site] >= 0:
+                    found = self._matches(site, lane, numbers)
+                    best[lane, members] = [found[n][0][0] for n in numbers]
+        sites = np.array([site for site, _ in nodes], int)
+        has_lane, limits = leads[:, sites] >= 0, self.thresholds[:, sites]
+        classes = classify(best, limits, has_lane)
+        module = [lane_of(self.lanes.sites[site]) != "resid" for site in sites]
+        passed = np.zeros(leads.shape, dtype=bool)
+        passed[:, list(by_site)] = True
+        return Found(
+            nodes=tuple(nodes),
+            edges=self.edges,
+            best=best,
+            classes=tuple(np.where(module, "module", classes).tolist()),
+            ended=is_ended(best, limits, has_lane),
+            thresholds=np.where(passed, self.thresholds, np.nan),
+            chance=np.where(passed, self.chance, np.nan),
+        )
+
+    def _count(self, n: int) -> None:
+        if n > MOST_NODES:
+            raise ValueError(
+                f"A flow shows up to {MOST_NODES:,} features; this one has at least {n:,}. Ask for "
+                "single features or less depth, or match all of them: wb.features.match(dicts)."
+            )

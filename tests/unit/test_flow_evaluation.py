@@ -18,30 +18,31 @@ from workbench.edits import Set, UnchangedEdit
 from workbench.site import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chance")
+evaluate_flow = wb.features.evaluate_flow
 ROOTS = ["L2.resid_post/3", "L2.resid_post/6", "L1.resid_post/0"]
 FACTOR, SAMPLES = 0.25, 2
 
 
 @cache
-def flow() -> wb.FeatureFlow:
+def flow() -> wb.features.FeatureFlow:
     return wb.feature_flow(dictionaries(), ROOTS, min_similarity=-1)
 
 
 @cache
-def matches() -> wb.FeatureMatches:
-    return wb.match_features(dictionaries(), thresholds=0.3, progress=False)
+def matches() -> wb.features.FeatureMatches:
+    return wb.features.match(dictionaries(), thresholds=0.3, progress=False)
 
 
 @cache
-def validated(backend: str = "nnsight") -> wb.FlowValidation:
-    return wb.validate_flow(
+def validated(backend: str = "nnsight") -> wb.features.FlowEvaluation:
+    return evaluate_flow(
         model(backend),
-        flow(),
         TEXTS,
+        flow(),
         dicts=dictionaries(),
         factor=FACTOR,
         n_samples=SAMPLES,
-        compare=("correlation", "permutation"),
+        methods=("correlation", "permutation"),
         progress=False,
     )
 
@@ -123,9 +124,9 @@ def test_a_model_in_bfloat16_is_validated_too() -> None:
     from tests.unit.lens_models import words_model
 
     found = wb.feature_flow(dictionaries(), ROOTS[0], direction="back", depth=1, min_similarity=-1)
-    options: dict[str, Any] = {"dicts": dictionaries(), "progress": False, "compare": ()}
-    plain = wb.validate_flow(model(), found, TEXTS[:3], **options)
-    short = wb.validate_flow(words_model("nnsight", "bfloat16"), found, TEXTS[:3], **options)
+    options: dict[str, Any] = {"dicts": dictionaries(), "progress": False, "methods": ()}
+    plain = evaluate_flow(model(), TEXTS[:3], found, **options)
+    short = evaluate_flow(words_model("nnsight", "bfloat16"), TEXTS[:3], found, **options)
     both = np.isfinite(plain.drop[0]) & np.isfinite(short.drop[0])
     assert both.any()
     np.testing.assert_allclose(short.drop[0][both], plain.drop[0][both], atol=0.1)
@@ -179,7 +180,7 @@ def test_correlation_arm_is_the_most_correlated_feature_of_the_same_dictionary()
 
 def test_permutation_arm_is_the_match_of_the_permutation() -> None:
     result = validated()
-    found = wb.match_features(dictionaries(), by="permutation", progress=False)
+    found = wb.features.match(dictionaries(), method="permutation", progress=False)
     for e, target in enumerate(result.targets):
         best = found.of(target, result.lanes[e])
         if (result.text[e] >= 0).any():
@@ -217,17 +218,17 @@ def test_the_control_is_one_of_the_five_of_closest_activity_and_writes_as_much()
 
 def test_matches_are_tested_by_their_best_edges_above_the_threshold() -> None:
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
-    result = wb.validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
+    result = evaluate_flow(model(), TEXTS, matches(), n_edges=5, loss=False, **options)
     assert [result.lanes.count(lane) for lane in ("resid", "mlp", "attn")] == [5, 5, 5]
-    assert result.by == "cosine" and result.factor == 0 and np.isnan(result.loss).all()
+    assert result.method == "cosine" and result.factor == 0 and np.isnan(result.loss).all()
     for e, target in enumerate(result.targets):
         best, value = matches().of(target, result.lanes[e])[0]
         assert result.features[0][e] == best and value >= 0.3
         assert result.similarity[e] == pytest.approx(value)
-    again = wb.validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, **options)
+    again = evaluate_flow(model(), TEXTS, matches(), n_edges=5, loss=False, **options)
     assert again.features == result.features
     np.testing.assert_array_equal(again.after, result.after)
-    other = wb.validate_flow(model(), matches(), TEXTS, n_edges=5, loss=False, seed=1, **options)
+    other = evaluate_flow(model(), TEXTS, matches(), n_edges=5, loss=False, seed=1, **options)
     assert other.targets != result.targets
     assert np.isnan(result.score("flow", of="loss")).all()
     there = np.isfinite(result.loss).any()
@@ -235,18 +236,18 @@ def test_matches_are_tested_by_their_best_edges_above_the_threshold() -> None:
 
 
 def test_other_matches_may_be_given_to_compare_with() -> None:
-    by_text = wb.match_features(
-        dictionaries(), by="correlation", model=model(), texts=TEXTS, progress=False
+    by_text = wb.features.match(
+        dictionaries(), method="correlation", model=model(), texts=TEXTS, progress=False
     )
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
-    result = wb.validate_flow(model(), flow(), TEXTS, compare=(by_text,), loss=False, **options)
-    plain = wb.validate_flow(model(), flow(), TEXTS, loss=False, **options)
+    result = evaluate_flow(model(), TEXTS, flow(), methods=(by_text,), loss=False, **options)
+    plain = evaluate_flow(model(), TEXTS, flow(), loss=False, **options)
     assert result.arms == plain.arms == ("flow", "correlation", "random")
     assert result.features[1] == plain.features[1]
     with pytest.raises(ValueError, match="compared once; got correlation, correlation"):
-        wb.validate_flow(model(), flow(), TEXTS, compare=(by_text, "correlation"), **options)
+        evaluate_flow(model(), TEXTS, flow(), methods=(by_text, "correlation"), **options)
     with pytest.raises(ValueError, match="'permutation' or a FeatureMatches; got .'cos'"):
-        wb.validate_flow(model(), flow(), TEXTS, compare=("cos",), **options)  # type: ignore[arg-type]
+        evaluate_flow(model(), TEXTS, flow(), methods=("cos",), **options)  # type: ignore[arg-type]
 
 
 def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write() -> None:
@@ -259,16 +260,14 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
         dictionaries()["L0.resid_post"], site="L1.resid_pre", out_site="L1.resid_pre"
     )
     found = wb.feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)
-    options: dict[str, Any] = {"n_samples": 2, "progress": False, "compare": (), "loss": False}
-    result = wb.validate_flow(
-        model(), found, TEXTS, dicts=[transcoder, renamed, entering], **options
-    )
+    options: dict[str, Any] = {"n_samples": 2, "progress": False, "methods": (), "loss": False}
+    result = evaluate_flow(model(), TEXTS, found, dicts=[transcoder, renamed, entering], **options)
     assert W_in.shape == (32, 10) and sorted(result.lanes) == ["mlp", "resid"]
     named = [transcoder, target, dictionaries()["L0.resid_post"]]
-    same = wb.validate_flow(
+    same = evaluate_flow(
         model(),
-        wb.feature_flow(named, "L1.resid_post/0", min_similarity=-1),
         TEXTS,
+        wb.feature_flow(named, "L1.resid_post/0", min_similarity=-1),
         dicts=named,
         **options,
     )
@@ -294,21 +293,21 @@ def test_silent_targets_are_left_out_and_said(tmp_path: Path) -> None:
     names = ["L2.resid_post/3", "L2.resid_post/23"]  # the second never fires
     found = wb.feature_flow(dictionaries(), names, direction="back", depth=1, min_similarity=-1)
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 2, "progress": False}
-    result = wb.validate_flow(model(), found, TEXTS, loss=False, **options)
+    result = evaluate_flow(model(), TEXTS, found, loss=False, **options)
     assert result.n_silent == 3 and "6 edges by cosine, 3 of them silent" in repr(result)
     silent = [target.endswith("/23") for target in result.targets]
     assert np.isnan(result.drop[:, silent]).all()
     assert np.isfinite(result.drop[0, np.logical_not(silent)]).all()
     result.save(tmp_path / "validation")
-    again = wb.FlowValidation.load(tmp_path / "validation")
+    again = wb.features.FlowEvaluation.load(tmp_path / "validation")
     assert repr(again) == repr(result) and again.features == result.features
     only = wb.feature_flow(dictionaries(), names[1], direction="back", depth=1, min_similarity=-1)
     with pytest.raises(ValueError, match="None of the 3 targets is active in the 6 texts"):
-        wb.validate_flow(model(), only, TEXTS, **options)
+        evaluate_flow(model(), TEXTS, only, **options)
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    run: Any = wb.validate_flow
+    run: Any = evaluate_flow
     given: dict[str, Any] = {"dicts": dictionaries(), "progress": False}
     for options, text in (
         ({"factor": 1}, "factor is a number other than 1, which would change nothing; got 1"),
@@ -319,18 +318,18 @@ def test_what_does_not_fit_is_refused() -> None:
         ({"dicts": dictionaries().only("resid_post")}, "the dictionaries that it was made of"),
     ):
         with pytest.raises(ValueError, match=text):
-            run(model(), flow(), TEXTS, **given | options)
+            run(model(), TEXTS, flow(), **given | options)
     with pytest.raises(TypeError, match="flow is a FeatureFlow or a FeatureMatches; got"):
-        run(model(), "L1.resid_post/5", TEXTS, **given)
+        run(model(), TEXTS, "L1.resid_post/5", **given)
     with pytest.raises(TypeError, match="Put a single text into a list"):
-        run(model(), flow(), TEXTS[0], **given)
+        run(model(), TEXTS[0], flow(), **given)
     none = wb.feature_flow(dictionaries(), ROOTS[0], thresholds=0.99)
     with pytest.raises(ValueError, match="has none that reach its thresholds. Lower them"):
-        run(model(), none, TEXTS, **given)
+        run(model(), TEXTS, none, **given)
     other = dictionaries().to(dtype=torch.float64)
     changed = [replace(d, b_dec=d.b_dec + 1) for d in other.values()]
     with pytest.raises(ValueError, match="of other sites or other weights"):
-        run(model(), flow(), TEXTS, **given | {"dicts": changed})
+        run(model(), TEXTS, flow(), **given | {"dicts": changed})
 
 
 def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(assets: Path) -> None:
@@ -351,15 +350,15 @@ def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(asse
     ]
     results = []
     for one in both:
-        found = wb.match_features(dicts, by="correlation", model=one, texts=told, progress=False)
+        found = wb.features.match(
+            dicts, method="correlation", model=one, texts=told, progress=False
+        )
         results.append(
-            wb.validate_flow(
-                one, found, told, dicts=dicts, n_edges=4, n_samples=2, batch_size=2, progress=False
-            )
+            evaluate_flow(one, told, found, dicts=dicts, n_edges=4, n_samples=2, progress=False)
         )
     first, second = results
     assert first.targets == second.targets and first.features == second.features
-    assert set(first.lanes) == {"resid", "mlp", "attn"} and first.by == "correlation"
+    assert set(first.lanes) == {"resid", "mlp", "attn"} and first.method == "correlation"
     for name in ("before", "after", "loss"):
         pair = getattr(first, name), getattr(second, name)
         np.testing.assert_allclose(*pair, rtol=1e-3, atol=1e-4)

@@ -1,17 +1,124 @@
-"""Correlation: Pearson's between the codes of features of two dictionaries, in row blocks."""
+"""Similarity of features: cosine, correlation over texts, and the best one-to-one matching."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
-from ...activations import batches
-from ...model import Model
-from .lanes import Lanes
-from .similarity import BLOCK_BYTES, CHANCE_LEVEL, N_CHANCE
+from ..activations import batches
+from ..dictionary.base import Dictionary
+from ..model import Model
+
+#: Bytes that the products of a block of rows take at most.
+BLOCK_BYTES = 2**26
+#: Random vectors whose best matches say what chance gives, and the share of them that stay below.
+N_CHANCE = 512
+CHANCE_LEVEL = 0.99
+_TAG = 202502
+_chance: WeakKeyDictionary[Dictionary, dict[tuple[int, int], float]] = WeakKeyDictionary()
+
+
+def top_matches(
+    a: torch.Tensor, b: torch.Tensor, k: int = 1, *, block_bytes: int = BLOCK_BYTES
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, k) values and indices: the k rows of b with the largest product, the largest first.
+
+    a: (n, d). b: (m, d). Rows of a go through in blocks of products (block, m) of at most
+    `block_bytes`, into one buffer, so that the (n, m) matrix is never held.
+
+    Raises `ValueError` where b has fewer than k rows, and where a product is NaN.
+    """
+    n, m = len(a), len(b)
+    if not 1 <= k <= m:
+        raise ValueError(f"Each row has 1 to {m} matches, as many as there are rows; got k={k!r}.")
+    values, indices = a.new_empty(n, k), torch.empty(n, k, dtype=torch.long, device=a.device)
+    size = max(1, min(n, block_bytes // (m * a.element_size())))
+    buffer = a.new_empty(size, m)
+    with torch.no_grad():
+        for start in range(0, n, size):
+            part = slice(start, min(n, start + size))
+            products = torch.mm(a[part], b.T, out=buffer[: part.stop - start])
+            out = values[part], indices[part]
+            if k == 1:
+                torch.max(products, 1, keepdim=True, out=out)
+            else:
+                torch.topk(products, k, 1, out=out)
+    if bool(values.isnan().any()):
+        raise ValueError("Matches are made of finite vectors; some product is NaN.")
+    return values, indices
+
+
+def unit_rows(dictionary: Dictionary, features: object = slice(None)) -> torch.Tensor:
+    """(n, d_out) float32: decoder rows of length 1, made anew so that nothing stays in memory."""
+    return torch.nn.functional.normalize(dictionary.W_dec[features].float(), dim=-1)  # type: ignore[index]
+
+
+def chance_cosine(dictionary: Dictionary, seed: int = 0, n: int = N_CHANCE) -> float:
+    """The 99 % quantile of the best cosine that random unit vectors find in a dictionary.
+
+    Among m directions of d dimensions chance alone finds about √(2 ln m / d). Held for each
+    dictionary, since every flow asks for it.
+    """
+    held = _chance.setdefault(dictionary, {})
+    if (seed, n) not in held:
+        # Not torch's generator: a dictionary that was drawn from the same seed would be found.
+        drawn = np.random.default_rng((seed, _TAG)).standard_normal((n, dictionary.d_out))
+        random = torch.as_tensor(drawn, dtype=torch.float32, device=dictionary.device)
+        random = torch.nn.functional.normalize(random, dim=-1)
+        best, _ = top_matches(random, unit_rows(dictionary))
+        held[seed, n] = float(best.flatten().double().quantile(CHANCE_LEVEL))
+    return held[seed, n]
+
+
+# -- one-to-one ------------------------------------------------------------------------------------
+
+#: Beyond so many rows or columns the dense matrix and its solution take too long and too much.
+MOST = 4096
+
+
+def check_assignable(n: int, m: int) -> None:
+    """Raises `ValueError`, with the memory it would take, for a matrix beyond 4,096 a side."""
+    if max(n, m) > MOST:
+        need = 4 * n * m + 8 * n * m
+        raise ValueError(
+            f"Permutation matching holds every similarity of two dictionaries, so up to {MOST} "
+            f"features each; {n} × {m} would take {need / 2**30:.1f} GiB and hours. Match by "
+            "'cosine' or 'correlation'."
+        )
+
+
+def assign(similarity: np.ndarray) -> np.ndarray:
+    """(n,) for each row its column, as `one_to_one`, for up to 4,096 rows and columns.
+
+    Raises `ValueError` for what `check_assignable` refuses, and for NaN or infinity.
+    """
+    check_assignable(*similarity.shape)
+    return one_to_one(similarity)
+
+
+def one_to_one(similarity: np.ndarray) -> np.ndarray:
+    """(n,) for each row its column, so that each column is taken once and the sum is largest.
+
+    similarity: (n, m). Where n > m, the rows left over have −1. Exact, by scipy's
+    `linear_sum_assignment` (shortest augmenting paths, Crouse 2016), in float64.
+
+    Raises `ValueError` for NaN or infinity.
+    """
+    if not np.isfinite(similarity).all():
+        raise ValueError("Similarities are finite numbers; some are NaN or infinite.")
+    rows, columns = linear_sum_assignment(similarity, maximize=True)
+    out = np.full(len(similarity), -1)
+    out[rows] = columns
+    return out
+
+
+# -- correlation of activations --------------------------------------------------------------------
 
 #: Bytes that the codes of all dictionaries may take together; only those that are not 0 are held.
 CODE_BYTES = 2**31
@@ -19,6 +126,8 @@ CODE_BYTES = 2**31
 BYTES_A_CODE = 12
 #: Products of two codes that are formed at a time.
 PAIRS_AT_ONCE = 2**20
+#: Texts of one pass.
+N_TEXTS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,18 +246,17 @@ def _products(
 
 
 def collect_codes(
-    model: Model, lanes: Lanes, texts: Any, *, batch_size: int = 16, progress: bool = True
+    model: Model, dictionaries: Sequence[Dictionary], texts: Any, *, progress: bool = True
 ) -> Codes:
     """The codes of every dictionary at every position of the texts, in one pass over them.
 
     Raises `ValueError` for no texts, and where the codes would take more than 2 GiB: 12 bytes each
     that is not 0, so positions × dictionaries × mean number of active features.
     """
-    dictionaries = [lanes.dicts[site] for site in lanes.sites]
     read = sorted({dictionary.site for dictionary in dictionaries})
     pieces: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in dictionaries]
     n, held, n_done = 0, 0, 0
-    for rows, tokens in batches(model, texts, batch_size, title="codes", progress=progress):
+    for rows, tokens in batches(model, texts, N_TEXTS, title="codes", progress=progress):
         run = model.run(tokens, read=read, logits_at=())
         for dictionary, piece in zip(dictionaries, pieces, strict=True):
             with torch.no_grad():
