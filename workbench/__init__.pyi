@@ -17,6 +17,8 @@ from .activations import Activations as Activations
 from .activations import activations as activations
 from .change import Change as Change
 from .circuits.ablation import ablate as ablate
+from .circuits.attribution import attribute as attribute
+from .circuits.find import find_circuit as find_circuit
 from .circuits.patching import patch as patch
 from .concepts import concepts as concepts
 from .dictionary.base import Dictionary as Dictionary
@@ -42,17 +44,6 @@ from .lens.attention import attention as attention
 from .lens.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
 from .lens.logit import logit_lens as logit_lens
 from .loading import load as load
-from .methods.attribution import Attribution as Attribution
-from .methods.attribution import attribute as attribute
-from .methods.attribution_check import AttributionCheck as AttributionCheck
-from .methods.attribution_check import check_attribution as check_attribution
-from .methods.circuit import Circuit as Circuit
-from .methods.circuit import circuit_of as circuit_of
-from .methods.circuit import find_circuit as find_circuit
-from .methods.circuit import find_circuits as find_circuits
-from .methods.circuit_evaluation import Minimality as Minimality
-from .methods.circuit_evaluation import evaluate_circuit as evaluate_circuit
-from .methods.circuit_evaluation import minimality as minimality
 from .methods.features.classifier import Classifier as Classifier
 from .methods.features.classifier import train_classifier as train_classifier
 from .methods.features.concept_directions import difference_in_means as difference_in_means

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .model import Model, Run
+from .model import Model, Norm, Run
 from .site import Site
 
 #: Streams whose activation is a residual vector, and z, which a head's W_O turns into one.
@@ -146,3 +146,9 @@ def head_gain(
 def tolerance(dtype: torch.dtype) -> float:
     """How far, relative to their spread, two computations of one activation may lie apart."""
     return 64 * torch.finfo(dtype).eps
+
+
+def mlp_norm(model: Model, layer: int) -> Norm | None:
+    """The norm that an MLP reads through; a parallel one may share the attention's."""
+    norm = model.norm("ln2", layer)
+    return model.norm("ln1", layer) if norm is None and model.spec.parallel else norm

@@ -22,12 +22,11 @@ import torch
 
 from tests.benchmarks.logit_lens import added_memory, save_model
 from tests.benchmarks.patching import pair
+from workbench.circuits.attribution import attribute
+from workbench.circuits.components import Components
+from workbench.circuits.scores import edge_scores
 from workbench.loading import load
-from workbench.methods.attribution import attribute
-from workbench.methods.components import Components
-from workbench.methods.examples import Examples
-from workbench.methods.gradient_scores import edge_scores
-from workbench.tasks import TaskBatch
+from workbench.tasks import Examples, TaskBatch
 
 N_TOKENS, STEPS = 16, 5
 

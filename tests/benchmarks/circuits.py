@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.circuits
 
-`evaluate_circuit` over 10 fractions × 96 pairs × 3 references, with every score it gives (target:
+`circuits.evaluate` over 10 fractions × 96 pairs × 3 references, with every score it gives (target:
 under 30 s on two cores); then from a click on a component to the new answers, Python's share and,
 where Chromium is found, the whole way in a real JupyterLab (target: under 200 ms).
 """
@@ -24,11 +24,11 @@ def evaluation() -> None:
     model, task = wb.load("tinyworld", device="cpu"), wb.task("ioi")
     circuit = wb.find_circuit(model, task, n_edges=40)
     start = time.perf_counter()
-    result = wb.evaluate_circuit(model, task, circuit)
+    result = wb.circuits.evaluate(model, task, circuit)
     seconds = time.perf_counter() - start
     shape = f"{len(result.rows(change='top')) // 3} fractions × {len(result.tokens)} pairs × "
     shape += f"{len(set(result.changes['reference']))} references"
-    print(f"evaluate_circuit on tinyworld, {shape}: {seconds:.1f} s (target 30)")
+    print(f"circuits.evaluate on tinyworld, {shape}: {seconds:.1f} s (target 30)")
     print(f"  {result!r}")
 
 

@@ -84,7 +84,7 @@ def _evaluate_circuit(
     **options: Any,
 ) -> Moved:
     kinds = [ablations] if isinstance(ablations, str) else list(ablations)
-    new: Any = wb.evaluate_circuit(
+    new: Any = wb.circuits.evaluate(
         *args, references=kinds, n_controls=n_random, progress=False, **options
     )
     names = {"faithfulness": "inside", "completeness": "outside"}
@@ -123,7 +123,7 @@ def _evaluate_circuit(
         return pd.DataFrame(lines, index=pd.Index(kinds, name="ablation"))
 
     def minimality(kind: str) -> dict[str, float]:
-        found = wb.minimality(new, kind)
+        found = wb.circuits.minimality(new, kind)
         return dict(zip(found.nodes, found.lost.tolist(), strict=True))
 
     return Moved(
@@ -149,6 +149,26 @@ def _path_patch(
     model: Any, task: Any, *, sender: str, receivers: Any = "logits", **options: Any
 ) -> Any:
     return wb.circuits.path_patch(model, task, sender, receivers, **options)
+
+
+moves("circuit_of")(wb.circuits.of)
+moves("Circuit")(wb.circuits.Circuit)
+moves("check_attribution")(wb.circuits.check_attribution)
+
+
+@moves("find_circuits")
+def _find_circuits(
+    *args: Any,
+    method: str = "eap-ig",
+    n_edges: Sequence[int] = (),
+    thresholds: Sequence[float] = (),
+    **options: Any,
+) -> tuple[Any, ...]:
+    scores = wb.attribute(*args, method=method, over="edges", **options)
+    return (
+        *(scores.circuit(n_edges=n) for n in n_edges),
+        *(scores.circuit(threshold=t) for t in thresholds),
+    )
 
 
 # -- concepts and steering -------------------------------------------------------------------------

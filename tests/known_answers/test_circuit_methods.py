@@ -15,11 +15,11 @@ from tests.known_answers import plain_graph
 from tests.known_answers.models import builders
 from tests.known_answers.models.known import KnownModel
 from workbench import ablate
+from workbench.circuits.attribution import attribute
+from workbench.circuits.components import Components
+from workbench.circuits.evaluation import evaluate, minimality
+from workbench.circuits.find import find_circuit
 from workbench.loading import load
-from workbench.methods.attribution import attribute
-from workbench.methods.circuit import find_circuit
-from workbench.methods.circuit_evaluation import evaluate_circuit, minimality
-from workbench.methods.components import Components
 
 #: All pairs where every way of corrupting has to be there, some where one kind is enough.
 N, ALL = 8, None
@@ -103,7 +103,7 @@ def test_the_found_circuit_is_faithful_and_random_ones_are_not(
     model, true = model_of(name, "nnsight"), known(name).true_edges
     circuit = find_circuit(model, known(name).task, n_edges=len(true), n=ALL)
     assert set(circuit.edges) == {f"{a} → {b}" for a, b in true}
-    scores = evaluate_circuit(
+    scores = evaluate(
         model, known(name).task, circuit, references="counterfactual", n_controls=20, n=ALL
     )
     faithfulness, low, _ = scores.score(change="inside")

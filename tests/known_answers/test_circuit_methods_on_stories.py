@@ -17,8 +17,7 @@ import torch
 
 import workbench as wb
 from tests.unit.circuit_models import BACKENDS, ioi, tinyworld
-from workbench.methods.examples import Group
-from workbench.tasks import TaskBatch
+from workbench.tasks import Group, TaskBatch
 
 CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 N = 4
@@ -32,8 +31,8 @@ METHODS: dict[str, Callable[[Any, TaskBatch], Any]] = {
     "acdc": lambda model, batch: wb.find_circuit(model, batch, method="acdc", threshold=0.1),
     "ablate": lambda model, batch: wb.ablate(model, batch, ["L1H0.z", "embed → L2H1.q"]),
     "path_patch": lambda model, batch: wb.circuits.path_patch(model, batch, sender="L0H0.z"),
-    "evaluate_circuit": lambda model, batch: wb.evaluate_circuit(
-        model, batch, wb.circuit_of(model, ["embed → logits", "embed → L1.mlp_in"])
+    "evaluate_circuit": lambda model, batch: wb.circuits.evaluate(
+        model, batch, wb.circuits.of(model, ["embed → logits", "embed → L1.mlp_in"])
     ),
 }
 
@@ -117,7 +116,7 @@ def test_circuits_paths_and_ablations_are_equal(models: Any, batches: Any) -> No
 def test_evaluations_are_equal_and_the_whole_model_is_whole(models: Any, batches: Any) -> None:
     circuit = wb.find_circuit(models[0], batches[0], n_edges=40, steps=2)
     ours, theirs = (
-        wb.evaluate_circuit(model, batch, circuit, n_controls=2, references="counterfactual")
+        wb.circuits.evaluate(model, batch, circuit, n_controls=2, references="counterfactual")
         for model, batch in zip(models, batches, strict=True)
     )
     (own,), (other,) = ours.measures, theirs.measures

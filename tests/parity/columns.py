@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 import workbench as wb
+from workbench.circuits.components import Components
+from workbench.circuits.cuts import contribution_sites, contributions, cut_edits
 from workbench.loading import load
-from workbench.methods.components import Components
-from workbench.methods.edge_cuts import contribution_sites, contributions, cut_edits
 from workbench.site import Site
 
 from . import zoo

@@ -244,8 +244,8 @@ def test_a_multiplier_on_what_a_block_adds_is_in_what_its_parts_add(
     """Each writer by itself, and all edges cut at once, against plain runs."""
     import numpy as np
 
-    from workbench.methods.components import Components
-    from workbench.methods.edge_cuts import contribution_sites, contributions, cut_edits
+    from workbench.circuits.components import Components
+    from workbench.circuits.cuts import contribution_sites, contributions, cut_edits
 
     model = zoo_model(name, backend)
     parts = Components.of(model.spec)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.methods.components import Components
-from workbench.methods.edge_cuts import contribution_sites, contributions, cut_edits
+from workbench.circuits.components import Components
+from workbench.circuits.cuts import contribution_sites, contributions, cut_edits
 
 from .zoo import CONFIGS
 

@@ -13,7 +13,8 @@ from tests.unit.circuit_models import (
     plain_metric,
     tinyworld,
 )
-from workbench import Attribution, attribute
+from workbench import attribute
+from workbench.circuits import Attribution
 
 STEPS = 2
 #: Readers of every stream, at several layers; those of heads are there under grouped queries too.

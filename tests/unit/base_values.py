@@ -98,7 +98,7 @@ OF_CALLS: dict[str, Values] = {
     "weights.relearn": {"changes": lambda c: {"after": c.model}, "material": lambda _: PAIRS,
                         "questions": lambda _: PAIRS, "steps": lambda _: (0, 1)},
     "task": _fixed(name="capitals"), "Task()": {"sets": lambda _: wb.task("capitals").sets},
-    "find_circuit": _fixed(n_edges=8), "find_circuits": _fixed(n_edges=[4, 8]),
+    "find_circuit": _fixed(n_edges=8), "Attribution.circuit": _fixed(n_edges=8),
     "information.cut": {"edges": _first("InformationGraph", "edge_names")},
     "couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
     "compare_steering": {"texts": _corpus}, "steer": _fixed(prompts=[PROMPT]),
@@ -125,8 +125,8 @@ OF_CALLS: dict[str, Values] = {
     "FeatureMatches.with_thresholds": _fixed(thresholds=0.2), "Graph()": GRAPH,
     **{f"FeatureCircuitEvaluation.{name}": _fixed(reference="mean", name="faithfulness")
        for name in ("curve", "random_scores", "score")},
-    "minimality": {
-        "effects": lambda c: wb.evaluate_circuit(
+    "circuits.minimality": {
+        "effects": lambda c: wb.circuits.evaluate(
             c.model, wb.task("capitals", n=2), c.made("Circuit"), references="zero",
             fractions=(0.5,), n_controls=2, progress=False,
         ),
@@ -229,5 +229,5 @@ OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
         c.model, c.texts, "L2.resid_post", labels={"gender": LABELS}
     ),
     "Change": lambda _: wb.Change(wb.Scale("L1.z", 0.5)),
-    "Result": lambda c: c.made("LogitLens"), "Circuit": lambda c: wb.circuit_of(c.model, [EDGE]),
+    "Result": lambda c: c.made("LogitLens"), "Circuit": lambda c: wb.circuits.of(c.model, [EDGE]),
 }  # fmt: skip

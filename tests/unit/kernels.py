@@ -16,25 +16,27 @@ from workbench.pictures import marks as marks
 # --- circuits and lens ---
 
 # The constants that tests make small, so that a second part, a coarse name, a short type is met.
-from workbench.methods import acdc as acdc
 from workbench.pictures import lenses as lenses
 from workbench.views import lens as lens
 
+# The first cuts tried ahead, made few, so that trials go wrong.
+find = import_module("workbench.circuits.find")
+
 # Which components there are, how they are named and what is connected: counts of the literature.
-from workbench.methods.components import Components as Components
+from workbench.circuits.components import Components as Components
 
 # The edits that cut edges, and what each component adds: a cut of all of them is the other run.
-from workbench.methods import edge_cuts as edge_cuts
-from workbench.methods.node_cuts import node_edits as node_edits
+from workbench.circuits import cuts as cuts
+from workbench.circuits.cuts import node_edits as node_edits
 
 # Chosen edges, beside a loop that takes one after another; drawn ones, by the paths of networkx.
-from workbench.methods.circuit import greedy as greedy
-from workbench.methods.circuit import random_edges as random_edges
+from workbench.circuits.circuit import greedy as greedy
+from workbench.circuits.circuit import random_edges as random_edges
 
 # What a cut component carries instead: the optimum is no worse than the mean, on a plain pass.
-from workbench.methods.examples import Examples as Examples
-from workbench.methods.references import References as References
-from workbench.methods.references import others as others
+from workbench.tasks import Examples as Examples
+from workbench.circuits.references import References as References
+from workbench.circuits.references import others as others
 
 # A loop that halves its steps when memory ends, by a loop that runs out; the cheapest segments.
 from workbench import memory as memory
@@ -130,7 +132,7 @@ from workbench.methods.features import vectors as vectors
 from workbench.features import flow_evaluation as flow_evaluation
 
 # Pairs as kernels take them, and rows of a pass: a limit made small.
-from workbench.methods import examples as examples
+examples = import_module("workbench.tasks")
 
 # Values that do not add up to the head's output are refused.
 from workbench.information.contributions import PassParts as PassParts

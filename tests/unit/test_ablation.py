@@ -21,7 +21,7 @@ from tests.unit.circuit_models import (
     tinyworld,
 )
 from tests.unit.kernels import Components, Examples, References, others
-from workbench import ablate, circuit_of
+from workbench import ablate, circuits
 from workbench.circuits import Ablation
 from workbench.metrics import kl
 
@@ -122,7 +122,7 @@ def test_everything_cut_is_the_corrupt_run_and_a_node_is_all_its_edges(name: str
         model, WORDS, list(Components.of(model.spec).writers), reference="counterfactual"
     )
     np.testing.assert_allclose(nodes.ablated, nodes.corrupt, atol=1e-5)
-    whole = circuit_of(model, every_edge(model))
+    whole = circuits.of(model, every_edge(model))
     np.testing.assert_array_equal(
         ablate(model, WORDS, whole, reference="counterfactual").ablated, everything.ablated
     )
@@ -314,7 +314,7 @@ def test_what_cannot_be_cut_is_named(targets: Any, kind: str, error: str) -> Non
 
 
 def test_a_circuit_of_another_model_is_not_cut() -> None:
-    circuit = circuit_of(tinyworld(), ["embed → logits"])
+    circuit = circuits.of(tinyworld(), ["embed → logits"])
     with pytest.raises(
         ValueError, match="A Circuit belongs to the model it was made on, tinyworld with 4 la"
     ):

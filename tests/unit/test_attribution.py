@@ -35,9 +35,9 @@ from tests.unit.circuit_models import (
     tinyworld,
     words,
 )
-from tests.unit.kernels import Components, edge_cuts
-from workbench import Attribution, AttributionCheck, attribute, check_attribution
-from workbench.circuits import path_patch
+from tests.unit.kernels import Components, cuts
+from workbench import attribute, circuits
+from workbench.circuits import Attribution, AttributionCheck, path_patch
 from workbench.model import Norm
 from workbench.tasks import Task, TaskBatch
 
@@ -200,9 +200,9 @@ def slow_by_cuts(model: Any, batch: TaskBatch, size: float) -> np.ndarray:
     """(example, edge): the metric of the corrupt run with one edge moved by `size` of the way."""
     parts = Components.of(model.spec)
     clean, corrupt = (
-        model.run(t, read=edge_cuts.contribution_sites(parts)) for t in (batch.clean, batch.corrupt)
+        model.run(t, read=cuts.contribution_sites(parts)) for t in (batch.clean, batch.corrupt)
     )
-    now, then = (edge_cuts.contributions(model, parts, run) for run in (corrupt, clean))
+    now, then = (cuts.contributions(model, parts, run) for run in (corrupt, clean))
     edges = np.argwhere(parts.edges)
     out = np.empty((len(batch), len(edges)))
     for row in range(len(batch)):
@@ -211,7 +211,7 @@ def slow_by_cuts(model: Any, batch: TaskBatch, size: float) -> np.ndarray:
         reference = torch.lerp(now, then, size)[[row] * len(edges)]
         tokens = batch.corrupt.take([row] * len(edges))
         run = model.run(
-            tokens, edits=edge_cuts.cut_edits(model, parts, cut, reference), logits_at="last"
+            tokens, edits=cuts.cut_edits(model, parts, cut, reference), logits_at="last"
         )
         alone = batch.take([row] * len(edges))
         out[row] = alone.metric(run.logits).numpy()
@@ -282,7 +282,7 @@ def test_scores_without_a_sign_have_none_where_the_answer_is_got_wrong() -> None
     result = attribute(model, wrong, method="atp*")
     assert result.clean.mean() < result.corrupt.mean()
     assert (result.scores >= 0).all() and result.scores.max() > 0
-    assert check_attribution(model, wrong, method="atp*").exact.min() >= 0
+    assert circuits.check_attribution(model, wrong, method="atp*").exact.min() >= 0
 
 
 def test_a_norm_pulls_gradients_back_as_autograd_does() -> None:
@@ -321,7 +321,7 @@ def test_the_table_is_sorted_and_a_saved_attribution_is_read_back(tmp_path: Any)
 
 def test_a_check_sets_the_approximate_beside_the_exact_scores(tmp_path: Any) -> None:
     model: Any = tinyworld()
-    check = check_attribution(model, ioi(), method="eap-ig", steps=STEPS)
+    check = circuits.check_attribution(model, ioi(), method="eap-ig", steps=STEPS)
     np.testing.assert_array_equal(
         check.approximate, attributed("tinyworld", "nnsight", "eap-ig", "edges").scores
     )
@@ -341,7 +341,7 @@ def test_a_check_sets_the_approximate_beside_the_exact_scores(tmp_path: Any) -> 
     np.testing.assert_allclose(frame["approximate"] - frame["exact"], frame["error"], atol=1e-7)
     check.save(tmp_path / "c")
     assert AttributionCheck.load(tmp_path / "c").pearson == check.pearson
-    star = check_attribution(model, ioi(), method="atp*")
+    star = circuits.check_attribution(model, ioi(), method="atp*")
     assert star.over == "nodes" and list(star.names) == plain("tinyworld").writers
     assert (star.exact >= 0).all()
 
@@ -349,7 +349,9 @@ def test_a_check_sets_the_approximate_beside_the_exact_scores(tmp_path: Any) -> 
 def test_a_check_takes_as_many_steps_and_pairs_as_are_asked_for() -> None:
     model = lens_models.zoo_model("gpt2")
     for steps in (1, 4):
-        found = check_attribution(model, WORDS, method="eap-ig", steps=steps, n=2, over="nodes")
+        found = circuits.check_attribution(
+            model, WORDS, method="eap-ig", steps=steps, n=2, over="nodes"
+        )
         options: dict[str, Any] = {"over": "nodes", "n": 2}
         wanted = attribute(model, WORDS, method="eap-ig", steps=steps, **options)
         np.testing.assert_array_equal(found.approximate, wanted.scores)
@@ -357,7 +359,7 @@ def test_a_check_takes_as_many_steps_and_pairs_as_are_asked_for() -> None:
         np.testing.assert_array_equal(found.exact, exact.scores)
         assert len(found.tokens) == 2
     # Without a sign both sides are sizes, here too where exact scores have one.
-    star = check_attribution(model, WORDS, method="atp*")
+    star = circuits.check_attribution(model, WORDS, method="atp*")
     exact = attribute(model, WORDS, method="exact", over="nodes")
     assert exact.scores.min() < 0
     np.testing.assert_allclose(star.exact, np.abs(exact.scores), atol=1e-7)
@@ -398,4 +400,4 @@ def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(ValueError, match="made of edges; this attribution scores nodes"):
         nodes.edge_matrix()
     with pytest.raises(ValueError, match="over is one of 'edges', 'nodes' or None; got 'neurons'"):
-        check_attribution(model, WORDS, over="neurons")  # type: ignore[arg-type]
+        circuits.check_attribution(model, WORDS, over="neurons")  # type: ignore[arg-type]

@@ -12,8 +12,9 @@ import pytest
 
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, plain, tinyworld
-from tests.unit.kernels import Components, acdc, greedy, random_edges
-from workbench import Circuit, attribute, circuit_of, find_circuit
+from tests.unit.kernels import Components, find, greedy, random_edges
+from workbench import attribute, circuits, find_circuit
+from workbench.circuits import Circuit
 from workbench.metrics import kl
 
 SHAPES = [
@@ -156,8 +157,8 @@ def test_acdc_finds_the_same_however_many_cuts_it_tries_ahead(
 ) -> None:
     model = lens_models.zoo_model("llama")
     ahead = find_circuit(model, WORDS, method="acdc", threshold=1e-3)
-    monkeypatch.setattr(acdc, "FIRST", 1)
-    monkeypatch.setattr(acdc, "MOST", 1)
+    monkeypatch.setattr(find, "FIRST", 1)
+    monkeypatch.setattr(find, "MOST", 1)
     one_by_one = find_circuit(model, WORDS, method="acdc", threshold=1e-3)
     np.testing.assert_array_equal(ahead.kept, one_by_one.kept)
     assert 0 < ahead.n_edges < ahead.parts.n_edges
@@ -205,7 +206,7 @@ def test_complement_random_and_without_are_circuits_of_the_same_task() -> None:
 def test_a_shared_key_head_is_not_cut_with_one_of_its_heads() -> None:
     model = lens_models.zoo_model("llama")
     parts = Components(2, 4, 2, False)
-    whole = circuit_of(model, [parts.edge_name(*e) for e in np.argwhere(parts.edges).tolist()])
+    whole = circuits.of(model, [parts.edge_name(*e) for e in np.argwhere(parts.edges).tolist()])
     assert whole.parts == parts and whole.n_edges == parts.n_edges
     cut = whole.kept & ~whole.without(["L1H0.z"]).kept
     assert cut[:, parts.reader("L1H0.q")].any()
@@ -227,7 +228,7 @@ def test_edges_nodes_and_table_name_the_same_circuit() -> None:
         ends |= {f"{name}.mlp_out"} if channel == "mlp_in" else set()
     assert set(circuit.nodes) == ends
     assert circuit.share == pytest.approx(circuit.n_edges / 479)
-    by_hand = circuit_of(tinyworld(), circuit.edges, task="ioi")
+    by_hand = circuits.of(tinyworld(), circuit.edges, task="ioi")
     np.testing.assert_array_equal(by_hand.kept, circuit.kept)
     assert repr(by_hand).startswith(f"Circuit(tinyworld: {circuit.n_edges} of 479 edges (")
 
@@ -298,7 +299,7 @@ def test_scores_and_names_of_another_model_are_refused() -> None:
     with pytest.raises(ValueError, match="made of edges; this attribution scores nodes"):
         find_circuit(zoo, WORDS, n_edges=3, attribution=nodes)
     with pytest.raises(ValueError, match=r"layers 0 to 1 with heads 0 to 3; got 'L2H0\.z'"):
-        circuit_of(zoo, ["L2H0.z → logits"])
+        circuits.of(zoo, ["L2H0.z → logits"])
     with pytest.raises(ValueError, match=r"layers 0 to 3 with heads 0 to 3; got 'L7H0'"):
         found().without(["L7H0"])
     circuit = found()

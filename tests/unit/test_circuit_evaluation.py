@@ -13,17 +13,8 @@ import pytest
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, tinyworld
 from tests.unit.made_results import draws, two_sided
-from workbench import (
-    Attribution,
-    Circuit,
-    Effects,
-    Minimality,
-    ablate,
-    circuit_of,
-    evaluate_circuit,
-    find_circuit,
-    minimality,
-)
+from workbench import Effects, ablate, circuits, find_circuit
+from workbench.circuits import Attribution, Circuit, Minimality
 
 N_CONTROLS = 3
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -38,7 +29,7 @@ def found(name: str = "tinyworld") -> Circuit:
 
 @cache
 def evaluated(name: str = "tinyworld", backend: str = "nnsight") -> Effects:
-    return evaluate_circuit(tinyworld(name, backend), ioi(), found(name), n_controls=N_CONTROLS)
+    return circuits.evaluate(tinyworld(name, backend), ioi(), found(name), n_controls=N_CONTROLS)
 
 
 def under(result: Effects, kind: str, change: str, **labels: Any) -> np.ndarray:
@@ -91,7 +82,7 @@ def test_every_run_of_an_evaluation_is_an_ablation_of_its_own(name: str) -> None
 @pytest.mark.parametrize("name", TINY)
 def test_minimality_is_what_each_node_adds_and_fractions_follow_the_scores(name: str) -> None:
     result, circuit, kind = evaluated(name), found(name), "counterfactual"
-    each = minimality(result, kind)
+    each = circuits.minimality(result, kind)
     assert each.nodes == tuple(nodes_of(result, kind)) == circuit.nodes
     for i, node in list(enumerate(circuit.nodes))[:6]:
         less = left(name, circuit.without([node]), kind)
@@ -173,7 +164,7 @@ def area(result: Effects, kind: str, **options: Any) -> float:
 
 def test_the_whole_model_scores_one_and_no_edge_scores_zero() -> None:
     for kept, score in ((all_of(found()), 1.0), (found().without(found().edges), 0.0)):
-        result = evaluate_circuit(
+        result = circuits.evaluate(
             tinyworld(), ioi(), kept, references="counterfactual", fractions=(0.5, 1), n_controls=1
         )
         assert result.score(change="inside")[0] == pytest.approx(score, abs=1e-5)
@@ -182,7 +173,7 @@ def test_the_whole_model_scores_one_and_no_edge_scores_zero() -> None:
 
 
 def test_an_ablation_that_moves_nothing_measures_nothing() -> None:
-    full = evaluate_circuit(
+    full = circuits.evaluate(
         tinyworld(), ioi(), found(), references=("mean-position", "counterfactual"), n_controls=2
     )
     # As if the first reference left everything as it was.
@@ -196,7 +187,7 @@ def test_an_ablation_that_moves_nothing_measures_nothing() -> None:
         frame = result.to_frame()
         line = frame[(frame.change == "inside") & (frame.reference == "mean-position")].iloc[0]
         assert np.isnan(line.beyond) and np.isnan(area(result, "mean-position"))
-        assert np.isnan(minimality(result, "mean-position").lost).all()
+        assert np.isnan(circuits.minimality(result, "mean-position").lost).all()
         assert np.isfinite(result.score(change="inside", reference="counterfactual")).all()
 
 
@@ -218,7 +209,7 @@ def test_both_backends_give_the_same_scores(name: str) -> None:
 def test_noise_and_random_circuits_are_drawn_by_the_seed(seed: int) -> None:
     model: Any = lens_models.zoo_model("gpt2")
     circuit = find_circuit(model, WORDS, n_edges=12, method="eap")
-    result = evaluate_circuit(
+    result = circuits.evaluate(
         model, WORDS, circuit, references="noise", fractions=(0.5,), n_controls=2, seed=seed, n=2
     )
     options: dict[str, Any] = {"reference": "noise", "seed": seed, "n": 2}
@@ -241,7 +232,7 @@ def test_a_circuit_that_chance_draws_too_is_no_better_than_chance() -> None:
     model: Any = lens_models.zoo_model("gpt2")
     drawn = find_circuit(model, WORDS, n_edges=12, method="eap").random(3)
     for kept in (drawn, replace(drawn, kept=drawn.parts.edges)):
-        same = evaluate_circuit(model, WORDS, kept, fractions=(0.5, 1), n_controls=1, seed=3)
+        same = circuits.evaluate(model, WORDS, kept, fractions=(0.5, 1), n_controls=1, seed=3)
         frame = same.to_frame()
         for kind in REFERENCES:
             line = frame[(frame.change == "inside") & (frame.reference == kind)].iloc[0]
@@ -263,7 +254,7 @@ def test_the_table_and_the_text_give_the_scores(tmp_path: Any) -> None:
     result.save(tmp_path / "evaluation")
     back = Effects.load(tmp_path / "evaluation")
     assert back.to_frame().equals(frame) and repr(back) == repr(result)
-    each = minimality(result, "resample")
+    each = circuits.minimality(result, "resample")
     each.save(tmp_path / "each")
     assert Minimality.load(tmp_path / "each").to_frame().equals(each.to_frame())
     most = each.nodes[int(each.lost.argmax())]
@@ -275,7 +266,7 @@ def test_what_a_node_adds_is_paired_by_example(level: float) -> None:
     result = evaluated()
     (measure,) = result.measures
     empty, inside = (under(result, "resample", name) for name in ("empty", "inside"))
-    each = minimality(result, "resample", level=level)
+    each = circuits.minimality(result, "resample", level=level)
     for i, node in enumerate(each.nodes):
         less = under(result, "resample", f"without {node}")
         lost = [
@@ -299,16 +290,16 @@ def test_what_a_node_adds_is_paired_by_example(level: float) -> None:
 )
 def test_options_that_do_not_fit_are_named(options: dict[str, Any], error: str) -> None:
     with pytest.raises(ValueError, match=error):
-        evaluate_circuit(tinyworld(), ioi(), found(), **options)
+        circuits.evaluate(tinyworld(), ioi(), found(), **options)
 
 
 def test_another_models_circuit_and_unknown_scores_are_refused() -> None:
     with pytest.raises(ValueError, match="A Circuit belongs to the model it was made on"):
-        evaluate_circuit(lens_models.zoo_model("gpt2"), WORDS, found())
-    other = circuit_of(lens_models.zoo_model("gpt2"), ["embed → logits"])
+        circuits.evaluate(lens_models.zoo_model("gpt2"), WORDS, found())
+    other = circuits.of(lens_models.zoo_model("gpt2"), ["embed → logits"])
     with pytest.raises(ValueError, match="with 2 layers of 4 .*; this is tinyworld with 4 of"):
-        evaluate_circuit(tinyworld(), ioi(), other)
+        circuits.evaluate(tinyworld(), ioi(), other)
     with pytest.raises(KeyError, match="No change has .*'zero'.*counterfactual.*resample"):
         evaluated().score(change="inside", reference="zero")
     with pytest.raises(KeyError, match="No change has .*'zero'.*counterfactual.*resample"):
-        minimality(evaluated(), "zero")
+        circuits.minimality(evaluated(), "zero")

@@ -222,7 +222,7 @@ def test_scores_of_feature_circuits_have_the_interval_of_their_seed(
 
 def test_a_check_sets_the_first_of_both_and_their_ranks_beside_each_other_by_size() -> None:
     check = made(
-        wb.AttributionCheck,
+        wb.circuits.AttributionCheck,
         task="t",
         method="eap",
         over="edges",

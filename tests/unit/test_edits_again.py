@@ -15,7 +15,7 @@ import torch
 
 import workbench as wb
 from tests.unit import random_dictionaries
-from tests.unit.kernels import Components, edge_cuts, node_edits
+from tests.unit.kernels import Components, cuts, node_edits
 from tests.unit.lens_models import zoo_model
 
 BACKENDS = ("nnsight", "transformer_lens")
@@ -43,20 +43,20 @@ def values(*shape: int) -> torch.Tensor:
 
 def reference(model: Any) -> tuple[Components, torch.Tensor]:
     parts = Components.of(model.spec)
-    run = model.run(CORRUPT, read=edge_cuts.contribution_sites(parts))
-    return parts, edge_cuts.contributions(model, parts, run)
+    run = model.run(CORRUPT, read=cuts.contribution_sites(parts))
+    return parts, cuts.contributions(model, parts, run)
 
 
 def every_edge(model: Any) -> list[wb.Edit]:
     parts, given = reference(model)
-    return list(edge_cuts.cut_edits(model, parts, np.repeat(parts.edges[None], 2, 0), given))
+    return list(cuts.cut_edits(model, parts, np.repeat(parts.edges[None], 2, 0), given))
 
 
 def some_edges(model: Any) -> list[wb.Edit]:
     parts, given = reference(model)
     rng = np.random.default_rng(0)
     cut = np.repeat(parts.edges[None], 2, 0)
-    return list(edge_cuts.cut_edits(model, parts, cut & (rng.random(cut.shape) < 0.3), given))
+    return list(cuts.cut_edits(model, parts, cut & (rng.random(cut.shape) < 0.3), given))
 
 
 def nodes(model: Any) -> list[wb.Edit]:
@@ -76,8 +76,8 @@ def of_sources(model: Any) -> list[wb.Edit]:
 
 def shifted(model: Any) -> list[wb.Edit]:
     change = values(2, 6, model.spec.n_heads, model.spec.d_model)
-    compute = edge_cuts.ReaderInput.of(model, "q", 1)
-    return [edge_cuts.ShiftReaders("L1.q", change, compute, needs="L1.resid_pre")]
+    compute = cuts.ReaderInput.of(model, "q", 1)
+    return [cuts.ShiftReaders("L1.q", change, compute, needs="L1.resid_pre")]
 
 
 def dictionary(model: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.unit.circuit_models import ioi, tinyworld
-from workbench import circuit_of, find_circuit
+from workbench import circuits, find_circuit
 from workbench.graph import Graph
 
 KINDS = ("embed", "head", "mlp", "feature", "error", "logits", "state", "neuron")
@@ -67,7 +67,7 @@ def circuit_graphs() -> list[Graph]:
     return [
         find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1).graph()
         for name in ("tinyworld", "tinyworld-llama")
-    ] + [circuit_of(tinyworld(), ["embed → logits"]).graph()]
+    ] + [circuits.of(tinyworld(), ["embed → logits"]).graph()]
 
 
 def test_what_is_written_in_neuronpedias_form_is_read_back_equal(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_answers_with_markup_are_shown_as_text(
 
 def test_a_circuit_draws_itself_and_names_its_members(models: dict[str, Any]) -> None:
     model = models["tinyworld"]
-    circuit = wb.circuit_of(model, ["embed → L0H2.v", "L0H2.z → L0.mlp_in", "L0.mlp_out → logits"])
+    circuit = wb.circuits.of(model, ["embed → L0H2.v", "L0H2.z → L0.mlp_in", "L0.mlp_out → logits"])
     graph = circuit.widget()
     assert graph.in_circuit_edges == ["embed→L0H2.v", "L0H2→L0.mlp", "L0.mlp→logits"]
     assert graph.in_circuit_nodes == ["embed", "L0H2", "L0.mlp", "logits"]

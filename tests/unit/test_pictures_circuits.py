@@ -13,15 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Annotation, Text
 
 from tests.unit.circuit_models import ioi, tinyworld
-from workbench import (
-    Circuit,
-    ablate,
-    attribute,
-    check_attribution,
-    evaluate_circuit,
-    find_circuit,
-)
-from workbench.circuits import path_patch
+from workbench import ablate, attribute, circuits, find_circuit
+from workbench.circuits import Circuit, path_patch
 
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
@@ -79,7 +72,7 @@ def test_scores_at_positions_say_where() -> None:
 
 
 def test_a_check_draws_every_item_the_diagonal_and_the_names_of_large_errors() -> None:
-    result = check_attribution(tinyworld(), ioi(), method="eap")
+    result = circuits.check_attribution(tinyworld(), ioi(), method="eap")
     ax = result.plot(named=4)
     diagonal, points = ax.lines
     np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
@@ -126,7 +119,7 @@ def test_a_circuit_is_drawn_with_its_nodes_and_an_arrow_for_each_edge(name: str)
 
 def test_an_evaluation_is_drawn_with_a_curve_for_each_ablation_and_the_random_circuits() -> None:
     kinds = ("counterfactual", "zero")
-    result = evaluate_circuit(tinyworld(), ioi(), circuit(), references=kinds, n_controls=4)
+    result = circuits.evaluate(tinyworld(), ioi(), circuit(), references=kinds, n_controls=4)
     ax = result.plot()
     curves = {line.get_label(): line for line in ax.lines if line.get_label() in kinds}
     effect = result.effect()[:, 0]

@@ -116,7 +116,7 @@ def test_a_draw_that_finds_as_much_is_counted_and_nothing_counts_as_promoting() 
 
 def checked(approximate: Any, exact: Any) -> Any:
     return made(
-        wb.AttributionCheck,
+        wb.circuits.AttributionCheck,
         task="t",
         method="eap",
         over="edges",

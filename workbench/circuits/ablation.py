@@ -12,18 +12,16 @@ import torch
 
 from ..check import Count, Level, Seed, checked
 from ..edits import Edit, Set
-from ..methods.circuit import Circuit, check_model
-from ..methods.components import ARROW, Components
-from ..methods.edge_cuts import cut_edits
-from ..methods.examples import Examples, Group, check_finite
-from ..methods.node_cuts import node_edits
-from ..methods.references import GroupRun, References, check_kind, others
 from ..model import Model
 from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
-from ..tasks import Task, TaskBatch
+from ..tasks import Examples, Group, Task, TaskBatch, check_finite
 from ..tokens import token_strings
+from .circuit import Circuit, check_model
+from .components import ARROW, Components
+from .cuts import cut_edits, node_edits
+from .references import GroupRun, References, check_kind, others
 
 
 class Cut(NamedTuple):

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..check import Count, Level, checked, different, one_of, whole
-from ..methods.examples import Examples, as_batch
 from ..model import Model
 from ..places import Places
 from ..result import Result, axes, provenance
 from ..site import Site
-from ..tasks import Task, TaskBatch
+from ..tasks import Examples, Task, TaskBatch, as_batch
 from ..tokens import Positions
 from .sweep import AXES, Budget, Sweep, run_sweep
 

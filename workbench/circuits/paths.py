@@ -11,14 +11,13 @@ import pandas as pd
 
 from ..check import Count, Level, checked
 from ..edits import Add, Edit, Set
-from ..methods.components import Components
-from ..methods.edge_cuts import head_outputs, resid_site
-from ..methods.examples import Examples, Group, check_finite
 from ..model import Model, Run
 from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
-from ..tasks import Task, TaskBatch
+from ..tasks import Examples, Group, Task, TaskBatch, check_finite
+from .components import Components
+from .cuts import head_outputs, resid_site
 
 THROUGH = ("residual", "mlps")
 DIRECTIONS = ("denoise", "noise")

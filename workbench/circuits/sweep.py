@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 
 from ..edits import Edit
 from ..memory import free_bytes, in_portions
-from ..methods.examples import Examples, Group, check_finite
 from ..model import Model, Past, Resume
 from ..site import Site
+from ..tasks import Examples, Group, check_finite
 from ..tokens import Tokens
 
 #: The axes of a layer along which each stream is patched. A pattern's positions are the

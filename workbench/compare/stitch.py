@@ -14,12 +14,12 @@ from tqdm.auto import tqdm
 from ..activations import check_texts
 from ..check import Count, Level, Seed, checked, given
 from ..edits import Set, unchanged_is_fine
-from ..methods.examples import TOKENS_PER_PASS
 from ..metrics import text_kl
 from ..model import Model, Prompts, Resume
 from ..resample import bootstrap
 from ..result import Result, axes, labels, provenance
 from ..site import Site
+from ..tasks import TOKENS_PER_PASS
 from ..tokens import Tokens
 from .align import WeightAlignment
 

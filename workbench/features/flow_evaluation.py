@@ -19,11 +19,11 @@ from ..data import DataNotFound
 from ..dictionary.base import Dictionary, ScaleFeatures
 from ..dictionary.collection import dictionaries
 from ..memory import in_portions
-from ..methods.examples import tokens_per_pass
 from ..model import Model, Resume, Run
 from ..resample import bootstrap
 from ..result import Result, axes, provenance
 from ..site import Site
+from ..tasks import tokens_per_pass
 from ..tokens import Tokens
 from .flow import FeatureFlow
 from .matching import BEFORE, LANES, FeatureMatches, Lanes, match

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..methods.edge_cuts import mlp_norm
 from ..model import Norm
 from ..readout import top_k
 from ..site import Site
@@ -22,6 +21,7 @@ from ..vocabulary.projection import (
     reading_projection,
     writing_projection,
 )
+from ..writers import mlp_norm
 from .contributions import PassParts, full
 from .edges import CHANNELS, EMBED, HEAD, MID, MLP, NEURON, STATE, Edges, NodeKeys, Place
 

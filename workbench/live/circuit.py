@@ -12,15 +12,14 @@ import torch
 
 from ..check import Count, Seed, checked
 from ..circuits.ablation import ablate
-from ..methods.attribution import Attribution, attribute
-from ..methods.circuit import Circuit, find_circuit
-from ..methods.circuit_graph import graph_edges, node_ids
-from ..methods.circuit_runs import CircuitRuns
-from ..methods.components import Components
-from ..methods.examples import Examples
-from ..methods.references import KINDS, References
+from ..circuits.attribution import Attribution, attribute
+from ..circuits.circuit import Circuit
+from ..circuits.components import Components, graph_edges, node_ids
+from ..circuits.find import find_circuit
+from ..circuits.references import KINDS, References
+from ..circuits.runs import CircuitRuns
 from ..model import Model
-from ..tasks import Task, TaskBatch, tasks
+from ..tasks import Examples, Task, TaskBatch, tasks
 from ..tasks import task as load_task
 from ..views.circuits import edge_ids, graph_data, member_ids
 from ..widgets import GraphView

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..circuits.evaluation import SMALLEST_RANGE
 from ..resample import bootstrap
-
-#: An ablation that moves the metric by less than this share of clean − corrupt measures nothing.
-SMALLEST_RANGE = 0.05
 
 
 def faithfulness(

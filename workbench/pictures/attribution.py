@@ -8,9 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..circuits.attribution import Attribution, AttributionCheck
 from ..circuits.paths import PathPatching
-from ..methods.attribution import Attribution
-from ..methods.attribution_check import AttributionCheck
 
 #: The signs of the other views: blue gives more of the metric, red less.
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"

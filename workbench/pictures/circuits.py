@@ -10,9 +10,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from ..circuits.ablation import Ablation
+from ..circuits.circuit import Circuit
+from ..circuits.components import graph_edges, node_ids, node_layers
 from ..effects import Effects
-from ..methods.circuit import Circuit
-from ..methods.circuit_graph import graph_edges, node_ids, node_layers
 from .attribution import NEGATIVE, POSITIVE
 
 #: Reader channels enter a head at these places below it, in units of its width.

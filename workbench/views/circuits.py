@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..circuits.circuit import Circuit
+from ..circuits.components import Components, graph_edges, node_ids, node_kinds, node_layers
 from ..circuits.patching import Patching
-from ..methods.circuit import Circuit
-from ..methods.circuit_graph import graph_edges, node_ids, node_kinds, node_layers
-from ..methods.components import Components
 from ..widgets import GraphView, TokenGrid
 from . import NoView
 

@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 
 from ..check import Count, checked, different, whole
-from ..methods.edge_cuts import mlp_norm
 from ..model import Model
 from ..resample import wilson
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tokens import token_strings
+from ..writers import mlp_norm
 from .projection import (
     MEASURES,
     NormChoice,

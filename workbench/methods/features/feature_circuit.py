@@ -15,8 +15,7 @@ from ...graph import Graph
 from ...model import Model, ModelSpec
 from ...result import Result, axes, provenance
 from ...site import Site
-from ...tasks import Task, TaskBatch
-from ..examples import Examples
+from ...tasks import Examples, Task, TaskBatch
 from .dictionary_check import check_fits
 from .feature_edges import feature_edges
 from .feature_effects import FeatureEffects, feature_effects

@@ -12,8 +12,7 @@ from ...check import Count, Level, Seed, checked
 from ...dictionary.collection import Dictionaries
 from ...model import Model
 from ...result import Result, axes, provenance
-from ...tasks import Task, TaskBatch
-from ..examples import Examples
+from ...tasks import Examples, Task, TaskBatch
 from ..faithfulness import faithfulness, faithfulness_interval
 from .dictionary_check import check_fits
 from .feature_circuit import FeatureCircuit

@@ -13,7 +13,7 @@ import torch
 from ...edits import Edit, UnchangedEdit
 from ...model import Metric, Model, Resume, Run
 from ...site import Site
-from ..examples import TOKENS_PER_PASS, Examples, Group
+from ...tasks import TOKENS_PER_PASS, Examples, Group
 from .node_bases import Codes, FeatureBasis
 from .node_references import References, parts_of, sites_of
 

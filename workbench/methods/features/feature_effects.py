@@ -15,8 +15,7 @@ from ...edits import Set
 from ...model import Model, Resume, Run
 from ...result import Result, provenance
 from ...site import Site
-from ...tasks import Task, TaskBatch
-from ..examples import Examples, Group
+from ...tasks import Examples, Group, Task, TaskBatch
 from .dictionary_check import check_fits
 from .node_bases import Basis, Codes, feature_bases
 from .node_references import References, check_reference, parts_of, sites_of

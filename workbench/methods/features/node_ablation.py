@@ -10,7 +10,7 @@ import torch
 from ...edits import Edit
 from ...model import Model
 from ...site import Site
-from ..examples import Examples, check_finite
+from ...tasks import Examples, check_finite
 from .node_bases import Basis, Codes
 from .node_references import References, parts_of
 

@@ -9,7 +9,7 @@ import torch
 
 from ...model import Model, Run
 from ...site import Site
-from ..examples import Examples, Group, tokens_per_pass
+from ...tasks import Examples, Group, tokens_per_pass
 from .node_bases import Basis, Codes
 
 #: What a node that is not in the circuit carries; the error of a dictionary is a node too.

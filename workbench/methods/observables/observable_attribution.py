@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...circuits.components import Components
 from ...model import Model
 from ...ordinary import ordinary_torch
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import Tokens
-from ..components import Components
 from .observable_gradient import PathGradient, Position, gained, path_gradient, portions
 from .observable_measure import measured
 from .observable_path import Step, path_name, stream_of

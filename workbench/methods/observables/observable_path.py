@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ...circuits.components import ARROW, Components
+from ...circuits.cuts import resid_site
 from ...model import Model, Norm
 from ...site import Site
-from ..components import ARROW, Components
-from ..edge_cuts import mlp_norm, resid_site
+from ...writers import mlp_norm
 
 Path = str | Site | Sequence[str | Site]
 

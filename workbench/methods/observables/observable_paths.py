@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...circuits.components import Components
 from ...model import Prompts
 from ...ordinary import ordinary_torch
 from ...result import Result, axes, provenance
 from ...site import Site
 from ...tokens import Tokens, token_strings
-from ..components import Components
 from .observable_gradient import (
     Position,
     gained,

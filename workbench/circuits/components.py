@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -231,3 +231,39 @@ class Components:
             if (pruned == kept).all():
                 return pruned
             kept = pruned
+
+
+def node_ids(parts: Components) -> tuple[str, ...]:
+    """What each writer, and last the logits, is called as a node: embed, L2H3, L2.mlp, logits."""
+    names = [name.removesuffix(".z").replace("mlp_out", "mlp") for name in parts.writers]
+    return (*names, "logits")
+
+
+def node_kinds(parts: Components) -> tuple[str, ...]:
+    """Of each node: embed, head, mlp or logits."""
+    kinds = ["mlp" if name.endswith("mlp_out") else "head" for name in parts.writers[1:]]
+    return ("embed", *kinds, "logits")
+
+
+def node_layers(parts: Components) -> np.ndarray:
+    """(node,) the layer of each node, -1 for the embedding, n_layers for the logits."""
+    return np.array([*map(parts.writer_layer, range(len(parts.writers))), parts.n_layers], np.int32)
+
+
+def graph_edges(parts: Components, kept: np.ndarray) -> Iterator[tuple[int, int, int, str]]:
+    """Source node, target node, reader and channel of each edge of a mask (writer, reader).
+
+    Under grouped queries a key or value serves several heads: its edge goes to each of them that
+    has an edge of its own, or to all where none has.
+    """
+    leaves: np.ndarray = np.asarray(kept.any(1))
+    for writer, reader in np.argwhere(kept).tolist():
+        name = parts.readers[reader]
+        if name == "logits":
+            yield writer, len(parts.writers), reader, ""
+            continue
+        fed = np.flatnonzero(parts.feeds[reader])
+        active = fed[leaves[fed]] if leaves[fed].any() else fed
+        channel = "" if name.endswith("mlp_in") else name[-1]
+        for target in active.tolist():
+            yield writer, target, reader, channel

@@ -1,4 +1,4 @@
-"""Edge cuts: a run in which single edges carry another value than the one that is written now."""
+"""Cuts: a run in which edges, or whole components, carry another value than is written now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from ..edits import Edit
 from ..model import Model, Norm, Run
 from ..site import Site
-from ..writers import head_gain
+from ..writers import head_gain, mlp_norm
 from .components import Components
 
 
@@ -69,12 +69,6 @@ class ReaderInput:
         if self.weight is None or self.bias is None:
             return normed[:, :, 0]
         return torch.einsum("rphm,hmd->rphd", normed, self.weight) + self.bias
-
-
-def mlp_norm(model: Model, layer: int) -> Norm | None:
-    """The norm that an MLP reads through; a parallel one may share the attention's."""
-    norm = model.norm("ln2", layer)
-    return model.norm("ln1", layer) if norm is None and model.spec.parallel else norm
 
 
 def resid_site(parts: Components, stream: str, layer: int) -> Site:
@@ -233,3 +227,67 @@ def _sources(model: Model, parts: Components, writers: np.ndarray) -> list[Sourc
             first, n = 1 + site.layer * (parts.n_heads + 1), parts.n_heads
         out.setdefault(site, Source(model, site, slice(first, first + n)))
     return list(out.values())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CutHeads(Edit):
+    """Let heads of a layer add other values: attn_out + Σ (reference − what they add now).
+
+    cut: (row, head), 1 where the head is cut. reference: (row, pos, head, d_model). Needs z.
+    """
+
+    cut: torch.Tensor
+    reference: torch.Tensor
+    model: Model
+    layer: int
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        change = self.reference - head_outputs(self.model, self.layer, needed[0])
+        return activation + torch.einsum("rh,rphm->rpm", self.cut, change)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CutStream(Edit):
+    """Let the embedding or an MLP add another value in the rows that are cut.
+
+    cut: (row,) bool. reference: (row, pos, d_model).
+    """
+
+    cut: torch.Tensor
+    reference: torch.Tensor
+
+    def apply(self, activation: torch.Tensor, *needed: torch.Tensor) -> torch.Tensor:
+        return torch.where(self.cut[:, None, None], self.reference, activation)
+
+
+def node_edits(
+    model: Model, parts: Components, cut: np.ndarray, reference: torch.Tensor
+) -> list[Edit]:
+    """The edits that cut whole writers, row by row, in rows of equally many positions.
+
+    cut: (row, writer) bool. reference: (row, pos, writer, d_model). The same as cutting every edge
+    that leaves the writers, with fewer edits.
+    """
+    mask = torch.as_tensor(cut, device=reference.device)
+    edits: list[Edit] = []
+    for writer in np.flatnonzero(cut.any(0)).tolist():
+        site = parts.writer_site(writer)
+        assert site.layer is not None
+        if site.stream != "z":
+            edits.append(CutStream(site, mask[:, writer], reference[:, :, writer]))
+            continue
+        first = 1 + site.layer * (parts.n_heads + 1)
+        heads = slice(first, first + parts.n_heads)
+        # One edit for all heads of the layer, made at the first of those that are cut.
+        if writer == first + int(np.argmax(cut[:, heads].any(0))):
+            edits.append(
+                CutHeads(
+                    Site("attn_out", site.layer),
+                    mask[:, heads].to(reference.dtype),
+                    reference[:, :, heads],
+                    model,
+                    site.layer,
+                    needs=site.whole,
+                )
+            )
+    return edits

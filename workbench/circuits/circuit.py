@@ -1,25 +1,23 @@
-"""Circuit: a set of edges between components, and how one is chosen."""
+"""Circuit: a set of edges between components, and how it is chosen by their scores."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from ..check import Count, NotNegative, Seed, checked
+from ..check import Count, Seed, checked
 from ..graph import Graph
 from ..model import Model
 from ..result import Result, axes, provenance
-from ..tasks import Task, TaskBatch
-from .acdc import acdc_edges
-from .attribution import Attribution, attribute
-from .circuit_graph import circuit_graph
-from .components import Components
-from .examples import Examples, as_batch
+from .components import Components, graph_edges, node_ids, node_kinds, node_layers
+
+if TYPE_CHECKING:
+    from .attribution import Attribution
 
 #: How many connected random circuits are drawn until one has the number of edges asked for.
 RANDOM_TRIES = 50
@@ -131,99 +129,7 @@ class Circuit(Result):
 
 
 @checked
-def find_circuit(
-    model: Model,
-    task: Task | TaskBatch,
-    *,
-    method: str = "eap-ig",
-    n_edges: Count | None = None,
-    threshold: NotNegative | None = None,
-    steps: Count = 5,
-    n: Count | None = None,
-    attribution: Attribution | None = None,
-) -> Circuit:
-    """The circuit of a task: the edges that matter, connected from embedding to logits.
-
-    method: as in `attribute` ("eap", "eap-ig", "eap-ig-activations", "exact"), or "acdc". n_edges:
-    how many edges at most: from the logits backwards, the edge with the largest absolute score
-    whose reader is already in the circuit is taken (Hanna et al. 2024, section 3); what is not
-    connected with the embedding is dropped and replaced by the next ones. threshold: every edge
-    whose absolute score is above it, less what is not connected; for "acdc" the KL in nats that
-    cutting an edge may add (Conmy et al. 2023, arXiv:2304.14997). One of the two is given.
-    attribution: scores that are there already, in place of `method`. n: how many pairs.
-
-    Raises `ValueError` for an unknown method, where neither or both of n_edges and threshold are
-    given, for a threshold that keeps nothing, and for scores of another model.
-    """
-    _check_choice(method, n_edges, threshold)
-    if method == "acdc":
-        assert threshold is not None
-        examples = Examples.of(model, task, n=n)
-        parts = Components.of(model.spec)
-        kept, scores = acdc_edges(model, parts, examples, threshold)
-        tokens, name = examples.batch.clean, examples.batch.task
-        made: dict[str, Any] = provenance(model, tokens)
-    else:
-        if attribution is None:
-            attribution = attribute(model, task, method=method, over="edges", steps=steps, n=n)
-        parts, scores = attribution.parts, attribution.edge_matrix()
-        check_model(attribution, model)
-        method, name = attribution.method, attribution.task
-        made = provenance(model) | {"tokens": attribution.tokens}
-        kept = (
-            np.abs(scores) > threshold if threshold is not None else greedy(parts, scores, n_edges)
-        )
-    kept = parts.connected(kept)
-    if not kept.any():
-        raise ValueError(
-            "A circuit connects the embedding with the logits; no path is left with "
-            + (f"threshold={threshold}." if threshold is not None else f"n_edges={n_edges}.")
-            + (
-                f" The largest absolute score is {np.abs(scores).max():.3g}; lower the threshold."
-                if threshold is not None
-                else " Ask for more edges."
-            )
-        )
-    return Circuit(
-        **made, task=name, method=method, parts=parts, threshold=threshold, kept=kept, scores=scores
-    )
-
-
-@checked
-def find_circuits(
-    model: Model,
-    task: Task | TaskBatch,
-    *,
-    method: str = "eap-ig",
-    n_edges: Sequence[Count] | None = None,
-    thresholds: Sequence[NotNegative] | None = None,
-    steps: Count = 5,
-    n: Count | None = None,
-) -> tuple[Circuit, ...]:
-    """A circuit for each size, or for each threshold; edges are scored once.
-
-    Options as in `find_circuit`, of which one of n_edges and thresholds has a value each. Raises as
-    it does; a threshold that keeps nothing ends the sweep with that error.
-    """
-    sizes, cuts = list(n_edges or ()), list(thresholds or ())
-    if bool(sizes) == bool(cuts):
-        raise ValueError(
-            "A sweep has several n_edges or several thresholds, one of the two; got "
-            f"n_edges={n_edges} and thresholds={thresholds}."
-        )
-    batch, scores = as_batch(model, task, n), None
-    if method != "acdc":
-        scores = attribute(model, batch, method=method, over="edges", steps=steps)
-    choices: list[dict[str, Any]] = [{"n_edges": size} for size in sizes]
-    choices += [{"threshold": cut} for cut in cuts]
-    return tuple(
-        find_circuit(model, batch, method=method, attribution=scores, **choice)
-        for choice in choices
-    )
-
-
-@checked
-def circuit_of(
+def of(
     model: Model, edges: Iterable[str | Sequence[str]], *, task: str = "", method: str = "by hand"
 ) -> Circuit:
     """A circuit of named edges: "L2H3.z → L3H1.q", or pairs (writer, reader).
@@ -255,7 +161,7 @@ def check_model(of: Attribution | Circuit, model: Model) -> None:
             f"{of.model} with {parts.n_layers} layers of {parts.n_heads} heads "
             f"({parts.n_kv_heads} key/value); this is {model.spec.name} with {own.n_layers} of "
             f"{own.n_heads} ({own.n_kv_heads}). Make it again on this model, or name the edges: "
-            "wb.circuit_of(model, circuit.edges)."
+            "wb.circuits.of(model, circuit.edges)."
         )
 
 
@@ -277,9 +183,8 @@ def named_edges(parts: Components, names: str | Iterable[str]) -> np.ndarray:
     return out & parts.edges
 
 
-def greedy(parts: Components, scores: np.ndarray, n_edges: int | None) -> np.ndarray:
+def greedy(parts: Components, scores: np.ndarray, n_edges: int) -> np.ndarray:
     """(writer, reader) bool: up to n edges, connected, the strongest reachable one each time."""
-    assert n_edges is not None
     order = np.array(_backwards(parts, np.abs(scores)))
 
     def first(asked: int) -> np.ndarray:
@@ -333,14 +238,60 @@ def random_edges(parts: Components, n_edges: int, seed: int) -> np.ndarray:
     return out
 
 
-def _check_choice(method: str, n_edges: int | None, threshold: float | None) -> None:
+def check_choice(n_edges: int | None, threshold: float | None) -> None:
+    """Raises `ValueError` where not one of the two is given."""
     if (n_edges is None) == (threshold is None):
         raise ValueError(
             "A circuit is chosen by n_edges or by threshold, one of the two; got "
             f"n_edges={n_edges} and threshold={threshold}."
         )
-    if method == "acdc" and threshold is None:
+
+
+def connected(
+    parts: Components,
+    scores: np.ndarray,
+    kept: np.ndarray,
+    n_edges: int | None,
+    threshold: float | None,
+) -> np.ndarray:
+    """The kept edges on a path from the embedding to the logits. Raises `ValueError` for none."""
+    kept = parts.connected(kept)
+    if not kept.any():
         raise ValueError(
-            "ACDC cuts edges up to a threshold, the KL in nats that each may add; give "
-            "threshold=0.01 for a start, in place of n_edges."
+            "A circuit connects the embedding with the logits; no path is left with "
+            + (f"threshold={threshold}." if threshold is not None else f"n_edges={n_edges}.")
+            + (
+                f" The largest absolute score is {np.abs(scores).max():.3g}; lower the threshold."
+                if threshold is not None
+                else " Ask for more edges."
+            )
         )
+    return kept
+
+
+def circuit_graph(circuit: Circuit) -> Graph:
+    """The nodes that an edge of the circuit touches, scored by the sum of |score| of their edges
+    out, and its edges with their scores.
+    """
+    parts, scores = circuit.parts, circuit.scores
+    edges = list(graph_edges(parts, circuit.kept))
+    used = sorted({end for source, target, *_ in edges for end in (source, target)})
+    number = {node: i for i, node in enumerate(used)}
+    ids, kinds, layers = node_ids(parts), node_kinds(parts), node_layers(parts)
+    strength = np.append(np.abs(scores * circuit.kept).sum(1), np.nan)
+    return Graph(
+        model=circuit.model,
+        prompt="".join(circuit.tokens[0]) if circuit.tokens else "",
+        tokens=circuit.tokens[0] if circuit.tokens else (),
+        ids=tuple(ids[node] for node in used),
+        labels=tuple(ids[node] for node in used),
+        kinds=tuple(kinds[node] for node in used),
+        channels=tuple(channel for *_, channel in edges),
+        layers=layers[used],
+        positions=np.full(len(used), -1),
+        features=np.full(len(used), -1),
+        scores=strength[used],
+        sources=np.array([number[source] for source, *_ in edges], np.int32),
+        targets=np.array([number[target] for _, target, *_ in edges], np.int32),
+        weights=np.array([scores[source, reader] for source, _, reader, _ in edges], np.float32),
+    )

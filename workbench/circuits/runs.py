@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from .. import metrics
+from ..tasks import Group, check_finite, tokens_per_pass
 from ..tokens import Tokens
-from .edge_cuts import cut_edits
-from .examples import Group, check_finite, tokens_per_pass
+from .cuts import cut_edits
 from .references import GroupRun, References
 
 

@@ -18,15 +18,15 @@ from ..model import Model
 from ..pictures.marks import Bars
 from ..resample import N_RESAMPLES, interval
 from ..result import Result, axes, labels
-from ..tasks import Task, TaskBatch
+from ..tasks import Examples, Task, TaskBatch, tokens_per_pass
 from ..tokens import Tokens
 from .circuit import Circuit, check_model, greedy, named_edges
 from .components import Components
-from .edge_cuts import cut_edits
-from .examples import Examples, tokens_per_pass
-from .faithfulness import SMALLEST_RANGE
+from .cuts import cut_edits
 from .references import References, check_kind
 
+#: An ablation that moves the metric by less than this share of clean − corrupt measures nothing.
+SMALLEST_RANGE = 0.05
 #: Shares of the edges over which CPR and CMD are taken (MIB, Mueller et al. 2025).
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 REFERENCES = ("counterfactual", "resample", "mean-position")
@@ -71,7 +71,7 @@ def _edits(model: Any, rules: Sequence[EdgeCut], examples: Sequence[int]) -> lis
 
 
 @checked
-def evaluate_circuit(
+def evaluate(
     model: Model,
     task: Task | TaskBatch,
     circuit: Circuit,
@@ -86,7 +86,7 @@ def evaluate_circuit(
     """How much of the answer a circuit carries alone, as `Effects`: 0 as with every edge cut, 1 as
     the whole model.
 
-        scores = wb.evaluate_circuit(model, task, circuit)
+        scores = wb.circuits.evaluate(model, task, circuit)
         scores.score(change="inside", reference="resample")
         scores.area(along="fraction", change="top")
 
@@ -171,7 +171,7 @@ class Minimality(Result):
 def minimality(effects: Effects, reference: str, *, level: Level = 0.95) -> Minimality:
     """What each node of a circuit adds to it, from its evaluation, as a table.
 
-        wb.minimality(wb.evaluate_circuit(model, task, circuit), "counterfactual").plot()
+        wb.circuits.minimality(wb.circuits.evaluate(model, task, circuit), "counterfactual").plot()
 
     One line a node: lost, the faithfulness of the circuit less that without the node, paired by
     example, with its interval. Raises `KeyError` for a reference that was not evaluated, or effects

@@ -1,0 +1,115 @@
+"""Find: the circuit of a task, by scores of its edges or by ACDC."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..check import Count, NotNegative, checked
+from ..model import Model
+from ..result import provenance
+from ..tasks import Examples, Task, TaskBatch
+from .attribution import Attribution, attribute
+from .circuit import Circuit, check_choice, check_model, connected
+from .components import Components
+from .references import References
+from .runs import CircuitRuns
+
+#: How many cuts are tried ahead in one pass, at first and at most.
+FIRST, MOST = 4, 32
+
+
+@checked
+def find(
+    model: Model,
+    task: Task | TaskBatch,
+    *,
+    method: str = "eap-ig",
+    n_edges: Count | None = None,
+    threshold: NotNegative | None = None,
+    steps: Count = 5,
+    n: Count | None = None,
+    attribution: Attribution | None = None,
+) -> Circuit:
+    """The circuit of a task: the edges that matter, connected from embedding to logits.
+
+    method: as in `attribute` ("eap", "eap-ig", "eap-ig-activations", "exact"), or "acdc". n_edges:
+    how many edges at most: from the logits backwards, the edge with the largest absolute score
+    whose reader is already in the circuit is taken (Hanna et al. 2024, section 3); what is not
+    connected with the embedding is dropped and replaced by the next ones. threshold: every edge
+    whose absolute score is above it, less what is not connected; for "acdc" the KL in nats that
+    cutting an edge may add (Conmy et al. 2023, arXiv:2304.14997). One of the two is given.
+    attribution: scores that are there already, in place of `method`; a sweep over sizes is
+    `attribution.circuit(n_edges=…)`. n: how many pairs.
+
+    Raises `ValueError` for an unknown method, where neither or both of n_edges and threshold are
+    given, for a threshold that keeps nothing, and for scores of another model.
+    """
+    check_choice(n_edges, threshold)
+    if method != "acdc":
+        if attribution is None:
+            attribution = attribute(model, task, method=method, over="edges", steps=steps, n=n)
+        check_model(attribution, model)
+        return attribution.circuit(n_edges=n_edges, threshold=threshold)
+    if threshold is None:
+        raise ValueError(
+            "ACDC cuts edges up to a threshold, the KL in nats that each may add; give "
+            "threshold=0.01 for a start, in place of n_edges."
+        )
+    examples = Examples.of(model, task, n=n)
+    parts = Components.of(model.spec)
+    kept, scores = acdc_edges(model, parts, examples, threshold)
+    return Circuit(
+        **provenance(model, examples.batch.clean),
+        task=examples.batch.task,
+        method=method,
+        parts=parts,
+        threshold=threshold,
+        kept=connected(parts, scores, kept, None, threshold),
+        scores=scores,
+    )
+
+
+#: At the top of the package.
+find_circuit = find
+
+
+def acdc_edges(
+    model: Model, parts: Components, examples: Examples, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(writer, reader) bool, the edges kept, and float64, by how much each cut raised the KL.
+
+    Readers from the logits backwards, the writers of each from the last to the first: an edge stays
+    cut if the mean KL of the cut model from the whole one, with cut edges at their values in the
+    corrupt prompts, rises by less than the threshold (nats).
+
+    Several edges are tried in one pass, each on top of those before it, as if all of them could be
+    cut; from the first that cannot, the rest is tried again without it. The outcome is the same
+    as one by one.
+
+    Source: Conmy et al. 2023, arXiv:2304.14997, algorithm 1.
+    """
+    runs = CircuitRuns(References(model, parts, examples), "counterfactual")
+    cut = np.zeros_like(parts.edges)
+    rises = np.zeros(parts.edges.shape)
+    waiting = [
+        (writer, reader)
+        for reader in reversed(range(len(parts.readers)))
+        for writer in reversed(np.flatnonzero(parts.edges[:, reader]).tolist())
+    ]
+    now, ahead = 0.0, FIRST
+    while waiting:
+        tried = waiting[:ahead]
+        trial = np.repeat(cut[None], len(tried), 0)
+        for i, edge in enumerate(tried):
+            trial[i:, edge[0], edge[1]] = True
+        kls = runs.divergence(trial).mean(1)
+        rose = kls - np.concatenate([[now], kls[:-1]])
+        failed = np.flatnonzero(rose >= threshold)
+        n_cut = int(failed[0]) if len(failed) else len(tried)
+        for edge, rise in zip(tried[: n_cut + 1], rose, strict=False):
+            rises[edge] = rise
+        if n_cut:
+            cut, now = trial[n_cut - 1], float(kls[n_cut - 1])
+        waiting = waiting[n_cut + bool(len(failed)) :]
+        ahead = max(FIRST, ahead // 2) if len(failed) else min(MOST, 2 * ahead)
+    return parts.edges & ~cut, rises
