@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .check import Level, Natural, given
+from .check import Level, Natural, given, one_of
 from .pictures.marks import Dots, Mark
 from .resample import N_RESAMPLES, interval, percentiles, wilson
 from .resample import weights as weights_of
@@ -88,6 +88,11 @@ class Effects(Result):
 
     def __len__(self) -> int:
         return len(next(iter(self.changes.values())))
+
+    @property
+    def _by(self) -> str:
+        """The label that names a change."""
+        return "change" if "change" in self.changes else next(iter(self.changes))
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -211,7 +216,7 @@ class Effects(Result):
             for start in range(0, len(self), step):
                 for kind in self.kinds or (None,):
                     frame = self._lines(one, slice(start, start + step), kind, level, draws)
-                    frames.append(frame[~frame.change.isin(one.scale or ())])
+                    frames.append(frame[~frame[self._by].isin(one.scale or ())])
         return pd.concat(frames, ignore_index=True).infer_objects()
 
     def _lines(
@@ -262,7 +267,7 @@ class Effects(Result):
                 for e, p in zip(columns["example"], at, strict=True)
             ]
         frame = pd.DataFrame(columns)
-        there = ~frame.change.isin(one.scale or ()) & frame.changed.notna()
+        there = ~frame[self._by].isin(one.scale or ()) & frame.changed.notna()
         return frame.loc[there].infer_objects()
 
     def area(
@@ -324,7 +329,8 @@ class Effects(Result):
         groups, curves = self._beside(), list(self._curves("strength"))
         at = max(0.0, min(x[rows, 0].max() for _, rows in curves)) if at is None else at
         own = [_reached(x[rows], y[rows], at) for _, rows in curves]
-        first = 0 if beside is None else [labels["change"] for labels, _ in curves].index(beside)
+        names = [labels[self._by] for labels, _ in curves]
+        first = 0 if beside is None else names.index(one_of("beside", beside, names))
         lines = []
         for (labels, rows), effect in zip(curves, own, strict=True):
             levels = [_reached(x[rows], y[rows], a) for a in np.linspace(0, at, 21)]
@@ -396,13 +402,13 @@ class Effects(Result):
         """(row or 1, example) the measure under "plain" or a named change, for each row."""
         if name == "plain":
             return one.plain[None]
-        found = np.flatnonzero(np.array(self.changes["change"], object) == name)
+        found = np.flatnonzero(np.array(self.changes[self._by], object) == name)
         if len(found) == 1:
             return one.changed[found]
         keys = [
             c
             for c in self.changes
-            if c != "change" and c in table and any(self.changes[c][f] is not None for f in found)
+            if c != self._by and c in table and any(self.changes[c][f] is not None for f in found)
         ]
         at = {tuple(self.changes[c][f] for c in keys): f for f in found}
         return one.changed[[at[tuple(table[c][i] for c in keys)] for i in range(n)]]

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -139,6 +140,10 @@ def test_controls_of_ones_own_are_keyed_by_kind_and_draw():
     assert effects.kinds == ("mine",) and effects.to_frame().kind.tolist() == ["mine"]
 
 
+#: Two changes in one direction.
+DOUBLE = (("short", 0.2), ("long", 0.4))
+
+
 class Word(Rule):
     """Puts in a value of each example's own, all rows of a pass at once."""
 
@@ -152,6 +157,20 @@ class Word(Rule):
         cls.laid.append(len(rules))
         each = [rule.times * (1 + e) for rule, e in zip(rules, examples, strict=True)]
         return [wb.Add("L2.resid_post", torch.tensor(each)[:, None, None] * direction())]
+
+
+def test_changes_are_told_apart_by_whatever_label_there_is():
+    changes = {name: Change(wb.Add("L2.resid_post", x * direction())) for name, x in DOUBLE}
+    options = {"strengths": (1, 2), "n_controls": 2, "progress": False}
+    plain = experiment(tinyworld(), PAIRS[:2], changes, **options)
+    other = experiment(tinyworld(), PAIRS[:2], changes, by="feature", **options)
+    for table in (None, "examples"):
+        renamed = plain.to_frame(table).rename(columns={"change": "feature"})
+        pd.testing.assert_frame_equal(other.to_frame(table), renamed)
+    one, two = plain.at_damage(beside="long"), other.at_damage(beside="long")
+    pd.testing.assert_frame_equal(two, one.rename(columns={"change": "feature"}))
+    with pytest.raises(ValueError, match="beside is one of 'short', 'long'; got 'x'"):
+        other.at_damage(beside="x")
 
 
 def test_rules_of_a_class_are_laid_as_rows_of_one_pass():
