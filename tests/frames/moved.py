@@ -70,9 +70,6 @@ def edited_on(_: Context) -> Any:
 moves("data_path")(wb.data.path)
 
 
-moves("data_path")(wb.data.path)
-
-
 # -- circuits --------------------------------------------------------------------------------------
 
 
