@@ -262,23 +262,64 @@ def _bias_vocabulary(model: Any, **options: Any) -> Any:
     return wb.vocabulary.biases(model, **options)
 
 
+ENDS, SHARES = ("", "_low", "_high"), ("copying_share", "suppression_share")
+
+
 @moves("head_vocabulary")
 def _head_vocabulary(model: Any, heads: Any = None, *, n_random: int = 20, **options: Any) -> Any:
-    return wb.vocabulary.heads(model, heads, n_controls=n_random, **options)
+    return _heads(wb.vocabulary.heads(model, heads, n_controls=n_random, **options))
+
+
+def _heads(new: Any) -> Moved:
+    names = {f"copying_score_control{end}": f"random_copying_score{end}" for end in ENDS}
+    names |= {f"{share}_control": f"random_{share}" for share in SHARES}
+
+    def frame(what: str = "scores") -> pd.DataFrame:
+        found = new.to_frame(what)
+        if what != "scores":
+            return found
+        return found.assign(previous_token_chance=new.previous_token_chance).rename(columns=names)
+
+    def share_interval(head: str) -> tuple[float, float]:
+        one = new.of(head)
+        return float(one.copying_share_low[0]), float(one.copying_share_high[0])
+
+    return Moved(
+        new, frame=frame, of=lambda head: _heads(new.of(head)), share_interval=share_interval
+    )
 
 
 @moves("find_neurons")
 def _find_neurons(
     model: Any, words: Any, *, layer: Any = None, n_draws: int = 100, **options: Any
 ) -> Any:
-    return wb.vocabulary.find_neurons(model, words, layers=layer, n_controls=n_draws, **options)
+    new = wb.vocabulary.find_neurons(model, words, layers=layer, n_controls=n_draws, **options)
+    own = ["|".join(each) for each in new.own_words]
+    return Moved(
+        new,
+        frame=lambda: new.to_frame().assign(own_words=own),
+        by_chance=lambda: new.by_chance,
+    )
 
 
 @moves("clamp_neurons")
 def _clamp_neurons(
     model: Any, neurons: Any, prompts: Any, *, prepend_bos: Any = None, **options: Any
 ) -> Any:
-    return wb.vocabulary.clamp(model, _asked(model, prompts, prepend_bos), neurons, **options)
+    asked = _asked(model, prompts, prepend_bos)
+    new = wb.vocabulary.clamp(model, asked, neurons, progress=False, **options)
+    names = {"changed": "clamped", "effect": "change", "beyond": "above_random"}
+    names |= {f"control{end}": f"random{end}" for end in ("", "_low", "_high")}
+
+    def changes() -> dict[str, Any]:
+        return {m.name: (m.changed[0] - m.plain, m.control - m.plain) for m in new.measures}
+
+    return Moved(
+        new,
+        frame=lambda: new.to_frame().rename(columns=names),
+        changes=changes,
+        interval=lambda measure: new.score(measure)[1:],
+    )
 
 
 # -- features: flows -------------------------------------------------------------------------------

@@ -67,15 +67,15 @@ def test_random_heads_of_the_same_size_do_neither(result: wb.vocabulary.HeadVoca
     random = result.random_copying_scores
     assert (random.min(1) < -0.5).all() and (random.max(1) > 0.5).all()
     assert np.abs(random.mean(1)).max() < 0.3
-    assert result.random_copying_shares.max() < 0.2
-    assert result.random_suppression_shares.max() < 0.2
+    assert result.copying_share_control.max() < 0.2
+    assert result.suppression_share_control.max() < 0.2
 
 
 def test_the_head_that_looks_at_the_token_before_is_told_from_the_others(
     result: wb.vocabulary.HeadVocabulary,
 ) -> None:
     assert result.previous_token_source == "weights"
-    scores = result.previous_token[:, 0]
+    scores = result.previous_token
     assert scores[0] > 0.99
     # The others look at everything alike: 1/2 of the second place, 1/12 of the last.
     chance = np.mean([1 / n for n in range(2, N_CTX + 1)])
@@ -106,7 +106,7 @@ def test_the_known_models_previous_token_heads_score_highest(
     known = builders[name](tmp_path)
     model: Any = load(known.folder, device="cpu")
     result = wb.vocabulary.heads(model, n_pairs=0, progress=False)
-    scores = result.previous_token[:, 0]
+    scores = result.previous_token
     assert int(scores.argmax()) == head and scores[head] > 0.85
     assert np.delete(scores, head).max() < 0.3
     if name == "induction":
@@ -128,4 +128,4 @@ def test_in_tinyworld_the_heads_that_copy_are_the_induction_heads() -> None:
         result.heads[i] for i in np.argsort(-induction)[:2]
     }
     assert np.sort(induction)[-2] > 0.9 > 0.1 > np.sort(induction)[-3]
-    assert np.sort(result.copying_shares)[-2] > 0.4 > 20 * result.random_copying_shares.max()
+    assert np.sort(result.copying_shares)[-2] > 0.4 > 20 * result.copying_share_control.max()

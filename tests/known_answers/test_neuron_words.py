@@ -69,14 +69,14 @@ def test_clamping_it_makes_its_word_likely_and_random_neurons_do_not(planted: An
         planted, prompts, found, value=60.0, elsewhere=texts, n_controls=10, n_new=4
     )
     line = clamp.to_frame().set_index("measure").loc["probability"]
-    assert line["plain"] < 0.1 and line["random"] < 0.1
-    assert line["above_random"] == 1 and line["excess_low"] > 0
+    assert line["plain"] < 0.1 and line["control"] < 0.1
+    assert line["beyond"] == 1 and line["excess_low"] > 0
     if planted.norm("ln2_post", LAYER) is None:
-        assert line["clamped"] > 0.5 and line["excess_low"] > 0.2
-        assert clamp.clamped_texts[0].split()[-1] == f"w{WRITES}"
+        assert line["changed"] > 0.5 and line["excess_low"] > 0.2
+        assert clamp.texts is not None and clamp.texts["held"][0].split()[-1] == f"w{WRITES}"
     else:
         # A norm behind the MLP bounds what any neuron can add, here to a larger stream.
-        assert line["clamped"] > 5 * line["plain"]
+        assert line["changed"] > 5 * line["plain"]
 
 
 def test_ablating_it_undoes_what_it_adds(planted: Any) -> None:
@@ -98,6 +98,6 @@ def test_ablating_it_undoes_what_it_adds(planted: Any) -> None:
         n_new=1,
     )
     plain = torch.softmax(run.logits[0, -1].float(), -1)[WRITES]
-    assert clamp.plain_probability[0] == pytest.approx(float(plain), rel=1e-4)
-    change = clamp.clamped_probability[0] - clamp.plain_probability[0]
+    assert clamp["probability"].plain[0] == pytest.approx(float(plain), rel=1e-4)
+    change = clamp["probability"].changed[0, 0] - clamp["probability"].plain[0]
     assert np.sign(change) == -np.sign(active)

@@ -144,7 +144,7 @@ OF_CALLS: dict[str, Values] = {
     "feature_flow": _fixed(feature=FEATURE),
     "HeadVocabulary.word": {"token_id": lambda c: int(next(iter(c.made("HeadVocabulary").words)))},
     "LogitLens.text": {"token_id": lambda c: int(c.made("LogitLens").token_ids[0])},
-    "HeadVocabulary.of": _fixed(head="L1H0"), "HeadVocabulary.share_interval": _fixed(head="L1H0"),
+    "HeadVocabulary.of": _fixed(head="L1H0"),
     "InformationGraph.edge": {"name": _first("InformationGraph", "edge_names")},
     **{f"InformationGraph.{name}": {key: _first("InformationGraph", "graph", "ids")
                                    for key in ("name", "source", "node")}
@@ -176,7 +176,6 @@ OF_CALLS: dict[str, Values] = {
     "Model.norm": _fixed(name="ln1", layer=1), "Model.run": _fixed(read=["L1.resid_post"]),
     "vocabulary.words": _fixed(vectors=np.eye(2, 64)),
     "vocabulary.clamp": _fixed(words=WORDS), "metrics.pad_ids": _fixed(rows=[[1], [1, 2]]),
-    "NeuronClamp.interval": _fixed(measure="probability"),
     "NeuronVocabulary.row": _fixed(neuron="L1.mlp_post/5"),
     "NeuronVocabulary.words": _fixed(neuron="L1.mlp_post/5"),
     "Observable()": _fixed(weights=np.ones(1986)),

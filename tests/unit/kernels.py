@@ -162,8 +162,6 @@ align = import_module("workbench.compare.align")
 # The same; and the effects of neurons, estimated by one gradient a text.
 stitch = import_module("workbench.compare.stitch")
 # Sizes of portions again.
-clamp = import_module("workbench.vocabulary.clamp")
-# The same of the directions that are scored at once.
 found = import_module("workbench.vocabulary.found")
 
 # Paths and walks in a graph, by every path of small random graphs.

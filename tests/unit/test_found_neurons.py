@@ -81,7 +81,13 @@ def test_scores_ranks_and_chance_are_those_of_the_full_array(
     worst = [standard[:, draw].mean(1).min() for draw in draws]
     np.testing.assert_allclose(found.chance_highest, best, atol=1e-4)
     np.testing.assert_allclose(found.chance_lowest, worst, atol=1e-4)
-    for share, score in zip(found.by_chance(), found.scores, strict=True):
+    ends = best if effect == "promote" else worst if effect == "suppress" else None
+    if ends is not None:
+        np.testing.assert_allclose(found.control, np.mean(ends), atol=1e-4)
+        low, high = np.quantile(ends, [0.025, 0.975])
+        np.testing.assert_allclose(found.control_low, low, atol=1e-4)
+        np.testing.assert_allclose(found.control_high, high, atol=1e-4)
+    for share, score in zip(found.by_chance, found.scores, strict=True):
         beyond = [b >= score for b in best] if score >= 0 else [w <= score for w in worst]
         assert share == pytest.approx(np.mean(beyond))
 
@@ -148,14 +154,20 @@ def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
     line, first = frame.iloc[0], found.ranks[0]
     assert line["among_first"] == (first < 2).sum() and line["median_rank"] == np.median(first)
     assert line["best_word"] == found.words[first.argmin()]
-    assert line["own_words"] == "|".join(found.own_words[0])
+    assert line["own_words"] == found.own_words[0]
+    words = found.to_frame("words")
+    assert words["word"].tolist()[:2] == [" Mary", " John"] and len(words) == 10
+    np.testing.assert_array_equal(words["rank"], found.ranks.ravel())
     assert repr(found).startswith(
         f"FoundNeurons(words: 5 of 384 neurons for ' Mary', ' John', first {found.sites[0]} at "
     )
-    ax = found.plot(n=3)
-    names = [name.replace(".mlp_post", "") for name in found.sites[:3]]
-    assert [label.get_text() for label in ax.get_yticklabels()] == names
-    np.testing.assert_allclose([bar.get_width() for bar in ax.patches[:3]], found.scores[:3])
+    ax = found.plot()
+    named = [label.get_text() for label in ax.get_yticklabels()]
+    assert [name.split()[0] for name in named] == list(found.sites)
+    points: Any = ax.collections[0]
+    np.testing.assert_allclose(points.get_offsets()[:, 0], found.scores, rtol=1e-6)
+    widths = [bar.get_width() for bar in ax.patches]
+    np.testing.assert_allclose(widths, found.control_high - found.control_low, rtol=1e-5)
 
 
 def test_a_word_that_only_the_tokenizer_has_is_a_named_error() -> None:

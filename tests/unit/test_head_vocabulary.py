@@ -205,14 +205,12 @@ def test_shares_of_a_sample_have_intervals_and_those_of_all_words_none() -> None
     every = in_tinyworld().of("L2H3")
     some = read(tinyworld(), "L2H3", n_pairs=0, n_tokens=300, embedding="first_block")
     share = float(every.copying_shares[0])
-    assert every.exact and every.share_interval("L2H3") == pytest.approx((share, share))
+    assert every.exact and every.copying_share_low == every.copying_share_high == share
     assert not some.exact and some.copied.shape == (1, 300)
-    low, high = some.share_interval("L2H3")
+    low, high = some.copying_share_low[0], some.copying_share_high[0]
     assert low < share < high and 0.05 < high - low < 0.2
     np.testing.assert_array_equal(some.copied[0], every.copied[0, some.token_ids])
-    assert some.share_interval("L2H3", of="suppressed")[1] < 0.1
-    with pytest.raises(ValueError, match="'copied' or 'suppressed'; got 'kept'"):
-        some.share_interval("L2H3", of="kept")
+    assert some.suppression_share_high[0] < 0.1
 
 
 def test_the_tables_hold_the_results_own_numbers() -> None:
@@ -221,8 +219,8 @@ def test_the_tables_hold_the_results_own_numbers() -> None:
     assert len(scores) == 3 and scores["head"].tolist() == list(result.heads)
     assert scores["copying_score"].to_numpy() == pytest.approx(result.copying_scores)
     assert scores["copying_share"].to_numpy() == pytest.approx(result.copied.mean(1))
-    low, high = scores["random_copying_score_low"], scores["random_copying_score_high"]
-    assert (low < scores["random_copying_score"]).all() and (low < high).all()
+    low, high = scores["copying_score_control_low"], scores["copying_score_control_high"]
+    assert (low < scores["copying_score_control"]).all() and (low < high).all()
     assert scores["previous_token_low"].isna().all()
     pairs = result.to_frame("pairs")
     assert len(pairs) == 3 * 3 * 3
@@ -247,7 +245,7 @@ def test_the_tables_hold_the_results_own_numbers() -> None:
     measured: Any = in_tinyworld("tinyworld-llama").to_frame()
     assert (measured["previous_token_low"] <= measured["previous_token"]).all()
     with pytest.raises(ValueError, match="one of 'scores', 'pairs', 'singular'; got 'words'"):
-        result.to_frame("words")  # type: ignore[arg-type]
+        result.to_frame("words")
 
 
 def test_it_is_a_result_that_is_saved_and_described(tmp_path: Path) -> None:

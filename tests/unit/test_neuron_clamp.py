@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.kernels import clamp as clamp_module
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 from workbench.edits import Set
 from workbench.loading import load
@@ -32,8 +31,13 @@ def model() -> Any:
 
 
 @pytest.fixture(scope="module")
-def clamp(model: Any) -> wb.vocabulary.NeuronClamp:
+def clamp(model: Any) -> wb.Effects:
     return wb.vocabulary.clamp(model, PROMPTS, NEURONS, value=2.5, seed=1, **OPTIONS)
+
+
+def texts_of(clamp: wb.Effects) -> dict[str, tuple[str, ...]]:
+    assert clamp.texts is not None
+    return clamp.texts
 
 
 def held(names: Any, values: Any) -> list[Set]:
@@ -55,86 +59,101 @@ def plain_loss_and_kl(model: Any, text: Any, edits: Any) -> tuple[float, float]:
     return sum(losses) / len(losses), sum(kls) / len(kls)
 
 
-def test_what_is_measured_is_what_single_passes_give(
-    model: Any, clamp: wb.vocabulary.NeuronClamp
-) -> None:
-    sets = [held(NEURONS, clamp.values)]
+def test_what_is_measured_is_what_single_passes_give(model: Any, clamp: wb.Effects) -> None:
+    change = wb.Change(held(NEURONS, [2.5] * 3))
+    drawn = wb.controls.like(model, change, 4, seed=1)
+    sets = [[part.what for part in each.parts] for each in (change, *drawn)]
     lengths = model.weight("W_out").norm(dim=-1)
-    for names in clamp.controls:
-        values = []
-        for own, other, value in zip(NEURONS, names, clamp.values, strict=True):
-            a, b = Site.parse(own), Site.parse(other)
-            values.append(float(value * lengths[a.layer, a.unit] / lengths[b.layer, b.unit]))
-        sets.append(held(names, values))
+    for edits in sets[1:]:
+        # Each writes a vector as long as the neuron whose place it takes.
+        for own, edit in zip(NEURONS, edits, strict=True):
+            a, b = Site.parse(own), edit.site
+            value = 2.5 * lengths[a.layer, a.unit] / lengths[b.layer, b.unit]
+            assert float(edit.value) == pytest.approx(float(value), rel=1e-5)
     for row, prompt in enumerate(PROMPTS):
         plain = plain_probability(model, prompt, ())
-        assert clamp.plain_probability[row] == pytest.approx(plain, rel=1e-4)
+        assert clamp["probability"].plain[row] == pytest.approx(plain, rel=1e-4)
         found = [plain_probability(model, prompt, edits) for edits in sets]
-        assert clamp.clamped_probability[row] == pytest.approx(found[0], rel=1e-4)
-        np.testing.assert_allclose(clamp.control_probability[:, row], found[1:], rtol=1e-4)
+        assert clamp["probability"].changed[0][row] == pytest.approx(found[0], rel=1e-4)
+        np.testing.assert_allclose(clamp["probability"].control[:, row], found[1:], rtol=1e-4)
     for row, text in enumerate(TEXTS):
-        assert clamp.plain_loss[row] == pytest.approx(plain_loss_and_kl(model, text, ())[0])
+        assert clamp["loss elsewhere"].plain[row] == pytest.approx(
+            plain_loss_and_kl(model, text, ())[0]
+        )
         both = np.array([plain_loss_and_kl(model, text, edits) for edits in sets])
-        np.testing.assert_allclose(clamp.clamped_loss[row], both[0, 0], rtol=1e-4)
-        np.testing.assert_allclose(clamp.clamped_kl[row], both[0, 1], rtol=1e-3, atol=1e-6)
-        np.testing.assert_allclose(clamp.control_loss[:, row], both[1:, 0], rtol=1e-4)
-        np.testing.assert_allclose(clamp.control_kl[:, row], both[1:, 1], rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(clamp["loss elsewhere"].changed[0][row], both[0, 0], rtol=1e-4)
+        np.testing.assert_allclose(
+            clamp["KL elsewhere"].changed[0][row], both[0, 1], rtol=1e-3, atol=1e-6
+        )
+        np.testing.assert_allclose(clamp["loss elsewhere"].control[:, row], both[1:, 0], rtol=1e-4)
+        np.testing.assert_allclose(
+            clamp["KL elsewhere"].control[:, row], both[1:, 1], rtol=1e-3, atol=1e-6
+        )
 
 
-def test_random_neurons_are_of_the_same_layers_and_never_those_held(
-    clamp: wb.vocabulary.NeuronClamp,
-) -> None:
-    assert len(clamp.controls) == 4 and len(set(clamp.controls)) == 4
-    for names in clamp.controls:
-        layers = [Site.parse(name).layer for name in names]
-        assert layers == [1, 1, 2] and len(set(names)) == 3
-        assert not set(names) & set(NEURONS)
+def test_random_neurons_are_of_the_same_layers_and_never_those_held(model: Any) -> None:
+    drawn = wb.controls.like(model, wb.Change(held(NEURONS, [2.5] * 3)), 4, seed=1)
+    names = [tuple(str(part.what.site) for part in each.parts) for each in drawn]
+    assert len(set(names)) == 4
+    for each in names:
+        assert [Site.parse(name).layer for name in each] == [1, 1, 2] and len(set(each)) == 3
+        assert not set(each) & set(NEURONS)
 
 
-def test_the_continuations_are_those_of_the_edited_model(
-    model: Any, clamp: wb.vocabulary.NeuronClamp
-) -> None:
-    assert clamp.plain_texts == model.generate(PROMPTS, 3).texts
-    edits = held(NEURONS, clamp.values)
-    assert clamp.clamped_texts == model.generate(PROMPTS, 3, edits=edits).texts
+def test_the_continuations_are_those_of_the_edited_model(model: Any, clamp: wb.Effects) -> None:
+    assert texts_of(clamp)["plain"] == model.generate(PROMPTS, 3).texts
+    edits = held(NEURONS, [2.5] * 3)
+    assert texts_of(clamp)["held"] == model.generate(PROMPTS, 3, edits=edits).texts
 
 
 def test_portions_and_padding_sides_change_nothing(
-    model: Any, clamp: wb.vocabulary.NeuronClamp, monkeypatch: pytest.MonkeyPatch
+    model: Any, clamp: wb.Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clamp_module, "LOGITS", 1)
-    monkeypatch.setattr(clamp_module, "ROWS", 1)
+    passes = import_module("workbench.experiment")
+    monkeypatch.setattr(passes, "LOGITS", 1)
+    monkeypatch.setattr(passes, "TOKENS", 1)
     prompts, others = (model.tokens(some, padding_side="left") for some in (PROMPTS, TEXTS))
     options = {**OPTIONS, "elsewhere": others}
     again = wb.vocabulary.clamp(model, prompts, NEURONS, value=2.5, seed=1, **options)
-    for name in ("clamped_probability", "control_probability", "clamped_loss", "control_loss"):
-        np.testing.assert_allclose(getattr(again, name), getattr(clamp, name), rtol=1e-4)
-    np.testing.assert_allclose(again.control_kl, clamp.control_kl, rtol=1e-3, atol=1e-6)
+    for name, close in (
+        ("probability", {"rtol": 1e-4}),
+        ("loss elsewhere", {"rtol": 1e-4}),
+        ("KL elsewhere", {"rtol": 1e-3, "atol": 1e-6}),
+    ):
+        for of in ("changed", "control"):
+            a, b = (getattr(each[name], of) for each in (again, clamp))
+            np.testing.assert_allclose(a, b, **close)
 
 
 def test_the_highest_activation_is_that_on_the_texts_elsewhere(model: Any) -> None:
     clamp = wb.vocabulary.clamp(model, PROMPTS, NEURONS, times=2.0, **OPTIONS)
-    for name, value in zip(NEURONS, clamp.values, strict=True):
-        highest = max(
-            float(x) for text in TEXTS for x in model.run(text, read=name)[name].flatten()
-        )
-        assert value == pytest.approx(2 * highest, rel=1e-5)
+    highest = [
+        max(float(x) for text in TEXTS for x in model.run(text, read=name)[name].flatten())
+        for name in NEURONS
+    ]
+    assert clamp.what.startswith(f"{NEURONS[0]} at {2 * highest[0]:.4g}, ")
+    edits = held(NEURONS, [2 * each for each in highest])
+    expected = [plain_probability(model, prompt, edits) for prompt in PROMPTS]
+    np.testing.assert_allclose(clamp["probability"].changed[0], expected, rtol=1e-4)
 
 
 def test_zero_is_ablation_of_the_neurons_and_of_the_controls(model: Any) -> None:
     clamp = wb.vocabulary.clamp(model, PROMPTS, NEURONS[0], value=0, **OPTIONS)
     edits = Set(NEURONS[0], 0.0)
     expected = plain_probability(model, PROMPTS[0], edits)
-    assert clamp.clamped_probability[0] == pytest.approx(expected, rel=1e-4)
-    other = plain_probability(model, PROMPTS[0], Set(clamp.controls[2][0], 0.0))
-    assert clamp.control_probability[2, 0] == pytest.approx(other, rel=1e-4)
+    assert clamp["probability"].changed[0][0] == pytest.approx(expected, rel=1e-4)
+    third = wb.controls.like(model, wb.Change(edits), 4)[2].parts[0].what
+    assert float(third.value) == 0
+    other = plain_probability(model, PROMPTS[0], third)
+    assert clamp["probability"].control[2, 0] == pytest.approx(other, rel=1e-4)
 
 
 def test_found_neurons_bring_their_words(model: Any) -> None:
     found = wb.vocabulary.find_neurons(model, WORDS, n=2, n_controls=2)
     options = {name: value for name, value in OPTIONS.items() if name != "words"}
     clamp = wb.vocabulary.clamp(model, PROMPTS, found, value=1.0, **options)
-    assert clamp.neurons == found.sites and clamp.words == found.words
+    named = wb.vocabulary.clamp(model, PROMPTS, found.sites, value=1.0, **options, words=WORDS)
+    np.testing.assert_array_equal(clamp["probability"].changed, named["probability"].changed)
 
 
 @pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
@@ -162,13 +181,13 @@ def _same_on_both(name: Any, prompts: Any, words: Any, elsewhere: Any) -> None:
         )
         for backend in ("nnsight", "transformer_lens")
     )
-    assert first.clamped_texts == second.clamped_texts and first.controls == second.controls
+    assert first.texts == second.texts
     if elsewhere is None:
-        assert len(first.plain_loss) == 40
-    for field in ("clamped_probability", "clamped_loss", "control_loss", "clamped_kl"):
-        np.testing.assert_allclose(
-            getattr(first, field), getattr(second, field), atol=1e-5, rtol=1e-4, err_msg=field
-        )
+        assert len(first["loss elsewhere"].plain) == 40
+    for one, other in zip(first.measures, second.measures, strict=True):
+        for field in ("changed", "control"):
+            a, b = getattr(one, field), getattr(other, field)
+            np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-4, err_msg=one.name)
 
 
 def test_gated_half_precision_models_are_clamped() -> None:
@@ -177,48 +196,44 @@ def test_gated_half_precision_models_are_clamped() -> None:
     clamp = wb.vocabulary.clamp(
         model, ids, "L1.mlp_post/4", words=[5], elsewhere=ids, n_controls=2, n_new=1
     )
-    assert clamp.clamped_kl.dtype == np.float32 and np.isfinite(clamp.control_loss).all()
-    assert float(clamp.clamped_kl.min()) > -1e-3
+    assert np.isfinite(clamp["loss elsewhere"].control).all()
+    assert float(clamp["KL elsewhere"].changed[0].min()) > -1e-3
 
 
 def test_the_table_holds_means_intervals_and_what_random_neurons_do(
-    clamp: wb.vocabulary.NeuronClamp,
+    clamp: wb.Effects,
 ) -> None:
     frame = clamp.to_frame().set_index("measure")
     assert frame.index.tolist() == ["probability", "loss elsewhere", "KL elsewhere"]
-    change = clamp.clamped_loss - clamp.plain_loss
-    control = clamp.control_loss - clamp.plain_loss
+    one = clamp["loss elsewhere"]
+    change, control = one.changed[0] - one.plain, one.control - one.plain
     line = frame.loc["loss elsewhere"]
-    assert line["n"] == 3 and line["change"] == pytest.approx(change.mean(), abs=1e-6)
-    assert line["clamped"] - line["plain"] == pytest.approx(change.mean(), abs=1e-5)
-    assert line["random"] == pytest.approx(control.mean(), abs=1e-6)
-    assert line["above_random"] == (control.mean(1) < change.mean()).mean()
+    assert line["n"] == 3 and line["effect"] == pytest.approx(change.mean(), abs=1e-6)
+    assert line["changed"] - line["plain"] == pytest.approx(change.mean(), abs=1e-5)
+    assert line["control"] == pytest.approx(control.mean(), abs=1e-6)
+    assert line["beyond"] == (np.abs(control.mean(1)) < abs(change.mean())).mean()
     assert line["excess"] == pytest.approx(change.mean() - control.mean(), abs=1e-6)
-    assert line["low"] <= line["change"] <= line["high"]
+    assert line["low"] <= line["effect"] <= line["high"]
     assert line["excess_low"] <= line["excess"] <= line["excess_high"]
     draws = np.random.default_rng(1).integers(3, size=(2000, 3))
     means = [np.mean([change[i] for i in draw]) for draw in draws]
     assert line["low"] == pytest.approx(np.quantile(means, 0.025), abs=1e-6)
     assert frame.loc["KL elsewhere", "plain"] == 0
-    assert clamp.interval("loss elsewhere") == (line["low"], line["high"])
-    with pytest.raises(ValueError, match="A measure is one of .*got 'kl'"):
-        clamp.interval("kl")
 
 
-def test_it_is_a_result_that_is_saved_named_and_drawn(
-    clamp: wb.vocabulary.NeuronClamp, tmp_path: Path
-) -> None:
+def test_it_is_a_result_that_is_saved_named_and_drawn(clamp: wb.Effects, tmp_path: Path) -> None:
     clamp.save(tmp_path / "clamp")
-    again = wb.vocabulary.NeuronClamp.load(tmp_path / "clamp")
-    assert again.to_frame().equals(clamp.to_frame()) and again.controls == clamp.controls
-    before, after = clamp.plain_probability.mean(), clamp.clamped_probability.mean()
-    assert f"L1.mlp_post/9, L1.mlp_post/40, … held: probability {before:.3f} → {after:.3f}" in repr(
-        clamp
-    )
+    again = wb.Effects.load(tmp_path / "clamp")
+    assert again.to_frame().equals(clamp.to_frame()) and again.texts == clamp.texts
+    assert clamp.what == "L1.mlp_post/9 at 2.5, L1.mlp_post/40 at 2.5, L2.mlp_post/3 at 2.5"
+    effect = (clamp["probability"].changed[0] - clamp["probability"].plain).mean()
+    assert f"{clamp.what}: 1 changes; probability under change held: {effect:+.3f}" in repr(clamp)
     ax = clamp.plot()
-    x, y = ax.lines[-1].get_data()
-    assert float(np.ravel(x)[0]) == pytest.approx(float(clamp.clamped_kl.mean()))
-    assert float(np.ravel(y)[0]) == pytest.approx(after - before, abs=1e-6)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["probability", "loss elsewhere", "KL elsewhere"]
+    assert ax.collections[-1].get_offsets()[0][0] == pytest.approx(
+        float(clamp.to_frame()["effect"].iloc[0])
+    )
 
 
 def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
@@ -244,16 +259,15 @@ def test_a_failed_clamp_leaves_the_model_as_it_was(model: Any) -> None:
         (NEURONS, {"value": "mean"}, r"got 'mean'"),
         (NEURONS, {"times": math.nan}, r"times is a finite number; got nan"),
         (NEURONS, {"n_controls": 0}, r"n_controls is a whole number from 1; got 0"),
-        (NEURONS, {"n_new": True}, r"n_new is a whole number from 1; got True"),
+        (NEURONS, {"n_new": True}, r"n_new is a whole number from 0; got True"),
         (NEURONS, {"elsewhere": None}, r"none ship for words; give elsewhere="),
-        ([f"L0.mlp_post/{i}" for i in range(65)], {}, r"layer 0 has 63 for 65 that are held"),
+        (
+            [f"L0.mlp_post/{i}" for i in range(65)],
+            {},
+            r"from the others of a layer, 63 for 65\. Take fewer",
+        ),
     ],
 )
 def test_bad_input_is_a_named_error(model: Any, neurons: Any, options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         wb.vocabulary.clamp(model, PROMPTS, neurons, **{**OPTIONS, **options})
-
-
-def test_an_interval_of_equal_changes_is_that_change(clamp: wb.vocabulary.NeuronClamp) -> None:
-    even = replace(clamp, clamped_loss=clamp.plain_loss + np.float32(0.5))
-    assert even.interval("loss elsewhere") == pytest.approx((0.5, 0.5), abs=1e-5)

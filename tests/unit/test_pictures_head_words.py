@@ -46,7 +46,7 @@ def test_the_scores_of_all_heads_are_four_panels_layers_upwards() -> None:
         result().copying_scores,
         result().copying_shares,
         result().suppression_shares,
-        result().previous_token[:, 0],
+        result().previous_token,
     ]
     for panel, expected in zip(panels, values, strict=True):
         np.testing.assert_allclose(panel, expected.reshape(3, 4))

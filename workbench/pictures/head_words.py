@@ -55,7 +55,7 @@ def _scores(result: HeadVocabulary, ax: Axes | None) -> Axes:
         ("copying score", result.copying_scores, {"cmap": "RdBu", "vmin": -1, "vmax": 1}),
         (f"copied (of top {result.top})", result.copying_shares, {}),
         (f"suppressed (of last {result.top})", result.suppression_shares, {}),
-        ("token before", result.previous_token.mean(1), {}),
+        ("token before", result.previous_token, {}),
     ]
     layers = sorted(set(result.layers.tolist()))
     n_heads = int(result.numbers.max()) + 1
@@ -101,8 +101,8 @@ def _scores(result: HeadVocabulary, ax: Axes | None) -> Axes:
     ax.set_title(
         f"{result.model}: heads, {_read_as(result)}\n"
         f"random heads: copying score {low:.2f} to {high:.2f}, "
-        f"copied {result.random_copying_shares.mean():.3f}, "
-        f"suppressed {result.random_suppression_shares.mean():.3f}; "
+        f"copied {result.copying_share_control.mean():.3f}, "
+        f"suppressed {result.suppression_share_control.mean():.3f}; "
         f"token before by chance {result.previous_token_chance:.3f}",
         fontsize=9,
     )
@@ -142,7 +142,7 @@ def _words(
         f"{result.model} {result.heads[0]}, {_read_as(result)}: "
         f"copying score {score:.2f}, copies {copied:.1%}, "
         f"suppresses {float(result.suppression_shares[0]):.1%}, "
-        f"token before {float(result.previous_token[0].mean()):.2f}",
+        f"token before {float(result.previous_token[0]):.2f}",
         fontsize=9.5,
     )
     return ax

@@ -546,6 +546,8 @@ def _names(frame: Any, by: Sequence[str]) -> Iterator[str]:
 
 
 def _text(column: str, value: Any) -> str:
+    if isinstance(value, tuple):
+        value = "  ".join(shown_token(str(each), 12) for each in value)
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     prefix = PREFIX.get(column, "") if not isinstance(value, str) else ""
     return plain(prefix + text)

@@ -1,4 +1,4 @@
-"""Neurons and directions as words, found neurons, and what clamping them does, as pictures."""
+"""Neurons and directions as words, and found neurons, as pictures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..plots import new_axes, shown_token
-from ..vocabulary.clamp import NeuronClamp
-from ..vocabulary.found import FoundNeurons
 from ..vocabulary.neurons import NeuronVocabulary
 from ..vocabulary.words import DirectionVocabulary
-from .attribution import NEGATIVE, POSITIVE
 
 End = Literal["top", "bottom"]
 #: What the numbers of a side or space are.
@@ -101,78 +98,6 @@ def direction_vocabulary(
     return ax
 
 
-def found_neurons(result: FoundNeurons, *, n: int = 20, ax: Axes | None = None) -> Axes:
-    """The neurons' scores as bars, each word's own as a dot, and beside them their own words.
-
-    The band holds the best (and worst) neuron of 95 % of the draws of random words.
-    """
-    n = min(n, len(result.neurons))
-    ax = new_axes(ax, 8.6, 1.5 + 0.3 * n)
-    rows = np.arange(n)
-    scores = result.scores[:n]
-    colors = [POSITIVE if score >= 0 else NEGATIVE for score in scores]
-    ax.barh(rows, scores, color=colors, alpha=0.55, height=0.7)
-    for row, each in enumerate(result.word_scores[:n]):
-        ax.plot(each, np.full(len(each), row), "o", color="0.25", markersize=2.5, alpha=0.6)
-    reach = (
-        (0.0, np.quantile(result.chance_highest, 0.95), (scores >= 0).any()),
-        (np.quantile(result.chance_lowest, 0.05), 0.0, (scores < 0).any()),
-    )
-    for low, high, there in reach:
-        if there:
-            ax.axvspan(low, high, color="0.6", alpha=0.3, linewidth=0, zorder=0)
-    ax.axvline(0, color="0.7", linewidth=1, zorder=0)
-    ax.set_yticks(rows, [name.replace(".mlp_post", "") for name in result.neurons[:n]])
-    right = ax.secondary_yaxis("right")
-    right.set_yticks(rows, [_own(words) for words in result.own_words[:n]])
-    right.tick_params(length=0, labelsize=8)
-    ax.set_ylim(n - 0.4, -0.6)
-    ax.set_xlabel("score (standard deviations; grey: best of all neurons for random words, 95 %)")
-    named = ", ".join(shown_token(word) for word in result.words[:4])
-    ax.set_title(
-        f"{result.model}: neurons ({result.side}) for {named}{', …' * (len(result.words) > 4)}"
-    )
-    for axis in (ax, right):
-        axis.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def neuron_clamp(result: NeuronClamp, *, ax: Axes | None = None) -> Axes:
-    """What the words gain against what texts elsewhere lose: the neurons with 95 % intervals, and
-    each draw of random neurons as a cross.
-    """
-    ax = new_axes(ax, 6.4, 4.2)
-    changes = result.changes()
-    (gain, random_gain), (harm, random_harm) = changes["probability"], changes["KL elsewhere"]
-    ax.axhline(0, color="0.85", linewidth=1, zorder=0)
-    ax.plot(
-        random_harm.mean(1),
-        random_gain.mean(1),
-        "x",
-        color="0.45",
-        markersize=6,
-        alpha=0.8,
-        label=f"random neurons ({len(random_harm)} draws)",
-    )
-    at = float(harm.mean()), float(gain.mean())
-    ends = result.interval("KL elsewhere"), result.interval("probability")
-    ax.plot(ends[0], [at[1]] * 2, color=POSITIVE, linewidth=2, alpha=0.8)
-    ax.plot([at[0]] * 2, ends[1], color=POSITIVE, linewidth=2, alpha=0.8)
-    ax.plot(*at, "o", color=POSITIVE, markersize=8, markeredgecolor="white", label="the neurons")
-    ax.set_xlabel("damage elsewhere: KL(plain ‖ held), nats a position")
-    ax.set_ylabel("change of the words' probability")
-    ax.set_xlim(left=0)
-    named = ", ".join(name.replace(".mlp_post", "") for name in result.neurons[:3])
-    more = ", …" * (len(result.neurons) > 3)
-    words = ", ".join(shown_token(word) for word in result.words[:3])
-    ax.set_title(
-        f"{result.model}: {named}{more} held; {words}{', …' * (len(result.words) > 3)}", fontsize=10
-    )
-    ax.legend(fontsize=8, frameon=False, loc="best")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
 def _words(
     names: Sequence[str],
     ids: np.ndarray,
@@ -197,7 +122,3 @@ def _words(
     ax.spines[:].set_visible(False)
     ax.figure.colorbar(image, ax=ax, pad=0.01).set_label(label, fontsize=8)
     return ax
-
-
-def _own(words: Sequence[str]) -> str:
-    return "  ".join(shown_token(token) for token in words[:4])

@@ -1,6 +1,5 @@
 """The public names of the family, and the module that holds each."""
 
-from .clamp import NeuronClamp as NeuronClamp
 from .clamp import clamp as clamp
 from .found import FoundNeurons as FoundNeurons
 from .found import find_neurons as find_neurons

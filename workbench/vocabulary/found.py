@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..check import Count, Seed, checked, whole
 from ..model import Model
+from ..pictures.marks import Dots
 from ..readout import count_greater
-from ..result import Result, axes, provenance
-from ..site import Site
+from ..result import Result, axes, labels, provenance
 from ..targets import Targets, token_ids
 from ..tokens import token_strings
 from .neurons import Layers, Side, directions_of, layers_of, projection_of, sides_of
@@ -29,72 +28,74 @@ ROWS = 512
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FoundNeurons(Result):
-    """The neurons whose directions stand out most at some words.
+    """The neurons whose directions stand out most at some words, the strongest first.
 
-    words: what was looked for. neurons: site names, the strongest first, of `n_searched`
-    neurons. side: "out", what they write, "in" or "gate", what they read. effect: "promote" (the
-    highest scores), "suppress" (the lowest) or "either" (the farthest from 0). norm: "folded" or
-    "none". own_words: each neuron's own first words, those at the bottom for a negative score.
-
-    word_scores: a word's number in standard deviations of that neuron's numbers over the
-    vocabulary, from their mean; scores: the mean over the words. values: the numbers themselves
-    (logits of a direction as all there is in the residual stream, or pre-activations). ranks: how
-    many tokens stand before the word, from the top, or from the bottom for a negative score.
-
-    chance_highest, chance_lowest: (draw) the highest and the lowest score of any searched neuron
-    for as many words drawn at random from the rest of the vocabulary. These words have nothing in
-    common: the control says that a score is more than the best of many neurons, and not that the
-    neuron does anything; for that see `clamp`.
+    The controls are words drawn at random from the rest of the vocabulary, which have nothing in
+    common: they say that a score is more than the best of many neurons, and not that the neuron
+    does anything. For that see `clamp`.
     """
 
-    words: tuple[str, ...]
-    neurons: tuple[str, ...]
-    own_words: tuple[tuple[str, ...], ...]
+    #: "out", what they write, "in" or "gate", what they read.
     side: str
+    #: "promote" (the highest scores), "suppress" (the lowest) or "either" (the farthest from 0).
     effect: str
+    #: "folded" or "none".
     norm: str
+    #: How many neurons there were.
     n_searched: int
-    word_ids: np.ndarray = axes("word", np.int32)
-    scores: np.ndarray = axes("neuron")
-    word_scores: np.ndarray = axes("neuron word")
-    values: np.ndarray = axes("neuron word")
-    ranks: np.ndarray = axes("neuron word", np.int32)
+    neurons: tuple[str, ...] = labels("row", "its site", name="neuron")
+    own_words: tuple[tuple[str, ...], ...] = labels(
+        "row", "its own first words, at the bottom for a negative score", name="own_words"
+    )
+    best_word: tuple[str, ...] = labels("row", "the first of the words", name="best_word")
+    words: tuple[str, ...] = labels("label", "what was looked for", name="word")
+    layers: np.ndarray = axes("row", np.int32, name="layer")
+    units: np.ndarray = axes("row", np.int32, "neuron of its layer", name="unit")
+    scores: np.ndarray = axes(
+        "row", note="score: the mean over the words (standard deviations)", name="score"
+    )
+    control: np.ndarray = axes(
+        "row", note="mean over draws of random words of the best neuron's score"
+    )
+    control_low: np.ndarray = axes("row", note="the lowest of 95 % of the draws")
+    control_high: np.ndarray = axes("row", note="the highest of 95 % of the draws")
+    by_chance: np.ndarray = axes(
+        "row", note="share of draws whose best neuron scores as high (or as low)"
+    )
+    among_first: np.ndarray = axes(
+        "row", np.int32, "how many of the m words are among the first m at the neuron's end"
+    )
+    median_rank: np.ndarray = axes("row", note="median of the words' ranks")
+    #: The words' ids.
+    word_ids: np.ndarray = axes("label", np.int32)
+    word_scores: np.ndarray = axes(
+        "row label",
+        note="the word's number in standard deviations of the neuron's numbers over the "
+        "vocabulary, from their mean",
+        name="word_score",
+    )
+    values: np.ndarray = axes(
+        "row label",
+        note="logit of the direction as all there is in the residual stream, or pre-activation",
+        name="value",
+    )
+    ranks: np.ndarray = axes(
+        "row label",
+        np.int32,
+        "tokens before the word, from the bottom for a negative score",
+        name="rank",
+    )
+    #: The highest and the lowest score of any searched neuron for each draw of random words.
     chance_highest: np.ndarray = axes("draw")
     chance_lowest: np.ndarray = axes("draw")
 
-    picture = "neuron_words.found_neurons"
+    tables = {"neurons": "row", "words": "row label"}
+    picture = Dots("score", ("neuron", "own_words"), beside="control")
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The neurons' sites, as edits and `clamp` take them."""
         return self.neurons
-
-    def by_chance(self) -> np.ndarray:
-        """(neuron) the share of random draws whose best neuron scores as high (or as low)."""
-        as_high = (self.chance_highest >= self.scores[:, None]).mean(1)
-        as_low = (self.chance_lowest <= self.scores[:, None]).mean(1)
-        return np.where(self.scores >= 0, as_high, as_low)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a neuron, the strongest first.
-
-        Columns: neuron, layer, unit, score, by_chance, among_first (how many of the m words are
-        among the first m tokens at the neuron's end), median_rank, best_word, own_words.
-        """
-        sites = [Site.parse(name) for name in self.neurons]
-        return pd.DataFrame(
-            {
-                "neuron": list(self.neurons),
-                "layer": [site.layer for site in sites],
-                "unit": [site.unit for site in sites],
-                "score": self.scores,
-                "by_chance": self.by_chance(),
-                "among_first": (self.ranks < len(self.words)).sum(1),
-                "median_rank": np.median(self.ranks, 1),
-                "best_word": [self.words[i] for i in self.ranks.argmin(1)],
-                "own_words": ["|".join(words) for words in self.own_words],
-            }
-        )
 
     def _facts(self) -> str:
         named = ", ".join(map(repr, self.words[:3])) + (", …" if len(self.words) > 3 else "")
@@ -167,8 +168,15 @@ def find_neurons(
             projection, found, k=min(N_OWN, projection.d_vocab), bottom=True, measures=()
         )
     assert own.bottom_ids is not None
-    negative = _numpy(scores[rows] < 0)
+    found_scores = _numpy(scores[rows])
+    negative = found_scores < 0
     vocabulary = token_strings(model.tokenizer, range(projection.d_vocab))
+    # A positive score is held against the best neuron of each draw, a negative one the worst.
+    best, worst = (_numpy(torch.stack(each)) for each in (highest, lowest))
+    best, worst = best.max(0), worst.min(0)
+    chance = np.where(negative[:, None], worst, best)
+    as_far = np.where(negative[:, None], -1, 1) * (chance - found_scores[:, None]) >= 0
+    low, high = np.quantile(chance, [0.025, 0.975], axis=1)
     return FoundNeurons(
         **provenance(model, seed=seed),
         words=tuple(vocabulary[i] for i in ids),
@@ -177,17 +185,26 @@ def find_neurons(
             tuple(vocabulary[i] for i in row)
             for row in np.where(negative[:, None], own.bottom_ids, own.top_ids).tolist()
         ),
+        best_word=tuple(vocabulary[ids[i]] for i in ranks.argmin(1)),
         side=side,
         effect=effect,
         norm=norm,
         n_searched=len(scores),
+        layers=np.array([searched[a] for a, _ in places]),
+        units=np.array([u for _, u in places]),
         word_ids=np.array(ids),
-        scores=_numpy(scores[rows]),
+        scores=found_scores,
+        control=chance.mean(1),
+        control_low=low,
+        control_high=high,
+        by_chance=as_far.mean(1),
+        among_first=(ranks < len(ids)).sum(1),
+        median_rank=np.median(ranks, 1),
         word_scores=_numpy(each[rows]),
         values=values,
         ranks=ranks,
-        chance_highest=_numpy(torch.stack(highest).amax(0)),
-        chance_lowest=_numpy(torch.stack(lowest).amin(0)),
+        chance_highest=best,
+        chance_lowest=worst,
     )
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..check import Count, Natural, Seed, checked, refuse, whole
+from ..check import Count, Natural, Seed, checked, one_of, refuse, whole
 from ..model import Model
 from ..resample import bootstrap
-from ..result import Result, axes, provenance
+from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tokens import token_strings
 from .head_circuits import (
@@ -50,67 +50,78 @@ from .projection import NormChoice, check_k, check_norm, n_words
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadVocabulary(Result):
-    """What heads do to words: pairs, singular directions and scores, head by head.
+    """What heads do to words: scores, word pairs and singular directions, head by head.
 
-    heads: "L3H1", …; layers and numbers the same as numbers. norm, embedding, top: as given.
-    notes: what the numbers take in and leave out. n_words: of the vocabulary.
-
-    Scores (head): copying_scores Σλ / Σ|λ|, from -1 to 1. copied, suppressed (head, token): whether
-    the own word of token_ids is among the `top` words that a head writes for it, or the last.
-    random_copying_scores (head, random), random_copying_shares and random_suppression_shares
-    (head): those of random heads with the same singular values. previous_token (head, prompt): mean
-    attention to the token before; previous_token_source "weights" (one column), "prompts" or
-    "none"; previous_token_chance: that of even attention.
-
-    Pairs: pair_ids (head, kind, pair, 2), pair_values (head, kind, pair) best first. Kinds:
-    "promoted" and "suppressed" (source word → word whose logit it raises or lowers most),
-    "attended" (query word → key word with the largest score). pair_shares (head, 2): how much of
-    OV and of QK had to be computed for them; NaN where no pairs were asked for.
-
-    Singular directions: singular_values (head, circuit, d_head), of OV and QK, largest first.
-    directions (head, circuit, direction, side, d_model) of unit length; sides are what OV reads and
-    writes, and query and key. direction_ids, direction_values (head, circuit, direction, sign,
-    side, k) their words: sign "+" of a direction goes with "+" of its partner, "-" with "-".
+    The controls are random heads of the same singular values: the columns `…_control`.
     """
 
-    heads: tuple[str, ...]
+    #: "folded" or "none", as given.
     norm: str
+    #: "weights" or "first_block", as given.
     embedding: str
+    #: A word is copied where it is among so many that a head writes first.
     top: int
+    #: What the numbers take in and leave out.
     notes: tuple[str, ...]
+    #: Of the vocabulary.
     n_words: int
+    #: "weights" (one column), "prompts" (of random words) or "none".
     previous_token_source: str
+    #: That of even attention.
     previous_token_chance: float
+    #: The words of the pairs and of the directions, by their ids.
     words: dict[str, str]
-    layers: np.ndarray = axes("head", np.int32)
-    numbers: np.ndarray = axes("head", np.int32)
-    token_ids: np.ndarray = axes("token", np.int32)
-    copying_scores: np.ndarray = axes("head")
-    random_copying_scores: np.ndarray = axes("head random")
-    copied: np.ndarray = axes("head token", np.bool_)
-    suppressed: np.ndarray = axes("head token", np.bool_)
-    random_copying_shares: np.ndarray = axes("head")
-    random_suppression_shares: np.ndarray = axes("head")
-    previous_token: np.ndarray = axes("head prompt")
+    heads: tuple[str, ...] = labels("head", "the head, as L3H1")
+    layers: np.ndarray = axes("head", np.int32, name="layer")
+    numbers: np.ndarray = axes("head", np.int32, "number of the head in its layer", name="number")
+    copying_scores: np.ndarray = axes(
+        "head", note="Σλ / Σ|λ| over the eigenvalues of OV, from -1 to 1", name="copying_score"
+    )
+    copying_score_control: np.ndarray = axes("head", note="mean of random heads")
+    copying_score_control_low: np.ndarray = axes("head", note="the lowest of 95 % of them")
+    copying_score_control_high: np.ndarray = axes("head", note="the highest of 95 % of them")
+    copying_shares: np.ndarray = axes(
+        "head", note="share of words that are among the first the head writes for them",
+        name="copying_share",
+    )  # fmt: skip
+    copying_share_low: np.ndarray = axes("head", note="low end of its 95 % interval over words")
+    copying_share_high: np.ndarray = axes("head", note="high end of it")
+    copying_share_control: np.ndarray = axes("head", note="the share of random heads")
+    suppression_shares: np.ndarray = axes(
+        "head", note="share of words that are among the last the head writes for them",
+        name="suppression_share",
+    )  # fmt: skip
+    suppression_share_low: np.ndarray = axes("head", note="low end of its 95 % interval over words")
+    suppression_share_high: np.ndarray = axes("head", note="high end of it")
+    suppression_share_control: np.ndarray = axes("head", note="the share of random heads")
+    previous_token: np.ndarray = axes("head", note="mean attention to the token before")
+    previous_token_low: np.ndarray = axes(
+        "head", note="low end of its 95 % interval over prompts, NaN from weights"
+    )
+    previous_token_high: np.ndarray = axes("head", note="high end of it")
+    #: The words that the shares are over, and of each whether the head copies or suppresses it.
+    token_ids: np.ndarray = axes("example", np.int32)
+    copied: np.ndarray = axes("head example", np.bool_)
+    suppressed: np.ndarray = axes("head example", np.bool_)
+    #: The copying score of each random head.
+    random_copying_scores: np.ndarray = axes("head draw")
+    previous_token_prompts: np.ndarray = axes("head batch")
+    #: Best first. Kinds: "promoted" and "suppressed" (source word → word whose logit it raises or
+    #: lowers most), "attended" (query word → key word with the largest score).
     pair_ids: np.ndarray = axes("head kind pair end", np.int32)
     pair_values: np.ndarray = axes("head kind pair")
+    #: How much of OV and of QK had to be computed for the pairs; NaN where none were asked for.
     pair_shares: np.ndarray = axes("head circuit")
+    #: Of OV and QK, largest first.
     singular_values: np.ndarray = axes("head circuit d_head")
+    #: Of unit length; sides are what OV reads and writes, and query and key.
     directions: np.ndarray = axes("head circuit direction side d_model")
+    #: Their words: sign "+" of a direction goes with "+" of its partner, "-" with "-".
     direction_ids: np.ndarray = axes("head circuit direction sign side k", np.int32)
     direction_values: np.ndarray = axes("head circuit direction sign side k")
 
+    tables = {"scores": "head"}
     picture = "head_words.head_vocabulary"
-
-    @property
-    def copying_shares(self) -> np.ndarray:
-        """(head,) the share of words that a head copies: own word among the top ones it writes."""
-        return self.copied.mean(-1, dtype=np.float32)
-
-    @property
-    def suppression_shares(self) -> np.ndarray:
-        """(head,) the share of words that a head suppresses: own word among the last ones."""
-        return self.suppressed.mean(-1, dtype=np.float32)
 
     @property
     def exact(self) -> bool:
@@ -133,34 +144,18 @@ class HeadVocabulary(Result):
         }
         return replace(self, heads=(name,), **sliced)
 
-    def share_interval(self, head: str, *, of: str = "copied") -> tuple[float, float]:
-        """The 95 % interval of a share over the sampled words (bootstrap); of: or "suppressed".
-
-        Both ends are the share itself where it is of the whole vocabulary.
-        """
-        if of not in ("copied", "suppressed"):
-            raise ValueError(f"A share is of the words 'copied' or 'suppressed'; got {of!r}.")
-        flags = getattr(self.of(head), of)[0]
-        if self.exact:
-            return float(flags.mean()), float(flags.mean())
-        return bootstrap(lambda drawn: flags[drawn].mean(-1), len(flags), seed=self.seed or 0)
-
-    def to_frame(self, what: Literal["scores", "pairs", "singular"] = "scores") -> pd.DataFrame:
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
         """A table of the scores, of the pairs, or of the singular directions.
 
-        "scores": one line a head: head, layer, number, copying_score with the mean and the 95 %
-        range of random heads (random_copying_score, _low, _high); copying_share and
-        suppression_share, each with _low, _high and that of random heads; previous_token with _low
-        and _high (NaN from weights), previous_token_chance. "pairs": one line a pair: head, kind,
-        rank, source (or query), target (or key), value. "singular": one line a direction and sign:
-        head, circuit, direction, singular_value, share (of the sum of squares), sign, reads and
-        writes (QK: query and key words), a tuple of words each.
+        table: "scores", one line a head. "pairs", one line a pair: head, kind, rank, source (or
+        query), target (or key), value. "singular", one line a direction and sign: head, circuit,
+        direction, singular_value, share (of the sum of squares), sign, reads and writes (QK: query
+        and key words), a tuple of words each.
 
         Raises `ValueError` for another table.
         """
-        if what not in TABLES:
-            raise ValueError(f"A table is one of {', '.join(TABLES)}; got what={what!r}.")
-        return pd.DataFrame(TABLES[what](self))
+        table = one_of("table", "scores" if table is None else table, ("scores", *TABLES))
+        return pd.DataFrame(TABLES[table](self)) if table in TABLES else super().to_frame(table)
 
     def word(self, token_id: int) -> str:
         """A word of the pairs or of the singular directions, by its id."""
@@ -252,6 +247,14 @@ def heads(
         progress=progress,
     )
     before = previous_token(model, chosen, seed)
+    low, high = np.quantile(swept["random_copying_scores"], [0.025, 0.975], axis=1)
+    # Nothing was drawn where the shares are of every word, or attention is from weights.
+    exact, measured = len(sample) == n_words(model), before.source == "prompts"
+    shares = {
+        name: _with_interval(swept[of], seed, drawn=not exact)
+        for name, of in (("copying_share", "copied"), ("suppression_share", "suppressed"))
+    }
+    attention = _with_interval(before.scores, seed, drawn=measured)
     used = sorted({*swept["pair_ids"].ravel().tolist(), *swept["direction_ids"].ravel().tolist()})
     strings = token_strings(model.tokenizer, used)
     return HeadVocabulary(
@@ -268,9 +271,33 @@ def heads(
         layers=np.array([layer for layer, _ in chosen], np.int32),
         numbers=np.array([head for _, head in chosen], np.int32),
         token_ids=sample.numpy(),
-        previous_token=before.scores,
+        copying_score_control=swept["random_copying_scores"].mean(1),
+        copying_score_control_low=low,
+        copying_score_control_high=high,
+        copying_shares=shares["copying_share"][0],
+        suppression_shares=shares["suppression_share"][0],
+        **{
+            f"{name}_{end}": ends[at]
+            for name, ends in shares.items()
+            for at, end in enumerate(("low", "high"), 1)
+        },
+        previous_token=attention[0],
+        previous_token_low=attention[1] if measured else np.full(len(chosen), np.nan),
+        previous_token_high=attention[2] if measured else np.full(len(chosen), np.nan),
+        previous_token_prompts=before.scores,
         **swept,
     )
+
+
+def _with_interval(values: np.ndarray, seed: int, *, drawn: bool) -> tuple[np.ndarray, ...]:
+    """Means over the last axis with the ends of their 95 % intervals: bootstrap, or the means."""
+    means = values.mean(-1, dtype=np.float32)
+    if not drawn:
+        return means, means, means
+    ends = [
+        bootstrap(lambda rows, one=one: one[rows].mean(-1), len(one), seed=seed) for one in values
+    ]
+    return means, *np.array(ends).T
 
 
 def _notes(
@@ -420,42 +447,12 @@ def _chance(
             )
     return {
         "random_copying_scores": scores,
-        "random_copying_shares": shares[0],
-        "random_suppression_shares": shares[1],
+        "copying_share_control": shares[0],
+        "suppression_share_control": shares[1],
     }
 
 
 # -- tables --------------------------------------------------------------------------------------
-
-
-def scores(result: HeadVocabulary) -> dict[str, Any]:
-    """One line a head."""
-    low, high = np.quantile(result.random_copying_scores, [0.025, 0.975], axis=1)
-    columns: dict[str, Any] = {
-        "head": result.heads,
-        "layer": result.layers,
-        "number": result.numbers,
-        "copying_score": result.copying_scores,
-        "random_copying_score": result.random_copying_scores.mean(1),
-        "random_copying_score_low": low,
-        "random_copying_score_high": high,
-    }
-    for name, of in (("copying", "copied"), ("suppression", "suppressed")):
-        ends = np.array([result.share_interval(head, of=of) for head in result.heads])
-        columns[f"{name}_share"] = getattr(result, f"{name}_shares")
-        columns[f"{name}_share_low"], columns[f"{name}_share_high"] = ends.T
-        columns[f"random_{name}_share"] = getattr(result, f"random_{name}_shares")
-    ends = np.array([_previous_interval(result, row) for row in result.previous_token])
-    columns["previous_token"] = result.previous_token.mean(1)
-    columns["previous_token_low"], columns["previous_token_high"] = ends.T
-    columns["previous_token_chance"] = result.previous_token_chance
-    return columns
-
-
-def _previous_interval(result: HeadVocabulary, row: np.ndarray) -> tuple[float, float]:
-    if result.previous_token_source != "prompts":
-        return float("nan"), float("nan")
-    return bootstrap(lambda drawn: row[drawn].mean(-1), len(row), seed=result.seed or 0)
 
 
 def pairs(result: HeadVocabulary) -> list[dict[str, Any]]:
@@ -502,7 +499,6 @@ def _words(result: HeadVocabulary, *at: int) -> tuple[str, ...]:
 
 
 TABLES: dict[str, Callable[[HeadVocabulary], Any]] = {
-    "scores": scores,
     "pairs": pairs,
     "singular": singular,
 }

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..activations import Moments
 from ..check import whole
 from ..model import Model, Norm
 from ..readout import top_k
@@ -319,18 +320,10 @@ class ColumnMoments:
 
     @classmethod
     def of(cls, projection: Projection) -> ColumnMoments:
-        n, d_model = projection.d_vocab, projection.matrix.shape[0]
-        mean = projection.matrix.new_zeros(d_model, dtype=torch.float64)
-        covariance = mean.new_zeros(d_model, d_model)
-        with torch.no_grad():
-            for start in range(0, n, COLUMNS):
-                mean += columns(projection, slice(start, start + COLUMNS)).sum(1) / n
-            for start in range(0, n, COLUMNS):
-                # Less the mean before anything is squared: nothing cancels afterwards.
-                some = columns(projection, slice(start, start + COLUMNS))
-                centred = (some - mean[:, None]).float()
-                covariance += (centred @ centred.T).double() / n
-        return cls(projection, mean, covariance)
+        moments = Moments(covariance=True)
+        for start in range(0, projection.d_vocab, COLUMNS):
+            moments.add(columns(projection, slice(start, start + COLUMNS)).T)
+        return cls(projection, moments.mean, moments.covariance)
 
     def standard_scores(self, directions: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
         """(n, id) float32: tokens' numbers in standard deviations from each direction's mean.

@@ -180,7 +180,7 @@ def concept_vectors(
         layers=np.array([layer for layer, _ in places]),
         units=np.array([unit for _, unit in places]),
         scores=found.scores[order],
-        by_chance=found.by_chance()[order],
+        by_chance=found.by_chance[order],
         sizes=np.sqrt((vectors**2).mean(1)),
         vectors=vectors,
         lost=lost,
