@@ -82,17 +82,6 @@ from .methods.features.steering_comparison import SteeringComparison as Steering
 from .methods.features.steering_comparison import compare_steering as compare_steering
 from .methods.features.training import train_dictionaries as train_dictionaries
 from .methods.features.training import train_dictionary as train_dictionary
-from .methods.observables.observable import Observable as Observable
-from .methods.observables.observable import observable as observable
-from .methods.observables.observable_attribution import (
-    ObservableAttribution as ObservableAttribution,
-)
-from .methods.observables.observable_couplings import Couplings as Couplings
-from .methods.observables.observable_couplings import couplings as couplings
-from .methods.observables.observable_evaluation import ObservableEvaluation as ObservableEvaluation
-from .methods.observables.observable_evaluation import evaluate_observable as evaluate_observable
-from .methods.observables.observable_paths import ObservablePaths as ObservablePaths
-from .methods.observables.observable_vector import ObservableVector as ObservableVector
 from .model import Model as Model
 from .model import Resume as Resume
 from .probing.probe import probe as probe

@@ -535,3 +535,34 @@ def _flow(new: Any) -> Moved:
 @moves("cut_flow")
 def _cut_flow(model: Any, flow: Any, edges: Any, *, fraction: float = 1.0, **options: Any) -> Any:
     return wb.information.cut(model, flow, edges, strength=fraction, **options)
+
+
+# -- observables -----------------------------------------------------------------------------------
+
+
+@moves("observable")
+def _observable(*args: Any, **options: Any) -> Any:
+    return wb.vocabulary.observable(*args, **options)
+
+
+@moves("couplings")
+def _couplings(vectors: Any) -> Any:
+    return wb.vocabulary.couplings(vectors)
+
+
+@moves("evaluate_observable")
+def _evaluate_observable(
+    model: Any,
+    vectors: Any,
+    examples: Any,
+    *,
+    n: Any = None,
+    n_draws: int = 8,
+    texts: Any = None,
+    **options: Any,
+) -> Any:
+    asked = examples.on(model, n=n) if isinstance(examples, wb.Task) else examples
+    texts = () if texts is None else texts
+    return wb.vocabulary.evaluate(
+        model, asked, vectors, n_controls=n_draws, elsewhere=texts, **options
+    )

@@ -11,10 +11,9 @@ import pytest
 
 from workbench import data
 from workbench.loading import load
-from workbench.methods.observables.observable import observable
-from workbench.methods.observables.observable_evaluation import evaluate_observable
 from workbench.tasks import task
 from workbench.texts import texts
+from workbench.vocabulary import evaluate, observable
 
 MODELS = ["tinyworld", "tinyworld-seed1", "tinyworld-llama"]
 #: The path that spreads farthest over the vocabulary, found without a text or a label.
@@ -73,10 +72,8 @@ def test_random_directions_and_other_observables_do_not_order_them() -> None:
 
 def test_the_vector_acts_and_beats_directions_fitted_on_few_examples() -> None:
     model, vector = found("tinyworld")
-    options: dict[str, Any] = {"n_examples": 8, "n_draws": 4, "progress": False}
-    result = evaluate_observable(
-        model, vector, task("gender_profession"), truth=planted(), **options
-    )
+    options: dict[str, Any] = {"n_examples": 8, "n_controls": 4, "elsewhere": (), "progress": False}
+    result = evaluate(model, task("gender_profession"), vector, truth=planted(), **options)
     removed, low, _ = result.score("removed")
     assert removed > 0.85
     for other in ("difference in means", "logistic probe"):
@@ -92,13 +89,13 @@ def test_the_vector_acts_and_beats_directions_fitted_on_few_examples() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_it_holds_for_each_model_at_four_examples_and_leaves_texts_alone(name: str) -> None:
     model, vector = found(name)
-    options: dict[str, Any] = {"n_examples": 4, "n_draws": 8, "progress": False}
-    result = evaluate_observable(
+    options: dict[str, Any] = {"n_examples": 4, "n_controls": 8, "progress": False}
+    result = evaluate(
         model,
-        vector,
         task("gender_profession"),
+        vector,
         truth=planted(),
-        texts=texts("tinyworld")[:8],
+        elsewhere=texts("tinyworld")[:8],
         **options,
     )
     _, low, _ = result.score("removed")

@@ -79,8 +79,10 @@ def flow(model: Any, at: Case) -> Any:
 
 
 def observables(model: Any, at: Case) -> Any:
-    vector = wb.observable(model, at.words[0], at.words[1]).propagate("L1H0")
-    tried = wb.evaluate_observable(model, vector, [at.prompt, *at.texts], n_draws=2, progress=False)
+    vector = wb.vocabulary.observable(model, at.words[0], at.words[1]).propagate("L1H0")
+    tried = wb.vocabulary.evaluate(
+        model, [at.prompt, *at.texts], vector, n_controls=2, elsewhere=(), progress=False
+    )
     return vector, tried
 
 

@@ -100,7 +100,7 @@ OF_CALLS: dict[str, Values] = {
     "task": _fixed(name="capitals"), "Task()": {"sets": lambda _: wb.task("capitals").sets},
     "find_circuit": _fixed(n_edges=8), "Attribution.circuit": _fixed(n_edges=8),
     "information.cut": {"edges": _first("InformationGraph", "edge_names")},
-    "couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
+    "vocabulary.couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
     "compare_steering": {"texts": _corpus}, "steer": _fixed(prompts=[PROMPT]),
     "load_dictionary": {"source": lambda c: _dictionary(c).path},
     "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "view", "ids"),

@@ -171,11 +171,11 @@ information_paths = import_module("workbench.information.paths")
 from workbench.information.cut import cut_edits as cut_edits
 
 # A gradient along chosen components, beside a small difference of what they write.
-from workbench.methods.observables.observable_gradient import path_gradient as path_gradient
-from workbench.methods.observables.observable_path import read_path as read_path
+from workbench.vocabulary.observable_gradient import path_gradient as path_gradient
+from workbench.vocabulary.observable_gradient import read_path as read_path
 
 # Halves that share no word, few examples, and fits beside scikit-learn's.
-from workbench.methods.observables import observable_baselines as observable_baselines
+observable_baselines = import_module("workbench.vocabulary.evaluation")
 
 # The order, the counted tokens and the loss of each step of a training.
 from workbench.weights.lessons import Lessons as Lessons

@@ -189,6 +189,7 @@ TABLE: dict[str, set[str]] = {
     "vocabulary": {
         "activations",
         "change",
+        "circuits",
         "dictionary",
         "edits",
         "effects",
@@ -196,6 +197,7 @@ TABLE: dict[str, set[str]] = {
         "experiment",
         "metrics",
         "model",
+        "ordinary",
         "pictures",
         "questions",
         "readout",
@@ -203,6 +205,7 @@ TABLE: dict[str, set[str]] = {
         "result",
         "site",
         "targets",
+        "tasks",
         "tokens",
         "writers",
     },

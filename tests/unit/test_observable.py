@@ -15,6 +15,7 @@ from tests.unit.kernels import path_gradient, read_path
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
 from workbench.edits import Add
 from workbench.loading import load
+from workbench.vocabulary import couplings, observable
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]
 ARCHITECTURES = ["gpt2", "llama", "gpt_neox", "gemma2", "olmo2", "bloom", "opt", "gptj"]
@@ -22,11 +23,11 @@ PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book
 
 
 def any_observable(model: Any) -> Any:
-    return wb.observable(model, " Mary")
+    return wb.vocabulary.observable(model, " Mary")
 
 
 def zoo_observable(name: str, backend: str = "nnsight", dtype: str = "float32") -> Any:
-    return wb.observable(zoo_model(name, backend, dtype), [5, 9], [7])
+    return wb.vocabulary.observable(zoo_model(name, backend, dtype), [5, 9], [7])
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -41,7 +42,7 @@ def test_it_measures_the_difference_of_the_mean_logits(name: str) -> None:
 
 def test_a_vector_over_the_vocabulary_is_the_same_observable() -> None:
     obs = zoo_observable("gpt2")
-    again = wb.observable(obs.model, torch.tensor(obs.weights.copy()))
+    again = wb.vocabulary.observable(obs.model, torch.tensor(obs.weights.copy()))
     np.testing.assert_allclose(again.measure(IDS), obs.measure(IDS), atol=1e-6)
     one, other = again.propagate("L1H2"), obs.propagate("L1H2")
     np.testing.assert_allclose(one.vector, other.vector, atol=1e-7)
@@ -60,7 +61,7 @@ def read_final(model: Any, ids: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_head_then_an_mlp_are_propagated_as_step_by_step() -> None:
     model = words_model()
-    obs = wb.observable(model, " Mary", " John")
+    obs = wb.vocabulary.observable(model, " Mary", " John")
     vector = obs.propagate(["L1H2", "L2.mlp_out"], at=PROMPTS)
     hf = model.raw._module.transformer
     total, sizes = torch.zeros(32).double(), []
@@ -96,7 +97,7 @@ def test_a_head_then_an_mlp_are_propagated_as_step_by_step() -> None:
 
 def test_scores_are_what_each_tokens_own_stream_gives() -> None:
     model = words_model()
-    obs = wb.observable(model, " Mary", " John")
+    obs = wb.vocabulary.observable(model, " Mary", " John")
     hf = model.raw._module.transformer
     for path, rows in (("L0H1", hf.wte.weight), ("L1H1", None)):
         vector = obs.propagate(path)
@@ -116,7 +117,7 @@ def test_scores_are_what_each_tokens_own_stream_gives() -> None:
 
 
 def test_words_are_the_largest_and_smallest_scores() -> None:
-    vector = wb.observable(words_model(), " Mary", " John").propagate("L0H1")
+    vector = wb.vocabulary.observable(words_model(), " Mary", " John").propagate("L0H1")
     most, least = vector.words(4)
     order = np.argsort(vector.token_scores)
     assert set(most) == {vector.vocabulary[i] for i in order[-4:]}
@@ -190,7 +191,7 @@ def test_half_precision_gives_nearly_the_same_vector() -> None:
 def test_a_norm_changes_the_size_and_hardly_the_direction() -> None:
     """The paper's theorem: the true gradient through a layer norm is nearly parallel to y."""
     model = words_model()
-    obs = wb.observable(model, " Mary", " John")
+    obs = wb.vocabulary.observable(model, " Mary", " John")
     direct = obs.propagate(at=PROMPTS)
     metric = obs.direction
     norm = model.norm("ln_final")
@@ -206,9 +207,12 @@ def test_a_norm_changes_the_size_and_hardly_the_direction() -> None:
 
 def test_couplings_are_ratios_of_products() -> None:
     model = words_model()
-    one, other = wb.observable(model, " Mary", " John"), wb.observable(model, " store")
+    one, other = (
+        wb.vocabulary.observable(model, " Mary", " John"),
+        wb.vocabulary.observable(model, " store"),
+    )
     v, w = one.propagate("L1H1"), other.propagate("L1H1")
-    table = wb.couplings([v, w])
+    table = wb.vocabulary.couplings([v, w])
     a, b = v.vector.astype(float), w.vector.astype(float)
     np.testing.assert_allclose(
         table.coefficients, [[1, a @ b / (a @ a)], [a @ b / (b @ b), 1]], rtol=1e-5
@@ -217,13 +221,16 @@ def test_couplings_are_ratios_of_products() -> None:
     assert one.coupling(other, "L1H1") == pytest.approx(v.coupling(w))
     cell: Any = table.to_frame().loc[" Mary −  John", " store"]
     assert cell == pytest.approx(v.coupling(w), rel=1e-5)
-    names = wb.couplings([v, one.propagate("L1H2")]).names
+    names = wb.vocabulary.couplings([v, one.propagate("L1H2")]).names
     assert names == (" Mary −  John by L1H1", " Mary −  John by L1H2")
 
 
 def test_a_coupling_is_what_the_other_observable_does() -> None:
     model = words_model()
-    one, other = wb.observable(model, " Mary", " John"), wb.observable(model, " Mary", " store")
+    one, other = (
+        wb.vocabulary.observable(model, " Mary", " John"),
+        wb.vocabulary.observable(model, " Mary", " store"),
+    )
     v, w = one.propagate(at=PROMPTS), other.propagate(at=PROMPTS)
     step = torch.tensor(1e-2 * v.gradient / (v.gradient @ v.gradient))
     moved = []
@@ -237,10 +244,10 @@ def test_a_coupling_is_what_the_other_observable_does() -> None:
 
 
 def test_results_are_saved_and_say_what_they_are(tmp_path: Path) -> None:
-    obs = wb.observable(words_model(), " Mary", " John")
+    obs = wb.vocabulary.observable(words_model(), " Mary", " John")
     vector = obs.propagate("L1H2")
     vector.save(tmp_path / "vector")
-    again = wb.ObservableVector.load(tmp_path / "vector")
+    again = wb.vocabulary.ObservableVector.load(tmp_path / "vector")
     np.testing.assert_array_equal(again.vector, vector.vector)
     assert again.to_frame().equals(vector.to_frame())
     assert (again.target_ids, again.embedding) == (vector.target_ids, "block 0")
@@ -248,11 +255,11 @@ def test_results_are_saved_and_say_what_they_are(tmp_path: Path) -> None:
     assert repr(vector).startswith("ObservableVector(words:  Mary −  John by L1H2 at L1.resid_pre:")
     found = obs.paths()
     found.save(tmp_path / "paths")
-    assert wb.ObservablePaths.load(tmp_path / "paths").paths == found.paths
+    assert wb.vocabulary.ObservablePaths.load(tmp_path / "paths").paths == found.paths
     assert found.to_frame()["path"].tolist()[0] == " → ".join(found.best)
-    table = wb.couplings([vector])
+    table = wb.vocabulary.couplings([vector])
     table.save(tmp_path / "table")
-    assert wb.Couplings.load(tmp_path / "table").names == (" Mary −  John",)
+    assert wb.vocabulary.Couplings.load(tmp_path / "table").names == (" Mary −  John",)
 
 
 def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
@@ -260,7 +267,7 @@ def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
     vectors = []
     for backend in ("nnsight", "transformer_lens"):
         model = load(folder, backend=backend, device="cpu")
-        obs = wb.observable(model, [300], [301])
+        obs = wb.vocabulary.observable(model, [300], [301])
         found = obs.paths()
         vectors.append((obs.propagate(found.best), found.spread))
     (a, one), (b, other) = vectors
@@ -272,40 +279,40 @@ def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda m: wb.observable(m, " store Mary"), "' store Mary' is 2 for this tokenizer"),
-        (lambda m: wb.observable(m, []), "at least one target; got none"),
-        (lambda m: wb.observable(m, " Mary", [" John", " Mary"]), "' Mary' stands twice"),
-        (lambda m: wb.observable(m, np.ones(7)), r"shape \(\d+,\); got float64 of shape \(7,\)"),
-        (lambda m: wb.observable(m, np.zeros(m.spec.d_vocab)), "not zero everywhere"),
-        (lambda m: wb.observable(m, np.ones(m.spec.d_vocab), " Mary"), "Leave foils out"),
-        (lambda m: wb.observable(m, " Mary").propagate("L7H1"), "layers 0 to 2"),
-        (lambda m: wb.observable(m, " Mary").propagate("L1"), "A component is written"),
-        (lambda m: wb.observable(m, " Mary").propagate("embed"), "the embedding reads nothing"),
+        (lambda m: observable(m, " store Mary"), "' store Mary' is 2 for this tokenizer"),
+        (lambda m: observable(m, []), "at least one target; got none"),
+        (lambda m: observable(m, " Mary", [" John", " Mary"]), "' Mary' stands twice"),
+        (lambda m: observable(m, np.ones(7)), r"shape \(\d+,\); got float64 of shape \(7,\)"),
+        (lambda m: observable(m, np.zeros(m.spec.d_vocab)), "not zero everywhere"),
+        (lambda m: observable(m, np.ones(m.spec.d_vocab), " Mary"), "Leave foils out"),
+        (lambda m: observable(m, " Mary").propagate("L7H1"), "layers 0 to 2"),
+        (lambda m: observable(m, " Mary").propagate("L1"), "A component is written"),
+        (lambda m: observable(m, " Mary").propagate("embed"), "the embedding reads nothing"),
         (
-            lambda m: wb.observable(m, " Mary").propagate(["L2H1", "L1H1"]),
+            lambda m: observable(m, " Mary").propagate(["L2H1", "L1H1"]),
             "L1H1.z does not read L2H1.z. Give it from the first to the last",
         ),
-        (lambda m: wb.observable(m, " Mary").propagate(["L1H0", "L1H1"]), "does not read"),
+        (lambda m: observable(m, " Mary").propagate(["L1H0", "L1H1"]), "does not read"),
         (lambda m: any_observable(m).propagate(position=slice(2)),
          "a whole number or 'last'; got sl"),
         (
             lambda m: any_observable(m).propagate("L1H1", embedding="pos"),
             "embedding is one of 'token', 'block 0' or None; got",
         ),
-        (lambda m: wb.observable(m, " Mary").propagate("L1H1").scores("Paul"), "Write ' Paul'"),
+        (lambda m: observable(m, " Mary").propagate("L1H1").scores("Paul"), "Write ' Paul'"),
         (
-            lambda m: wb.observable(m, " Mary").propagate("L1H1").words(0),
+            lambda m: observable(m, " Mary").propagate("L1H1").words(0),
             "k is a whole number from 1",
         ),
-        (lambda m: wb.couplings([]), "Vectors are ObservableVectors, at least one"),
+        (lambda m: couplings([]), "Vectors are ObservableVectors, at least one"),
         (
-            lambda m: wb.observable(m, " Mary").propagate("L1H1").coupling(
-                wb.observable(m, " John").propagate("L2H1")
+            lambda m: observable(m, " Mary").propagate("L1H1").coupling(
+                observable(m, " John").propagate("L2H1")
             ),
             "L1.resid_pre and words L2.resid_pre",
         ),
         (
-            lambda m: wb.observable(m, " Mary").coupling(zoo_observable("gpt2"), "L0H0"),
+            lambda m: wb.vocabulary.observable(m, " Mary").coupling(zoo_observable("gpt2"), "L0H0"),
             "Two observables couple in one model",
         ),
     ],
@@ -326,4 +333,4 @@ def test_a_read_out_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     plain = type(model).unembed
     monkeypatch.setattr(type(model), "unembed", lambda self, x: 2 * plain(self, x))
     with pytest.raises(ValueError, match="is not its final norm and unembedding"):
-        wb.observable(model, 5)
+        wb.vocabulary.observable(model, 5)

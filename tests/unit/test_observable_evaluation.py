@@ -24,25 +24,28 @@ TRUTH = {" nurse": 0.05, " maid": 0.09, " doctor": 0.63, " pilot": 0.83, " plumb
 
 @cache
 def vector() -> Any:
-    return wb.observable(tinyworld(), " he", " she").propagate(PATH)
+    return wb.vocabulary.observable(tinyworld(), " he", " she").propagate(PATH)
 
 
 @cache
 def tried() -> Any:
-    return wb.evaluate_observable(
+    return wb.vocabulary.evaluate(
         tinyworld(),
+        some(tinyworld()),
         vector(),
-        task("gender_profession"),
-        n=40,
         n_examples=4,
-        n_draws=2,
+        n_controls=2,
         truth=TRUTH,
-        texts=texts("tinyworld")[:2],
+        elsewhere=texts("tinyworld")[:2],
         progress=False,
     )
 
 
-def prompts_of(result: wb.ObservableEvaluation) -> list[str]:
+def some(model: Any) -> Any:
+    return task("gender_profession").on(model, n=40)
+
+
+def prompts_of(result: wb.vocabulary.ObservableEvaluation) -> list[str]:
     return ["".join(row) for row in result.tokens]
 
 
@@ -199,16 +202,18 @@ def test_prompts_without_labels_are_compared_with_random_directions() -> None:
         "When the pilot came home,",
         "When the judge came home,",
     ]
-    direct = wb.observable(model, " he", " she").propagate()
-    result = wb.evaluate_observable(model, direct, prompts, n_draws=2, progress=False)
+    direct = wb.vocabulary.observable(model, " he", " she").propagate()
+    result = wb.vocabulary.evaluate(
+        model, prompts, direct, n_controls=2, elsewhere=(), progress=False
+    )
     assert result.directions == ("observable", "random")
     assert (result.site, result.measures) == (
         "L3.resid_post", ("removed", "gain", "slope", "correlation"),
     )  # fmt: skip
     # A push along the direct vector, at the last position: the norm's own change of scale aside.
     assert result.score("correlation")[0] > 0.9
-    chosen = wb.evaluate_observable(
-        model, vector(), prompts, positions=[2], n_draws=2, progress=False
+    chosen = wb.vocabulary.evaluate(
+        model, prompts, vector(), positions=[2], n_controls=2, elsewhere=(), progress=False
     )
     assert chosen.score("removed")[0] > 0.5
     with pytest.raises(ValueError, match="gain, slope, correlation; got 'truth'. Damage needs"):
@@ -217,11 +222,11 @@ def test_prompts_without_labels_are_compared_with_random_directions() -> None:
 
 @pytest.mark.parametrize("push", [-1.5, 0.5])
 def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None:
-    model = tinyworld()
+    model, no_texts = tinyworld(), {"elsewhere": (), "progress": False}
     prompts = ["When the nurse came home,", "When the pilot came home,"]
     one, own = (
-        wb.evaluate_observable(
-            model, vector(), prompts, positions=[2], n_draws=2, push=size, progress=False
+        wb.vocabulary.evaluate(
+            model, prompts, vector(), positions=[2], n_controls=2, push=size, **no_texts
         )
         for size in (1.0, push)
     )
@@ -236,15 +241,15 @@ def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None
 
 def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> None:
     model = tinyworld()
-    other = wb.observable(model, " he", " she").propagate("L0H3")
-    options: dict[str, Any] = {"n": 40, "n_examples": 4, "n_draws": 2, "progress": False}
-    result = wb.evaluate_observable(model, [vector(), other], task("gender_profession"), **options)
+    other = wb.vocabulary.observable(model, " he", " she").propagate("L0H3")
+    options: dict[str, Any] = {"n_examples": 4, "n_controls": 2, "elsewhere": ()}
+    result = wb.vocabulary.evaluate(model, some(model), [vector(), other], **options)
     names = (" he −  she by L0H2 → L0.mlp_out", " he −  she by L0H3")
     assert result.directions[:2] == names
     np.testing.assert_array_equal(result.ablated[0], tried().ablated[0])
     assert result.score("removed", names[0])[0] > result.score("removed", names[1])[0]
     result.save(tmp_path / "tried")
-    again = wb.ObservableEvaluation.load(tmp_path / "tried")
+    again = wb.vocabulary.ObservableEvaluation.load(tmp_path / "tried")
     assert again.to_frame().equals(result.to_frame()) and again.damage is None
     assert repr(tried()).startswith(
         "ObservableEvaluation(tinyworld:  he −  she at L0.resid_pre, 19 prompts, removed by "
@@ -254,11 +259,15 @@ def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> Non
 
 def test_the_backends_give_the_same_trials() -> None:
     other = tinyworld("transformer_lens")
-    mine = wb.observable(other, " he", " she").propagate(PATH)
-    options: dict[str, Any] = {"n": 40, "n_examples": 4, "n_draws": 2, "progress": False}
-    result = wb.evaluate_observable(other, mine, task("gender_profession"), **options)
+    mine = wb.vocabulary.observable(other, " he", " she").propagate(PATH)
+    options: dict[str, Any] = {"n_examples": 4, "n_controls": 2, "elsewhere": ()}
+    result = wb.vocabulary.evaluate(other, some(other), mine, **options)
     for name in ("before", "ablated", "pushed", "predicted_ablated", "predicted_pushed"):
         np.testing.assert_allclose(getattr(result, name), getattr(tried(), name), atol=1e-4)
+
+
+def few(model: Any) -> Any:
+    return task("gender_profession").on(model, n=24)
 
 
 def one_word() -> Task:
@@ -276,46 +285,48 @@ def one_word() -> Task:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda m: wb.evaluate_observable(m, [], ["a"]), "Vectors are ObservableVectors"),
+        (lambda m: wb.vocabulary.evaluate(m, ["a"], []), "Vectors are ObservableVectors"),
         (
-            lambda m: wb.evaluate_observable(m, vector(), ["The nurse"], n_draws=1),
-            r"n_draws is a whole number from 2; got 1\.",
+            lambda m: wb.vocabulary.evaluate(m, ["The nurse"], vector(), n_controls=1),
+            r"n_controls is a whole number from 2; got 1\.",
         ),
         (
-            lambda m: wb.evaluate_observable(m, vector(), task("ioi")),
+            lambda m: wb.vocabulary.evaluate(m, task("ioi"), vector()),
             "has others than those of  he",
         ),
         (
-            lambda m: wb.evaluate_observable(
-                m, vector(), task("gender_profession"), truth={" nurse maid": 1.0, " maid": 2.0},
-                n=24, n_examples=4, n_draws=2, progress=False,
+            lambda m: wb.vocabulary.evaluate(
+                m, few(m), vector(), truth={" nurse maid": 1.0, " maid": 2.0}, n_examples=4,
+                n_controls=2, elsewhere=(), progress=False,
             ),
             "A word with a known number is one token; ' nurse maid' is 2",
         ),
         (
-            lambda m: wb.evaluate_observable(
-                m, vector(), task("gender_profession"), truth={" maid": 2.0},
-                n=24, n_examples=4, n_draws=2, progress=False,
+            lambda m: wb.vocabulary.evaluate(
+                m, few(m), vector(), truth={" maid": 2.0}, n_examples=4, n_controls=2,
+                elsewhere=(), progress=False,
             ),
             "two or more; got {' maid': 2.0}",
         ),
         (
-            lambda m: wb.evaluate_observable(m, [vector(), vector()], ["The nurse said that"]),
+            lambda m: wb.vocabulary.evaluate(m, ["The nurse said that"], [vector(), vector()]),
             "differ in their path or observable",
         ),
         (
-            lambda m: wb.evaluate_observable(
-                m, wb.observable(m, np.ones(m.spec.d_vocab)).propagate("L0H1"), ["The nurse"]
+            lambda m: wb.vocabulary.evaluate(
+                m,
+                ["The nurse"],
+                wb.vocabulary.observable(m, np.ones(m.spec.d_vocab)).propagate("L0H1"),
             ),
             "give it again: observable=",
         ),
         (
-            lambda m: wb.evaluate_observable(
-                m, vector(), task("gender_profession"), n=24, n_examples=30, progress=False
+            lambda m: wb.vocabulary.evaluate(
+                m, few(m), vector(), n_examples=30, progress=False
             ),
             "half of each label; there are",
         ),
-        (lambda m: wb.evaluate_observable(m, vector(), one_word()), "one has a single one"),
+        (lambda m: wb.vocabulary.evaluate(m, one_word(), vector()), "one has a single one"),
     ],
 )  # fmt: skip
 def test_bad_input_is_a_named_error(call: Callable[[Any], Any], text: str) -> None:
@@ -327,4 +338,4 @@ def test_a_vector_of_another_model_is_refused() -> None:
     from tests.unit.lens_models import words_model
 
     with pytest.raises(ValueError, match="the model that they come from, tinyworld; got words"):
-        wb.evaluate_observable(words_model(), vector(), ["Mary"])
+        wb.vocabulary.evaluate(words_model(), ["Mary"], vector())

@@ -31,7 +31,7 @@ def evaluated(seed: int | None = 0, **given: Any) -> Any:
     for name in ("ablated", "pushed"):
         fields[name][0, 1] = fields[name][0, 0]
     return made(
-        wb.ObservableEvaluation,
+        wb.vocabulary.ObservableEvaluation,
         seed,
         observable="o",
         site="L0.resid_pre",

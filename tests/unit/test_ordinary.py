@@ -142,7 +142,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "steer": lambda model: wb.steer(
         model, PROMPT, f"{SITE}/1", dicts=dictionary_of(model), n=2, unit=1.0
     ),
-    "observable": lambda model: wb.observable(model, " Mary", " John").attribute(PROMPT),
+    "observable": lambda model: wb.vocabulary.observable(model, " Mary", " John").attribute(PROMPT),
     "patch": lambda model: wb.patch(model, pair(), progress=False),
     "tuned lens": lambda model: wb.lens.tuned(model, TEXTS, steps=3, progress=False),
     "words": lambda model: wb.vocabulary.neurons(model, 1),

@@ -19,7 +19,7 @@ PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book
 
 @pytest.fixture(scope="module")
 def obs() -> Any:
-    return wb.observable(words_model(), " Mary", " John")
+    return wb.vocabulary.observable(words_model(), " Mary", " John")
 
 
 def widths(ax: Any) -> list[float]:
@@ -62,8 +62,8 @@ def test_an_attribution_has_a_bar_a_component_and_a_dot_a_prompt(obs: Any) -> No
 
 
 def test_couplings_are_a_table_in_colours_around_0(obs: Any) -> None:
-    table = wb.couplings(
-        [obs.propagate("L1H2"), wb.observable(obs.model, " store").propagate("L1H2")]
+    table = wb.vocabulary.couplings(
+        [obs.propagate("L1H2"), wb.vocabulary.observable(obs.model, " store").propagate("L1H2")]
     )
     ax = table.plot()
     image = ax.images[0]
@@ -76,7 +76,9 @@ def test_couplings_are_a_table_in_colours_around_0(obs: Any) -> None:
 
 def test_a_trial_is_drawn_with_its_intervals_or_its_predictions(obs: Any) -> None:
     vector = obs.propagate("L1H2")
-    tried = wb.evaluate_observable(obs.model, vector, PROMPTS, n_draws=2, progress=False)
+    tried = wb.vocabulary.evaluate(
+        obs.model, PROMPTS, vector, n_controls=2, elsewhere=(), progress=False
+    )
     ax = tried.plot(measure="gain")
     assert labels(ax) == ["observable", "random"]
     value, low, high = tried.score("gain")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..methods.observables.observable_attribution import ObservableAttribution
-from ..methods.observables.observable_couplings import Couplings
-from ..methods.observables.observable_evaluation import ObservableEvaluation
-from ..methods.observables.observable_path import path_name
-from ..methods.observables.observable_paths import ObservablePaths
-from ..methods.observables.observable_vector import ObservableVector
 from ..plots import new_axes, shown_token
+from ..vocabulary.evaluation import ObservableEvaluation
+from ..vocabulary.observable_attribution import ObservableAttribution
+from ..vocabulary.observable_gradient import path_name
+from ..vocabulary.observable_paths import ObservablePaths
+from ..vocabulary.observables import Couplings, ObservableVector
 from .attribution import NEGATIVE, POSITIVE
 
 #: What the axis of each measure of an evaluation says.

@@ -1,24 +1,105 @@
-"""Observables carried backwards: their gradients along one path, at given points."""
+"""Observables carried backwards: paths, their gradients at points, and what tokens alone give."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
 
-from ...model import Model, Prompts, Run
-from ...site import Site
-from ...tokens import Tokens
-from ...writers import head_gain
-from .observable_path import Step, read_norm, read_site
+from ..circuits.components import ARROW, Components
+from ..circuits.cuts import resid_site
+from ..model import Model, Norm, Prompts, Run
+from ..site import Site
+from ..tokens import Tokens
+from ..writers import head_gain, mlp_norm
+from .projection import token_embeddings
 
+Path = str | Site | Sequence[str | Site]
 Position = int | Literal["last"]
 #: From weights alone, paths are linearised at so many tokens, each by itself.
 POINTS = 512
 #: Rows in one pass.
 ROWS = 64
+#: A token as the model stores its embedding, or as it leaves the first block when it stands alone.
+Embedding = Literal["token", "block 0"]
+EMBEDDINGS: tuple[Embedding, ...] = ("token", "block 0")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One component of a path: a head, or with head None the MLP of a layer."""
+
+    layer: int
+    head: int | None = None
+
+    def __str__(self) -> str:
+        return f"L{self.layer}.mlp_out" if self.head is None else f"L{self.layer}H{self.head}"
+
+
+def read_path(model: Model, path: Path) -> tuple[Step, ...]:
+    """The components of a path, first to last in the order of a pass; () is the direct one.
+
+    path: names like "L2H3" and "L0.mlp_out", a list of them or one text with arrows between them.
+    Raises `ValueError` for a component that the model does not have, for the embedding, which reads
+    nothing, and for one that the next does not read.
+    """
+    parts = Components.nodes_of(model.spec)
+    one = isinstance(path, (str, Site))
+    names = str(path).replace("->", ARROW).split(ARROW) if one else [str(name) for name in path]
+    numbers = [parts.writer(name.strip()) for name in names]
+    if 0 in numbers:
+        raise ValueError(
+            "A path is made of heads and MLPs, which read the residual stream; the embedding reads "
+            "nothing. Leave it out: a vector's scores say what each embedding gives."
+        )
+    for before, after in pairwise(numbers):
+        layer = parts.writer_layer(after)
+        if before >= parts.writers_before(stream_of(parts, after), layer):
+            raise ValueError(
+                "A path names its components in the order of a pass, each read by the next; "
+                f"{parts.writers[after]} does not read {parts.writers[before]}. Give it from the "
+                "first to the last, like ['L0.mlp_out', 'L2H3']."
+            )
+    return tuple(_step(parts, number) for number in numbers)
+
+
+def stream_of(parts: Components, writer: int) -> str:
+    """Through which stream a component reads the residual stream here: v, or mlp_in."""
+    return "v" if parts.writer_site(writer).stream == "z" else "mlp_in"
+
+
+def _step(parts: Components, writer: int) -> Step:
+    site = parts.writer_site(writer)
+    assert site.layer is not None
+    return Step(site.layer, site.head)
+
+
+def path_name(path: Sequence[Step | str]) -> str:
+    """ "L0H2 → L0.mlp_out", or "direct" """
+    return f" {ARROW} ".join(map(str, path)) or "direct"
+
+
+def read_site(model: Model, path: Sequence[Step]) -> Site:
+    """The residual stream that the first component of a path reads; of () the last one."""
+    parts = Components.nodes_of(model.spec)
+    if not path:
+        return resid_site(parts, "logits", model.spec.n_layers - 1)
+    stream = "mlp_in" if path[0].head is None else "v"
+    return resid_site(parts, stream, path[0].layer)
+
+
+def read_norm(model: Model, path: Sequence[Step]) -> Norm | None:
+    """The norm through which the first component of a path reads; None where it has none."""
+    if not path:
+        return model.norm("ln_final")
+    layer = path[0].layer
+    return mlp_norm(model, layer) if path[0].head is None else model.norm("ln1", layer)
+
+
+# -- gradients ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +130,8 @@ def points(model: Model, at: Prompts | None) -> Tokens:
     return model.tokens([[i] for i in range(0, n, step)])
 
 
-def portions(tokens: Tokens, size: int = ROWS) -> Iterator[Tokens]:
-    """The rows in portions; single tokens, which take little, in larger ones."""
+def in_batches(tokens: Tokens, size: int = ROWS) -> Iterator[Tokens]:
+    """The rows in batches; single tokens, which take little, in larger ones."""
     size = size if tokens.n_columns > 1 else POINTS
     for start in range(0, len(tokens), size):
         yield tokens.take(range(start, min(start + size, len(tokens)))).trimmed()
@@ -176,3 +257,65 @@ def _through_mlp(model: Model, tokens: Tokens, step: Step, grad: torch.Tensor) -
         grad_at=Site("mlp_out", step.layer),
     )
     return run.grad(site).detach().float()
+
+
+# -- what a token alone puts into the stream ------------------------------------------------------
+
+
+def choose_embedding(site: Site, embedding: Embedding | None) -> Embedding:
+    """The given one; by default the stored one where block 0 reads, else what leaves block 0.
+
+    Later blocks read tokens as block 0, above all its MLP, has rewritten them. Raises `ValueError`
+    for another name.
+    """
+    if embedding is None:
+        return "token" if site.layer == 0 and site.stream != "resid_post" else "block 0"
+    if embedding not in EMBEDDINGS:
+        raise ValueError(
+            f"A token's embedding is {' or '.join(map(repr, EMBEDDINGS))}, or None to choose by "
+            f"the site; got {embedding!r}."
+        )
+    return embedding
+
+
+def n_tokens(model: Model) -> int:
+    """How many tokens there are to name: a vocabulary padded to a round number has fewer."""
+    return min(len(model.tokenizer), model.spec.d_vocab)
+
+
+def token_streams(
+    model: Model, embedding: Embedding, norm: Norm | None, ids: Sequence[int]
+) -> Iterator[torch.Tensor]:
+    """(token, d_model) float32 in batches: the streams of tokens, centred and divided by `norm`."""
+    for start in range(0, len(ids), POINTS):
+        chosen = list(ids[start : start + POINTS])
+        with torch.no_grad():
+            if embedding == "token":
+                stream = token_embeddings(model)[chosen].float()
+            else:
+                site = Site("resid_post", 0)
+                run = model.run([[i] for i in chosen], read=site, stop_after=site)
+                stream = run[site][:, 0].float()
+            yield stream if norm is None else norm.center(stream) / norm.scale(stream)
+
+
+def token_scores(
+    model: Model, vectors: torch.Tensor, embedding: Embedding, norm: Norm | None
+) -> torch.Tensor:
+    """(token, vector) on the CPU: what each token's stream gives. vectors: (vector, d_model)."""
+    ids = range(n_tokens(model))
+    each = [some @ vectors.T for some in token_streams(model, embedding, norm, ids)]
+    return torch.cat(each).cpu()
+
+
+def token_covariance(
+    model: Model, embedding: Embedding, norm: Norm | None, ids: Sequence[int]
+) -> torch.Tensor:
+    """(d_model, d_model) float64 on the CPU: the covariance of the streams of tokens."""
+    width = model.spec.d_model
+    total, square = torch.zeros(width).double(), torch.zeros(width, width).double()
+    for some in token_streams(model, embedding, norm, ids):
+        x = some.double().cpu()
+        total, square = total + x.sum(0), square + x.T @ x
+    mean = total / len(ids)
+    return square / len(ids) - mean[:, None] * mean

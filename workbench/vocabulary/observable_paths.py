@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ...circuits.components import Components
-from ...model import Prompts
-from ...ordinary import ordinary_torch
-from ...result import Result, axes, provenance
-from ...site import Site
-from ...tokens import Tokens, token_strings
+from ..circuits.components import Components
+from ..model import Model, Prompts
+from ..ordinary import ordinary_torch
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tokens import Tokens, token_strings
 from .observable_gradient import (
+    Embedding,
     Position,
+    Step,
+    choose_embedding,
     gained,
     head_directions,
+    in_batches,
+    n_tokens,
     path_gradient,
+    path_name,
     points,
-    portions,
+    read_norm,
+    read_site,
+    token_covariance,
 )
-from .observable_path import Step, path_name, read_norm, read_site
-from .observable_words import Embedding, choose_embedding, n_tokens, token_covariance
-
-if TYPE_CHECKING:
-    from .observable import Observable
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +71,9 @@ class ObservablePaths(Result):
 
 @ordinary_torch()
 def ranked_paths(
-    obs: Observable,
+    model: Model,
+    name: str,
+    direction: torch.Tensor,
     *,
     at: Prompts | None,
     position: Position,
@@ -77,14 +81,13 @@ def ranked_paths(
     embedding: Embedding | None,
 ) -> ObservablePaths:
     """Every path of one head and at most one MLP after it. See `Observable.paths`."""
-    model = obs.model
     parts, spec = Components.nodes_of(model.spec), model.spec
     tokens = points(model, at)
     vectors: dict[int, list[tuple[tuple[Step, ...], torch.Tensor]]] = {}
     ends: list[tuple[Step, ...]] = [(), *((Step(layer),) for layer in range(spec.n_layers))]
     for end in ends:
         last = spec.n_layers if not end else end[0].layer + (not parts.parallel)
-        grads = _mean_gradients(obs, tokens, end, position, range(last))
+        grads = _mean_gradients(model, direction, tokens, end, position, range(last))
         for layer, grad in enumerate(grads):
             read = head_directions(model, layer, grad).double().cpu()
             found = [((Step(layer, head), *end), read[head]) for head in range(spec.n_heads)]
@@ -110,7 +113,7 @@ def ranked_paths(
     rows.sort(key=lambda row: -row[0])
     return ObservablePaths(
         **provenance(model, None if at is None else tokens),
-        observable=obs.name,
+        observable=name,
         words=tuple(token_strings(model.tokenizer, list(ids))),
         points="single tokens" if at is None else "prompts",
         n_points=len(tokens),
@@ -121,18 +124,22 @@ def ranked_paths(
 
 
 def _mean_gradients(
-    obs: Observable, tokens: Tokens, end: tuple[Step, ...], position: Position, layers: range
+    model: Model,
+    direction: torch.Tensor,
+    tokens: Tokens,
+    end: tuple[Step, ...],
+    position: Position,
+    layers: range,
 ) -> list[torch.Tensor]:
     """For each layer (d_model,): the gradient in the sum of its heads, by the end of a path.
 
     The mean over rows of the sum over positions: what a head reads is the same wherever it attends,
     since its pattern sums to 1 and its norm is left out.
     """
-    model = obs.model
     sites = [Site("z", layer) for layer in layers if model.norm("ln1_post", layer) is not None]
     sums = [torch.zeros(model.spec.d_model, device=tokens.ids.device) for _ in layers]
-    for part in portions(tokens):
-        found = path_gradient(model, obs.direction, part, end, position, read=sites)
+    for part in in_batches(tokens):
+        found = path_gradient(model, direction, part, end, position, read=sites)
         for layer in layers:
             sums[layer] += gained(model, found.run, layer, found.grad).sum((0, 1)).detach()
     return [total / len(tokens) for total in sums]

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ...circuits.components import Components
-from ...model import Model
-from ...ordinary import ordinary_torch
-from ...result import Result, axes, provenance
-from ...site import Site
-from ...tokens import Tokens
-from .observable_gradient import PathGradient, Position, gained, path_gradient, portions
-from .observable_measure import measured
-from .observable_path import Step, path_name, stream_of
-
-if TYPE_CHECKING:
-    from .observable import Observable
+from ..circuits.components import Components
+from ..model import Model
+from ..ordinary import ordinary_torch
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tokens import Tokens
+from .observable_gradient import (
+    PathGradient,
+    Position,
+    Step,
+    gained,
+    in_batches,
+    path_gradient,
+    path_name,
+    stream_of,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,19 +97,27 @@ class ObservableAttribution(Result):
 
 @ordinary_torch()
 def attribute(
-    obs: Observable, tokens: Tokens, path: Sequence[Step], position: Position
+    model: Model,
+    name: str,
+    direction: torch.Tensor,
+    tokens: Tokens,
+    path: Sequence[Step],
+    position: Position,
+    measured: np.ndarray,
 ) -> ObservableAttribution:
-    """Every component that the path reads. See `Observable.attribute`."""
-    model = obs.model
+    """Every component that the path reads. See `Observable.attribute`.
+
+    direction: the observable's, whose name it is. measured: (batch,) what it is in these runs.
+    """
     parts = Components.nodes_of(model.spec)
     writers = range(_n_before(parts, path))
     labels = _labels(model, parts, writers)
     split = np.full((len(tokens), len(labels), max(tokens.lengths)), np.nan)
     written = np.zeros(len(tokens))
     start = 0
-    for part in portions(tokens):
+    for part in in_batches(tokens):
         sites = _sites(model, parts, writers, part, path)
-        found = path_gradient(model, obs.direction, part, path, position, read=sites)
+        found = path_gradient(model, direction, part, path, position, read=sites)
         each = _contributions(model, parts, writers, found)
         for row in range(len(part)):
             columns = part.columns(row)
@@ -114,10 +125,10 @@ def attribute(
         if path:
             written[start : start + len(part)] = _written(model, path[0], found)
         start += len(part)
-    total = written if path else measured(obs, tokens, position=position).astype(np.float64)
+    total = written if path else measured.astype(np.float64)
     return ObservableAttribution(
         **provenance(model, tokens),
-        observable=obs.name,
+        observable=name,
         path=tuple(map(str, path)),
         components=tuple(label for label, _ in labels),
         layers=np.array([layer for _, layer in labels]),
