@@ -43,6 +43,8 @@ class Activations(Result):
     #: What is never split between fit and test: a number a row.
     group: np.ndarray = axes("row", np.int64)
 
+    picture = "activations.activations"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, values in self.at.items():
@@ -94,7 +96,9 @@ class Activations(Result):
 
     def __getitem__(self, site: Site | str) -> np.ndarray:
         """(row, d) at a site; without a name where there is one. Raises `KeyError` naming them."""
-        name = str(Site.parse(site))
+        # Rows of one's own may be of a stream without a layer, which is no site.
+        own = isinstance(site, str) and site in self.at
+        name = str(site) if own else str(Site.parse(site))
         if name not in self.at:
             raise KeyError(f"These activations are of {', '.join(self.at)}; got {name!r}.")
         return self.at[name]

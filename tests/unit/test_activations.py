@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -153,3 +154,26 @@ def test_what_they_do_not_have_is_named():
         acts.where({"who": "child"})
     with pytest.raises(ValueError, match=r"rows is an array \(row, d\) of finite numbers"):
         Activations.of_rows([[1.0, float("nan")]])
+
+
+def test_the_picture_has_a_point_a_row_in_the_plane_of_largest_variance():
+    rows = np.random.default_rng(0).normal(size=(40, 5)) * [9, 1, 1, 4, 1]
+    who = {"who": [str(i % 2) for i in range(40)]}
+    acts = Activations.of_rows(rows, labels=who)
+    ax = acts.plot()
+    points = np.concatenate([line.get_xydata() for line in ax.lines])
+    x = acts[acts.sites[0]].astype(float)
+    u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    order = np.argsort([int(w) for w in who["who"]], kind="stable")
+    assert np.abs(points) == pytest.approx(np.abs(u * s)[order, :2], rel=1e-4, abs=1e-4)
+    assert f"({s[0] ** 2 / (s**2).sum():.0%} of the variance)" in ax.get_xlabel()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["0", "1"]
+    plt.close("all")
+
+
+@pytest.mark.parametrize("rows", [np.ones((1, 3)), np.ones((4, 1)), np.zeros((3, 2))])
+def test_rows_that_do_not_differ_still_draw_in_a_cell(rows, recwarn):
+    acts = Activations.of_rows(rows)
+    assert acts._repr_mimebundle_().keys() == {"text/plain", "image/png"}
+    assert acts.to_html().startswith("<!doctype html>")
+    assert not list(recwarn)

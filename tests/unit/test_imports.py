@@ -233,6 +233,7 @@ TABLE: dict[str, set[str]] = {
     },
     "plots": set(),
     "pictures": {
+        "activations",
         "circuits",
         "compare",
         "effects",
