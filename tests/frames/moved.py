@@ -254,7 +254,13 @@ def _neuron_vocabulary(model: Any, layer: Any = None, **options: Any) -> Any:
 
 @moves("direction_vocabulary")
 def _direction_vocabulary(model: Any, directions: Any, **options: Any) -> Any:
-    return wb.vocabulary.words(model, directions, **options)
+    new = wb.vocabulary.words(model, directions, **options)
+
+    def words(name: str) -> pd.DataFrame:
+        found: Any = new.to_frame("words").query("direction == @name")
+        return found.drop(columns="direction").reset_index(drop=True)
+
+    return Moved(new, words=words)
 
 
 @moves("bias_vocabulary")

@@ -121,7 +121,6 @@ OF_CALLS: dict[str, Values] = {
     "Dictionaries()": {"dictionaries": lambda c: [_dictionary(c)]},
     "Dictionaries.feature": _fixed(name=FEATURE),
     "Dictionaries.only": _fixed(streams=("resid_post",)),
-    "DirectionVocabulary.words": {"name": _first("DirectionVocabulary", "names")},
     "FeatureMatches.with_thresholds": _fixed(thresholds=0.2), "Graph()": GRAPH,
     **{f"FeatureCircuitEvaluation.{name}": _fixed(reference="mean", name="faithfulness")
        for name in ("curve", "random_scores", "score")},

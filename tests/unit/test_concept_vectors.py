@@ -143,7 +143,7 @@ def test_a_layer_is_searched_alone(tmp_path: Any) -> None:
         (
             (WORDS,),
             {"n_neurons": 20, "layers": 5},
-            "layer is different whole numbers from 0 to 1, or one;",
+            "layers is different whole numbers from 0 to 1, or one;",
         ),
         ((WORDS,), {"n_shortlist": 9}, r"how many are ablated one by one; add questions="),
         (

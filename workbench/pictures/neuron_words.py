@@ -1,4 +1,4 @@
-"""Neurons and directions as words, and found neurons, as pictures."""
+"""Neurons as words, as a picture."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from matplotlib.axes import Axes
 
 from ..plots import new_axes, shown_token
 from ..vocabulary.neurons import NeuronVocabulary
-from ..vocabulary.words import DirectionVocabulary
 
 End = Literal["top", "bottom"]
-#: What the numbers of a side or space are.
+#: What the numbers of a side are.
 NUMBERS = {
     "out": "logit",
-    "unembed": "logit",
     "in": "pre-activation",
     "gate": "pre-activation of the gate",
-    "embed": "product with the embedding",
 }
 
 
@@ -69,32 +66,6 @@ def neuron_vocabulary(
     verb = "write" if side == "out" else "read"
     ax.set_title(f"{result.model}: {end} words that neurons {verb} ({side}, norm {result.norm})")
     ax.set_ylabel("neuron (layer/number)")
-    return ax
-
-
-def direction_vocabulary(
-    result: DirectionVocabulary,
-    *,
-    n: int = 20,
-    end: End = "top",
-    words: int = 8,
-    ax: Axes | None = None,
-) -> Axes:
-    """The words of the first `n` directions, a row each, coloured by their numbers."""
-    if end not in ("top", "bottom"):
-        raise ValueError(f"The words are those at the top or at the bottom; got end={end!r}.")
-    top = end == "top"
-    ids = result.top_ids if top else result.bottom_ids
-    values = result.top_values if top else result.bottom_values
-    ax = _words(
-        [shown_token(name, 18) for name in result.names[:n]],
-        ids[:n, :words],
-        values[:n, :words],
-        result.vocabulary,
-        NUMBERS[result.space],
-        ax,
-    )
-    ax.set_title(f"{result.model}: {end} words of {len(ids[:n])} directions (norm {result.norm})")
     return ax
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import torch
 from ..check import Count, checked, different, whole
 from ..model import Model
 from ..resample import wilson
-from ..result import Result, axes, provenance
+from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tokens import token_strings
 from ..writers import mlp_norm
@@ -22,7 +22,7 @@ from .projection import (
     MEASURES,
     NormChoice,
     Projection,
-    Words,
+    Read,
     before,
     behind,
     check_k,
@@ -31,6 +31,7 @@ from .projection import (
     joined,
     read_words,
     reading_projection,
+    word_lines,
     writing_projection,
 )
 
@@ -39,38 +40,49 @@ from .projection import (
 class NeuronVocabulary(Result):
     """The top and bottom words of each neuron's directions.
 
-    sides: "out", what a neuron writes, for each side that was read; "in" and "gate", what it reads
-    (a gated MLP multiplies the two). vocabulary: the string of each token id. layers: (layer) their
-    numbers. top_ids, top_values: the k tokens with the largest numbers, largest first;
-    bottom_ids, bottom_values: the smallest, which a negative activation promotes; None where not
-    asked for.
-
-    norm: "folded", every norm between a direction and the words is in it, or "none". A number of
-    "out" is the logit that the direction gives when it is all there is in the residual stream (at
-    a root mean square of 1); of "in" and "gate" it is the pre-activation, less its bias, that a
-    token's embedding alone gives.
-
-    share: the probability of the top word in a softmax over the logits of "out". kurtosis: excess
-    kurtosis of a direction's numbers over the vocabulary; 0 for a Gaussian, large where few words
-    stand out. sizes: the root mean square of each direction before it was resized. biases: what is
-    added to the pre-activation of "in", gate_biases to that of the gate; "folded" holds the bias
-    of the norm before it too.
+    A number of "out" is the logit that the direction gives when it is all there is in the residual
+    stream (at a root mean square of 1); of "in" and "gate" it is the pre-activation, less its bias,
+    that a token's embedding alone gives.
     """
 
-    sides: tuple[str, ...]
+    #: "folded", every norm between a direction and the words is in it, or "none".
     norm: str
+    #: The string of each token id.
     vocabulary: tuple[str, ...]
-    layers: np.ndarray = axes("layer", np.int32)
-    top_ids: np.ndarray = axes("side layer neuron k", np.int32)
-    top_values: np.ndarray = axes("side layer neuron k")
-    sizes: np.ndarray = axes("side layer neuron")
-    biases: np.ndarray = axes("layer neuron")
-    gate_biases: np.ndarray | None = axes("layer neuron", optional=True)
-    bottom_ids: np.ndarray | None = axes("side layer neuron k", np.int32, optional=True)
-    bottom_values: np.ndarray | None = axes("side layer neuron k", optional=True)
-    share: np.ndarray | None = axes("layer neuron", optional=True)
-    kurtosis: np.ndarray | None = axes("side layer neuron", optional=True)
+    sides: tuple[str, ...] = labels(
+        "side", "out, what a neuron writes; in and gate, what it reads (of the product of the two)"
+    )
+    layers: np.ndarray = axes("layer", np.int32, name="layer")
+    #: The k tokens with the largest numbers, largest first.
+    top_ids: np.ndarray = axes("side layer d_mlp k", np.int32)
+    top_values: np.ndarray = axes("side layer d_mlp k")
+    #: With the smallest, which a negative activation promotes; None where not asked for.
+    bottom_ids: np.ndarray | None = axes("side layer d_mlp k", np.int32, optional=True)
+    bottom_values: np.ndarray | None = axes("side layer d_mlp k", optional=True)
+    share: np.ndarray | None = axes(
+        "layer d_mlp",
+        note="probability of the top word in a softmax over the logits of out",
+        optional=True,
+    )
+    kurtosis: np.ndarray | None = axes(
+        "side layer d_mlp",
+        note="excess kurtosis over the vocabulary: 0 for a Gaussian, large where few stand out",
+        optional=True,
+    )
+    sizes: np.ndarray = axes(
+        "side layer d_mlp",
+        note="root mean square of the direction before it was resized",
+        name="size",
+    )
+    #: With "folded" the bias of the norm before it too.
+    biases: np.ndarray = axes(
+        "layer d_mlp", note="what is added to the pre-activation of in", name="bias"
+    )
+    gate_biases: np.ndarray | None = axes(
+        "layer d_mlp", note="the same of the gate", name="gate_bias", optional=True
+    )
 
+    tables = {"neurons": "layer d_mlp", "sides": "side layer d_mlp"}
     picture = "neuron_words.neuron_vocabulary"
 
     @property
@@ -107,38 +119,33 @@ class NeuronVocabulary(Result):
 
         Further columns: token, value. Raises `ValueError` for a neuron that is not in the table.
         """
-        at = divmod(self.row(neuron), self.top_ids.shape[2])
-        lines = []
-        for s, side in enumerate(self.sides):
-            for end, ids, values in self._ends():
-                pairs = zip(ids[s][at].tolist(), values[s][at].tolist(), strict=True)
-                for rank, (token, value) in enumerate(pairs):
-                    lines.append((side, end, rank, self.vocabulary[token], value))
-        return pd.DataFrame(lines, columns=["side", "end", "rank", "token", "value"])
+        at = (slice(None), *divmod(self.row(neuron), self.top_ids.shape[2]))
+        ends = {end: (ids[at], values[at]) for end, ids, values in self._ends()}
+        return word_lines(self.vocabulary, ends, {"side": self.sides})
 
-    def to_frame(self, n: Count = 5) -> pd.DataFrame:
-        """One line a neuron: neuron (its site), layer, unit; for each side its `n` first words in
-        one text ("out", and "out_bottom" where they were read), kurtosis_ and size_ of that side;
-        share, bias, and gate_bias of a gated MLP.
+    def to_frame(self, table: str | None = None, *, n: Count = 5) -> pd.DataFrame:
+        """One line a neuron, or a side and neuron, with what was measured.
+
+        table: None: neuron (its site), for each side its `n` first words in one text ("out", and
+        "out_bottom" where they were read) with kurtosis_ and size_ of that side, share and biases.
+        "sides": the numbers alone, a line a side.
         """
-        n_layers, n_neurons = self.top_ids.shape[1:3]
-        layer, unit = np.repeat(self.layers, n_neurons), np.tile(np.arange(n_neurons), n_layers)
-        names = [f"L{at}.mlp_post/{i}" for at, i in zip(layer.tolist(), unit.tolist(), strict=True)]
-        columns: dict[str, Any] = {"neuron": names, "layer": layer, "unit": unit}
+        frame = super().to_frame(table).rename(columns={"d_mlp": "unit"})
+        if table == "sides":
+            return frame
+        frame.insert(
+            0,
+            "neuron",
+            [f"L{a}.mlp_post/{u}" for a, u in zip(frame.layer, frame.unit, strict=True)],
+        )
         for s, side in enumerate(self.sides):
             for end, ids, _ in self._ends():
                 name = side if end == "top" else f"{side}_bottom"
-                columns[name] = joined(self.vocabulary, ids[s, ..., :n].reshape(-1, min(n, self.k)))
-        if self.share is not None:
-            columns["share"] = self.share.ravel()
-        for s, side in enumerate(self.sides):
+                frame[name] = joined(self.vocabulary, ids[s, ..., :n].reshape(-1, min(n, self.k)))
             if self.kurtosis is not None:
-                columns[f"kurtosis_{side}"] = self.kurtosis[s].ravel()
-            columns[f"size_{side}"] = self.sizes[s].ravel()
-        columns["bias"] = self.biases.ravel()
-        if self.gate_biases is not None:
-            columns["gate_bias"] = self.gate_biases.ravel()
-        return pd.DataFrame(columns)
+                frame[f"kurtosis_{side}"] = self.kurtosis[s].ravel()
+            frame[f"size_{side}"] = self.sizes[s].ravel()
+        return frame
 
     def search(self, word: str | int, *, side: Side | None = None) -> pd.DataFrame:
         """The neurons that have a word among their top or bottom words, best rank first.
@@ -243,7 +250,7 @@ def neurons(
     projections = {side: projection_of(model, side, norm) for side in chosen}
     for projection in projections.values():
         check_k(k, projection.d_vocab)
-    parts: list[Words] = []
+    parts: list[Read] = []
     with torch.no_grad():
         for side in chosen:
             wanted = [name for name in measures if side == "out" or name != "share"]
@@ -259,8 +266,8 @@ def neurons(
                 )
                 for at in read
             ]
-            parts.append(Words.stack(words))
-    both = Words.stack(parts)
+            parts.append(Read.stack(words))
+    both = Read.stack(parts)
     n_words = next(iter(projections.values())).d_vocab
     return NeuronVocabulary(
         **provenance(model),

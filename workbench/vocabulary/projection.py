@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -153,7 +154,7 @@ LAUNCH = 512 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class Read:
     """What was read of n directions; numpy arrays, float32 and int32.
 
     top_ids, top_values: (n, k) the tokens with the largest numbers, largest first. bottom_ids,
@@ -172,7 +173,7 @@ class Words:
     sizes: np.ndarray
 
     @classmethod
-    def empty(cls, n: int, k: int, bottom: bool, measures: Sequence[str]) -> Words:
+    def empty(cls, n: int, k: int, bottom: bool, measures: Sequence[str]) -> Read:
         """All arrays before anything is read."""
 
         def array(wanted: bool, *shape: int, dtype: Any = np.float32) -> Any:
@@ -189,17 +190,17 @@ class Words:
         )
 
     @classmethod
-    def stack(cls, parts: Sequence[Words]) -> Words:
+    def stack(cls, parts: Sequence[Read]) -> Read:
         """The parts, of one shape, along a new first axis."""
         return cls._together(parts, np.stack)
 
     @classmethod
-    def joined(cls, parts: Sequence[Words]) -> Words:
+    def joined(cls, parts: Sequence[Read]) -> Read:
         """The parts one behind the other."""
         return cls._together(parts, np.concatenate)
 
     @classmethod
-    def _together(cls, parts: Sequence[Words], join: Callable[[Any], np.ndarray]) -> Words:
+    def _together(cls, parts: Sequence[Read], join: Callable[[Any], np.ndarray]) -> Read:
         def of(name: str) -> Any:
             arrays = [getattr(part, name) for part in parts]
             # What one part was not asked for is not known of all.
@@ -217,8 +218,8 @@ def read_words(
     measures: Sequence[str] = MEASURES,
     progress: bool = False,
     description: str = "",
-) -> Words:
-    """The top k words of each direction (n, d_model), and what else is asked for, as `Words`.
+) -> Read:
+    """The top k words of each direction (n, d_model), and what else is asked for, as `Read`.
 
     bottom: the k words with the smallest numbers too, those that a negative activation promotes.
     measures: some of "share" and "kurtosis". description: what stands before the progress bar.
@@ -235,7 +236,7 @@ def read_words(
             f"Directions are rows as wide as the residual stream, (n, {d_model}); got the shape "
             f"{tuple(directions.shape)}."
         )
-    words = Words.empty(len(directions), k, bottom, measures)
+    words = Read.empty(len(directions), k, bottom, measures)
     with torch.no_grad():
         for at, values in _blocks(projection, directions, words.sizes, progress, description):
             _read_block(values, words, at, k)
@@ -276,7 +277,7 @@ def _blocks(
             bar.update(len(some))
 
 
-def _read_block(values: torch.Tensor, into: Words, at: slice, k: int) -> None:
+def _read_block(values: torch.Tensor, into: Read, at: slice, k: int) -> None:
     """Read one block of numbers (row, d_vocab), which is overwritten, into its rows."""
     highest, ids = top_k(values, k)
     into.top_ids[at], into.top_values[at] = _numpy(ids), _numpy(highest)
@@ -344,9 +345,28 @@ def columns(projection: Projection, chosen: slice | list[int]) -> torch.Tensor:
     return some if projection.column_scale is None else some * projection.column_scale[chosen]
 
 
-def joined(vocabulary: tuple[str, ...], ids: np.ndarray) -> list[str]:
+def joined(vocabulary: Sequence[str], ids: np.ndarray) -> list[str]:
     """Each row of ids (n, k) as one text: its tokens between bars."""
     return ["|".join(vocabulary[i] for i in row) for row in ids.tolist()]
+
+
+def word_lines(
+    vocabulary: Sequence[str], ends: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]
+) -> pd.DataFrame:
+    """One line a word: the labels of its row, end, rank (0 = first), token and value.
+
+    ends: by name ("top", "bottom") ids and values, (row, k) each. rows: the labels of the rows.
+    """
+    frames = []
+    for end, (ids, values) in ends.items():
+        n, k = ids.shape
+        columns = {name: np.repeat(np.array(each, object), k) for name, each in rows.items()}
+        columns |= {"end": end, "rank": np.tile(np.arange(k), n)}
+        columns |= {"token": [vocabulary[i] for i in ids.ravel().tolist()], "value": values.ravel()}
+        frames.append(pd.DataFrame(columns))
+    # By row, then by end.
+    order = np.argsort([i for f in frames for i in f.index // k], kind="stable")
+    return pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
 
 
 # -- norms beside weights -------------------------------------------------------------------------

@@ -15,20 +15,22 @@ from ..check import Count, checked, refuse, tensor
 from ..dictionary.base import Dictionary
 from ..edits import Add, Edit
 from ..model import Model
-from ..result import Result, axes, provenance
+from ..pictures.marks import Words
+from ..result import Result, axes, labels, provenance
 from ..tokens import token_strings
 from .projection import (
     MEASURES,
     NormChoice,
     Projection,
+    Read,
     ReadingProjection,
-    Words,
     behind,
     check_k,
     joined,
     n_words,
     read_words,
     reading_projection,
+    word_lines,
     writing_projection,
 )
 
@@ -40,68 +42,55 @@ SPACES: tuple[Space, ...] = get_args(Space)
 class DirectionVocabulary(Result):
     """The top and bottom words of some directions.
 
-    names: of the directions. space: "unembed", as what is written into the residual stream, or
-    "embed", as what is read from it. norm: "folded" or "none". vocabulary: the string of each token
-    id. top_ids, top_values: the k tokens with the largest numbers, largest first; bottom_ids,
-    bottom_values: the smallest. A number of "unembed" is the logit that a direction gives when it
-    is all there is in the residual stream, at a root mean square of 1 (of what passes no final
-    norm, the logit that it adds, at its own size); of "embed" it is the product with a token's
-    embedding. share, kurtosis: as in `NeuronVocabulary`; share is None for "embed". sizes: the root
-    mean square of each direction.
+    A number of "unembed" is the logit that a direction gives when it is all there is in the
+    residual stream, at a root mean square of 1 (of what passes no final norm, the logit that it
+    adds, at its own size); of "embed" it is the product with a token's embedding.
     """
 
-    names: tuple[str, ...]
+    #: "unembed", as what is written into the residual stream, or "embed", as what is read from it.
     space: str
+    #: "folded" or "none".
     norm: str
+    #: The string of each token id.
     vocabulary: tuple[str, ...]
-    top_ids: np.ndarray = axes("direction k", np.int32)
-    top_values: np.ndarray = axes("direction k")
-    bottom_ids: np.ndarray = axes("direction k", np.int32)
-    bottom_values: np.ndarray = axes("direction k")
-    sizes: np.ndarray = axes("direction")
-    share: np.ndarray | None = axes("direction", optional=True)
-    kurtosis: np.ndarray | None = axes("direction", optional=True)
+    names: tuple[str, ...] = labels("row", "what is read", name="direction")
+    #: The k tokens with the largest numbers, largest first, and with the smallest, smallest first.
+    top_ids: np.ndarray = axes("row k", np.int32)
+    top_values: np.ndarray = axes("row k")
+    bottom_ids: np.ndarray = axes("row k", np.int32)
+    bottom_values: np.ndarray = axes("row k")
+    share: np.ndarray | None = axes(
+        "row", note="probability of the top word in a softmax over the logits", optional=True
+    )
+    kurtosis: np.ndarray | None = axes(
+        "row", note="excess kurtosis over the vocabulary, 0 for a Gaussian", optional=True
+    )
+    sizes: np.ndarray = axes("row", note="root mean square of the direction", name="size")
 
-    picture = "neuron_words.direction_vocabulary"
+    tables = {"directions": "row"}
+    picture = Words("token", "direction", "value", table="words", where={"end": "top"}, top=20)
 
-    def words(self, name: str) -> pd.DataFrame:
-        """One direction's words, best first: a line for each end ("top", "bottom") and rank.
+    def to_frame(self, table: str | None = None, *, n: Count = 5) -> pd.DataFrame:
+        """One line a direction: its `n` first words at either end in one text (top, bottom), the
+        value of the top word, and what was measured; or one line a word.
 
-        Further columns: token, value. Raises `ValueError` for another name.
+        table: None, or "words": direction, end ("top", "bottom"), rank, token, value.
         """
-        if name not in self.names:
-            raise ValueError(
-                f"This table has the directions {', '.join(self.names[:8])}"
-                f"{', …' * (len(self.names) > 8)}; got {name!r}."
+        if table == "words":
+            ends = {
+                "top": (self.top_ids, self.top_values),
+                "bottom": (self.bottom_ids, self.bottom_values),
+            }
+            return word_lines(self.vocabulary, ends, {"direction": self.names})
+        return (
+            super()
+            .to_frame(table)
+            .assign(
+                top=joined(self.vocabulary, self.top_ids[:, :n]),
+                bottom=joined(self.vocabulary, self.bottom_ids[:, :n]),
+                value=self.top_values[:, 0],
             )
-        at = self.names.index(name)
-        ends = (
-            ("top", self.top_ids, self.top_values),
-            ("bottom", self.bottom_ids, self.bottom_values),
         )
-        lines = [
-            (end, rank, self.vocabulary[token], value)
-            for end, ids, values in ends
-            for rank, (token, value) in enumerate(
-                zip(ids[at].tolist(), values[at].tolist(), strict=True)
-            )
-        ]
-        return pd.DataFrame(lines, columns=["end", "rank", "token", "value"])
-
-    def to_frame(self, n: Count = 5) -> pd.DataFrame:
-        """One line a direction: direction, top and bottom (its `n` first words at either end in
-        one text), value (of the top word), share and kurtosis where measured, and size.
-        """
-        columns: dict[str, Any] = {
-            "direction": list(self.names),
-            "top": joined(self.vocabulary, self.top_ids[:, :n]),
-            "bottom": joined(self.vocabulary, self.bottom_ids[:, :n]),
-            "value": self.top_values[:, 0],
-        }
-        for name, values in (("share", self.share), ("kurtosis", self.kurtosis)):
-            if values is not None:
-                columns[name] = values
-        return pd.DataFrame(columns | {"size": self.sizes})
 
     def _facts(self) -> str:
         n, k = self.top_ids.shape
@@ -185,7 +174,7 @@ def biases(model: Model, *, k: Count = 10, norm: NormChoice = "folded") -> Direc
             f"{model.spec.name} ({model.spec.architecture}) adds no bias: all are absent or zero. "
             "Read its neurons instead: wb.vocabulary.neurons."
         )
-    return _vocabulary(model, Words.joined(parts), list(inner), "unembed", norm)
+    return _vocabulary(model, Read.joined(parts), list(inner), "unembed", norm)
 
 
 def _inner_biases(model: Model, norm: NormChoice) -> Iterator[tuple[str, torch.Tensor]]:
@@ -263,7 +252,7 @@ def _rows(model: Model, directions: Any) -> torch.Tensor:
 
 
 def _vocabulary(
-    model: Model, words: Words, names: Sequence[str], space: str, norm: str
+    model: Model, words: Read, names: Sequence[str], space: str, norm: str
 ) -> DirectionVocabulary:
     assert words.bottom_ids is not None and words.bottom_values is not None
     return DirectionVocabulary(
