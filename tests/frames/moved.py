@@ -67,7 +67,7 @@ def edited_on(_: Context) -> Any:
     return lambda edit, on: {"edits": wb.Change(edit, on=on)}
 
 
-moves("data_path")(wb.data.path)
+moves("data_path")(lambda *parts: wb.data.path(*parts))
 
 
 # -- circuits --------------------------------------------------------------------------------------
