@@ -44,8 +44,6 @@ from .lens.attention import attention as attention
 from .lens.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
 from .lens.logit import logit_lens as logit_lens
 from .loading import load as load
-from .methods.features.classifier import Classifier as Classifier
-from .methods.features.classifier import train_classifier as train_classifier
 from .methods.features.concept_directions import difference_in_means as difference_in_means
 from .methods.features.concept_directions import random_dictionary as random_dictionary
 from .methods.features.concept_directions import supervised_dictionary as supervised_dictionary
@@ -57,25 +55,11 @@ from .methods.features.dictionary_evaluation import DictionaryEvaluation as Dict
 from .methods.features.dictionary_evaluation import evaluate_dictionary as evaluate_dictionary
 from .methods.features.feature_activations import FeatureActivations as FeatureActivations
 from .methods.features.feature_activations import feature_activations as feature_activations
-from .methods.features.feature_circuit import FeatureCircuit as FeatureCircuit
-from .methods.features.feature_circuit import feature_circuit as feature_circuit
-from .methods.features.feature_circuit_evaluation import (
-    FeatureCircuitEvaluation as FeatureCircuitEvaluation,
-)
-from .methods.features.feature_circuit_evaluation import (
-    evaluate_feature_circuit as evaluate_feature_circuit,
-)
-from .methods.features.feature_effects import FeatureEffects as FeatureEffects
-from .methods.features.feature_effects import feature_effects as feature_effects
 from .methods.features.feature_index import FeatureIndex as FeatureIndex
 from .methods.features.feature_index import index_features as index_features
 from .methods.features.feature_page import FeaturePage as FeaturePage
 from .methods.features.feature_page import feature_page as feature_page
 from .methods.features.labels import Labels as Labels
-from .methods.features.shift import ClassifierEffects as ClassifierEffects
-from .methods.features.shift import Shift as Shift
-from .methods.features.shift import classifier_effects as classifier_effects
-from .methods.features.shift import shift as shift
 from .methods.features.steering import Steering as Steering
 from .methods.features.steering import steer as steer
 from .methods.features.steering_comparison import SteeringComparison as SteeringComparison

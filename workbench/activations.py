@@ -42,6 +42,9 @@ class Activations(Result):
     position: np.ndarray = axes("row", np.int64)
     #: What is never split between fit and test: a number a row.
     group: np.ndarray = axes("row", np.int64)
+    #: The row that a text gives, "last" or "mean"; None where each position has one, or none is of
+    #: a text.
+    pool: str | None = None
 
     picture = "activations.activations"
 
@@ -239,6 +242,7 @@ def activations(
         text=text,
         position=np.concatenate([part.position for part in parts]),
         group=_groups(groups, columns, np.arange(n))[text],
+        pool=pool,
     )
 
 
@@ -270,7 +274,7 @@ def stream(
             position = lengths - 1 if pool == "last" else np.full(len(each), -1)
         yield Activations(
             **provenance(model, tokens), at=found, labels={}, text=each + rows.start,
-            position=position, group=each + rows.start,
+            position=position, group=each + rows.start, pool=pool,
         )  # fmt: skip
 
 

@@ -20,10 +20,9 @@ import torch
 
 from workbench.dictionary.collection import dictionaries
 from workbench.edits import Set
+from workbench.features.effects import node_effects
+from workbench.features.nodes import Basis, feature_bases, parts_of, sites_of
 from workbench.loading import load
-from workbench.methods.features.feature_effects import node_effects
-from workbench.methods.features.node_bases import Basis, feature_bases
-from workbench.methods.features.node_references import parts_of, sites_of
 from workbench.model import Model, Resume
 from workbench.site import Site
 from workbench.tasks import Examples, Group, task

@@ -24,9 +24,10 @@ CELLS = [
     "texts, labels, groups = made(True)\n"
     "he = [int(group.endswith(' he')) for group in groups]\n"
     "biased = made(False)[:2]\n"
-    "classifier = wb.train_classifier(model, 'L1.resid_post', *biased, classes=('A', 'B'))\n"
-    "effects = wb.classifier_effects(model, classifier, dicts, texts, he)",
-    "explorer = wb.live.shift(model, classifier, dicts, effects, texts, labels, groups=groups)\n"
+    "acts = wb.activations(model, biased[0], 'L1.resid_post', labels={'list': biased[1]})\n"
+    "probe = wb.probe(acts, 'list', method='logistic', controls=())\n"
+    "effects = wb.features.effects(model, texts, dicts, metric=probe, labels=he)",
+    "explorer = wb.live.shift(model, texts, probe, dicts, effects, labels=labels, groups=groups)\n"
     "explorer",
 ]
 

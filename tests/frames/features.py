@@ -205,7 +205,9 @@ def shift(c: Context) -> Tables:
     full = c.wb.shift(c.model, c.classifier, c.dicts, nodes, texts[:12], labels[:12],
                       groups=groups[:12], training=(texts[12:], labels[12:]),
                       candidates=list(effects.nodes[:20]), seed=c.seed)  # fmt: skip
-    out: dict[str, Any] = {"effects": effects, "shift": plain, "full": full}
+    # By name, since effects that are nearly equal change places with another fit.
+    by_feature = effects.to_frame().sort_values("feature", ignore_index=True)
+    out: dict[str, Any] = {"effects": by_feature, "shift": plain, "full": full}
     for name, got in (("shift", plain), ("full", full)):
         out[f"{name} gain"] = got.gain()
         out[f"{name} accuracy"] = by_name("way", {way: got.accuracy(way) for way in got.ways})

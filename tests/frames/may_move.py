@@ -55,7 +55,9 @@ class Exempt:
         """(row,) whether the entry is about this line."""
         out = np.ones(len(frame), dtype=bool)
         for name, pattern in self.rows.items():
-            out &= np.array([fnmatchcase(str(cell), pattern) for cell in frame[name]], dtype=bool)
+            # A table without the column has none of these lines.
+            cells = frame[name] if name in frame else [""] * len(frame)
+            out &= np.array([fnmatchcase(str(cell), pattern) for cell in cells], dtype=bool)
         return out
 
 

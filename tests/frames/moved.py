@@ -572,3 +572,71 @@ def _evaluate_observable(
     return wb.vocabulary.evaluate(
         model, asked, vectors, n_controls=n_draws, elsewhere=texts, **options
     )
+
+
+# -- features --------------------------------------------------------------------------------------
+
+
+@moves("feature_effects")
+def _feature_effects(model: Any, task: Any, dicts: Any, **options: Any) -> Moved:
+    new = wb.features.effects(model, task, dicts, **options)
+    return Moved(new, top=lambda n: [(s, _unit(node, dicts), e) for node, s, e in zip(
+        new.nodes["node"][:n], new.nodes["site"], new.effect, strict=False)])  # fmt: skip
+
+
+def _unit(node: str, dicts: Any) -> int:
+    """The number of a node at its site; the error is the last."""
+    site, _, unit = node.rpartition("/")
+    return dicts[site].n_features if unit == "error" else int(unit)
+
+
+@moves("feature_circuit")
+def _feature_circuit(*args: Any, **options: Any) -> Any:
+    return wb.features.circuit(*args, **options)
+
+
+@moves("evaluate_feature_circuit")
+def _evaluate_feature_circuit(*args: Any, n_random: int = 5, **options: Any) -> Any:
+    return wb.features.evaluate_circuit(*args, n_controls=n_random, **options)
+
+
+@moves("train_classifier")
+def _train_classifier(
+    model: Any,
+    site: Any,
+    texts: Any,
+    labels: Any,
+    *,
+    classes: tuple[str, str] = ("0", "1"),
+    pool: Any = "last",
+    l2: float = 0.01,
+    edits: Any = (),
+) -> Moved:
+    acts = wb.activations(model, texts, site, pool=pool, labels={"y": labels}, edits=edits)
+    new = wb.probe(acts, "y", method="logistic", l2=l2, controls=(), folds=2)
+    right = (new.logits(model, texts, edits=edits) > 0) == np.array(labels, bool)
+    line = {"site": new.site, "pool": pool, "classes": " / ".join(classes), "n_texts": len(acts)}
+    line |= {"accuracy": right.mean(), "l2": l2}
+    return Moved(new, frame=lambda: pd.DataFrame([line]))
+
+
+@moves("classifier_effects")
+def _classifier_effects(model: Any, probe: Any, dicts: Any, texts: Any, labels: Any) -> Moved:
+    new = wb.features.effects(model, texts, dicts, metric=probe, labels=labels)
+
+    def frame() -> pd.DataFrame:
+        columns = {"feature": new.nodes["node"], "separation": new.separation}
+        each: Any = new.of_label
+        columns |= {f"effect on {c}": each[:, i] for i, c in enumerate(new.classes or ())}
+        return pd.DataFrame(columns | {"active": new.active})
+
+    place = {site: i for i, site in enumerate(new.sites)}
+    order = sorted(new.nodes["node"], key=lambda n: (place[n.split("/")[0]], int(n.split("/")[1])))
+    return Moved(new, frame=frame, nodes=tuple(order))
+
+
+@moves("shift")
+def _shift(
+    model: Any, probe: Any, dicts: Any, features: Any, texts: Any, labels: Any, **options: Any
+) -> Any:
+    return wb.features.shift(model, texts, probe, dicts, features, labels=labels, **options)

@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from workbench.dictionary.collection import Dictionaries, dictionaries
+from workbench.features.circuit import FeatureCircuit, circuit
+from workbench.features.circuit_evaluation import FeatureCircuitEvaluation, evaluate_circuit
 from workbench.loading import load
-from workbench.methods.features.feature_circuit import FeatureCircuit, feature_circuit
-from workbench.methods.features.feature_circuit_evaluation import (
-    FeatureCircuitEvaluation,
-    evaluate_feature_circuit,
-)
 from workbench.tasks import TaskBatch, task
 
 BACKENDS = ("nnsight", "transformer_lens")
@@ -39,19 +36,19 @@ def pairs(second: bool) -> TaskBatch:
 
 @cache
 def found(backend: str = "nnsight") -> FeatureCircuit:
-    return feature_circuit(model(backend), pairs(False), dicts(), n_nodes=MOST, steps=4)
+    return circuit(model(backend), pairs(False), dicts(), n_nodes=MOST, steps=4)
 
 
 @cache
 def evaluated() -> FeatureCircuitEvaluation:
-    return evaluate_feature_circuit(
+    return evaluate_circuit(
         model(),
         pairs(True),
         found(),
         dicts(),
         references="mean-position",
         sizes=(10, MOST),
-        n_random=2,
+        n_controls=2,
     )
 
 

@@ -12,8 +12,6 @@ import pytest
 import workbench as wb
 from tests.unit.circuit_models import BACKENDS
 from tests.unit.random_dictionaries import dictionary
-from workbench.methods.features.feature_circuit import feature_circuit
-from workbench.methods.features.feature_circuit_evaluation import evaluate_feature_circuit
 
 CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 
@@ -37,17 +35,17 @@ def test_both_backends_give_the_same_circuit_and_scores(models: list[Any]) -> No
     found, scores = [], []
     for model in models:
         batch = wb.task("pronoun", n=4).on(model)
-        circuit = feature_circuit(model, batch, dicts, n_nodes=30, steps=2)
+        circuit = wb.features.circuit(model, batch, dicts, n_nodes=30, steps=2)
         found.append(circuit)
         scores.append(
-            evaluate_feature_circuit(
+            wb.features.evaluate_circuit(
                 model,
                 batch,
                 found[0],
                 dicts,
                 references=("mean", "counterfactual"),
                 sizes=(10,),
-                n_random=1,
+                n_controls=1,
             )
         )
     one, other = found

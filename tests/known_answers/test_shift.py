@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.activations import activations
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
+from workbench.features.effects import effects
+from workbench.features.shift import Shift, shift
 from workbench.loading import load
-from workbench.methods.features.classifier import Classifier, train_classifier
-from workbench.methods.features.shift import Shift, classifier_effects, shift
+from workbench.probing.probe import Probe, probe
 
 BACKENDS = ("nnsight", "transformer_lens")
 WORDS = (" doctor", " farmer", " park", " river")
@@ -74,9 +76,10 @@ def texts(n: int, seed: int, *, balanced: bool) -> tuple[list[list[int]], list[i
 
 
 @cache
-def classifier() -> Classifier:
+def classifier() -> Probe:
     biased, labels, _ = texts(N_BIASED, 0, balanced=False)
-    return train_classifier(model(), SITE, biased, labels, pool="mean", l2=0.003, batch_size=160)
+    acts = activations(model(), biased, SITE, pool="mean", labels={"label": labels})
+    return probe(acts, "label", method="logistic", l2=0.003, controls=())
 
 
 @cache
@@ -86,13 +89,12 @@ def without(*features: int, backend: str = "nnsight") -> Shift:
     names = [f"L0.resid_pre/{i}" for i in features]
     return shift(
         model(backend),
+        given,
         classifier(),
         dicts(),
         names,
-        given,
-        labels,
+        labels=labels,
         groups=groups,
-        batch_size=160,
         training=(biased, biased_labels),
         # Neither the label's feature nor the shortcut's is a random one.
         candidates=[f"L0.resid_pre/{i}" for i in (*features, *range(2, 4 + N_FILLERS))],
@@ -109,7 +111,7 @@ def test_the_dictionary_reads_the_words_it_is_made_of() -> None:
 
 
 def test_the_classifier_is_right_on_biased_texts_and_often_wrong_on_balanced_ones() -> None:
-    assert classifier().accuracy == 1.0
+    assert classifier().accuracy[0] == 1.0
     before = without(SHORTCUT).accuracy("before")
     assert 0.45 <= before[0] <= 0.75
     groups = without(SHORTCUT).group_accuracy("before")
@@ -137,12 +139,13 @@ def test_without_the_label_itself_nothing_is_left_but_the_shortcut() -> None:
 
 def test_the_shortcut_is_the_feature_that_separates_the_classes_most() -> None:
     biased, labels, _ = texts(N_BIASED, 0, balanced=False)
-    found = classifier_effects(model(), classifier(), dicts(), biased, labels)
-    order = found.to_frame()["feature"].tolist()
+    found = effects(model(), biased, dicts(), metric=classifier(), labels=labels)
+    order = found.to_frame()["node"].tolist()
     assert order[:2] == [f"L0.resid_pre/{i}" for i in (SHORTCUT, LABEL)]
     given, _, groups = texts(120, 1, balanced=True)
     cue = [int(group[-1]) for group in groups]
-    found = classifier_effects(model(), classifier(), dicts(), given, cue)
+    found = effects(model(), given, dicts(), metric=classifier(), labels=cue)
+    assert found.separation is not None
     best, second = np.sort(np.abs(found.separation))[:-3:-1]
-    assert found.to_frame()["feature"].tolist()[0] == f"L0.resid_pre/{SHORTCUT}"
+    assert found.to_frame()["node"].tolist()[0] == f"L0.resid_pre/{SHORTCUT}"
     assert best > 2 * second

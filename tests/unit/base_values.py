@@ -82,6 +82,10 @@ def _corpus(calls: BaseCalls) -> Any:
     return calls.corpus
 
 
+def _task(calls: BaseCalls) -> Any:
+    return calls.named["task"]
+
+
 _GRAPH_FIELDS = ("model", "prompt", "tokens", "ids", "labels", "kinds", "channels", "layers",
     "positions", "features", "scores", "sources", "targets", "weights")  # fmt: skip
 GRAPH: Values = {
@@ -110,12 +114,15 @@ OF_CALLS: dict[str, Values] = {
        for name in ("compare.align", "compare.stitch")},
     "lens.jacobian": {"model": lambda c: c.bridge, "texts": lambda c: c.corpus[:2]},
     "JacobianLens.translate": {"writer": lambda c: c.writers[1]},
-    "shift": {"features": lambda _: [FEATURE]}, "data.path": _fixed(parts=("tasks", "ioi.json")),
+    "data.path": _fixed(parts=("tasks", "ioi.json")),
     "controls.like": {
         "change": lambda c: wb.Add("L1.resid_post", torch.ones(c.model.spec.d_model)),
     },
-    "Classifier.pool_of": {"tokens": lambda c: c.model.tokens(PROMPT),
-                           "x": lambda c: torch.ones(1, 5, c.model.spec.d_model)},
+    "features.shift": _fixed(features=[FEATURE]), "features.effects": {"questions": _task},
+    "live.shift": {"effects": lambda c: wb.features.effects(
+        c.model, c.texts, c.dicts, metric=c.made("Probe"), labels=LABELS
+    )},
+    "Probe.read": _fixed(rows=torch.ones(2, 64)),
     "ConceptEvaluation.of_concepts": _fixed(measure="f1"),
     "ConceptEvaluation.score": _fixed(measure="f1"),
     "Dictionaries()": {"dictionaries": lambda c: [_dictionary(c)]},

@@ -87,10 +87,10 @@ from workbench.methods.features.direct_logits import direct_logits as direct_log
 from workbench.methods.features import feature_activations as feature_activations
 
 # The effect of any node of any site, heads and neurons too, against autograd.
-from workbench.methods.features.feature_effects import node_effects as node_effects
+from workbench.features.effects import node_effects as node_effects
 
 # Edges are vector-Jacobian products with everything between held.
-from workbench.methods.features import feature_edges as feature_edges
+feature_edges = import_module("workbench.features.circuit")
 
 # Pairs that are drawn of many positions: a limit made small, and the hash that draws them.
 from workbench.methods.features import index_tally as index_tally
@@ -108,10 +108,10 @@ from workbench.methods.features.labels import written as written
 from workbench.methods.features import losses as losses
 
 # Any set of nodes of any sites, kept in one pass, against codes put in by hand.
-from workbench.methods.features.node_ablation import kept_metric as kept_metric
+from workbench.features.circuit_evaluation import kept_metric as kept_metric
 
 # The nodes that kept_metric and node_effects are asked about.
-from workbench.methods.features import node_bases as node_bases
+node_bases = import_module("workbench.features.nodes")
 
 # Counts of pairs that do and do not fit: limits made small.
 from workbench.methods.features import pair_counts as pair_counts

@@ -170,7 +170,7 @@ def feature_circuit(seed: int | None = 0, **given: Any) -> Any:
         "parts_empty": [-2.0, -2.0],
     } | given
     return made(
-        wb.FeatureCircuitEvaluation,
+        wb.features.FeatureCircuitEvaluation,
         seed,
         task="t",
         metric_name="logit_difference",

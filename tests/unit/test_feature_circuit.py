@@ -30,13 +30,15 @@ LAYERS = (0, 1)
 
 
 @cache
-def effects() -> wb.FeatureEffects:
-    return wb.feature_effects(model(), batch(), dicts(), method="ig", steps=3)
+def effects() -> wb.features.FeatureEffects:
+    return wb.features.effects(model(), batch(), dicts(), method="ig", steps=3)
 
 
 @cache
-def found(n_nodes: int = 20, n_edges: int = 10**6, backend: str = "nnsight") -> wb.FeatureCircuit:
-    return wb.feature_circuit(
+def found(
+    n_nodes: int = 20, n_edges: int = 10**6, backend: str = "nnsight"
+) -> wb.features.FeatureCircuit:
+    return wb.features.circuit(
         model("gpt2", backend),
         batch(),
         dicts(),
@@ -50,9 +52,9 @@ def found(n_nodes: int = 20, n_edges: int = 10**6, backend: str = "nnsight") -> 
 def ranked() -> list[tuple[str, float]]:
     """Every node and its effect, the largest absolute one first."""
     each = [
-        (effects().nodes[site][i], float(value))
-        for site, values in effects().effects.items()
-        for i, value in enumerate(values)
+        (f"{site}/{'error' if i == N else i}", float(value))
+        for site in effects().sites
+        for i, value in enumerate(effects().at(site))
     ]
     return sorted(each, key=lambda pair: -abs(pair[1]))
 
@@ -67,7 +69,10 @@ def test_the_nodes_are_those_of_the_largest_effect_in_the_order_of_the_pass() ->
     assert set(circuit.nodes) == set(best)
     for name, effect in zip(circuit.nodes, circuit.effects, strict=True):
         assert effect == pytest.approx(best[name], rel=1e-4)
-    order = [name for site in effects().sites for name in effects().nodes[site] if name in best]
+    order = [
+        name for site in effects().sites
+        for name in (*(f"{site}/{i}" for i in range(N)), f"{site}/error") if name in best
+    ]  # fmt: skip
     assert list(circuit.nodes) == order
     assert circuit.features == tuple(n for n in order if not n.endswith("error"))
     assert circuit.errors == tuple(n for n in order if n.endswith("error"))
@@ -79,9 +84,9 @@ def test_the_nodes_are_those_of_the_largest_effect_in_the_order_of_the_pass() ->
 def test_a_threshold_keeps_all_above_it_and_errors_may_be_left_out() -> None:
     limit = abs(ranked()[14][1])
     options: dict[str, Any] = {"layers": LAYERS, "effects": effects(), "n_edges": 10**6}
-    circuit = wb.feature_circuit(model(), batch(), dicts(), threshold=limit, **options)
+    circuit = wb.features.circuit(model(), batch(), dicts(), threshold=limit, **options)
     assert set(circuit.nodes) == {name for name, value in ranked() if abs(value) > limit}
-    plain = wb.feature_circuit(model(), batch(), dicts(), n_nodes=8, errors=False, **options)
+    plain = wb.features.circuit(model(), batch(), dicts(), n_nodes=8, errors=False, **options)
     features = [name for name, _ in ranked() if not name.endswith("error")]
     last = {name for name in features[:8] if name.startswith("L1.resid_post")}
     # Others may lead to the logits only through nodes that were not chosen.
@@ -140,7 +145,7 @@ def test_a_random_circuit_has_as_many_features_at_each_site_and_the_same_errors(
         own = [n for n in drawn.features if n.startswith(f"{site}/")]
         assert len(own) == sum(n.startswith(f"{site}/") for n in circuit.features)
         numbers = {int(n.split("/")[1]) for n in own}
-        assert numbers <= set(np.flatnonzero(effects().effects[site][:N]).tolist())
+        assert numbers <= set(np.flatnonzero(effects().at(site)[:N]).tolist())
     assert set(drawn.errors) == set(circuit.errors)
     assert drawn.nodes == circuit.random(1).nodes != circuit.random(2).nodes
     assert not len(drawn.weights) and drawn.method == "random, seed 1"
@@ -186,7 +191,7 @@ def test_a_circuit_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
     counts = f"{len(circuit.features)} features and {len(circuit.errors)} errors at 6 sites"
     assert counts in repr(circuit)
     circuit.save(tmp_path / "circuit")
-    again = wb.FeatureCircuit.load(tmp_path / "circuit")
+    again = wb.features.FeatureCircuit.load(tmp_path / "circuit")
     assert again.nodes == circuit.nodes and again.sites == circuit.sites
     np.testing.assert_array_equal(again.weights, circuit.weights)
     for site in circuit.sites:
@@ -195,7 +200,7 @@ def test_a_circuit_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
 
 def test_the_first_third_of_the_layers_is_left_as_it_is() -> None:
     def searched(layers: list[int] | None) -> set[str]:
-        circuit = wb.feature_circuit(model(), batch(), dicts(), layers=layers, steps=1)
+        circuit = wb.features.circuit(model(), batch(), dicts(), layers=layers, steps=1)
         return set(circuit.sites)
 
     assert searched(None) == {str(site) for site in dicts() if site.layer == 1}
@@ -204,7 +209,7 @@ def test_the_first_third_of_the_layers_is_left_as_it_is() -> None:
         searched([1, 2])
     only = Dictionaries([dicts()["L0.attn_out"]])
     with pytest.raises(ValueError, match=r"of 0; got \[1\]"):
-        wb.feature_circuit(model(), batch(), only)
+        wb.features.circuit(model(), batch(), only)
 
 
 def test_chosen_nodes_are_masks_and_names_that_are_not_there_are_refused() -> None:
@@ -236,22 +241,24 @@ def test_chosen_nodes_are_masks_and_names_that_are_not_there_are_refused() -> No
 def test_wrong_options_are_refused_by_name(options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         call: dict[str, Any] = {"steps": 1} | options
-        wb.feature_circuit(model(), batch(), dicts(), **call)
+        wb.features.circuit(model(), batch(), dicts(), **call)
 
 
 def test_effects_of_something_else_are_refused() -> None:
-    def circuit(each: Dictionaries, given: wb.FeatureEffects) -> wb.FeatureCircuit:
-        return wb.feature_circuit(model(), batch(), each, effects=given, layers=LAYERS)
+    def circuit(
+        each: Dictionaries, given: wb.features.FeatureEffects
+    ) -> wb.features.FeatureCircuit:
+        return wb.features.circuit(model(), batch(), each, effects=given, layers=LAYERS)
 
     other = replace(effects(), task="another")
     with pytest.raises(ValueError, match="effects are those of the same task and of every"):
         circuit(dicts(), other)
-    values = {site: v for site, v in effects().effects.items() if site != "L1.mlp_out"}
+    sizes = {site: n for site, n in effects().sizes.items() if site != "L1.mlp_out"}
     with pytest.raises(ValueError, match="without L1.mlp_out"):
-        circuit(dicts(), replace(effects(), effects=values))
-    values = {**effects().effects, "L1.mlp_out": np.zeros(5, np.float32)}
+        circuit(dicts(), replace(effects(), sizes=sizes))
+    sizes = {**effects().sizes, "L1.mlp_out": 5}
     with pytest.raises(ValueError, match="another dictionary at L1.mlp_out: 5 nodes, not 13"):
-        circuit(dicts(), replace(effects(), effects=values))
+        circuit(dicts(), replace(effects(), sizes=sizes))
     with pytest.raises(ValueError, match="width"):
         circuit(Dictionaries([made("relu", "L1.resid_post", 0, 16)]), effects())
 
@@ -259,4 +266,4 @@ def test_effects_of_something_else_are_refused() -> None:
 @pytest.mark.parametrize("threshold", [-1.0, float("nan"), float("inf")])
 def test_a_threshold_is_an_effect(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold is a finite number from 0 or None; got"):
-        wb.feature_circuit(model(), batch(), dicts(), threshold=threshold)
+        wb.features.circuit(model(), batch(), dicts(), threshold=threshold)

@@ -35,20 +35,22 @@ SIZES = (2, 9, 10**6)
 
 
 @cache
-def circuit(name: str = "gpt2") -> wb.FeatureCircuit:
-    return wb.feature_circuit(model(name), batch(name), dicts(), n_nodes=25, layers=(0, 1), steps=2)
+def circuit(name: str = "gpt2") -> wb.features.FeatureCircuit:
+    return wb.features.circuit(
+        model(name), batch(name), dicts(), n_nodes=25, layers=(0, 1), steps=2
+    )
 
 
 @cache
-def evaluated(name: str = "gpt2", backend: str = "nnsight") -> wb.FeatureCircuitEvaluation:
-    return wb.evaluate_feature_circuit(
+def evaluated(name: str = "gpt2", backend: str = "nnsight") -> wb.features.FeatureCircuitEvaluation:
+    return wb.features.evaluate_circuit(
         model(name, backend),
         batch(name),
         circuit(name),
         dicts(),
         references=REFERENCES,
         sizes=SIZES,
-        n_random=2,
+        n_controls=2,
         seed=3,
     )
 
@@ -91,11 +93,11 @@ def test_every_run_of_an_evaluation_is_one_with_codes_put_in_by_hand(name: str) 
 
 def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
     result = evaluated()
-    effects = wb.feature_effects(model(), batch(), dicts(), method="ig", steps=2).effects
-    every = [(site, i, abs(v)) for site, e in effects.items() for i, v in enumerate(e)]
+    effects = wb.features.effects(model(), batch(), dicts(), method="ig", steps=2)
+    every = [(site, i, abs(v)) for site in effects.sites for i, v in enumerate(effects.at(site))]
     best = sorted(every, key=lambda row: -row[2])
     for at, size in enumerate(SIZES):
-        masks: Any = {site: np.zeros(len(e), bool) for site, e in effects.items()}
+        masks: Any = {site: np.zeros(n, bool) for site, n in effects.sizes.items()}
         for site, i, _ in best[:size]:
             masks[site][i] = True
         np.testing.assert_allclose(
@@ -116,16 +118,16 @@ def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
 
 
 def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() -> None:
-    plain = wb.feature_circuit(
+    plain = wb.features.circuit(
         model(), batch(), dicts(), n_nodes=25, layers=(0, 1), method="attribution"
     )
-    options: dict[str, Any] = {"references": "mean", "sizes": (3,), "n_random": 1}
-    result = wb.evaluate_feature_circuit(model(), batch(), plain, dicts(), n=2, **options)
+    options: dict[str, Any] = {"references": "mean", "sizes": (3,), "n_controls": 1}
+    result = wb.features.evaluate_circuit(model(), batch(), plain, dicts(), n=2, **options)
     assert result.whole.shape == (2,) == result.inside[0].shape and len(result.tokens) == 2
     two = batch().take(range(2))
-    effects = wb.feature_effects(model(), two, dicts(), reference=plain.reference).effects
-    every = [(site, i, abs(v)) for site, e in effects.items() for i, v in enumerate(e)]
-    masks = {site: np.zeros(len(e), bool) for site, e in effects.items()}
+    effects = wb.features.effects(model(), two, dicts(), reference=plain.reference)
+    every = [(site, i, abs(v)) for site in effects.sites for i, v in enumerate(effects.at(site))]
+    masks = {site: np.zeros(n, bool) for site, n in effects.sizes.items()}
     for site, i, _ in sorted(every, key=lambda row: -row[2])[:3]:
         masks[site][i] = True
     wanted = [kept_pass("gpt2", dicts(), masks, "mean", row, two) for row in range(2)]
@@ -217,7 +219,7 @@ def test_an_evaluation_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
         assert frame.loc[kind, "only_errors"] == result.score("only_errors", kind)[0]
     assert "faithfulness" in repr(result)
     result.save(tmp_path / "scores")
-    again = wb.FeatureCircuitEvaluation.load(tmp_path / "scores")
+    again = wb.features.FeatureCircuitEvaluation.load(tmp_path / "scores")
     np.testing.assert_array_equal(again.random, result.random)
     assert again.score("faithfulness", "counterfactual") == result.score(
         "faithfulness", "counterfactual"
@@ -232,10 +234,10 @@ def test_what_is_not_there_is_refused_by_name() -> None:
         result.score("faithfulness", "zero")
     with pytest.raises(ValueError, match="A curve is of features, .*; got 'heads'"):
         result.curve("counterfactual", "heads")
-    call: Any = wb.evaluate_feature_circuit
-    for options in ({"references": ()}, {"sizes": ()}, {"sizes": (0,)}, {"n_random": 0}):
+    call: Any = wb.features.evaluate_circuit
+    for options in ({"references": ()}, {"sizes": ()}, {"sizes": (0,)}, {"n_controls": 0}):
         with pytest.raises(
-            ValueError, match="at least one reference, sizes and a num|n_random is a"
+            ValueError, match="at least one reference, sizes and a num|n_controls is a"
         ):
             call(model(), batch(), circuit(), dicts(), **options)
     with pytest.raises(ValueError, match="A reference is one of .*; got 'median'"):

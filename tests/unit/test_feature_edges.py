@@ -135,9 +135,9 @@ def test_in_a_parallel_block_attention_does_nothing_to_the_mlp() -> None:
 
 
 def test_the_last_site_reaches_the_logits_by_its_whole_effect() -> None:
-    effects = wb.feature_effects(model(), batch(), dicts(), method="attribution")
+    effects = wb.features.effects(model(), batch(), dicts(), method="attribution")
     direct = found("gpt2").to_logits[-len(CHOSEN) :]
-    np.testing.assert_allclose(direct, effects.effects["L1.resid_post"][CHOSEN], **CLOSE)
+    np.testing.assert_allclose(direct, effects.at("L1.resid_post")[CHOSEN], **CLOSE)
 
 
 @pytest.mark.parametrize("name", NAMES)

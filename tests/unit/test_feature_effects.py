@@ -34,7 +34,7 @@ from workbench.dictionary.collection import Dictionaries
 
 @cache
 def found(name: str, method: str, kind: str, steps: int = 3, backend: str = "nnsight") -> Any:
-    return wb.feature_effects(
+    return wb.features.effects(
         model(name, backend), batch(name), dicts(), method=method, reference=kind, steps=steps
     )
 
@@ -69,10 +69,9 @@ def test_attribution_is_each_node_less_its_reference_times_its_gradient(
 ) -> None:
     result = found(name, "attribution", kind)
     for site in result.sites:
-        np.testing.assert_allclose(result.effects[site], slow(name, site, kind, [1.0]), **CLOSE)
+        np.testing.assert_allclose(result.at(site), slow(name, site, kind, [1.0]), **CLOSE)
     assert result.sites == tuple(map(str, dicts())) and result.steps == 0
-    assert result.nodes["L1.mlp_out"][0] == "L1.mlp_out/0"
-    assert result.nodes["L1.mlp_out"][-1] == "L1.mlp_out/error"
+    assert {"L1.mlp_out/0", "L1.mlp_out/error"} <= set(result.nodes["node"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +80,7 @@ def test_integrated_gradients_are_means_over_the_middles_of_the_path(name: str, 
     result = found(name, "ig", kind)
     for site in result.sites:
         wanted = slow(name, site, kind, [1 / 6, 3 / 6, 5 / 6])
-        np.testing.assert_allclose(result.effects[site], wanted, **CLOSE)
+        np.testing.assert_allclose(result.at(site), wanted, **CLOSE)
 
 
 @pytest.mark.parametrize("kind", ["counterfactual", "zero"])
@@ -99,7 +98,7 @@ def test_integrated_gradients_of_a_site_sum_to_what_replacing_the_site_does(kind
             without, _ = plain_pass("gpt2", ids, put)
             change = metric(task, row, logits) - metric(task, row, without)
             wanted += change.item() / len(task)
-        assert float(result.effects[site].sum()) == pytest.approx(wanted, rel=0.01, abs=2e-3)
+        assert float(result.at(site).sum()) == pytest.approx(wanted, rel=0.01, abs=2e-3)
 
 
 @pytest.mark.parametrize("method", ["attribution", "ig"])
@@ -107,7 +106,7 @@ def test_both_backends_give_the_same_effects(method: str) -> None:
     for name in NAMES:
         one, other = (found(name, method, "counterfactual", backend=b) for b in BACKENDS)
         for site in one.sites:
-            np.testing.assert_allclose(one.effects[site], other.effects[site], **CLOSE)
+            np.testing.assert_allclose(one.at(site), other.at(site), **CLOSE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,11 +116,11 @@ def test_effects_do_not_depend_on_how_many_examples_run_together(
     whole = {method: found("gpt2", method, kind) for method in ("attribution", "ig")}
     monkeypatch.setattr(examples, "TOKENS_PER_PASS", 1)
     for method, result in whole.items():
-        again = wb.feature_effects(
+        again = wb.features.effects(
             model(), batch(), dicts(), method=method, reference=kind, steps=3
         )
         for site in result.sites:
-            np.testing.assert_allclose(again.effects[site], result.effects[site], **CLOSE)
+            np.testing.assert_allclose(again.at(site), result.at(site), **CLOSE)
 
 
 def test_heads_and_neurons_are_nodes_too() -> None:
@@ -151,31 +150,31 @@ def test_heads_and_neurons_are_nodes_too() -> None:
 
 
 def test_a_model_of_half_precision_gives_the_effects_to_its_own_precision() -> None:
-    half = wb.feature_effects(
+    half = wb.features.effects(
         model("gpt2", dtype="bfloat16"), batch(), dicts(), method="attribution"
     )
     exact = found("gpt2", "attribution", "counterfactual")
-    rough, fine = (np.concatenate(list(each.effects.values())) for each in (half, exact))
+    rough, fine = (np.concatenate([each.at(site) for site in each.sites]) for each in (half, exact))
     assert np.isfinite(rough).all()
     assert np.corrcoef(rough, fine)[0, 1] > 0.95
 
 
 def test_a_result_lists_its_nodes_by_size_and_is_the_same_from_disk(tmp_path: Path) -> None:
     result = found("gpt2", "ig", "counterfactual")
-    every = [(site, i, v) for site, values in result.effects.items() for i, v in enumerate(values)]
+    every = [(site, i, v) for site in result.sites for i, v in enumerate(result.at(site))]
     top = max(every, key=lambda row: abs(row[2]))
-    assert result.top(1) == [(top[0], top[1], float(top[2]))]
     frame = result.to_frame()
     assert list(frame.columns) == ["node", "site", "effect"]
     assert len(frame) == sum(value != 0 for *_, value in every)
-    assert frame["node"][0] == result.nodes[top[0]][top[1]]
+    assert frame["node"][0] == f"{top[0]}/{'error' if top[1] == N else top[1]}"
+    assert frame["effect"][0] == top[2]
     assert (frame["effect"].abs().diff().dropna() <= 0).all()
     assert "ig" in repr(result)
     result.save(tmp_path / "effects")
-    again = wb.FeatureEffects.load(tmp_path / "effects")
+    again = wb.features.FeatureEffects.load(tmp_path / "effects")
     assert again.nodes == result.nodes
     for site in result.sites:
-        np.testing.assert_array_equal(again.effects[site], result.effects[site])
+        np.testing.assert_array_equal(again.at(site), result.at(site))
 
 
 @pytest.mark.parametrize(
@@ -191,16 +190,16 @@ def test_a_result_lists_its_nodes_by_size_and_is_the_same_from_disk(tmp_path: Pa
 )
 def test_wrong_options_are_refused_by_name(options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
-        wb.feature_effects(model(), batch(), dicts(), **options)
+        wb.features.effects(model(), batch(), dicts(), **options)
 
 
 def test_dictionaries_that_do_not_fit_and_pairs_that_do_not_differ_are_refused() -> None:
     wide = Dictionaries([made("relu", "L1.resid_post", 0, 16)])
     with pytest.raises(ValueError, match="width"):
-        wb.feature_effects(model(), batch(), wide)
+        wb.features.effects(model(), batch(), wide)
     deep = Dictionaries([made("relu", "L7.resid_post", 0)])
     with pytest.raises(ValueError, match="layers 0 to 1; got layer 7"):
-        wb.feature_effects(model(), batch(), deep)
+        wb.features.effects(model(), batch(), deep)
     same = replace(batch(), corrupt=batch().clean)
     with pytest.raises(ValueError, match="difference between clean and corrupt"):
-        wb.feature_effects(model(), same, dicts())
+        wb.features.effects(model(), same, dicts())

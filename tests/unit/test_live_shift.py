@@ -33,13 +33,14 @@ def given() -> dict[str, Any]:
     dicts = wb.dictionaries("tinyworld").only("resid_post")
     texts, labels, groups = sentences(16, balanced=True)
     training = sentences(16, balanced=False)[:2]
-    classifier = wb.train_classifier(model, "L1.resid_post", *training, classes=("A", "B"))
+    acts = wb.activations(model, training[0], "L1.resid_post", labels={"list": training[1]})
+    probe = wb.probe(acts, "list", method="logistic", controls=())
     pronouns = [int(group.endswith(" he")) for group in groups]
     return {
         "model": model,
-        "classifier": classifier,
+        "probe": probe,
         "dicts": dicts,
-        "effects": wb.classifier_effects(model, classifier, dicts, texts, pronouns),
+        "effects": wb.features.effects(model, texts, dicts, metric=probe, labels=pronouns),
         "texts": texts,
         "labels": labels,
         "groups": groups,
@@ -64,26 +65,25 @@ def test_it_opens_with_nothing_ticked_and_the_accuracy_before(
 ) -> None:
     explorer = make()
     assert explorer.ticked == () and explorer.result is None
-    right = (given["classifier"].logits(given["model"], given["texts"]) > 0) == (
+    right = (given["probe"].logits(given["model"], given["texts"]) > 0) == (
         np.array(given["labels"]) > 0
     )
     assert explorer.frame.loc["before", "accuracy"] == pytest.approx(right.mean())
     for group in dict.fromkeys(given["groups"]):
         own = right[[each == group for each in given["groups"]]]
         assert explorer.frame.loc["before", group] == pytest.approx(own.mean())
-    assert repr(explorer) == "LiveShift(A / B: 0 of 32 ticked)"
+    assert repr(explorer) == "LiveShift(0 / 1: 0 of 32 ticked)"
 
 
 def test_the_strongest_features_are_listed_with_labels_and_separations(
     make: Callable[..., wb.live.LiveShift], given: dict[str, Any]
 ) -> None:
     explorer, effects = make(), given["effects"]
-    strongest = np.argsort(-np.abs(effects.separation), kind="stable")[:32]
-    assert explorer.names == tuple(effects.nodes[i] for i in strongest)
+    assert explorer.names == effects.nodes["node"][:32]
     assert len(explorer.boxes["ticked"].boxes) == 32
     dictionary, number = given["dicts"].feature(explorer.names[0])
     label = wb.Labels.of(dictionary)[number]
-    first = f"{explorer.names[0]}  {effects.separation[strongest[0]]:+.2f}  {label}"
+    first = f"{explorer.names[0]}  {effects.separation[0]:+.2f}  {label}"
     assert explorer.boxes["ticked"].boxes[0].description == first
 
 
@@ -126,16 +126,17 @@ def test_effects_on_another_classifier_are_refused(
     make: Callable[..., wb.live.LiveShift], given: dict[str, Any]
 ) -> None:
     texts, labels, _ = sentences(8, balanced=True)
-    other = wb.train_classifier(given["model"], "L0.resid_post", texts, labels)
-    with pytest.raises(ValueError, match="effects are those on another classifier"):
-        make(classifier=other)
+    acts = wb.activations(given["model"], texts, "L0.resid_post", labels={"list": labels})
+    other = wb.probe(acts, "list", method="logistic", controls=(), folds=2)
+    with pytest.raises(ValueError, match="effects are those on another probe"):
+        make(probe=other)
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"labels": ()}, r"labels are a 0 or 1 for each of \d+ texts; got shape \(0,\)"),
-        ({"labels": [0]}, r"labels are a 0 or 1 for each of \d+ texts; got shape \(1,\)"),
+        ({"labels": ()}, r"labels are 0 or 1, .* for each of \d+ texts; got shape \(0,\)"),
+        ({"labels": [0]}, r"labels are 0 or 1, .* for each of \d+ texts; got shape \(1,\)"),
         ({"groups": ["A"]}, r"groups has a name for each of \d+ texts; got 1"),
     ],
 )

@@ -138,7 +138,9 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "evaluate": lambda model: wb.evaluate_dictionary(
         model, dictionary_of(model), TEXTS[:4], progress=False
     ),
-    "classifier": lambda model: vars(wb.train_classifier(model, SITE, TEXTS * 4, [0, 1] * 6)),
+    "probe": lambda model: vars(
+        wb.probe(wb.activations(model, TEXTS * 4, SITE, labels={"y": [0, 1] * 6}), "y")
+    ),
     "steer": lambda model: wb.steer(
         model, PROMPT, f"{SITE}/1", dicts=dictionary_of(model), n=2, unit=1.0
     ),

@@ -28,28 +28,33 @@ def _closed_figures() -> Iterator[None]:
     plt.close("all")
 
 
-def effects() -> wb.FeatureEffects:
-    values = np.random.default_rng(0).normal(size=(len(SITES), 5)).astype(np.float32)
-    return wb.FeatureEffects(
+def effects(**more: Any) -> wb.features.FeatureEffects:
+    values = np.random.default_rng(0).normal(size=5 * len(SITES)).astype(np.float32)
+    order = np.argsort(-np.abs(values), kind="stable")
+    sites = [s for s in SITES for _ in range(5)]
+    names = [f"{s}/{unit}" for s in SITES for unit in (0, 1, 2, 3, "error")]
+    return wb.features.FeatureEffects(
         **BASE,
         task="agreement",
-        metric_name="logit_difference",
+        metric="logit_difference",
         method="ig",
         reference="counterfactual",
         steps=10,
         gap=2.0,
-        nodes={s: (*(f"{s}/{i}" for i in range(4)), f"{s}/error") for s in SITES},
-        effects=dict(zip(SITES, values, strict=True)),
+        sizes=dict.fromkeys(SITES, 5),
+        nodes={"node": tuple(names[i] for i in order), "site": tuple(sites[i] for i in order)},
+        effect=values[order],
+        **more,
     )
 
 
-def circuit(n: int = 4) -> wb.FeatureCircuit:
+def circuit(n: int = 4) -> wb.features.FeatureCircuit:
     """A circuit with `n` features and an error at each site, and an edge from each to the next."""
     generator = np.random.default_rng(1)
     nodes = [name for s in SITES for name in (*(f"{s}/{i}" for i in range(n)), f"{s}/error")]
     step = n + 1
     sources = np.arange(len(nodes) - step)
-    return wb.FeatureCircuit(
+    return wb.features.FeatureCircuit(
         **BASE,
         task="agreement",
         metric_name="logit_difference",
@@ -68,14 +73,14 @@ def circuit(n: int = 4) -> wb.FeatureCircuit:
     )
 
 
-def evaluation() -> wb.FeatureCircuitEvaluation:
+def evaluation() -> wb.features.FeatureCircuitEvaluation:
     generator = np.random.default_rng(2)
     shape = (2, 6)
 
     def metric(*more: int) -> np.ndarray:
         return generator.normal(1, 0.1, size=(shape[0], *more, shape[1]))
 
-    return wb.FeatureCircuitEvaluation(
+    return wb.features.FeatureCircuitEvaluation(
         **BASE,
         task="agreement",
         metric_name="logit_difference",
@@ -101,22 +106,10 @@ def evaluation() -> wb.FeatureCircuitEvaluation:
     )
 
 
-def classifier_effects() -> wb.ClassifierEffects:
-    generator = np.random.default_rng(3)
-    return wb.ClassifierEffects(
-        **BASE,
-        classifier="a classifier",
-        class_names=("$a", "b"),
-        nodes=tuple(f"L0.resid_post/{i}" for i in range(40)),
-        effects=generator.normal(size=(40, 2)),
-        active=generator.random(40),
-    )
-
-
-def shifted(groups: tuple[str, ...] = ("A she", "A he", "B she", "B he")) -> wb.Shift:
+def shifted(groups: tuple[str, ...] = ("A she", "A he", "B she", "B he")) -> wb.features.Shift:
     ways = ("before", "after", "random", "recentred", "random recentred", "retrained")
     generator = np.random.default_rng(4)
-    return wb.Shift(
+    return wb.features.Shift(
         **BASE,
         classifier="a classifier",
         features=("L0.resid_post/1", "L0.resid_post/2"),
@@ -154,29 +147,20 @@ def boxes(ax: Any) -> list[Any]:
     return [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
 
 
-def test_effects_are_bars_of_the_strongest_nodes_by_sign_and_errors_are_hatched() -> None:
+def test_effects_are_bars_of_the_strongest_nodes() -> None:
     result = effects()
-    ax = result.plot(top=12, labels={"L0.mlp_out/1": "dogs $ and cats"})
-    rows = result.top(12)
-    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [r[2] for r in rows])
-    for bar, (_, number, effect) in zip(ax.patches, rows, strict=True):
-        assert to_hex(bar.get_facecolor()) == (POSITIVE if effect > 0 else NEGATIVE)
-        assert bool(bar.get_hatch()) == (number == 4)
-    names = [t.get_text() for t in ax.get_yticklabels()]
-    for name, (site, number, _) in zip(names, rows, strict=True):
-        own = result.nodes[site][number]
-        assert name == own or (name == f"{own}  dogs \\$ and cats" and own == "L0.mlp_out/1")
-    assert any(number == 4 for _, number, _ in rows)
+    ax = result.plot(top=12)
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], result.effect[:12])
+    assert [t.get_text() for t in ax.get_yticklabels()] == list(result.nodes["node"][:12])
     assert texts_apart(ax)
 
 
-def test_classifier_effects_are_bars_of_the_separation() -> None:
-    result = classifier_effects()
-    ax = result.plot(top=10)
-    order = np.argsort(-np.abs(result.separation))[:10]
-    np.testing.assert_allclose([b.get_width() for b in ax.patches], result.separation[order])
-    assert [t.get_text() for t in ax.get_yticklabels()] == [result.nodes[i] for i in order]
-    assert ax.get_xlabel() == r"logits it puts between \$a (red) and b (blue)"
+def test_effects_on_a_probe_are_bars_of_the_separation() -> None:
+    apart = np.random.default_rng(3).normal(size=5 * len(SITES)).astype(np.float32)
+    apart = apart[np.argsort(-np.abs(apart))]
+    ax = effects(separation=apart).plot(top=10)
+    np.testing.assert_allclose([b.get_width() for b in ax.patches], apart[:10])
+    assert ax.get_xlabel() == "what it gives in texts of the second label − of the first"
     assert texts_apart(ax)
 
 

@@ -21,7 +21,7 @@ from tests.unit.feature_circuit_models import (
     model,
     plain_pass,
 )
-from tests.unit.test_classifier import LABELS, TEXTS
+from tests.unit.test_probe_logits import LABELS, TEXTS
 from workbench.dictionary.base import ScaleFeatures
 from workbench.dictionary.collection import Dictionaries
 
@@ -30,32 +30,35 @@ FEATURES = ("L0.resid_post/2", "L0.resid_post/5", "L1.mlp_out/1", "L1.attn_out/4
 
 
 @cache
-def classifier(name: str = "gpt2", pool: str = "last") -> wb.Classifier:
-    return wb.train_classifier(
-        model(name), SITE, TEXTS, LABELS, classes=("six", "seven"), pool=pool
+def classifier(name: str = "gpt2", pool: Any = "last") -> wb.probing.Probe:
+    acts = wb.activations(model(name), TEXTS, SITE, pool=pool, labels={"word": LABELS})
+    return wb.probe(acts, "word", method="logistic", controls=())
+
+
+def weight(own: wb.probing.Probe) -> torch.Tensor:
+    """(d_model,) what the second class has above the first."""
+    return torch.as_tensor(own.weights[SITE][1] - own.weights[SITE][0]).float()
+
+
+@cache
+def effects(name: str, pool: str, backend: str = "nnsight") -> wb.features.FeatureEffects:
+    return wb.features.effects(
+        model(name, backend), TEXTS, dicts(), metric=classifier(name, pool), labels=LABELS
     )
 
 
 @cache
-def effects(name: str, pool: str, backend: str = "nnsight") -> wb.ClassifierEffects:
-    return wb.classifier_effects(
-        model(name, backend), classifier(name, pool), dicts(), TEXTS, LABELS, batch_size=7
-    )
-
-
-@cache
-def shifted(backend: str = "nnsight") -> wb.Shift:
-    return wb.shift(
+def shifted(backend: str = "nnsight") -> wb.features.Shift:
+    return wb.features.shift(
         model("gpt2", backend),
+        TEXTS[:12],
         classifier(),
         dicts(),
         FEATURES,
-        TEXTS[:12],
-        LABELS[:12],
+        labels=LABELS[:12],
         groups=["even" if i % 4 else "odd" for i in range(12)],
         training=(TEXTS, LABELS),
         seed=2,
-        batch_size=5,
     )
 
 
@@ -70,7 +73,7 @@ def test_an_effect_is_the_code_times_the_gradient_of_the_logit(name: str, pool: 
         ids = model(name).tokens(text).ids[0]
         _, seen = plain_pass(name, ids)
         x = seen[SITE][0]
-        logit = (x[-1] if pool == "last" else x.mean(0)) @ torch.as_tensor(own.weight.copy())
+        logit = (x[-1] if pool == "last" else x.mean(0)) @ weight(own)
         grads = torch.autograd.grad(logit, [seen[s] for s in before], allow_unused=True)
         for site, grad in zip(before, grads, strict=True):
             made = dicts()[site]
@@ -86,9 +89,13 @@ def test_an_effect_is_the_code_times_the_gradient_of_the_logit(name: str, pool: 
                 active[site][feature] += bool((codes[:, feature] != 0).any()) / len(TEXTS)
     wanted = {f"{site}/{i}": total[site][:, i] for site in before for i in range(N)}
     share = {f"{site}/{i}": active[site][i] for site in before for i in range(N)}
-    assert set(result.nodes) == {node for node, value in share.items() if value}
-    for i, node in enumerate(result.nodes):
-        np.testing.assert_allclose(result.effects[i], wanted[node], **CLOSE)
+    assert result.of_label is not None and result.separation is not None
+    assert result.active is not None
+    assert set(result.nodes["node"]) == {node for node, value in share.items() if value}
+    for i, node in enumerate(result.nodes["node"]):
+        np.testing.assert_allclose(result.of_label[i], wanted[node], **CLOSE)
+        both = wanted[node] @ [LABELS.count(0), LABELS.count(1)] / len(LABELS)
+        np.testing.assert_allclose(result.effect[i], both, **CLOSE)
         assert result.active[i] == pytest.approx(share[node])
         separation = wanted[node][1] - wanted[node][0]
         assert result.separation[i] == pytest.approx(separation, rel=2e-3, abs=5e-5)
@@ -96,8 +103,9 @@ def test_an_effect_is_the_code_times_the_gradient_of_the_logit(name: str, pool: 
 
 def test_both_backends_give_the_same_effects_and_answers() -> None:
     one, other = (effects("gpt2", "mean", backend) for backend in BACKENDS)
-    assert one.nodes == other.nodes
-    np.testing.assert_allclose(one.effects, other.effects, **CLOSE)
+    first, second = (each.to_frame().set_index("node").sort_index() for each in (one, other))
+    assert first.index.equals(second.index)
+    np.testing.assert_allclose(first.separation, second.separation, **CLOSE)
     first, second = (shifted(backend).right for backend in BACKENDS)
     np.testing.assert_array_equal(first, second)
 
@@ -105,27 +113,27 @@ def test_both_backends_give_the_same_effects_and_answers() -> None:
 def test_effects_are_listed_by_separation_and_the_same_from_disk(tmp_path: Path) -> None:
     result = effects("gpt2", "last")
     frame = result.to_frame()
-    assert list(frame.columns) == [
-        "feature",
-        "separation",
-        "effect on six",
-        "effect on seven",
-        "active",
+    assert list(frame.columns) == ["node", "site", "effect", "separation", "active"]
+    apart = result.to_frame("labels")
+    assert list(apart.columns)[2:4] == ["label", "effect"] and apart.label[:2].tolist() == [
+        "0",
+        "1",
     ]
     sizes = np.abs(frame["separation"].to_numpy())
     assert (np.diff(sizes) <= 0).all()
-    assert f"{len(result.nodes)} features of" in repr(result)
+    assert f"{len(result.effect)} of" in repr(result) and "at L1.mlp_out" in repr(result)
     result.save(tmp_path / "effects")
-    again = wb.ClassifierEffects.load(tmp_path / "effects")
-    np.testing.assert_array_equal(again.effects, result.effects)
+    again = wb.features.FeatureEffects.load(tmp_path / "effects")
+    assert again.of_label is not None and result.of_label is not None
+    np.testing.assert_array_equal(again.of_label, result.of_label)
 
 
-def answers(own: wb.Classifier, names: Any, moved: float = 0.0) -> np.ndarray:
+def answers(own: wb.probing.Probe, names: Any, moved: float = 0.0) -> np.ndarray:
     """(text,) right or not, one text at a time, with features set to 0 at every position."""
     out = []
     for text, label in zip(TEXTS[:12], LABELS, strict=False):
         x = model().run(text, read=SITE, edits=edits_of(names), logits_at=())[SITE][0, -1]
-        logit = float(x @ torch.as_tensor(own.weight.copy())) + own.bias + moved
+        logit = float(x @ weight(own)) + float(own.bias[0] @ [-1, 1]) + moved
         out.append((logit > 0) == (label > 0))
     return np.array(out)
 
@@ -137,7 +145,7 @@ def edits_of(names: Any) -> list[ScaleFeatures]:
     ]
 
 
-def fall(own: wb.Classifier, names: Any) -> float:
+def fall(own: wb.probing.Probe, names: Any) -> float:
     """How far the mean logit of the training texts falls."""
     plain, now = (own.logits(model(), TEXTS, edits=edits) for edits in ((), edits_of(names)))
     return float((plain - now).mean())
@@ -158,7 +166,9 @@ def test_every_way_of_reading_is_recomputed_text_by_text() -> None:
     np.testing.assert_array_equal(right["after"], answers(own, FEATURES))
     moved = fall(own, FEATURES)
     np.testing.assert_array_equal(right["recentred"], answers(own, FEATURES, moved))
-    anew = wb.train_classifier(model(), SITE, TEXTS, LABELS, edits=edits_of(FEATURES))
+    anew = own.again(
+        wb.activations(model(), TEXTS, SITE, labels={"word": LABELS}, edits=edits_of(FEATURES))
+    )
     np.testing.assert_array_equal(right["retrained"], answers(anew, FEATURES))
     assert set(np.unique(right["random"] * 5)) <= set(range(6))
 
@@ -167,14 +177,18 @@ def test_random_features_are_as_many_others_of_the_same_sites() -> None:
     own = classifier()
     left = {"L0.resid_post": {2, 5, 7, 9}, "L1.mlp_out": {1, 6}, "L1.attn_out": {4, 3}}
     pool = [f"{site}/{i}" for site, numbers in left.items() for i in numbers]
-    result = wb.shift(model(), own, dicts(), FEATURES, TEXTS[:12], LABELS[:12], candidates=pool)
+    result = wb.features.shift(
+        model(), TEXTS[:12], own, dicts(), FEATURES, labels=LABELS[:12], candidates=pool
+    )
     others = ["L0.resid_post/7", "L0.resid_post/9", "L1.mlp_out/6", "L1.attn_out/3"]
     wanted = answers(own, others)
     np.testing.assert_allclose(result.right[2], wanted.astype(float))
     assert result.ways == ("before", "after", "random")
     assert result.group_names == ("all",) and not result.groups.any()
     with pytest.raises(ValueError, match="there is none beside L0.resid_post/2"):
-        wb.shift(model(), own, dicts(), FEATURES, TEXTS, LABELS, candidates=FEATURES)
+        wb.features.shift(
+            model(), TEXTS, own, dicts(), FEATURES, labels=LABELS, candidates=FEATURES
+        )
 
 
 def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
@@ -193,7 +207,7 @@ def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
     assert list(frame.columns) == ["accuracy", "accuracy_low", "accuracy_high", "odd", "even"]
     assert "4 features taken away" in repr(result)
     result.save(tmp_path / "shift")
-    np.testing.assert_array_equal(wb.Shift.load(tmp_path / "shift").right, result.right)
+    np.testing.assert_array_equal(wb.features.Shift.load(tmp_path / "shift").right, result.right)
     with pytest.raises(ValueError, match="The ways are before, .*; got 'later'"):
         result.accuracy("later")
 
@@ -204,8 +218,12 @@ def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
         ((), {}, "At least one feature is taken away, by its name, .*; got none"),
         (["L1.mlp_out/12"], {}, "features 0 to 11; got 12"),
         (["L1.resid_post/3"], {}, "reads L1.mlp_out, and L1.resid_post is computed after it"),
-        (FEATURES, {"labels": LABELS[:5]}, r"a 0 or 1 for each of 24 texts; got shape \(5,\)"),
-        (FEATURES, {"labels": [3] * 24}, "labels are a 0 or 1"),
+        (
+            FEATURES,
+            {"labels": LABELS[:5]},
+            r"for each of 24 texts; got shape \(5,\)",
+        ),
+        (FEATURES, {"labels": [3] * 24}, "labels are 0 or 1"),
         (FEATURES, {"groups": ["a"]}, "groups has a name for each of 24 texts; got 1"),
     ],
 )
@@ -214,19 +232,19 @@ def test_wrong_features_labels_and_groups_are_refused(
 ) -> None:
     call: dict[str, Any] = {"texts": TEXTS, "labels": LABELS} | options
     with pytest.raises(ValueError, match=rule):
-        wb.shift(model(), classifier(), dicts(), features, **call)
+        wb.features.shift(model(), call.pop("texts"), classifier(), dicts(), features, **call)
 
 
 def test_features_of_no_dictionary_and_effects_of_nothing_are_refused() -> None:
     with pytest.raises(KeyError, match="no dictionary of L1.mlp_in"):
-        wb.shift(model(), classifier(), dicts(), ["L1.mlp_in/2"], TEXTS, LABELS)
+        wb.features.shift(model(), TEXTS, classifier(), dicts(), ["L1.mlp_in/2"], labels=LABELS)
     late = Dictionaries([dicts()["L1.resid_post"]])
     with pytest.raises(ValueError, match="reads L1.mlp_out, and no dictionary lies there"):
-        wb.classifier_effects(model(), classifier(), late, TEXTS, LABELS)
+        wb.features.effects(model(), TEXTS, late, metric=classifier(), labels=LABELS)
     for labels, rule in (
         (LABELS[:3], "for each of 24 texts"),
         ([*LABELS, 1], "for each of 24 texts"),
         ([1] * 24, "both classes"),
     ):
         with pytest.raises(ValueError, match=rule):
-            wb.classifier_effects(model(), classifier(), dicts(), TEXTS, labels)
+            wb.features.effects(model(), TEXTS, dicts(), metric=classifier(), labels=labels)

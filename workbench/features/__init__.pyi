@@ -1,8 +1,16 @@
 """The public names of the family, and the module that holds each."""
 
+from .circuit import FeatureCircuit as FeatureCircuit
+from .circuit import circuit as circuit
+from .circuit_evaluation import FeatureCircuitEvaluation as FeatureCircuitEvaluation
+from .circuit_evaluation import evaluate_circuit as evaluate_circuit
+from .effects import FeatureEffects as FeatureEffects
+from .effects import effects as effects
 from .flow import FeatureFlow as FeatureFlow
 from .flow import flow as flow
 from .flow_evaluation import FlowEvaluation as FlowEvaluation
 from .flow_evaluation import evaluate_flow as evaluate_flow
 from .matching import FeatureMatches as FeatureMatches
 from .matching import match as match
+from .shift import Shift as Shift
+from .shift import shift as shift

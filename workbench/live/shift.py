@@ -1,23 +1,24 @@
-"""The live SHIFT: tick features that should not matter, and see what a classifier answers."""
+"""The live SHIFT: tick features that should not matter, and see what a probe answers."""
 
 from __future__ import annotations
 
 import html
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import pandas as pd
 import traitlets
 
-from ..check import Count, Seed, checked
+from ..check import Seed, checked
 from ..dictionary.collection import Dictionaries
-from ..methods.features.classifier import Classifier
+from ..features.effects import FeatureEffects
+from ..features.shift import Shift, check_rows
+from ..features.shift import shift as measure
 from ..methods.features.labels import Labels
-from ..methods.features.shift import ClassifierEffects, Shift, check_rows
-from ..methods.features.shift import shift as measure
 from ..model import Model
+from ..probing.probe import Probe
 from .calls import Calls
 from .controls import Control
 from .explorer import Explorer
@@ -109,7 +110,7 @@ class Ticks(ipywidgets.GridBox):
 
 @checked
 class LiveShift(Explorer):
-    """Features with a box to tick, and a classifier's accuracy before and after they are gone.
+    """Features with a box to tick, and a probe's accuracy before and after they are gone.
 
     names: of the features that are listed, the largest absolute separation first. ticked: those
     that are taken away, which can be set. result: the `Shift` of the last run, None while nothing
@@ -124,42 +125,40 @@ class LiveShift(Explorer):
     def __init__(
         self,
         model: Model,
-        classifier: Classifier,
-        dicts: Dictionaries,
-        effects: ClassifierEffects,
         texts: Any,
-        labels: Sequence[int | bool],
+        probe: Probe,
+        dicts: Dictionaries,
+        effects: FeatureEffects,
         *,
+        labels: Sequence[Any],
         groups: Sequence[str] | None,
-        training: tuple[Any, Sequence[int | bool]] | None,
+        training: tuple[Any, Sequence[Any]] | None,
         seed: int,
-        batch_size: int,
     ) -> None:
-        if effects.classifier != repr(classifier):
+        if effects.metric != repr(probe) or effects.separation is None:
             raise ValueError(
-                f"The effects are those on another classifier, {effects.classifier}; got "
-                f"{classifier!r}. Find them with wb.classifier_effects for this one."
+                f"The effects are those on another probe, {effects.metric}; got "
+                f"{probe!r}. Find them with wb.features.effects(…, metric=probe)."
             )
-        self.classifier, self.dicts = classifier, dicts
-        self.effects, self._data = effects, (texts, labels)
+        self.probe, self.dicts = probe, dicts
+        self.effects, self._texts = effects, texts
         self._options: dict[str, Any] = {
+            "labels": labels,
             "groups": groups,
             "training": training,
-            "candidates": effects.nodes,
+            "candidates": effects.nodes["node"],
             "seed": seed,
-            "batch_size": batch_size,
         }
         calls = Calls()
         calls.given("dicts", dicts, *read_from(dicts, model.spec.name))
-        given = {"classifier": classifier, "effects": effects, "texts": texts, "labels": labels}
+        given = {"probe": probe, "effects": effects, "texts": texts, "labels": labels}
         for name, value in (given | {"groups": groups, "training": training}).items():
             calls.given(name, value)
-        order = np.argsort(-np.abs(effects.separation), kind="stable")[:MOST_LISTED]
-        self.names = tuple(effects.nodes[i] for i in order)
+        self.names = effects.nodes["node"][:MOST_LISTED]
         words = {site: Labels.of(dictionary) for site, dictionary in dicts.items()}
         captions = [
-            f"{name}  {effects.separation[i]:+.2f}  {_word(dicts, words, name)}"
-            for name, i in zip(self.names, order, strict=True)
+            f"{name}  {separation:+.2f}  {_word(dicts, words, name)}"
+            for name, separation in zip(self.names, effects.separation, strict=False)
         ]
         self._head = ipywidgets.HTML()
         self._head.value = (
@@ -171,13 +170,13 @@ class LiveShift(Explorer):
         super().__init__(model, AccuracyTable, start, calls)
 
     def _compute(self) -> dict[str, Any]:
-        calls, given = self.calls, (self.model, self.classifier, self.dicts)
+        calls, given = self.calls, (self.model, self._texts, self.probe, self.dicts)
         result = None
         if self.ticked:
             # Of the effects only the names of the features are needed.
-            calls("", getattr, self.effects, "nodes")
-            ticked = list(self.ticked)
-            result = calls("result", measure, *given, ticked, *self._data, **self._options)
+            nodes = calls("", getattr, self.effects, "nodes")
+            calls("", operator.getitem, nodes, "node")
+            result = calls("result", measure, *given, list(self.ticked), **self._options)
             frame = calls("frame", result.to_frame)
         else:
             frame = self._before()
@@ -187,11 +186,10 @@ class LiveShift(Explorer):
 
     def _before(self) -> pd.DataFrame:
         """The accuracy of the model as it is, in the form of `Shift.to_frame`."""
-        texts, labels = self._data
-        size = self._options["batch_size"]
-        target, names, groups = check_rows(texts, labels, self._options["groups"])
-        logits = self.calls("logits", self.classifier.logits, self.model, texts, batch_size=size)
-        right = (logits > 0) == (target > 0)
+        probe, texts = self.probe, self._texts
+        labels, groups = self._options["labels"], self._options["groups"]
+        target, names, groups = check_rows(probe, texts, labels, groups)
+        right = (self.calls("logits", probe.logits, self.model, texts) > 0) == target
         line = {"accuracy": float(right.mean())}
         line |= {name: float(right[groups == i].mean()) for i, name in enumerate(names)}
         return pd.DataFrame([line], index=pd.Index(["before"], name="way"))
@@ -200,44 +198,43 @@ class LiveShift(Explorer):
         return PAGE.format(title=html.escape(title), body=self.view.value)
 
     def __repr__(self) -> str:
-        title = " / ".join(self.classifier.classes[:2])
+        title = " / ".join(self.probe.classes)
         return f"LiveShift({title}: {len(self.ticked)} of {len(self.names)} ticked)"
 
 
 @checked
 def shift(
     model: Model,
-    classifier: Classifier,
-    dicts: Dictionaries,
-    effects: ClassifierEffects,
     texts: Any,
-    labels: Sequence[int | bool],
+    probe: Probe,
+    dicts: Dictionaries,
+    effects: FeatureEffects,
     *,
+    labels: Sequence[Any],
     groups: Sequence[str] | None = None,
-    training: tuple[Any, Sequence[int | bool]] | None = None,
+    training: tuple[Any, Sequence[Any]] | None = None,
     seed: Seed = 0,
-    batch_size: Count = 100,
 ) -> LiveShift:
-    """Features to tick away from a model that a classifier reads, as a `LiveShift`.
+    """Features to tick away from a model that a probe reads, as a `LiveShift`.
 
-    effects: of `wb.classifier_effects`; the 32 features of the largest absolute separation are
-    listed. texts, labels, groups, training, seed: as in `wb.shift`, which runs at each tick: a few
-    hundred short texts are a matter of seconds, and of half of them without `training`.
+    effects: of `wb.features.effects` on the probe; the 32 features of the largest absolute
+    separation are listed. texts, labels, groups, training, seed: as in `wb.features.shift`, which
+    runs at each tick: a few hundred short texts are a matter of seconds, and of half of them
+    without `training`.
 
-    Raises `ValueError` for effects on another classifier, and for labels and groups that are not
-    one a text; later trouble is shown in place.
+    Raises `ValueError` for effects on another probe, and for labels and groups that are not one a
+    text; later trouble is shown in place.
     """
     return LiveShift(
         model,
-        classifier,
+        texts,
+        probe,
         dicts,
         effects,
-        texts,
-        labels,
+        labels=labels,
         groups=groups,
         training=training,
         seed=seed,
-        batch_size=batch_size,
     )
 
 

@@ -1,4 +1,4 @@
-"""Feature circuits, their effects and evaluation, and SHIFT as pictures."""
+"""Feature circuits, their evaluation, and SHIFT as pictures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch
 
-from ..methods.features.feature_circuit import FeatureCircuit
-from ..methods.features.feature_circuit_evaluation import FeatureCircuitEvaluation
-from ..methods.features.feature_effects import FeatureEffects
-from ..methods.features.shift import ClassifierEffects, Shift
+from ..features.circuit import FeatureCircuit
+from ..features.circuit_evaluation import FeatureCircuitEvaluation
+from ..features.shift import Shift
 from .attribution import NEGATIVE, POSITIVE
 
 #: The streams of a layer, in the order of a pass, and their names.
@@ -34,67 +33,6 @@ _WAYS = {
     "random": "as many random",
     "random recentred": "as many random,\nrecentred",
 }
-
-
-def feature_effects(
-    result: FeatureEffects,
-    *,
-    top: int = 25,
-    labels: Mapping[str, str] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """The nodes of the largest absolute effects as bars; errors of dictionaries are hatched.
-
-    labels: words for nodes, by name.
-    """
-    rows = result.top(top)
-    names = [result.nodes[site][number] for site, number, _ in rows]
-    ax = _bars(names, np.array([effect for *_, effect in rows]), labels, ax)
-    ax.set_xlabel(f"effect on the {result.metric_name.replace('_', ' ')}")
-    ax.set_title(
-        f"{result.model}, {result.task}: {result.method} from {result.reference}, the "
-        f"largest {len(rows)}",
-        fontsize=10,
-    )
-    return ax
-
-
-def classifier_effects(
-    result: ClassifierEffects,
-    *,
-    top: int = 25,
-    labels: Mapping[str, str] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """The features that separate a classifier's classes the most as bars, blue for the second."""
-    order = np.argsort(-np.abs(result.separation), kind="stable")[:top]
-    ax = _bars([result.nodes[i] for i in order], result.separation[order], labels, ax)
-    first, second = result.class_names
-    ax.set_xlabel(f"logits it puts between {_plain(first)} (red) and {_plain(second)} (blue)")
-    ax.set_title(f"{result.model}: largest {len(order)} of {len(result.nodes)} active features")
-    ax.title.set_fontsize(10)
-    return ax
-
-
-def _bars(
-    names: list[str], values: np.ndarray, labels: Mapping[str, str] | None, ax: Axes | None
-) -> Axes:
-    if ax is None:
-        size = (6.8 if labels is None else 9.0), 1.3 + 0.22 * len(names)
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
-    at = np.arange(len(names))
-    colors = [POSITIVE if value >= 0 else NEGATIVE for value in values]
-    bars = ax.barh(at, values, color=colors, edgecolor="white", linewidth=0.4)
-    for bar, name in zip(bars, names, strict=True):
-        if name.endswith("/error"):
-            bar.set_hatch("////")
-    words = labels or {}
-    shown = [f"{name}  {_short(words[name], 48)}" if name in words else name for name in names]
-    ax.set_yticks(at, shown, fontsize=8)
-    ax.invert_yaxis()
-    ax.axvline(0, color="0.3", linewidth=1)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
 
 
 def feature_circuit(

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 
-from ...check import Count, Level, Seed, checked
-from ...dictionary.collection import Dictionaries
-from ...model import Model
-from ...result import Result, axes, provenance
-from ...tasks import Examples, Task, TaskBatch
-from ..faithfulness import faithfulness, faithfulness_interval
-from .dictionary_check import check_fits
-from .feature_circuit import FeatureCircuit
-from .feature_effects import node_effects
-from .node_ablation import Kept, kept_metric
-from .node_bases import Basis, FeatureBasis, PlainBasis, plain_bases
-from .node_references import check_reference
+from ..check import Count, Level, Seed, checked
+from ..dictionary.collection import Dictionaries
+from ..edits import Edit
+from ..methods.faithfulness import faithfulness, faithfulness_interval
+from ..methods.features.dictionary_check import check_fits
+from ..model import Model
+from ..result import Result, axes, provenance
+from ..site import Site
+from ..tasks import Examples, Task, TaskBatch, check_finite
+from .circuit import FeatureCircuit
+from .effects import node_effects
+from .nodes import (
+    Basis,
+    Codes,
+    FeatureBasis,
+    PlainBasis,
+    References,
+    check_reference,
+    parts_of,
+    plain_bases,
+)
 
+#: Which nodes are kept, (node,) bool, by site; a site that is missing keeps all of its nodes.
+Kept = Mapping[Site, np.ndarray]
 SIZES = (5, 10, 20, 50, 100, 200, 400)
 #: What the curves compare: features with errors, the same sites' coordinates, heads and neurons.
 CURVES = ("features", "coordinates", "parts")
@@ -133,7 +145,7 @@ class FeatureCircuitEvaluation(Result):
 
 
 @checked
-def evaluate_feature_circuit(
+def evaluate_circuit(
     model: Model,
     task: Task | TaskBatch,
     circuit: FeatureCircuit,
@@ -141,16 +153,16 @@ def evaluate_feature_circuit(
     *,
     references: str | Sequence[str] = ("mean-position", "counterfactual", "mean"),
     sizes: Sequence[int] = SIZES,
-    n_random: Count = 5,
+    n_controls: Count = 5,
     n: Count | None = None,
     seed: Seed = 0,
 ) -> FeatureCircuitEvaluation:
     """How good a feature circuit is: faithfulness, completeness, and what would do as well.
 
     Only the circuit's own sites are ablated; layers that were not searched stay as they are.
-    references: what the nodes outside carry, as in `feature_effects`. sizes: of the curves, which
+    references: what the nodes outside carry, as in `effects`. sizes: of the curves, which
     take the nodes with the largest effects on these very pairs by the circuit's method; that
-    flatters all of them alike. n_random: random circuits of
+    flatters all of them alike. n_controls: random circuits of
     the same size. n: how many pairs; those that chose the circuit flatter it, so that another draw
     of the task is the honest measure. seed: of random circuits and intervals.
 
@@ -162,10 +174,10 @@ def evaluate_feature_circuit(
     kinds = tuple([references] if isinstance(references, str) else references)
     for kind in kinds:
         check_reference(kind)
-    if not kinds or not sizes or min(*sizes, n_random, 1) < 1:
+    if not kinds or not sizes or min(*sizes, n_controls, 1) < 1:
         raise ValueError(
             "An evaluation has at least one reference, sizes and a number of random circuits from "
-            f"1; got references={kinds}, sizes={tuple(sizes)}, n_random={n_random!r}."
+            f"1; got references={kinds}, sizes={tuple(sizes)}, n_controls={n_controls!r}."
         )
     chosen = circuit.chosen(dicts)
     used = Dictionaries(dicts[site] for site in chosen)
@@ -182,7 +194,7 @@ def evaluate_feature_circuit(
         {site: np.append(mask[:-1], False) for site, mask in chosen.items()},
         {site: np.append(np.zeros_like(mask[:-1]), mask[-1]) for site, mask in chosen.items()},
         {site: np.append(np.ones_like(mask[:-1]), False) for site, mask in chosen.items()},
-        *(circuit.random(seed + i).chosen(used) for i in range(n_random)),
+        *(circuit.random(seed + i).chosen(used) for i in range(n_controls)),
         *_sized(model, examples, bases, circuit, sizes),
     ]
     values = np.stack([kept_metric(model, examples, bases, choices, kind) for kind in kinds])
@@ -210,8 +222,8 @@ def evaluate_feature_circuit(
         no_errors=values[:, 3],
         only_errors=values[:, 4],
         no_dictionary_errors=values[:, 5],
-        random=values[:, 6 : 6 + n_random],
-        at_size=values[:, 6 + n_random :],
+        random=values[:, 6 : 6 + n_controls],
+        at_size=values[:, 6 + n_controls :],
         coordinates_empty=others[0][:, 0],
         coordinates=others[0][:, 1:],
         parts_empty=others[1][:, 0],
@@ -246,3 +258,37 @@ def _sized(
         parts = {b.site: kept[starts[i] : starts[i + 1]] for i, b in enumerate(bases)}
         out.append(parts)
     return out
+
+
+def kept_metric(
+    model: Model, examples: Examples, bases: Sequence[Basis], kept: Sequence[Kept], kind: str
+) -> np.ndarray:
+    """(choice, example) float64: the metric on the clean prompts with only some nodes kept.
+
+    All other nodes of all sites carry their reference at the same time. kept: one choice each; the
+    choices run as rows of the same passes.
+    """
+    references = References.of(model, bases, examples, kind)
+    out = np.zeros((len(kept), len(examples.batch)))
+    for part in parts_of(examples, bases, len(kept)):
+        corrupt = references.run(part)
+        edits: list[Edit] = []
+        n = len(part)
+        for i, choice in enumerate(kept):
+            rows = list(range(i * n, (i + 1) * n))
+            for basis in bases:
+                if basis.site not in choice or choice[basis.site].all():
+                    continue
+                reference = references.codes(basis, part, corrupt)
+                mask = _mask(choice[basis.site], reference)
+                edits.append(basis.edit(mask, reference, rows))
+        tokens = part.batch.clean.take(list(range(n)) * len(kept))
+        logits = model.run(tokens, edits=edits, logits_at="last").logits
+        assert logits is not None
+        values = part.metric(logits, list(range(n)) * len(kept))
+        out[:, list(part.rows)] = check_finite(values, "ablated").reshape(len(kept), n)
+    return out
+
+
+def _mask(kept: np.ndarray, reference: Codes) -> torch.Tensor:
+    return torch.as_tensor(kept, device=reference.values.device)
