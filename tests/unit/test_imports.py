@@ -264,10 +264,12 @@ TABLE: dict[str, set[str]] = {
     },
     "live": {
         "activations",
+        "change",
         "circuits",
         "concepts",
         "dictionary",
         "encoding",
+        "experiment",
         "features",
         "files",
         "information",

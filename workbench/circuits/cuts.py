@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..change import Rule
 from ..edits import Edit
 from ..model import Model, Norm, Run
 from ..site import Site
+from ..tasks import tokens_per_pass
+from ..tokens import Tokens
 from ..writers import head_gain, mlp_norm
 from .components import Components
 
@@ -227,6 +231,40 @@ def _sources(model: Model, parts: Components, writers: np.ndarray) -> list[Sourc
             first, n = 1 + site.layer * (parts.n_heads + 1), parts.n_heads
         out.setdefault(site, Source(model, site, slice(first, first + n)))
     return list(out.values())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EdgeCut(Rule):
+    """All edges but those kept carry what their writers have as reference for each example.
+
+    kept: (writer, reader) bool. values: by example, (pos, writer, d_model). Sets of edges are laid
+    as rows of one pass.
+    """
+
+    parts: Components
+    kept: np.ndarray
+    values: tuple[torch.Tensor, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        return tokens_per_pass(len(self.parts.writers), self.values[0].shape[-1])
+
+    def edits(self, model: Any, tokens: Tokens, examples: Sequence[int]) -> Sequence[Edit]:
+        return self.together(model, [self] * len(examples), tokens, examples)
+
+    @classmethod
+    def together(
+        cls,
+        model: Any,
+        rules: Sequence[EdgeCut],
+        tokens: Tokens,
+        examples: Sequence[int],
+    ) -> Sequence[Edit]:
+        """The edits of a pass in which row i is the question examples[i] with cuts of rules[i]."""
+        parts = rules[0].parts
+        kept = np.stack([rule.kept for rule in rules])
+        values = torch.stack([rule.values[e] for rule, e in zip(rules, examples, strict=True)])
+        return cut_edits(model, parts, parts.edges & ~kept, values)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

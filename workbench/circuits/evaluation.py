@@ -7,22 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..change import Change, Rule
+from ..change import Change
 from ..check import Count, Level, Seed, checked
-from ..edits import Edit
 from ..effects import Effects
 from ..experiment import experiment
 from ..model import Model
 from ..pictures.marks import Bars
 from ..resample import N_RESAMPLES, interval
 from ..result import Result, axes, labels
-from ..tasks import Examples, Task, TaskBatch, tokens_per_pass
-from ..tokens import Tokens
+from ..tasks import Examples, Task, TaskBatch
 from .circuit import Circuit, check_model, greedy, named_edges
-from .components import Components
-from .cuts import cut_edits
 from .references import References, check_kind
 
 #: An ablation that moves the metric by less than this share of clean − corrupt measures nothing.
@@ -30,44 +25,6 @@ SMALLEST_RANGE = 0.05
 #: Shares of the edges over which CPR and CMD are taken (MIB, Mueller et al. 2025).
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 REFERENCES = ("counterfactual", "resample", "mean-position")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class EdgeCut(Rule):
-    """All edges but those kept carry what their writers have as reference for each example.
-
-    kept: (writer, reader) bool. values: by example, (pos, writer, d_model). Sets of edges are laid
-    as rows of one pass.
-    """
-
-    parts: Components
-    kept: np.ndarray
-    values: tuple[torch.Tensor, ...]
-
-    @property
-    def n_tokens(self) -> int:
-        return tokens_per_pass(len(self.parts.writers), self.values[0].shape[-1])
-
-    def edits(self, model: Any, tokens: Tokens, examples: Sequence[int]) -> Sequence[Edit]:
-        return _edits(model, [self] * len(examples), examples)
-
-    @classmethod
-    def together(
-        cls,
-        model: Any,
-        rules: Sequence[EdgeCut],
-        tokens: Tokens,
-        examples: Sequence[int],
-    ) -> Sequence[Edit]:
-        return _edits(model, rules, examples)
-
-
-def _edits(model: Any, rules: Sequence[EdgeCut], examples: Sequence[int]) -> list[Edit]:
-    """The edits of a pass in which row i is the question examples[i] with the cuts of rules[i]."""
-    parts = rules[0].parts
-    kept = np.stack([rule.kept for rule in rules])
-    values = torch.stack([rule.values[e] for rule, e in zip(rules, examples, strict=True)])
-    return cut_edits(model, parts, parts.edges & ~kept, values)
 
 
 @checked
@@ -124,10 +81,7 @@ def evaluate(
     changes: dict[Any, Change] = {}
     controls: dict[Any, Change] = {}
     for kind in kinds:
-        values = dict[int, torch.Tensor]()
-        for each in taken.of(kind):
-            values |= dict(zip(each.group.rows, each.reference, strict=True))
-        whole = EdgeCut(parts, edges, tuple(values[e] for e in range(len(values))))
+        whole = taken.cut(kind)
         for (name, *rest), some in kept.items():
             changes[name, kind, *rest] = Change(replace(whole, kept=some))
         for i, one in enumerate(drawn):

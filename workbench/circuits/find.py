@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
+import torch
+
+from .. import metrics
+from ..change import Change
 from ..check import Count, NotNegative, checked
+from ..experiment import passes
 from ..model import Model
 from ..result import provenance
-from ..tasks import Examples, Task, TaskBatch
+from ..tasks import Examples, Task, TaskBatch, check_finite
 from .attribution import Attribution, attribute
 from .circuit import Circuit, check_choice, check_model, connected
 from .components import Components
+from .cuts import EdgeCut
 from .references import References
-from .runs import CircuitRuns
 
 #: How many cuts are tried ahead in one pass, at first and at most.
 FIRST, MOST = 4, 32
@@ -88,7 +95,8 @@ def acdc_edges(
 
     Source: Conmy et al. 2023, arXiv:2304.14997, algorithm 1.
     """
-    runs = CircuitRuns(References(model, parts, examples), "counterfactual")
+    rule = References(model, parts, examples).cut("counterfactual")
+    whole = _whole(model, examples)
     cut = np.zeros_like(parts.edges)
     rises = np.zeros(parts.edges.shape)
     waiting = [
@@ -102,7 +110,7 @@ def acdc_edges(
         trial = np.repeat(cut[None], len(tried), 0)
         for i, edge in enumerate(tried):
             trial[i:, edge[0], edge[1]] = True
-        kls = runs.divergence(trial).mean(1)
+        kls = _divergence(model, examples, [replace(rule, kept=~each) for each in trial], whole)
         rose = kls - np.concatenate([[now], kls[:-1]])
         failed = np.flatnonzero(rose >= threshold)
         n_cut = int(failed[0]) if len(failed) else len(tried)
@@ -113,3 +121,28 @@ def acdc_edges(
         waiting = waiting[n_cut + bool(len(failed)) :]
         ahead = max(FIRST, ahead // 2) if len(failed) else min(MOST, 2 * ahead)
     return parts.edges & ~cut, rises
+
+
+def _whole(model: Model, examples: Examples) -> torch.Tensor:
+    """(example, 1, d_vocab) the whole model's logits."""
+    each: dict[int, torch.Tensor] = {}
+    for group in examples.groups:
+        logits = model.run(group.batch.clean, logits_at="last").logits
+        assert logits is not None
+        each |= dict(zip(group.rows, logits, strict=True))
+    return torch.stack([each[row] for row in sorted(each)])
+
+
+def _divergence(
+    model: Model, examples: Examples, rules: Sequence[EdgeCut], whole: torch.Tensor
+) -> np.ndarray:
+    """(rule,) the mean KL(whole ‖ cut) of the next token, in nats."""
+    out = np.empty((len(rules), len(examples.batch)))
+    changes = [Change(rule) for rule in rules]
+    for group in examples.groups:
+        most = max(1, rules[0].n_tokens // group.n_positions)
+        for numbers, rows, logits in passes(
+            model, changes, examples.batch.clean, group.rows, most=most, at="last"
+        ):
+            out[numbers, rows] = check_finite(metrics.kl(logits, whole[rows]), "ablated")
+    return out.mean(1)

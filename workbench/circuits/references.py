@@ -14,7 +14,7 @@ from ..model import Model
 from ..site import Site
 from ..tasks import Examples, Group, tokens_per_pass
 from .components import Components
-from .cuts import contribution_sites, contributions, node_edits
+from .cuts import EdgeCut, contribution_sites, contributions, node_edits
 
 #: Every kind of ablation, and what a component then adds to the residual stream.
 KINDS = {
@@ -107,6 +107,13 @@ class References:
             else:
                 reference = self.optimal().expand_as(now)
             yield GroupRun(group, now, reference)
+
+    def cut(self, kind: str) -> EdgeCut:
+        """The rule that cuts no edge yet; one that is cut carries this kind's values."""
+        values: dict[int, torch.Tensor] = {}
+        for each in self.of(kind):
+            values |= dict(zip(each.group.rows, each.reference, strict=True))
+        return EdgeCut(self.parts, self.parts.edges, tuple(values[e] for e in range(len(values))))
 
     def mean(self) -> torch.Tensor:
         """(writer, d_model): the mean over all clean prompts and positions."""

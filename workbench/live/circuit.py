@@ -10,14 +10,17 @@ import ipywidgets
 import numpy as np
 import torch
 
+from ..change import Change
 from ..check import Count, Seed, checked
 from ..circuits.ablation import ablate
 from ..circuits.attribution import Attribution, attribute
 from ..circuits.circuit import Circuit
 from ..circuits.components import Components, graph_edges, node_ids
+from ..circuits.cuts import EdgeCut
+from ..circuits.evaluation import SMALLEST_RANGE
 from ..circuits.find import find_circuit
 from ..circuits.references import KINDS, References
-from ..circuits.runs import CircuitRuns
+from ..experiment import passes
 from ..model import Model
 from ..tasks import Examples, Task, TaskBatch, tasks
 from ..tasks import task as load_task
@@ -191,8 +194,8 @@ class CircuitBench:
         self.edge_ids = edge_ids(parts)
         self._ends = dict(zip(self.edge_ids, graph_edges(parts, parts.edges), strict=True))
         self._references = References(model, parts, self.examples, seed=seed)
-        self._runs: dict[str, CircuitRuns] = {}
-        self._empty: dict[str, float] = {}
+        #: Of each kind of ablation, what cuts, and the mean metric with every edge cut.
+        self._rules: dict[str, tuple[EdgeCut, float]] = {}
         self._plain: dict[tuple[str, int], MeasuredAnswers] = {}
 
     def mask_of(self, edge_ids: Iterable[str], nodes: Iterable[str] = ()) -> np.ndarray:
@@ -208,29 +211,41 @@ class CircuitBench:
 
     def read(self, cut: np.ndarray, kind: str, example: int) -> CircuitReading:
         """The answers with the edges of a mask (writer, reader) cut, by one kind of ablation."""
-        runs = self._runs.get(kind)
-        if runs is None:
-            runs = self._runs[kind] = CircuitRuns(self._references, kind)
-            self._empty[kind] = float(runs.metric(self.parts.edges[None]).mean())
-        values = np.empty(len(self.examples.batch))
-        answers: MeasuredAnswers | None = None
-        for group, logits in runs.logits(cut):
-            metric = group.metric(logits).double().cpu().numpy()
-            values[list(group.rows)] = metric
-            if example in group.rows:
-                at = group.rows.index(example)
-                answers = self._answers(logits[at, 0], float(metric[at]))
-        assert answers is not None
+        if kind not in self._rules:
+            rule = self._references.cut(kind)
+            empty = self._metric(rule, self.parts.edges, example)[0].mean()
+            self._rules[kind] = rule, float(empty)
+        rule, empty = self._rules[kind]
+        values, answers = self._metric(rule, cut, example)
         clean, corrupt = self.examples.clean.mean(), self.examples.corrupt.mean()
-        span = clean - self._empty[kind]
-        small = abs(span) < 0.05 * abs(self.examples.gap)
+        span = clean - empty
+        small = abs(span) < SMALLEST_RANGE * abs(self.examples.gap)
         return CircuitReading(
             (self.plain("clean", example), answers, self.plain("corrupt", example)),
             float(clean),
             float(values.mean()),
             float(corrupt),
-            float("nan") if small else float((values.mean() - self._empty[kind]) / span),
+            float("nan") if small else float((values.mean() - empty) / span),
         )
+
+    def _metric(
+        self, rule: EdgeCut, cut: np.ndarray, example: int
+    ) -> tuple[np.ndarray, MeasuredAnswers]:
+        """(batch,) the metric with edges cut, and the answers of one example."""
+        values = np.empty(len(self.examples.batch))
+        changes, answers = [Change(replace(rule, kept=~cut))], None
+        for group in self.examples.groups:
+            most = max(1, rule.n_tokens // group.n_positions)
+            for _, rows, logits in passes(
+                self.model, changes, self.examples.batch.clean, group.rows, most=most, at="last"
+            ):
+                batch = self.examples.batch.take(rows)
+                values[rows] = batch.metric(logits).double().cpu().numpy()
+                if example in rows:
+                    at = rows.index(example)
+                    answers = self._answers(logits[at, 0], float(values[example]))
+        assert answers is not None
+        return values, answers
 
     def plain(self, which: str, example: int) -> MeasuredAnswers:
         """The answers of one example's clean or corrupt run."""
