@@ -150,7 +150,25 @@ def _path_patch(
 
 moves("circuit_of")(wb.circuits.of)
 moves("Circuit")(wb.circuits.Circuit)
-moves("check_attribution")(wb.circuits.check_attribution)
+
+
+@moves("check_attribution")
+def _check_attribution(*args: Any, **options: Any) -> Moved:
+    new = wb.circuits.check_attribution(*args, **options)
+
+    def frame() -> pd.DataFrame:
+        found = new.to_frame()
+        error = found.approximate - found.exact
+        order = np.argsort(-np.abs(error.to_numpy()), kind="stable")
+        return found.assign(error=error).iloc[order].reset_index(drop=True)
+
+    return Moved(new, frame=frame)
+
+
+@moves("find_circuit")
+def _find_circuit(*args: Any, **options: Any) -> Moved:
+    new = wb.find_circuit(*args, **options)
+    return Moved(new, graph=lambda: new.graph)
 
 
 @moves("find_circuits")

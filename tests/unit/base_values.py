@@ -219,7 +219,7 @@ OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
         PROMPT, read=["L1.resid_post"], grad_of=lambda logits: logits[:, -1, 5]
     ),
     "Site": lambda _: wb.Site("z", 1, head=2), "ModelSpec": lambda c: c.model.spec,
-    "Norm": lambda c: c.model.norm("ln1", 1), "Graph": lambda c: c.made("Circuit").graph(),
+    "Norm": lambda c: c.model.norm("ln1", 1), "Graph": lambda c: c.made("Circuit").graph,
     "Generation": lambda c: c.model.generate(PROMPT, 1), "Edit": lambda _: wb.Scale("L1.z", 0.5),
     "Labels": lambda c: wb.Labels.of(_dictionary(c)),
     "Resume": lambda c: wb.Resume(1, torch.ones(1, 5, c.model.spec.d_model)),

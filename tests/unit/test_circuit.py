@@ -87,6 +87,11 @@ def test_a_circuit_of_n_edges_is_connected_and_has_the_attributions_scores(name:
     again = find_circuit(tinyworld(name), ioi(), n_edges=30, attribution=scores)
     np.testing.assert_array_equal(again.kept, circuit.kept)
     assert again.method == "eap-ig" and again.threshold is None
+    for n_edges in (5, 25):
+        own = scores.circuit(n_edges=n_edges)
+        wanted = find_circuit(tinyworld(name), ioi(), n_edges=n_edges, attribution=scores)
+        np.testing.assert_array_equal(own.kept, wanted.kept)
+        assert (own.model, own.tokens, own.task) == (wanted.model, wanted.tokens, "ioi")
 
 
 def test_a_threshold_keeps_what_is_above_it_and_connected() -> None:
@@ -95,6 +100,9 @@ def test_a_threshold_keeps_what_is_above_it_and_connected() -> None:
     above = np.abs(scores.edge_matrix()) > 0.02
     np.testing.assert_array_equal(circuit.kept, circuit.parts.connected(above))
     assert 0 < circuit.n_edges <= above.sum() and circuit.threshold == 0.02
+    np.testing.assert_array_equal(scores.circuit(threshold=0.02).kept, circuit.kept)
+    with pytest.raises(ValueError, match="A circuit is chosen by n_edges or by threshold"):
+        scores.circuit()
 
 
 def test_an_edge_at_the_threshold_is_left_out_and_one_against_the_answer_counts_by_its_size() -> (
@@ -236,7 +244,7 @@ def test_edges_nodes_and_table_name_the_same_circuit() -> None:
 def test_a_graph_of_a_circuit_has_its_edges_and_scores() -> None:
     for name in TINY:
         circuit = found(name)
-        graph = circuit.graph()
+        graph = circuit.graph
         names = {n.removesuffix(".z").replace("mlp_out", "mlp") for n in circuit.nodes}
         # A key head of several heads goes to those of them that are of use.
         assert set(graph.ids) <= names | {"logits"}

@@ -65,9 +65,9 @@ def assert_equal(ours: Graph, other: Graph) -> None:
 
 def circuit_graphs() -> list[Graph]:
     return [
-        find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1).graph()
+        find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1).graph
         for name in ("tinyworld", "tinyworld-llama")
-    ] + [circuits.of(tinyworld(), ["embed → logits"]).graph()]
+    ] + [circuits.of(tinyworld(), ["embed → logits"]).graph]
 
 
 def test_what_is_written_in_neuronpedias_form_is_read_back_equal(tmp_path: Path) -> None:

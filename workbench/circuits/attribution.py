@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,8 @@ import pandas as pd
 
 from ..check import Count, NotNegative, checked, whole
 from ..model import Model
-from ..result import Result, axes, provenance
+from ..pictures.marks import Bars, Scatter
+from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tasks import Examples, Group, Task, TaskBatch, as_batch, tokens_per_pass
 from .circuit import Circuit, check_choice, connected, greedy
@@ -39,32 +41,37 @@ METHODS: dict[str, tuple[str, ...]] = {
 class Attribution(Result):
     """A score for each edge, node or neuron: what its clean value would add to the metric.
 
-    Scores are over the mean difference between the clean and the corrupt metric, so 1 brings the
-    whole answer back and 0 nothing; they are means over the examples, signed but for "atp*".
-
-    method, over, steps: as in `attribute`. parts: the model's graph. sources: the writer of each
-    item, -1 where a node is a head's q, k or v. targets: the reader of each item, -1 for a node
-    that is a writer. units: its neuron, positions: its token position; -1 where it has none.
-    examples: (batch, item) each example's own score; None for edges by gradients, which are summed
-    before they are kept. clean, corrupt: the metric of the plain runs.
+    Scores are over the mean difference between the clean and the corrupt metric; they are means
+    over the examples, signed but for "atp*".
     """
 
     task: str
     metric_name: str
+    #: As in `attribute`; steps: 0 where the method takes none.
     method: str
     over: str
     steps: int
+    #: The model's graph.
     parts: Components
-    sources: np.ndarray = axes("item", np.int32)
-    targets: np.ndarray = axes("item", np.int32)
-    units: np.ndarray = axes("item", np.int32)
-    positions: np.ndarray = axes("item", np.int32)
-    scores: np.ndarray = axes("item")
-    clean: np.ndarray = axes("batch")
-    corrupt: np.ndarray = axes("batch")
-    examples: np.ndarray | None = axes("batch item", optional=True)
+    sources: np.ndarray = axes("item", np.int32, "its writer, -1 where it is a head's q, k or v")
+    targets: np.ndarray = axes("item", np.int32, "its reader, -1 for a node that is a writer")
+    units: np.ndarray = axes("item", np.int32, "its neuron, -1 where it is none")
+    positions: np.ndarray = axes("item", np.int32, "position, -1 where it is of all together")
+    scores: np.ndarray = axes("item", note="share of the difference between clean and corrupt")
+    clean: np.ndarray = axes("batch", note="metric of the clean runs")
+    corrupt: np.ndarray = axes("batch", note="metric of the corrupt runs")
+    examples: np.ndarray | None = axes(
+        "batch item",
+        note="each example's own; None for edges by gradients, which are summed as they come",
+        optional=True,
+    )
 
-    picture = "attribution.attribution"
+    picture = Bars("score", "name", sort=True, top=20)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.positions >= 0).any():
+            object.__setattr__(self, "picture", replace(self.picture, by=("name", "pos")))
 
     def name(self, item: int) -> str:
         """What an item is: "L2H3.z → L3H1.q", "L2H3.z", "L2.mlp_post/77" or "L3H1.q"."""
@@ -135,6 +142,7 @@ class Attribution(Result):
         writers, readers = (*self.parts.writers, ""), (*self.parts.readers, "")
         frame = pd.DataFrame(
             {
+                # Names of those asked for alone: a large model has very many edges.
                 "name": [self.name(int(item)) for item in order],
                 "source": [writers[self.sources[item]] for item in order],
                 "target": [readers[self.targets[item]] for item in order],
@@ -142,6 +150,7 @@ class Attribution(Result):
                 "score": self.scores[order],
             }
         )
+        frame.attrs["notes"] = {"score": "share of the difference between clean and corrupt"}
         return frame if (self.positions >= 0).any() else frame.drop(columns="pos")
 
     def _facts(self) -> str:
@@ -182,14 +191,13 @@ def attribute(
     """
     over_what = _check(method, over, steps, positions)
     examples = Examples.of(model, task, n=n)
-    gap = examples.gap
-    parts = Components.of(model.spec) if over_what == "edges" else Components.nodes_of(model.spec)
-    scorer = _Scorer(model, parts, method, over_what, steps, positions, examples)
-    copies = steps if method.startswith("eap-ig") else 1
-    n_tokens = tokens_per_pass(len(parts.writers), model.spec.d_model) // copies
-    for group in examples.groups:
-        for part in group.split(n_tokens):
-            scorer.add(part)
+    # Without a sign there is none to turn where the clean metric is the smaller one.
+    gap = abs(examples.gap) if method == "atp*" else examples.gap
+    score = _edges if over_what == "edges" else _nodes
+    items, scores, each = score(model, examples, method, over_what, steps, positions)
+    n_positions = scores.shape[1]
+    at = np.tile(np.arange(n_positions) if positions else -1, len(scores))
+    sources, targets, units = (np.repeat(numbers, n_positions) for numbers in items)
     return Attribution(
         **provenance(model, examples.batch.clean),
         task=examples.batch.task,
@@ -197,12 +205,21 @@ def attribute(
         method=method,
         over=over_what,
         steps=steps if method.startswith("eap-ig") else 0,
-        parts=parts,
+        parts=_parts(model, over_what),
+        sources=sources,
+        targets=targets,
+        units=units,
+        positions=at,
+        scores=(scores / gap).ravel(),
         clean=examples.clean,
         corrupt=examples.corrupt,
-        # Without a sign there is none to turn where the clean metric is the smaller one.
-        **scorer.items(abs(gap) if method == "atp*" else gap),
+        examples=None if each is None else (each / gap).reshape(len(each), -1),
     )
+
+
+#: The source, target and unit of each item; (item, pos) its score, not yet over the gap; and
+#: (batch, item, pos) that of each example, where it is had.
+Scored = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray, np.ndarray | None]
 
 
 def _check(method: str, over: str | None, steps: int, positions: bool) -> str:
@@ -225,157 +242,88 @@ def _check(method: str, over: str | None, steps: int, positions: bool) -> str:
     return chosen
 
 
-class _Scorer:
-    """Sums of scores over groups of examples, and the items that they belong to."""
+def _parts(model: Model, over: str) -> Components:
+    return Components.of(model.spec) if over == "edges" else Components.nodes_of(model.spec)
 
-    def __init__(
-        self,
-        model: Model,
-        parts: Components,
-        method: str,
-        over: str,
-        steps: int,
-        positions: bool,
-        examples: Examples,
-    ) -> None:
-        self._model, self._parts, self._method, self._over = model, parts, method, over
-        self._steps, self._positions = steps, positions
-        self._n_examples = len(examples.batch)
-        n_positions = examples.n_positions if positions else 1
-        #: Edges: (writer, reader, pos). Nodes and neurons: (batch, item, pos).
-        shape = parts.edges.shape if over == "edges" else (self._n_examples, self._n_nodes())
-        self._sums = np.zeros((*shape, n_positions))
-        exact = over == "edges" and method == "exact"
-        self._each = np.zeros((self._n_examples, *parts.edges.shape)) if exact else None
 
-    def _n_nodes(self) -> int:
-        parts = self._parts
-        if self._over == "neurons":
-            return parts.n_layers * self._model.spec.d_mlp
-        extra = len(parts.readers) - 1 - parts.n_layers if self._method == "atp*" else 0
-        return len(parts.writers) + extra
+def _batches(model: Model, parts: Components, examples: Examples, copies: int) -> Iterator[Group]:
+    n_tokens = tokens_per_pass(len(parts.writers), model.spec.d_model) // copies
+    for group in examples.groups:
+        yield from group.split(n_tokens)
 
-    def add(self, group: Group) -> None:
-        if self._over == "edges":
-            self._add_edges(group)
-            return
-        values = self._nodes(group)
-        if not self._positions:
-            values = values.sum(-1, keepdims=True)
-        self._sums[list(group.rows), :, : values.shape[-1]] = values
 
-    def _add_edges(self, group: Group) -> None:
-        model, parts, positions = self._model, self._parts, self._positions
-        if self._method == "exact":
-            assert self._each is not None
-            self._each[list(group.rows)] = exact_edges(model, parts, group, parts.edges)
-            return
-        if self._method == "eap-ig-activations":
-            scores = edge_scores_by_activation(
-                model, parts, group, steps=self._steps, positions=positions
-            )
-        else:
-            steps = 0 if self._method == "eap" else self._steps
-            scores = edge_scores(model, parts, group, steps=steps, positions=positions)
-        scores = scores if positions else scores[..., None]
-        self._sums[..., : scores.shape[-1]] += scores
+def _edges(
+    model: Model, examples: Examples, method: str, over: str, steps: int, positions: bool
+) -> Scored:
+    parts = _parts(model, over)
+    sources, targets = where = np.nonzero(parts.edges)
+    items = sources, targets, np.full_like(sources, -1)
+    batches = _batches(model, parts, examples, steps if method.startswith("eap-ig") else 1)
+    if method == "exact":
+        each = np.zeros((len(examples.batch), len(sources), 1))
+        for batch in batches:
+            each[list(batch.rows), :, 0] = exact_edges(model, parts, batch, parts.edges)[:, *where]
+        return items, each.mean(0), each
+    total = np.zeros((*parts.edges.shape, examples.n_positions if positions else 1))
+    for batch in batches:
+        options: dict[str, Any] = {"steps": steps, "positions": positions}
+        by = edge_scores_by_activation if method == "eap-ig-activations" else edge_scores
+        if method == "eap":
+            options["steps"] = 0
+        values = by(model, parts, batch, **options).reshape(*parts.edges.shape, -1)
+        total[..., : values.shape[-1]] += values
+    return items, total[where] / len(examples.batch), None
 
-    def _nodes(self, group: Group) -> np.ndarray:
-        """(example, item, pos)"""
-        model, parts = self._model, self._parts
-        if self._method == "exact":
-            return exact_nodes(model, parts, group)[..., None]
-        if self._method == "atp*":
-            return atp_star_scores(model, parts, group, positions=self._positions)
+
+def _nodes(
+    model: Model, examples: Examples, method: str, over: str, steps: int, positions: bool
+) -> Scored:
+    parts, d_mlp = _parts(model, over), model.spec.d_mlp
+    writers, readers = np.arange(len(parts.writers)), np.array([], int)
+    sites = list(dict.fromkeys(parts.writer_site(w).whole for w in writers.tolist()))
+    items = writers, np.full_like(writers, -1), np.full_like(writers, -1)
+    if over == "neurons":
         sites = [Site("mlp_post", layer) for layer in range(parts.n_layers)]
-        if self._over == "nodes":
-            sites = list(
-                dict.fromkeys(parts.writer_site(w).whole for w in range(len(parts.writers)))
-            )
-        scores = site_scores(model, group, sites, method=self._method, steps=self._steps)
-        return np.concatenate([scores[site] for site in sites], -1).swapaxes(1, 2)
-
-    def items(self, gap: float) -> dict[str, Any]:
-        """The array fields of an `Attribution`, scores over the gap."""
-        if self._each is not None:
-            where = np.nonzero(self._parts.edges)
-            each = self._each[:, *where] / gap
-            sources, targets = where
-            at = np.full(len(sources), -1)
-            return self._fields(sources, targets, at, at, each.mean(0), each)
-        if self._over == "edges":
-            sources, targets = np.nonzero(self._parts.edges)
-            n_positions = self._sums.shape[-1]
-            scores = (self._sums[sources, targets] / (gap * self._n_examples)).ravel()
-            at = np.tile(np.arange(n_positions), len(sources))
-            sources, targets = np.repeat(sources, n_positions), np.repeat(targets, n_positions)
-            return self._fields(
-                sources, targets, np.full(len(at), -1), at if self._positions else at - 1, scores
-            )
-        each = self._sums / gap
-        sources, targets, units = self._node_numbers()
-        n_positions = each.shape[-1]
-        at = np.tile(np.arange(n_positions), len(sources))
-        sources, targets, units = (np.repeat(x, n_positions) for x in (sources, targets, units))
-        flat = each.reshape(len(each), -1)
-        return self._fields(
-            sources, targets, units, at if self._positions else at - 1, flat.mean(0), flat
+        mlps = (np.arange(parts.n_layers).repeat(d_mlp) + 1) * (parts.n_heads + 1)
+        items = mlps, np.full_like(mlps, -1), np.tile(np.arange(d_mlp), parts.n_layers)
+    elif method == "atp*":
+        # The heads' q, k and v have scores of their own.
+        streams = [each for each in parts.reader_streams if each[0] in CHANNELS]
+        numbers = np.arange(len(parts.readers))
+        readers = np.concatenate([numbers[parts.readers_of(*each)] for each in streams])
+        none = np.full_like(readers, -1), np.full_like(writers, -1)
+        items = (
+            np.concatenate([writers, none[0]]),
+            np.concatenate([none[1], readers]),
+            np.full(len(writers) + len(readers), -1),
         )
-
-    def _node_numbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        parts = self._parts
-        if self._over == "neurons":
-            d_mlp = self._model.spec.d_mlp
-            layers = np.arange(parts.n_layers).repeat(d_mlp)
-            mlps = (layers + 1) * (parts.n_heads + 1)
-            units = np.tile(np.arange(d_mlp), parts.n_layers)
-            return mlps, np.full_like(mlps, -1), units
-        writers = np.arange(len(parts.writers))
-        readers = np.array([], int)
-        if self._method == "atp*":
-            streams = [(s, layer) for s, layer in parts.reader_streams if s in CHANNELS]
-            readers = np.concatenate(
-                [np.arange(len(parts.readers))[parts.readers_of(*each)] for each in streams]
-            )
-        sources = np.concatenate([writers, np.full(len(readers), -1)])
-        targets = np.concatenate([np.full(len(writers), -1), readers])
-        return sources, targets, np.full(len(sources), -1)
-
-    def _fields(
-        self,
-        sources: np.ndarray,
-        targets: np.ndarray,
-        units: np.ndarray,
-        positions: np.ndarray,
-        scores: np.ndarray,
-        examples: np.ndarray | None = None,
-    ) -> dict[str, Any]:
-        return {
-            "sources": sources,
-            "targets": targets,
-            "units": units,
-            "positions": positions,
-            "scores": scores,
-            "examples": examples,
-        }
+    n_positions = examples.n_positions if positions else 1
+    out = np.zeros((len(examples.batch), len(items[0]), n_positions))
+    for batch in _batches(model, parts, examples, steps if method.startswith("eap-ig") else 1):
+        if method == "exact":
+            values = exact_nodes(model, parts, batch)[..., None]
+        elif method == "atp*":
+            values = atp_star_scores(model, parts, batch, positions=positions)
+        else:
+            scores = site_scores(model, batch, sites, method=method, steps=steps)
+            values = np.concatenate([scores[site] for site in sites], -1).swapaxes(1, 2)
+        values = values if positions else values.sum(-1, keepdims=True)
+        out[list(batch.rows), :, : values.shape[-1]] = values
+    return items, out.mean(0), out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AttributionCheck(Result):
-    """The approximate and the exact score of each edge or node, over the same examples.
-
-    names: of the items. approximate: by the method; exact: by patching each alone. Both are over
-    the mean difference between clean and corrupt.
-    """
+    """The approximate and the exact score of each edge or node, over the same examples."""
 
     task: str
     method: str
     over: str
-    names: tuple[str, ...]
-    approximate: np.ndarray = axes("item")
-    exact: np.ndarray = axes("item")
+    names: tuple[str, ...] = labels("item", "edge or node", name="name")
+    approximate: np.ndarray = axes("item", note="by gradients; 1 = the whole difference")
+    exact: np.ndarray = axes("item", note="patched by itself; 1 = the whole difference")
 
-    picture = "attribution.attribution_check"
+    picture = Scatter("exact", "approximate", "name", diagonal=True)
 
     @property
     def pearson(self) -> float:
@@ -402,19 +350,6 @@ class AttributionCheck(Result):
             for x in (self.approximate, self.exact)
         )
         return len(first & truth) / k
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line an item, the largest error first: name, approximate, exact, error."""
-        error = self.approximate - self.exact
-        order = np.argsort(-np.abs(error), kind="stable")
-        return pd.DataFrame(
-            {
-                "name": [self.names[i] for i in order],
-                "approximate": self.approximate[order],
-                "exact": self.exact[order],
-                "error": error[order],
-            }
-        )
 
     def _facts(self) -> str:
         return (

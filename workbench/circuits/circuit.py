@@ -13,6 +13,7 @@ import pandas as pd
 from ..check import Count, Seed, checked
 from ..graph import Graph
 from ..model import Model
+from ..pictures.marks import GraphPicture
 from ..result import Result, axes, provenance
 from .components import Components, graph_edges, node_ids, node_kinds, node_layers
 
@@ -25,21 +26,21 @@ RANDOM_TRIES = 50
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Circuit(Result):
-    """A set of a model's edges. The rest of the model is what is ablated around it.
+    """A set of a model's edges. The rest of the model is what is ablated around it."""
 
-    task, method: what it was found for, and how. parts: the model's graph. threshold: that of the
-    search, None where a number of edges was asked for. kept: the edges of the circuit. scores: of
-    each edge, as the method gave them (for "acdc" how much KL its cut added, in nats).
-    """
-
+    #: What it was found for, and how.
     task: str
     method: str
+    #: The model's graph.
     parts: Components
+    #: Of the search; None where a number of edges was asked for.
     threshold: float | None
-    kept: np.ndarray = axes("writer reader", bool)
-    scores: np.ndarray = axes("writer reader")
+    kept: np.ndarray = axes("writer reader", bool, "whether an edge is in the circuit")
+    scores: np.ndarray = axes(
+        "writer reader", note='as the method gave them; of "acdc" the nats of KL that its cut added'
+    )
 
-    picture = "circuits.circuit"
+    picture = GraphPicture()
     view = "circuits.circuit"
 
     def __post_init__(self) -> None:
@@ -102,9 +103,36 @@ class Circuit(Result):
     def _with(self, kept: np.ndarray, method: str) -> Circuit:
         return replace(self, kept=kept, method=method)
 
+    @property
     def graph(self) -> Graph:
-        """Its nodes and edges as a `Graph`, for networkx, pandas or the Neuronpedia format."""
-        return circuit_graph(self)
+        """Its nodes and edges as a `Graph`, for networkx, pandas or the Neuronpedia format.
+
+        A node is scored by the sum of |score| of its edges out.
+        """
+        parts, scores = self.parts, self.scores
+        edges = list(graph_edges(parts, self.kept))
+        used = sorted({end for source, target, *_ in edges for end in (source, target)})
+        number = {node: i for i, node in enumerate(used)}
+        ids, kinds, layers = node_ids(parts), node_kinds(parts), node_layers(parts)
+        strength = np.append(np.abs(scores * self.kept).sum(1), np.nan)
+        return Graph(
+            model=self.model,
+            prompt="".join(self.tokens[0]) if self.tokens else "",
+            tokens=self.tokens[0] if self.tokens else (),
+            ids=tuple(ids[node] for node in used),
+            labels=tuple(ids[node] for node in used),
+            kinds=tuple(kinds[node] for node in used),
+            channels=tuple(channel for *_, channel in edges),
+            layers=layers[used],
+            positions=np.full(len(used), -1),
+            features=np.full(len(used), -1),
+            scores=strength[used],
+            sources=np.array([number[source] for source, *_ in edges], np.int32),
+            targets=np.array([number[target] for _, target, *_ in edges], np.int32),
+            weights=np.array(
+                [scores[source, reader] for source, _, reader, _ in edges], np.float32
+            ),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One line an edge, the largest absolute score first: source, target, channel, score."""
@@ -267,31 +295,3 @@ def connected(
             )
         )
     return kept
-
-
-def circuit_graph(circuit: Circuit) -> Graph:
-    """The nodes that an edge of the circuit touches, scored by the sum of |score| of their edges
-    out, and its edges with their scores.
-    """
-    parts, scores = circuit.parts, circuit.scores
-    edges = list(graph_edges(parts, circuit.kept))
-    used = sorted({end for source, target, *_ in edges for end in (source, target)})
-    number = {node: i for i, node in enumerate(used)}
-    ids, kinds, layers = node_ids(parts), node_kinds(parts), node_layers(parts)
-    strength = np.append(np.abs(scores * circuit.kept).sum(1), np.nan)
-    return Graph(
-        model=circuit.model,
-        prompt="".join(circuit.tokens[0]) if circuit.tokens else "",
-        tokens=circuit.tokens[0] if circuit.tokens else (),
-        ids=tuple(ids[node] for node in used),
-        labels=tuple(ids[node] for node in used),
-        kinds=tuple(kinds[node] for node in used),
-        channels=tuple(channel for *_, channel in edges),
-        layers=layers[used],
-        positions=np.full(len(used), -1),
-        features=np.full(len(used), -1),
-        scores=strength[used],
-        sources=np.array([number[source] for source, *_ in edges], np.int32),
-        targets=np.array([number[target] for _, target, *_ in edges], np.int32),
-        weights=np.array([scores[source, reader] for source, _, reader, _ in edges], np.float32),
-    )

@@ -38,13 +38,12 @@ def check_kind(kind: str) -> None:
 
 @dataclass(frozen=True)
 class GroupRun:
-    """A group of examples and what its writers add, (example, pos, writer, d_model).
+    """A group of examples, and what its writers add where they are ablated.
 
-    reference: what they add where they are ablated.
+    reference: (example, pos, writer, d_model).
     """
 
     group: Group
-    now: torch.Tensor
     reference: torch.Tensor
 
 
@@ -106,7 +105,7 @@ class References:
                 reference = now + scale * random.to(now)
             else:
                 reference = self.optimal().expand_as(now)
-            yield GroupRun(group, now, reference)
+            yield GroupRun(group, reference)
 
     def cut(self, kind: str) -> EdgeCut:
         """The rule that cuts no edge yet; one that is cut carries this kind's values."""

@@ -10,77 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from ..circuits.ablation import Ablation
-from ..circuits.circuit import Circuit
-from ..circuits.components import graph_edges, node_ids, node_layers
 from ..effects import Effects
-from .attribution import NEGATIVE, POSITIVE
-
-#: Reader channels enter a head at these places below it, in units of its width.
-PORTS = {"q": -0.12, "k": 0.0, "v": 0.12, "": 0.0}
-
-
-def circuit(result: Circuit, *, labels: bool = True, ax: Axes | None = None) -> Axes:
-    """Layers upwards, heads and then the MLP from left to right; edges by sign and weight.
-
-    Nodes that are not in the circuit are left out. q, k and v enter a head left, middle and right.
-    """
-    parts = result.parts
-    edges = list(graph_edges(parts, result.kept))
-    used = sorted({end for source, target, *_ in edges for end in (source, target)})
-    width = parts.n_heads + 1
-    if ax is None:
-        size = max(5.0, 1.15 * width), max(3.6, 1.15 * (parts.n_layers + 2))
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
-    layers, ids = node_layers(parts), node_ids(parts)
-
-    def place(node: int) -> tuple[float, float]:
-        if node in (0, len(parts.writers)):
-            return (width - 1) / 2, float(layers[node])
-        inside = (node - 1) % width
-        # The MLP reads what the heads of its layer write: a step further up.
-        return float(inside), float(layers[node]) + (0.35 if inside == width - 1 else 0.0)
-
-    most = max((abs(float(result.scores[s, r])) for s, _, r, _ in edges), default=1.0) or 1.0
-    for source, target, reader, channel in sorted(
-        edges, key=lambda e: abs(float(result.scores[e[0], e[2]]))
-    ):
-        weight = float(result.scores[source, reader])
-        (x, y), (to_x, to_y) = place(source), place(target)
-        ax.annotate(
-            "",
-            (to_x + PORTS[channel], to_y - 0.13),
-            xytext=(x, y + 0.13),
-            arrowprops={
-                "arrowstyle": "-|>,head_width=0.15,head_length=0.3",
-                "color": POSITIVE if weight >= 0 else NEGATIVE,
-                "linewidth": 0.5 + 3.0 * abs(weight) / most,
-                "alpha": 0.25 + 0.65 * abs(weight) / most,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "connectionstyle": f"arc3,rad={0.12 if to_y - y > 1.2 else 0.0}",
-            },
-        )
-    for node in used:
-        x, y = place(node)
-        ax.text(
-            x,
-            y,
-            ids[node] if labels else "",
-            ha="center",
-            va="center",
-            fontsize=8,
-            bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "0.4"},
-        )
-    ax.set_xlim(-0.8, width - 0.2)
-    ax.set_ylim(-1.5, parts.n_layers + 0.5)
-    ax.set_yticks(range(parts.n_layers), [f"layer {layer}" for layer in range(parts.n_layers)])
-    ax.set_xticks([])
-    ax.spines[["top", "right", "bottom", "left"]].set_visible(False)
-    ax.tick_params(left=False)
-    ax.set_title(
-        f"{result.model}, {result.task}: {result.n_edges} of {parts.n_edges} edges, {result.method}"
-    )
-    return ax
+from .attribution import POSITIVE
 
 
 def evaluation(result: Effects, *, ax: Axes | None = None) -> Axes:

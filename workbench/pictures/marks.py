@@ -515,7 +515,11 @@ class GraphPicture(Mark):
         ax.set_xlim(-0.02, 1.02)
         if levels:
             ax.set_ylim(levels[0] - 0.6, levels[-1] + 0.6)
-        ax.set_yticks(levels, [f"L{level}" if level >= 0 else "embed" for level in levels])
+        ends = {
+            level for level, each in members.items() if {graph.kinds[n] for n in each} == {"logits"}
+        }
+        said = ["embed" if x < 0 else "logits" if x in ends else f"L{x}" for x in levels]
+        ax.set_yticks(levels, said)
         ax.set_xticks([])
         ax.spines[:].set_visible(False)
         said = f"the {self.top} largest of {len(graph.weights)} edges"
