@@ -10,13 +10,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 
 from tests.unit.circuit_models import ioi, tinyworld
+from tests.unit.kernels import marks
 from workbench import ablate, attribute, circuits, find_circuit
 from workbench.circuits import Circuit, path_patch
-
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +54,9 @@ def test_an_attribution_is_drawn_as_bars_of_its_largest_scores() -> None:
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], result.scores[order])
     assert [t.get_text() for t in ax.get_yticklabels()] == [result.name(int(i)) for i in order]
     for bar in ax.patches:
-        wanted = POSITIVE if bar.get_width() >= 0 else NEGATIVE
+        wanted = marks.POSITIVE if bar.get_width() >= 0 else marks.NEGATIVE
         assert to_hex(bar.get_facecolor()) == wanted
-    assert ax.get_title() == "tinyworld, ioi: edges by eap"
+    assert ax.get_title() == "tinyworld, the 12 largest of 479"
     # The largest stands on top.
     bottom, top = ax.get_ylim()
     assert bottom > top and texts_apart(ax)
@@ -68,19 +67,19 @@ def test_scores_at_positions_say_where() -> None:
     ax = result.plot(top=5)
     names = [t.get_text() for t in ax.get_yticklabels()]
     order = result.ranking()[:5]
-    assert names == [f"{result.name(int(i))} @{result.positions[i]}" for i in order]
+    assert names == [f"{result.name(int(i))} {result.positions[i]}" for i in order]
 
 
 def test_a_check_draws_every_item_the_diagonal_and_the_names_of_large_errors() -> None:
     result = circuits.check_attribution(tinyworld(), ioi(), method="eap")
     ax = result.plot(named=4)
-    diagonal, points = ax.lines
+    points, diagonal = ax.lines
     np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
-    np.testing.assert_allclose(points.get_xdata(), result.exact)
-    np.testing.assert_allclose(points.get_ydata(), result.approximate)
-    frame = result.to_frame()
-    assert {t.get_text() for t in ax.texts} == set(frame["name"][:4])
-    assert f"479 edges, r = {result.pearson:.3f}" in ax.get_title()
+    error = np.abs(result.approximate.astype(float) - result.exact)
+    order = np.argsort(-error, kind="stable")
+    np.testing.assert_allclose(sorted(points.get_xdata()), sorted(result.exact))
+    np.testing.assert_allclose(sorted(points.get_ydata()), sorted(result.approximate))
+    assert {t.get_text() for t in ax.texts} == {result.names[i] for i in order[:4]}
     assert texts_apart(ax)
 
 
@@ -100,21 +99,18 @@ def test_a_path_is_drawn_with_each_examples_effect_and_the_interval() -> None:
 
 
 @pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
-def test_a_circuit_is_drawn_with_its_nodes_and_an_arrow_for_each_edge(name: str) -> None:
+def test_a_circuit_is_drawn_with_its_nodes_and_a_line_for_each_edge(name: str) -> None:
     result = circuit(name)
-    graph = result.graph()
+    graph = result.graph
     ax = result.plot()
-    names = [t.get_text() for t in ax.texts if not isinstance(t, Annotation)]
-    assert sorted(names) == sorted(graph.ids)
-    arrows = [t for t in ax.texts if isinstance(t, Annotation)]
-    assert len(arrows) == len(graph.weights)
-    colors = [to_hex(a.arrow_patch.get_edgecolor()) for a in arrows if a.arrow_patch]
-    assert colors.count(NEGATIVE) == int((graph.weights < 0).sum())
-    assert colors.count(POSITIVE) == int((graph.weights >= 0).sum())
-    assert f"{result.n_edges} of {result.parts.n_edges} edges, eap-ig" in ax.get_title()
-    assert [t.get_text() for t in ax.get_yticklabels()] == [f"layer {i}" for i in range(4)]
+    assert sorted(t.get_text() for t in ax.texts) == sorted(graph.ids)
+    assert len(ax.lines) == len(graph.weights)
+    colors = [to_hex(line.get_color()) for line in ax.lines]
+    assert colors.count(marks.NEGATIVE) == int((graph.weights < 0).sum())
+    assert colors.count(marks.POSITIVE) == int((graph.weights >= 0).sum())
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels == ["embed", "L0", "L1", "L2", "L3", "logits"]
     assert texts_apart(ax)
-    assert not any(t.get_text() for t in result.plot(labels=False).texts)
 
 
 def test_an_evaluation_is_drawn_with_a_curve_for_each_ablation_and_the_random_circuits() -> None:
