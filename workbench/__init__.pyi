@@ -10,6 +10,7 @@ from . import lens as lens
 from . import live as live
 from . import metrics as metrics
 from . import probing as probing
+from . import steering as steering
 from . import vocabulary as vocabulary
 from . import weights as weights
 from . import widgets as widgets
@@ -44,11 +45,7 @@ from .lens.attention import attention as attention
 from .lens.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
 from .lens.logit import logit_lens as logit_lens
 from .loading import load as load
-from .methods.features.concept_directions import difference_in_means as difference_in_means
 from .methods.features.concept_directions import random_dictionary as random_dictionary
-from .methods.features.concept_directions import supervised_dictionary as supervised_dictionary
-from .methods.features.concept_evaluation import ConceptEvaluation as ConceptEvaluation
-from .methods.features.concept_evaluation import evaluate_concepts as evaluate_concepts
 from .methods.features.dictionary_check import DictionaryCheck as DictionaryCheck
 from .methods.features.dictionary_check import check_dictionary as check_dictionary
 from .methods.features.dictionary_evaluation import DictionaryEvaluation as DictionaryEvaluation
@@ -60,10 +57,6 @@ from .methods.features.feature_index import index_features as index_features
 from .methods.features.feature_page import FeaturePage as FeaturePage
 from .methods.features.feature_page import feature_page as feature_page
 from .methods.features.labels import Labels as Labels
-from .methods.features.steering import Steering as Steering
-from .methods.features.steering import steer as steer
-from .methods.features.steering_comparison import SteeringComparison as SteeringComparison
-from .methods.features.steering_comparison import compare_steering as compare_steering
 from .methods.features.training import train_dictionaries as train_dictionaries
 from .methods.features.training import train_dictionary as train_dictionary
 from .model import Model as Model
@@ -71,6 +64,7 @@ from .model import Resume as Resume
 from .probing.probe import probe as probe
 from .result import Result as Result
 from .site import Site as Site
+from .steering.steer import steer as steer
 from .tasks import Task as Task
 from .tasks import task as task
 from .tasks import tasks as tasks

@@ -12,6 +12,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .check import ArgumentError, Count, checked, given, one_of, refuse, whole
+from .concepts import Concepts, ConceptTokens
 from .dictionary.base import Dictionary
 from .model import Model
 from .result import Result, axes, provenance
@@ -86,6 +87,61 @@ class Activations(Result):
             labels={name: tuple(column) for name, column in (labels or {}).items()},
             text=np.arange(n), position=np.full(n, -1), group=_groups(groups, labels, np.arange(n)),
         )  # fmt: skip
+
+    @classmethod
+    def of_concepts(
+        cls,
+        model: Model,
+        texts: Any,
+        concepts: Concepts,
+        sites: Any,
+        *,
+        progress: bool = False,
+    ) -> Activations:
+        """Every position of texts, labelled by the concept that its token is a word of.
+
+            acts = wb.Activations.of_concepts(model, texts, wb.concepts("tinyworld"), "resid_post")
+            wb.steering.directions(acts, "gender")
+
+        A column of labels for each family of concepts, "" where the token is a word of none; a word
+        is a group. Where questions come with the concepts, further rows are where those are
+        answered that the concepts decide: the last position of prompts about half of each concept's
+        words (`Concepts.fitting`) that the model answers right, in columns of their own ("gender,
+        asked": "woman, asked"). A row that a column does not speak of has None there.
+
+        Raises `ValueError` for a concept without a word in the texts, and for a word or an answer
+        that is several tokens.
+        """
+        on = concepts.on(model)
+        own = activations(model, texts, sites, pool=None, progress=progress)
+        tokens = model.tokens(texts)
+        word = on.word_numbers(tokens.ids)[tokens.mask].cpu().numpy()
+        found = {on.words[w] for w in np.unique(word) if w >= 0}
+        if missing := [n for n in concepts.names if not found.intersection(concepts.words(n))]:
+            raise ValueError(
+                f"Every concept has a word in the texts; there is none of {', '.join(missing)}. "
+                "Give more texts, or leave the concept out: concepts.only(families)."
+            )
+        # −1, no word, is the last entry.
+        columns = {
+            family: [*((concepts.concept_of(each, family) or "") for each in on.words), ""]
+            for family in concepts.families
+        }
+        labels = {family: tuple(column[w] for w in word) for family, column in columns.items()}
+        group = np.where(word < 0, len(on.words) + own.text, word)
+        own = replace(own, labels=labels, group=group)
+        cases = answered(model, on)
+        if not cases:
+            return own
+        asked = activations(model, [prompt for _, prompt in cases], sites)
+        names = [concepts[name] for name, _ in cases]
+        labels = {
+            f"{family}, asked": tuple(
+                f"{c.name}, asked" if c.family == family else None for c in names
+            )
+            for family in dict.fromkeys(c.family for c in names)
+        }
+        return _joined(own, replace(asked, labels=labels))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -243,6 +299,42 @@ def activations(
         position=np.concatenate([part.position for part in parts]),
         group=_groups(groups, columns, np.arange(n))[text],
         pool=pool,
+    )
+
+
+def answered(model: Model, on: ConceptTokens) -> list[tuple[str, str]]:
+    """The concepts that decide answers, each with its prompts that the model answers right.
+
+    A concept of which no prompt is answered right is left out, and so is a family with only one
+    left. Raises `ValueError` for an answer that is several tokens.
+    """
+    cases, right = on.asked(model), []
+    for rows, prompts in batches(model, [prompt for _, prompt, *_ in cases], 32) if cases else ():
+        with torch.no_grad():
+            logits = model.run(prompts, logits_at="last").logits
+        assert logits is not None
+        for row, (name, prompt, options, answer) in enumerate(cases[rows]):
+            if int(logits[row, 0, list(options)].argmax()) == answer:
+                right.append((name, prompt))
+    known = [c for c in on.concepts.concepts if c.name in dict(right)]
+    families = [c.family for c in known]
+    names = {c.name for c in known if families.count(c.family) > 1}
+    return [(name, prompt) for name, prompt in right if name in names]
+
+
+def _joined(first: Activations, second: Activations) -> Activations:
+    """The rows of both; where one has no such label, None stands."""
+    n, m = len(first), len(second)
+    labels = {name: (*column, *[None] * m) for name, column in first.labels.items()}
+    labels |= {name: (*[None] * n, *column) for name, column in second.labels.items()}
+    return replace(
+        first,
+        tokens=(*first.tokens, *second.tokens),
+        at={name: np.concatenate([x, second.at[name]]) for name, x in first.at.items()},
+        labels=labels,
+        text=np.concatenate([first.text, second.text + first.text.max() + 1]),
+        position=np.concatenate([first.position, second.position]),
+        group=np.concatenate([first.group, second.group + first.group.max() + 1]),
     )
 
 

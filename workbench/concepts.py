@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from .tokens import Tokens
 SLOT = "{x}"
 #: A word that another one follows, to see what tokens that one makes after a space.
 FIRST = "a"
+#: Prompts a concept that directions and features are fitted with, at most.
+FITTED = 24
 
 
 @dataclass(frozen=True)
@@ -281,6 +284,40 @@ class ConceptTokens:
         member = self.membership.to(words.device)
         there = (words >= 0) & tokens.mask
         return member[words.clamp(min=0)] & there[..., None]
+
+    def asked(self, model: Model) -> list[tuple[str, str, tuple[int, ...], int]]:
+        """Prompts about the fitting words of each concept that decides answers, up to 24 each: the
+        concept, the prompt, the tokens of all answers, and which of them is right.
+
+        Raises `ValueError` for an answer that is several tokens.
+        """
+        out, concepts = [], self.concepts
+        for concept in concepts.concepts:
+            asked = [q for q in concepts.questions if q.decides and q.family == concept.family]
+            fitting = set(concepts.fitting(concept.name))
+            cases = [(q, word) for q in asked for word in q.answers if word in fitting]
+            random.Random(0).shuffle(cases)
+            for question, word in cases[:FITTED]:
+                options = list(dict.fromkeys(question.answers.values()))
+                prompt = question.template.replace(SLOT, word)
+                right = options.index(question.answers[word])
+                out.append((concept.name, prompt, option_ids(model, question), right))
+        return out
+
+
+def option_ids(model: Model, question: Question) -> tuple[int, ...]:
+    """The tokens of a question's answers, each once, in the order in which they first stand.
+
+    Raises `ValueError` for an answer that is several tokens.
+    """
+    options = tuple(dict.fromkeys(question.answers.values()))
+    ids = [token_of(model, option) for option in options]
+    if several := [o for o, i in zip(options, ids, strict=True) if i is None]:
+        raise ValueError(
+            f"An answer is one token; for {model.spec.name} {', '.join(several)} of the question "
+            f"{question.template!r} are several. Leave the question out."
+        )
+    return tuple(i for i in ids if i is not None)
 
 
 def token_of(model: Model, text: str) -> int | None:

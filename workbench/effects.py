@@ -159,7 +159,7 @@ class Effects(Result):
         """
         own = self.effect(measure, draws=draws, some=some)
         beside = self.effect(measure, of="controls", draws=draws)
-        return own - self._one_a_resample(beside, self._beside(kind)[some])
+        return own - self._one_a_resample(beside, self.beside(kind)[some])
 
     def score(
         self,
@@ -235,7 +235,7 @@ class Effects(Result):
         columns |= _ends("effect", "", effect, level)
         if kind is not None:
             control = self.effect(one.name, of="controls")[:, 0]
-            own = [control[r] if len(r) else np.full(1, np.nan) for r in self._beside(kind)[some]]
+            own = [control[r] if len(r) else np.full(1, np.nan) for r in self.beside(kind)[some]]
             columns |= {"kind": kind, "control": [c.mean() for c in own]}
             for end, q in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
                 columns[f"control_{end}"] = [np.quantile(c, q) for c in own]
@@ -289,7 +289,7 @@ class Effects(Result):
         y = self.effect(measure, draws=draws)
         wanted = set(self.rows(**labels).tolist())
         lines = []
-        for names, rows in self._curves(along):
+        for names, rows in self.curves(along):
             if not wanted.issuperset(rows):
                 continue
             x = np.array([self.changes[along][r] for r in rows], np.float64)
@@ -326,8 +326,8 @@ class Effects(Result):
         y, x = self.effect(measure, weights=y_by), self.effect(damage, weights=x_by)
         cy = self.effect(measure, of="controls", weights=y_by)
         cx = self.effect(damage, of="controls", weights=x_by)
-        groups, curves = self._beside(), list(self._curves("strength"))
-        at = max(0.0, min(x[rows, 0].max() for _, rows in curves)) if at is None else at
+        groups, curves = self.beside(), list(self.curves("strength"))
+        at = self.equal_damage(damage) if at is None else at
         own = [_reached(x[rows], y[rows], at) for _, rows in curves]
         names = [labels[self._by] for labels, _ in curves]
         first = 0 if beside is None else names.index(one_of("beside", beside, names))
@@ -357,6 +357,13 @@ class Effects(Result):
             lines.append(labels)
         return pd.DataFrame(lines)
 
+    def equal_damage(self, damage: str = "KL elsewhere") -> float:
+        """The largest mean damage that every change reaches at some strength; 0 where one does
+        none, since no change at all always reaches that.
+        """
+        x = self.effect(damage)[:, 0]
+        return float(max(0.0, min(x[rows].max() for _, rows in self.curves("strength"))))
+
     def best(self, measure: str | None = None) -> dict[str, Any]:
         """The labels of the change with the largest effect."""
         row = int(np.nanargmax(self.effect(measure)[:, 0]))
@@ -367,7 +374,7 @@ class Effects(Result):
     def _measure(self, name: str | None) -> Measure:
         return self.measures[0] if name is None else self[name]
 
-    def _beside(self, kind: str | None = None) -> list[np.ndarray]:
+    def beside(self, kind: str | None = None) -> list[np.ndarray]:
         """Of each change the numbers of its controls of a kind, the first by default."""
         n = len(next(iter(self.controls.values()), ()))
         kind = next(iter(self.kinds), None) if kind is None else kind
@@ -413,7 +420,7 @@ class Effects(Result):
         at = {tuple(self.changes[c][f] for c in keys): f for f in found}
         return one.changed[[at[tuple(table[c][i] for c in keys)] for i in range(n)]]
 
-    def _curves(self, along: str) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    def curves(self, along: str) -> Iterator[tuple[dict[str, Any], list[int]]]:
         """The changes alike in all but one label: their labels, and their numbers in its order."""
         if along not in self.changes:
             raise ValueError(f"These changes have {list(self.changes)}; got along={given(along)}.")

@@ -18,7 +18,7 @@ from .tasks import Task, TaskBatch
 from .tokens import Tokens, token_strings
 
 Answers = str | int | Sequence[str | int]
-Asked = Task | TaskBatch | Mapping[str, Answers] | Sequence[tuple[str, Answers]]
+Asked = Task | TaskBatch | Mapping[str, Answers] | Sequence[tuple[str | Sequence[int], Answers]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,11 @@ class Questions:
 
 
 def _is_pair(row: Any) -> bool:
-    return isinstance(row, (tuple, list)) and len(row) == 2 and isinstance(row[0], str)
+    """Whether it is a prompt, a text or token ids, and what answers it."""
+    if not isinstance(row, (tuple, list)) or len(row) != 2:
+        return False
+    ids = isinstance(row[0], (tuple, list)) and all(isinstance(i, int) for i in row[0])
+    return isinstance(row[0], str) or (ids and bool(row[0]))
 
 
 def _is_named(asked: Any) -> bool:

@@ -45,14 +45,15 @@ def print_concepts(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:
     concepts, sites = wb.concepts("tinyworld"), [site for site in dicts if "resid" in str(site)]
     named: dict[str, Any] = {}
     for site in sites:
-        made = concepts, texts[FITTED]
+        acts = wb.Activations.of_concepts(model, texts[FITTED], concepts, site)
+        made, labels = wb.steering.directions, [*acts.labels]
         named[f"{site} | shipped"] = dicts[site]
-        named[f"{site} | supervised"] = wb.supervised_dictionary(model, site, *made)
-        named[f"{site} | difference in means"] = wb.difference_in_means(model, site, *made)
+        named[f"{site} | probe"] = made(acts, labels, method="probe")[site]
+        named[f"{site} | difference in means"] = made(acts, labels)[site]
         named[f"{site} | random directions"] = wb.random_dictionary(
             model, site, dicts[site].n_features, texts=texts[FITTED]
         )
-    frame = wb.evaluate_concepts(model, named, concepts, texts[HELD_OUT]).to_frame()
+    frame = wb.features.evaluate_concepts(model, texts[HELD_OUT], named, concepts).to_frame()
     print(row("site", "dictionary", "F1", *MEASURES[1:]))
     print("|---" * 9 + "|")
     for name, line in frame.iterrows():

@@ -123,6 +123,7 @@ MAY_MOVE: tuple[Exempt, ...] = (
     Exempt("train_classifier", "* frame", "*", "fit", "scikit-learn fits it", by="{} fit"),
     Exempt("train_classifier", "* logits", "value", "fit", "scikit-learn fits it", by="{} fit"),
     Exempt("shift", "*", "*", "fit", "its classifier is fitted by scikit-learn"),
+    Exempt("concept_directions", "supervised measured", "loss", "fit", "scikit-learn fits it"),
     Exempt("evaluate_observable", "*", "*", "fit", "a probe by scikit-learn",
            {"direction": "logistic probe"}),
     # -- trainings

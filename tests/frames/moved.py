@@ -24,6 +24,7 @@ made through (`Labels.of`) is moved by `moves("Labels")` on a class or a namespa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,7 @@ import numpy as np
 import pandas as pd
 
 import workbench as wb
+from workbench.dictionary import encoders
 
 from .calls import Context, Moved, Tables
 
@@ -190,6 +192,191 @@ def _find_circuits(
 
 
 NAMES["Concepts"] = SimpleNamespace(of_words=wb.concepts)
+
+
+def _directions(method: str) -> Any:
+    def call(model: Any, site: Any, concepts: Any, texts: Any, **_: Any) -> Any:
+        acts = wb.Activations.of_concepts(model, texts, concepts, site)
+        made: Any = wb.steering.directions(acts, [*acts.labels], method=method)[site]
+        names = [*concepts.names, *(f"{n}, asked" for n in concepts.names)]
+        order = [made.names.index(name) for name in names if name in made.names]
+        return wb.Dictionary(
+            site,
+            encoders.Linear(made.encoder.W_enc[:, order].contiguous(), made.encoder.b_enc[order]),
+            made.W_dec[order],
+            made.b_dec,
+            model=made.model,
+            name={"probe": "supervised"}.get(method, made.name),
+            info={"concepts": names},
+        )
+
+    return call
+
+
+NAMES["difference_in_means"] = _directions("mean")
+NAMES["supervised_dictionary"] = _directions("probe")
+
+
+@moves("evaluate_concepts")
+def _evaluate_concepts(model: Any, dicts: Any, concepts: Any, texts: Any, **options: Any) -> Any:
+    return wb.features.evaluate_concepts(model, texts, dicts, concepts, **options)
+
+
+def _pushed(what: Any, dicts: Any, strength: float, layers: Any, measured: Any) -> tuple[Any, Any]:
+    """The change that the old call made of a feature, several with shares, or a flow; how far
+    along each.
+    """
+    flow = hasattr(what, "path")
+    path = [n for n in what.path() if "resid" in n] if flow else None
+    if path is not None:
+        length = strength * measured(path)
+        wanted = None if layers in (None, "flow") else layers
+        change = what.change(length, dicts=dicts, layers=wanted)
+        return change, np.full(len(change.parts), length / len(change.parts))
+    shares = (
+        what
+        if isinstance(what, dict)
+        else dict.fromkeys([what] * isinstance(what, str) or what, 1.0)
+    )
+    length, total = strength * measured(list(shares)), sum(map(abs, shares.values()))
+    edits, added = [], []
+    for name, share in shares.items():
+        dictionary, number = dicts.feature(name)
+        added.append(length * share / total)
+        edits.append(wb.Add(dictionary.out_site, dictionary.directions[number], added[-1]))
+    return wb.Change(edits), np.array(added)
+
+
+@moves("steer")
+def _steer(
+    model: Any, prompts: Any, what: Any, *, dicts: Any, strength: float = 4.0, layers: Any = None,
+    mode: str = "add", unit: float | None = None, texts: Any = None, n: int = 20, on: str = "both",
+    k: int = 10, prepend_bos: Any = None, **sampling: Any,
+) -> Moved:  # fmt: skip
+    units: list[float] = []
+
+    def measured(features: Any) -> float:
+        length = wb.steering.typical_length(model, texts, dicts, features) if unit is None else unit
+        units.append(float(length))
+        return units[-1]
+
+    change, added = dicts.scale({what: 0}) if mode == "remove" else None, np.zeros(1)
+    if change is None:
+        change, added = _pushed(what, dicts, strength, layers, measured)
+    change = wb.Change([replace(part, on=on) for part in change.parts])
+    asked = prompts if prepend_bos is None else model.tokens(prompts, prepend_bos=prepend_bos)
+    new = wb.steer(model, asked, change, n_new=n, k=k, **sampling)
+
+    def lists(row: int) -> pd.DataFrame:
+        found = [m for m in new.measures[1:] if np.isfinite(m.changed[0, row])]
+        plain, steered = (np.array([f(m) for m in found]) for f in (
+            lambda m: m.plain[row], lambda m: m.changed[0, row]))  # fmt: skip
+        frame = pd.DataFrame({"prompt": row, "token": [m.name for m in found]})
+        frame = frame.assign(plain=np.exp(plain), steered=np.exp(steered), change=steered - plain)
+        ranked = zip(("before", "after", "promoted", "suppressed"),
+                     (plain, steered, steered - plain, plain - steered), strict=True)  # fmt: skip
+        # Where nothing moved, any tokens have moved most; the old lists took others.
+        best = {
+            name: set(len(v) - 1 - np.argsort(-v[::-1], kind="stable")[:k]) for name, v in ranked
+        }
+        frame["groups"] = [
+            ", ".join(name for name, some in best.items() if i in some) for i in range(len(frame))
+        ]
+        return frame.sort_values("steered", ascending=False, kind="stable")
+
+    return Moved(
+        new,
+        frame=lambda: pd.concat([lists(r) for r in range(len(new.tokens))], ignore_index=True),
+        kl=new.measures[0].changed[0], added=added, unit=units[0] if units else 0.0,
+        plain_texts=new.texts["plain"], steered_texts=new.texts["steered"],
+    )  # fmt: skip
+
+
+@moves("compare_steering")
+def _compare_steering(
+    model: Any, flow: Any, texts: Any, *, concept: Any, prompts: Any, dicts: Any,
+    strengths: Sequence[float], unit: float | None = None, n_random: int = 3, seed: int = 0,
+    progress: bool = True,
+) -> Moved:  # fmt: skip
+    path = [n for n in flow.path() if "resid" in n]
+    length = wb.steering.typical_length(model, texts, dicts, path) if unit is None else unit
+    layers = {name: wb.Site.parse(name).layer for name in path}
+    ways = {"flow": flow.change(length, dicts=dicts)}
+    ways |= {name: flow.change(length, dicts=dicts, layers=at) for name, at in layers.items()}
+    measures = ("log_probability", "probability")
+    new = wb.steering.evaluate(
+        model, {"concept": [(prompt, concept) for prompt in prompts]}, ways, strengths=strengths,
+        measures=measures, n_controls=n_random, elsewhere=texts, seed=seed, progress=progress,
+    )  # fmt: skip
+    names, n = (*ways, "random"), len(strengths)
+    of = {"kl": "KL elsewhere", "loss": "loss elsewhere"} | {m: f"concept {m}" for m in measures}
+
+    def each(name: str, raw: bool = False) -> np.ndarray:
+        """(way, strength, example) with the mean of the draws beside the flow."""
+        one = new[of[name]]
+        drawn = one.control[new.beside()[0][0] :][: n * n_random].reshape(n_random, n, -1).mean(0)
+        values = np.concatenate([one.changed, drawn]).reshape(len(names), n, -1)
+        return values if raw else values - one.plain
+
+    # What random directions reach is read as that of one more way, the mean of the draws.
+    labels = {name: (*new.changes[name], *more) for name, more in (
+        ("change", ["random"] * n), ("strength", map(float, strengths)))}  # fmt: skip
+    with_random = replace(
+        new, changes=labels, controls={}, measures=tuple(
+            replace(m, changed=each(k, raw=True).reshape(-1, len(m.plain)),
+                    control=np.zeros((0, len(m.plain))))
+            for k in of for m in [new[of[k]]]
+        ),
+    )  # fmt: skip
+
+    def at(damage: str, measure: str) -> pd.DataFrame:
+        which: dict[str, Any] = {"measure": of[measure], "damage": of[damage]}
+        level = new.equal_damage(of[damage])
+        table = with_random.at_damage(level, beside="flow", **which).set_index("change")
+        ends = [f"{n}{end}" for n in ("excess",) for end in ("", "_low", "_high")]
+        own = new.at_damage(level, **which).set_index("change").loc["flow", ends]
+        table.loc["random", ["minus", "minus_low", "minus_high"]] = own.to_numpy(dtype=float)
+        return table
+
+    def triple(way: str, name: str, **options: Any) -> tuple[float, ...]:
+        line = at(**options).loc[way]
+        return tuple(float(line[f"{name}{end}"]) for end in ("", "_low", "_high"))
+
+    def best(**options: Any) -> pd.DataFrame:
+        table = at(**options)
+        columns = [f"{n}{end}" for n in ("effect", "minus") for end in ("", "_low", "_high")]
+        columns.insert(3, "area")
+        named = table[columns].rename(columns=lambda c: c.replace("minus", "flow_minus"))
+        named = named.rename_axis("way").sort_values("effect", ascending=False, kind="stable")
+        # What was drawn comes last, since another draw may have any place.
+        return pd.concat([named.drop(index="random"), named.loc[["random"]]])
+
+    def frame() -> pd.DataFrame:
+        # The old tree has no such module.
+        from workbench.resample import bootstrap
+
+        values = {"effect": each("log_probability"), "kl": each("kl"), "loss": each("loss")}
+        values["probability"] = np.exp(each("log_probability", raw=True))
+        lines = []
+        for i, way in enumerate(names):
+            for s, strength in enumerate(strengths):
+                line: dict[str, Any] = {"way": way, "strength": float(strength)}
+                for name in ("effect", "probability", "kl", "loss"):
+                    one = values[name][i, s]
+                    ends = bootstrap(lambda c, one=one: one[c].mean(-1), len(one), seed=seed)
+                    line |= dict(zip((name, f"{name}_low", f"{name}_high"),
+                                     (one.mean(), *ends), strict=True))  # fmt: skip
+                lines.append(line)
+        return pd.DataFrame(lines)
+
+    return Moved(
+        new, frame=frame, ways=names, gain=lambda m="log_probability": each(m),
+        harm=lambda d="kl": each(d), matched_damage=lambda d="kl": new.equal_damage(of[d]),
+        area=lambda way, **o: triple(way, "area", **o), best=best,
+        effect_at=lambda way, **o: triple(way, "effect", **o),
+        winner=lambda **o: best(**o).index[0],
+        difference=lambda _, way, **o: triple(way, "minus", **o),
+    )  # fmt: skip
 
 
 # -- lens -----------------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ import pytest
 import torch
 
 from workbench.dictionary.base import Dictionary
-from workbench.methods.features.concept_absorption import Absorption, absorption
-from workbench.methods.features.concept_detection import count_hits, find_candidates
+from workbench.features.concept_absorption import Absorption, absorption
+from workbench.features.concept_detection import count_hits, find_candidates
+from workbench.features.concept_vectors import VectorBatch, Vectors, WordMeans
 from workbench.methods.features.training import fit_dictionary
-from workbench.methods.features.vectors import VectorBatch, Vectors, WordMeans
 from workbench.site import Site
 
 SITE = Site.parse("L0.resid_post")

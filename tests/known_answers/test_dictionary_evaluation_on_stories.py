@@ -52,7 +52,8 @@ def test_evaluations_are_equal_and_a_trained_dictionary_is_better_than_none(
 def test_concepts_are_equal(models: list[Any], trained: Any) -> None:
     concepts = wb.concepts({"she": ["she", "her"], "he": ["he", "his"]})
     ours, theirs = (
-        wb.evaluate_concepts(model, trained, concepts, TEXTS, progress=False) for model in models
+        wb.features.evaluate_concepts(model, TEXTS, trained, concepts, progress=False)
+        for model in models
     )
     np.testing.assert_array_equal(theirs.found, ours.found)
     assert (ours.found.sum(1) > 0).all()

@@ -18,6 +18,7 @@ LABELS = [i % 2 for i in range(8)]
 PAIRS = [(PROMPT, " Paris"), ("The capital of Italy is", " Rome")]
 WORDS = [" Europe", " Asia"]
 FEATURE = "L2.resid_post/3"
+PUSH = wb.Scale("L1.z", 0.5)
 EDGE = "L0.mlp_out \u2192 L1H0.q"
 
 
@@ -93,9 +94,12 @@ GRAPH: Values = {
 }
 #: What single calls take, where the name of the argument does not say it.
 OF_CALLS: dict[str, Values] = {
-    "difference_in_means": {"texts": _corpus},
-    "supervised_dictionary": {"texts": _corpus},
-    "evaluate_concepts": {"texts": _corpus, "dictionaries": _dictionary},
+    "Activations.of_concepts": {"texts": _corpus},
+    "concepts": {"name": lambda _: {"city": [" Paris"], "land": [" France"]}},
+    "features.evaluate_concepts": {"texts": _corpus, "dicts": _dictionary},
+    "steering.directions": {"acts": lambda c: c.made("Activations"), "label": lambda _: "gender"},
+    "steering.evaluate": {"questions": lambda _: PAIRS, "changes": lambda _: {"push": PUSH}},
+    "steering.typical_length": {"features": lambda _: [FEATURE]},
     "evaluate_dictionary": {"dictionaries": _dictionary},
     "weights.ablate": _fixed(questions=PAIRS), "ablate": _fixed(components="L0H2"),
     "weights.audit": _fixed(questions=PAIRS),
@@ -105,7 +109,8 @@ OF_CALLS: dict[str, Values] = {
     "find_circuit": _fixed(n_edges=8), "Attribution.circuit": _fixed(n_edges=8),
     "information.cut": {"edges": _first("InformationGraph", "edge_names")},
     "vocabulary.couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
-    "compare_steering": {"texts": _corpus}, "steer": _fixed(prompts=[PROMPT]),
+    "steer": _fixed(prompts=[PROMPT], change=PUSH),
+    "FeatureFlow.change": {"dicts": lambda c: c.dicts},
     "load_dictionary": {"source": lambda c: _dictionary(c).path},
     "LiveFeatureFlow.expand": {"feature": _first("LiveFeatureFlow", "view", "ids"),
                                "way": lambda _: "up"},
@@ -160,6 +165,7 @@ OF_CALLS: dict[str, Values] = {
                    "changes": lambda _: {"push": wb.Scale("L1.z", 0.5)},
                    "controls": lambda _: {("push", "mine", 0): wb.Scale("L1.z", 0.9)}},
     "Effects.__getitem__": _fixed(name="prompts"), "Effects.area": _fixed(along="strength"),
+    "Effects.curves": _fixed(along="strength"),
     "Effects.scaled": _fixed(zero="plain", one="push"),
     "Activations.where": _fixed(labels={"gender": 1}), "Activations.label": _fixed(name="gender"),
     "Activations.of_rows": _fixed(rows=np.eye(2)), "Activations.take": _fixed(rows=[0]),
@@ -189,8 +195,6 @@ OF_CALLS: dict[str, Values] = {
     "Run.__getitem__": _fixed(site="L1.resid_post"), "Run.grad": _fixed(site="L1.resid_post"),
     "Shift.accuracy": _fixed(way="after"), "Shift.group_accuracy": _fixed(way="after"),
     "Site()": _fixed(layer=1, head=2), "Site.parse": _fixed(name="L1H2.z"),
-    **{f"SteeringComparison.{name}": _fixed(way="flow", other="random")
-       for name in ("area", "effect_at", "difference")},
     "Stitching.interval": {"component": _first("Stitching", "components")},
     "TunedLens.chosen": {"writers": lambda c: c.writers}, "JacobianLens.chosen":
     {"writers": lambda c: c.writers},

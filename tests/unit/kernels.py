@@ -72,10 +72,10 @@ from workbench.methods.features import activation_buffer as activation_buffer
 from workbench.features.similarity import assign as assign
 
 # Absorbed positions and the share of hedging have answers by hand; made vectors decide them.
-from workbench.methods.features import concept_absorption as concept_absorption
+from workbench.features import concept_absorption as concept_absorption
 
 # The best set of features for a concept and its hits, on made vectors.
-from workbench.methods.features import concept_detection as concept_detection
+from workbench.features import concept_detection as concept_detection
 
 # The memory that all codes would take is refused before it is taken: a limit made small.
 from workbench.features import similarity as similarity
@@ -126,7 +126,7 @@ from workbench.methods.features.training import fit_dictionary as fit_dictionary
 from workbench.methods.features.training_options import TrainingOptions as TrainingOptions
 
 # Vectors that words and concepts are laid onto by hand.
-from workbench.methods.features import vectors as vectors
+from workbench.features import concept_vectors as concept_vectors
 
 # Fewer resamples than a user gets, so that each is repeated by hand.
 from workbench.features import flow_evaluation as flow_evaluation

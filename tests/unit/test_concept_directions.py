@@ -40,24 +40,28 @@ def asked() -> dict[str, np.ndarray]:
     return out
 
 
+LABELS = ("kind", "roots", "kind, asked")
+
+
+@cache
+def acts(backend: str = "nnsight") -> wb.Activations:
+    return wb.Activations.of_concepts(planted_model(backend), planted_texts(), planted(), SITE)
+
+
 @cache
 def means(backend: str = "nnsight") -> Dictionary:
-    return wb.difference_in_means(
-        planted_model(backend), SITE, planted(), planted_texts(), batch_size=7, progress=False
-    )
+    return wb.steering.directions(acts(backend), LABELS)[SITE]
 
 
 @cache
 def supervised(backend: str = "nnsight") -> Dictionary:
-    return wb.supervised_dictionary(
-        planted_model(backend), SITE, planted(), planted_texts(), batch_size=7, progress=False
-    )
+    return wb.steering.directions(acts(backend), LABELS, method="probe")[SITE]
 
 
 def test_differences_in_means_are_differences_of_means() -> None:
     x, labels = vectors()
     made = means()
-    assert made.info["concepts"] == FEATURES and made.kind == "linear"
+    assert list(made.names) == FEATURES and made.kind == "linear"
     np.testing.assert_allclose(made.b_dec, x.mean(0), atol=1e-5)
     for c in range(4):
         inside, outside = x[labels[:, c]].mean(0), x[~labels[:, c]].mean(0)
@@ -73,7 +77,7 @@ def test_differences_in_means_are_differences_of_means() -> None:
 def test_what_a_supervised_feature_writes_is_a_regression_on_all_concepts() -> None:
     x, labels = vectors()
     made = supervised()
-    assert made.info["concepts"] == FEATURES
+    assert list(made.names) == FEATURES
     centred = labels - labels.mean(0)
     # Least squares with rows that pull every coefficient towards 0, which is what a ridge is.
     design = np.concatenate([centred, np.sqrt(1.0) * np.eye(4)])
@@ -124,16 +128,72 @@ def test_both_backends_give_the_same_directions() -> None:
 
 def test_without_questions_there_are_features_of_words_alone() -> None:
     some = wb.concepts({"a": WORDS["a"], "b": WORDS["b"]})
-    made = wb.difference_in_means(planted_model(), SITE, some, planted_texts(), progress=False)
-    assert made.info["concepts"] == ["a", "b"] and made.n_features == 2
+    own = wb.Activations.of_concepts(planted_model(), planted_texts(), some, SITE)
+    assert list(own.labels) == ["words"] and len(own) == len(vectors()[0])
+    made = wb.steering.directions(own, "words")[SITE]
+    assert made.names == ("a", "b") and made.n_features == 2
+
+
+def test_each_row_knows_its_concepts_and_what_it_is_no_answer_to() -> None:
+    own, n = acts(), len(vectors()[0])
+    assert list(own.labels) == list(LABELS) and len(own) == n + 6
+    words = [word for text in planted_texts() for word in text.split()]
+    for row, word in enumerate(words):
+        kind = next((k for k, some in WORDS.items() if word in some), "")
+        assert (own.labels["kind"][row], own.labels["roots"][row]) == (kind, "any" if kind else "")
+    assert own.labels["kind, asked"] == (*[None] * n, *np.repeat(FEATURES[4:], 2).tolist())
+    assert set(own.labels["kind"][n:]) == {None}
+    # A word is a group wherever it stands; any other position goes with its text.
+    groups = {w: {int(g) for g, v in zip(own.group, words, strict=False) if v == w} for w in ALL}
+    assert all(len(each) == 1 for each in groups.values()) and len(own.tokens) == 46
+
+
+def test_a_push_along_a_name_acts_at_every_site_that_has_it() -> None:
+    made = wb.steering.directions(acts(), "kind")
+    (part,) = made.add("b", 2.0).parts
+    assert part.strength == 2.0
+    torch.testing.assert_close(part.what.value, made[SITE].W_dec[1])
+    with pytest.raises(ValueError, match="d"):
+        made.add("d", 1.0)
+
+
+def test_directions_are_made_at_right_angles_to_others() -> None:
+    others = wb.steering.directions(acts(), "roots")
+    plain = wb.steering.directions(acts(), "kind")[SITE]
+    unit = others[SITE].directions[0]
+    for given in (others, others[SITE]):
+        made = wb.steering.directions(acts(), "kind", orthogonal_to=given)[SITE]
+        wanted = plain.W_dec - torch.outer(plain.W_dec @ unit, unit)
+        torch.testing.assert_close(made.W_dec, wanted, atol=1e-5, rtol=1e-4)
+        x, labels = vectors()
+        for c in range(3):
+            ends = np.stack([x[labels[:, c]].mean(0), x[~labels[:, c]].mean(0)])
+            codes = made.encode(torch.as_tensor(ends).float())[:, c]
+            np.testing.assert_allclose(codes, [1.0, 0.0], atol=1e-4)
+    probes = wb.steering.directions(acts(), "kind", method="probe", orthogonal_to=others)[SITE]
+    np.testing.assert_allclose(probes.directions @ unit, 0.0, atol=1e-5)
+    with pytest.raises(ValueError, match="The direction of 'any' at L0.resid_post is 0"):
+        wb.steering.directions(acts(), "roots", orthogonal_to=others)
 
 
 def test_bad_input_is_named() -> None:
     model, some = planted_model(), planted()
     with pytest.raises(ValueError, match="has a word in the texts; there is none of c. Give more"):
-        wb.difference_in_means(model, SITE, some, ["w2 w6 w20", "w3 w7"], progress=False)
-    with pytest.raises(ValueError, match="epochs is a whole number from 1; got 0"):
-        wb.supervised_dictionary(model, SITE, some, planted_texts(), epochs=0, progress=False)
+        wb.Activations.of_concepts(model, ["w2 w6 w20", "w3 w7"], some, SITE)
+    rows = wb.Activations.of_rows(
+        np.eye(3), site=SITE, labels={"x": [*"aab"], "y": [*"bab"], "z": [*"ccc"]}
+    )
+    with pytest.raises(ValueError, match="The label 'z' is of two values or more"):
+        wb.steering.directions(rows, "z")
+    with pytest.raises(ValueError, match="'a' is a label of two columns"):
+        wb.steering.directions(rows, ["x", "y"])
+    with pytest.raises(ValueError, match="label is a column of labels, or several; got"):
+        wb.steering.directions(rows, [])
+    with pytest.raises(KeyError, match="The labels of these activations are 'x', 'y', 'z'"):
+        wb.steering.directions(rows, "w")
+    other = wb.Dictionary.of(np.eye(1, 3), site="L1.resid_post")
+    with pytest.raises(ValueError, match="orthogonal_to is of L0.resid_post too"):
+        wb.steering.directions(rows, "x", orthogonal_to=other)
     with pytest.raises(ValueError, match="n_features is a whole number from 1; got 0"):
         wb.random_dictionary(model, SITE, 0)
     with pytest.raises(ValueError, match="layers 0 to 0; got layer 3"):

@@ -22,7 +22,7 @@ from tests.unit.concept_models import (
     planted_model,
     planted_texts,
 )
-from tests.unit.kernels import concept_absorption, concept_detection, vectors
+from tests.unit.kernels import concept_absorption, concept_detection, concept_vectors
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import JumpReLU, ReLU
 from workbench.edits import Add
@@ -41,18 +41,17 @@ def relu() -> Dictionary:
 
 
 @cache
-def compared(backend: str = "nnsight") -> wb.ConceptEvaluation:
+def compared(backend: str = "nnsight") -> wb.features.ConceptEvaluation:
     model, some, texts = planted_model(backend), planted(), planted_texts()
+    acts = wb.Activations.of_concepts(model, texts, some, SITE)
     named = {
         "perfect": perfect(),
         "relu": relu(),
-        "supervised": wb.supervised_dictionary(model, SITE, some, texts, progress=False),
-        "means": wb.difference_in_means(model, SITE, some, texts, progress=False),
+        "supervised": wb.steering.directions(acts, [*acts.labels], method="probe")[SITE],
+        "means": wb.steering.directions(acts, [*acts.labels])[SITE],
         "random": wb.random_dictionary(model, SITE, 3, texts=texts),
     }
-    return wb.evaluate_concepts(
-        model, named, some, texts, n_prompts=12, batch_size=8, progress=False
-    )
+    return wb.features.evaluate_concepts(model, texts, named, some, n_prompts=12, progress=False)
 
 
 def test_a_perfect_dictionary_scores_one_and_random_directions_do_not() -> None:
@@ -168,8 +167,8 @@ def test_swaps_are_what_separate_runs_give() -> None:
 @pytest.mark.parametrize("strength", [0.25, 1.0, 3.0])
 def test_a_swap_is_as_long_as_the_strength_says(strength: float) -> None:
     model, dictionary = planted_model(), perfect()
-    result = wb.evaluate_concepts(
-        model, dictionary, planted(), planted_texts(), n_prompts=3, strength=strength,
+    result = wb.features.evaluate_concepts(
+        model, planted_texts(), dictionary, planted(), n_prompts=3, strength=strength,
         progress=False, seed=1,
     )  # fmt: skip
     assert result.strength == strength and 1 <= len(result.swap_prompts) <= 3
@@ -191,9 +190,9 @@ def test_a_swap_is_as_long_as_the_strength_says(strength: float) -> None:
 
 
 def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up() -> None:
-    def evaluated(**options: Any) -> wb.ConceptEvaluation:
-        given = planted_model(), perfect(), planted(), planted_texts()
-        return wb.evaluate_concepts(*given, n_prompts=3, progress=False, **options)
+    def evaluated(**options: Any) -> wb.features.ConceptEvaluation:
+        given = planted_model(), planted_texts(), perfect(), planted()
+        return wb.features.evaluate_concepts(*given, n_prompts=3, progress=False, **options)
 
     first, again, other = (evaluated(seed=seed) for seed in (0, 0, 3))
     assert first.swap_prompts == again.swap_prompts != other.swap_prompts
@@ -212,12 +211,12 @@ def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up(
 E = torch.eye(8)
 
 
-def by_hand(rows: list[tuple[torch.Tensor, int]], n: int = 40) -> vectors.Vectors:
+def by_hand(rows: list[tuple[torch.Tensor, int]], n: int = 40) -> concept_vectors.Vectors:
     """Each (vector, word) `n` times, a text each time through."""
     x = torch.stack([row for row, _ in rows]).repeat(n, 1)
     words = torch.tensor([word for _, word in rows]).repeat(n)
-    return vectors.Vectors.of(
-        vectors.VectorBatch({SITE: x}, words, torch.arange(n).repeat_interleave(len(rows)))
+    return concept_vectors.Vectors.of(
+        concept_vectors.VectorBatch({SITE: x}, words, torch.arange(n).repeat_interleave(len(rows)))
     )
 
 
@@ -241,7 +240,7 @@ def hand_made(W_enc: torch.Tensor, W_dec: torch.Tensor) -> Dictionary:
 
 def scored(dictionary: Dictionary, gain: float = 0.5) -> Any:
     candidates = concept_detection.find_candidates(dictionary, HIERARCHY, MEMBER, gain)
-    means = vectors.WordMeans.of(HIERARCHY, SITE, MEMBER, ["f", "f"])
+    means = concept_vectors.WordMeans.of(HIERARCHY, SITE, MEMBER, ["f", "f"])
     return (
         candidates,
         concept_absorption.absorption(dictionary, candidates, HIERARCHY, means),
@@ -284,7 +283,7 @@ def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
     )
     found = by_hand([(E[0] + E[1], 0), (E[0] + E[2], 1), (E[0] + E[3], 2), (E[5], -1)])
     member = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]]).bool()
-    means = vectors.WordMeans.of(found, SITE, member, ["f", "f", "f", "g"])
+    means = concept_vectors.WordMeans.of(found, SITE, member, ["f", "f", "f", "g"])
     rows = {
         "parent": E[0],
         "one child": (E[0] + E[1]) / 2**0.5,
@@ -342,7 +341,7 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
 
     result = compared()
     result.save(tmp_path / "concepts")
-    again = wb.ConceptEvaluation.load(tmp_path / "concepts")
+    again = wb.features.ConceptEvaluation.load(tmp_path / "concepts")
     assert repr(again) == repr(result) and again.strength == 1.0
     np.testing.assert_array_equal(again.after, result.after)
     ax = result.plot()
@@ -352,7 +351,9 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
 
 def test_concepts_without_questions_have_no_swaps() -> None:
     some = wb.concepts({"a": WORDS["a"], "b": WORDS["b"]})
-    result = wb.evaluate_concepts(planted_model(), perfect(), some, planted_texts(), progress=False)
+    result = wb.features.evaluate_concepts(
+        planted_model(), planted_texts(), perfect(), some, progress=False
+    )
     assert result.names == ("L0.resid_post",) and result.score("f1")[0] == 1.0
     assert np.isnan(result.score("causal")).all() and result.after.shape == (1, 0)
 
@@ -376,8 +377,8 @@ def test_bad_input_is_named(
     dictionaries: Any, texts: Any, options: dict[str, Any], match: str
 ) -> None:
     with pytest.raises(ValueError, match=match):
-        wb.evaluate_concepts(
-            planted_model(), dictionaries, planted(), texts, progress=False, **options
+        wb.features.evaluate_concepts(
+            planted_model(), texts, dictionaries, planted(), progress=False, **options
         )
 
 

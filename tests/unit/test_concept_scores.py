@@ -31,7 +31,7 @@ def evaluated(seed: int | None = 0, **given: Any) -> Any:
     fields = {name: np.array(given.get(name, value)) for name, value in fields.items()}
     ones = np.ones((1, 3))
     return made(
-        wb.ConceptEvaluation,
+        wb.features.ConceptEvaluation,
         seed,
         names=("d",),
         sites=("L0.resid_post",),

@@ -53,7 +53,7 @@ TABLE: dict[str, set[str]] = {
     "weight_edits": set(),
     # The core that every method stands on.
     "targets": {"encoding", "tokens"},
-    "activations": {"dictionary", "model", "result", "site", "tokens"},
+    "activations": {"concepts", "dictionary", "model", "result", "site", "tokens"},
     "concepts": {"data", "encoding", "model", "tokens"},
     "questions": {"encoding", "metrics", "model", "targets", "tasks", "tokens"},
     "elsewhere": {"data", "model", "texts", "tokens"},
@@ -109,6 +109,8 @@ TABLE: dict[str, set[str]] = {
     "dictionary": {"change", "data", "edits", "files", "model", "ordinary", "reading", "site"},
     "features": {
         "activations",
+        "change",
+        "concepts",
         "data",
         "dictionary",
         "edits",
@@ -233,6 +235,20 @@ TABLE: dict[str, set[str]] = {
         "tokens",
         "vocabulary",
         "weight_edits",
+    },
+    "steering": {
+        "activations",
+        "change",
+        "dictionary",
+        "edits",
+        "effects",
+        "experiment",
+        "metrics",
+        "model",
+        "questions",
+        "result",
+        "site",
+        "tokens",
     },
     "plots": set(),
     "pictures": {

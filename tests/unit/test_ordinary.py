@@ -141,9 +141,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "probe": lambda model: vars(
         wb.probe(wb.activations(model, TEXTS * 4, SITE, labels={"y": [0, 1] * 6}), "y")
     ),
-    "steer": lambda model: wb.steer(
-        model, PROMPT, f"{SITE}/1", dicts=dictionary_of(model), n=2, unit=1.0
-    ),
+    "steer": lambda model: wb.steer(model, PROMPT, dictionary_of(model).add(1), n_new=2),
     "observable": lambda model: wb.vocabulary.observable(model, " Mary", " John").attribute(PROMPT),
     "patch": lambda model: wb.patch(model, pair(), progress=False),
     "tuned lens": lambda model: wb.lens.tuned(model, TEXTS, steps=3, progress=False),

@@ -31,9 +31,34 @@ from workbench.edits import UnchangedEdit
 UNIT = 2.5
 
 
-def steered(what: Any = PATH[1], backend: str = "nnsight", **options: Any) -> wb.Steering:
-    options = {"dicts": planted(), "unit": UNIT, "n": 4, "k": 5} | options
-    return wb.steer(tinyworld(backend), PROMPTS, what, **options)
+def push(added: dict[str, float], dicts: Any = None) -> wb.Change:
+    """So much along the unit direction of each feature."""
+    dicts = planted() if dicts is None else dicts
+    each = []
+    for name, length in added.items():
+        dictionary, number = dicts.feature(name)
+        each.append(dicts.add(name, length / float(dictionary.W_dec[number].norm())))
+    return wb.Change(each)
+
+
+def steered(change: Any = None, backend: str = "nnsight", **options: Any) -> wb.Effects:
+    change = push({PATH[1]: 3 * UNIT}) if change is None else change
+    return wb.steer(tinyworld(backend), PROMPTS, change, **({"n_new": 4, "k": 5} | options))
+
+
+def kl_of(result: wb.Effects) -> np.ndarray:
+    """(batch,) KL(plain ‖ steered) of the next token."""
+    return result["KL next token"].changed[0]
+
+
+def next_tokens(result: wb.Effects, b: int) -> Any:
+    """The next tokens of a prompt: id → log-probability plain and steered."""
+    tokenizer, out = tinyworld().tokenizer, {}
+    for measure in result.measures[1:]:
+        if np.isfinite(measure.changed[0, b]):
+            (token,) = tokenizer(measure.name).input_ids
+            out[token] = (measure.plain[b], measure.changed[0, b])
+    return out
 
 
 def log_probs(added: dict[str, float]) -> torch.Tensor:
@@ -41,58 +66,53 @@ def log_probs(added: dict[str, float]) -> torch.Tensor:
     return torch.stack([pushed(ids, added)[-1].log_softmax(-1) for ids in rows_of(PROMPTS)])
 
 
-def check(result: wb.Steering, added: dict[str, float]) -> None:
+def check(result: wb.Effects, added: dict[str, float], k: int = 5) -> None:
     """Every list, probability and divergence against passes by hand; 10 nats are 1e-3 apart."""
     plain, after = log_probs({}), log_probs(added)
     kl = (plain.exp() * (plain - after)).sum(-1)
-    np.testing.assert_allclose(result.kl, kl, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(kl_of(result), kl, rtol=1e-3, atol=1e-4)
     ranked = (plain, after, after - plain, plain - after)
     for b in range(len(PROMPTS)):
-        for g, values in enumerate(ranked):
-            ids = torch.tensor(result.ids[b, g])
-            wanted = values[b].sort(descending=True).values[: len(ids)]
-            np.testing.assert_allclose(values[b][ids], wanted, atol=2e-3)
-            np.testing.assert_allclose(result.plain[b, g], plain[b][ids], atol=2e-3)
-            np.testing.assert_allclose(result.steered[b, g], after[b][ids], atol=2e-3)
-            words = [tinyworld().tokenizer.decode([i]) for i in ids]
-            assert list(result.words[b][g]) == words
+        found = next_tokens(result, b)
+        for values in ranked:
+            # The k best of each list are among what is named.
+            best = values[b][list(found)].sort(descending=True).values[:k]
+            wanted = values[b].sort(descending=True).values[:k]
+            np.testing.assert_allclose(best, wanted, atol=2e-3)
+        assert k <= len(found) <= 4 * k
+        for token, both in found.items():
+            np.testing.assert_allclose(both, [plain[b][token], after[b][token]], atol=2e-3)
 
 
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 @pytest.mark.parametrize("strength", [3.0, -2.0])
 def test_one_feature_is_pushed_along_its_unit_direction(strength: float, backend: str) -> None:
-    result = steered(strength=strength, backend=backend)
-    assert result.features == (PATH[1],) and result.total == pytest.approx(abs(strength) * UNIT)
-    np.testing.assert_allclose(result.added, [strength * UNIT])
+    result = steered(push({PATH[1]: UNIT}).at(strength), backend)
     check(result, {PATH[1]: strength * UNIT})
 
 
 def test_a_flow_spreads_the_same_total_over_the_layers_of_its_path() -> None:
-    spread = steered(flow(), strength=4.0)
-    assert spread.features == PATH and spread.total == pytest.approx(4 * UNIT)
-    np.testing.assert_allclose(spread.added, np.full(4, UNIT))
-    check(spread, dict.fromkeys(PATH, UNIT))
-    one = steered(flow(), strength=4.0, layers=2)
-    assert one.features == (PATH[2],) and one.total == pytest.approx(spread.total)
-    check(one, {PATH[2]: 4 * UNIT})
-    some = steered(flow(), strength=4.0, layers=[0, 3])
-    check(some, {PATH[0]: 2 * UNIT, PATH[3]: 2 * UNIT})
+    whole = flow().change(4 * UNIT, dicts=planted())
+    assert [str(part.what.site) for part in whole.parts] == [name.split("/")[0] for name in PATH]
+    check(steered(whole), dict.fromkeys(PATH, UNIT))
+    check(steered(flow().change(4 * UNIT, dicts=planted(), layers=2)), {PATH[2]: 4 * UNIT})
+    some = flow().change(4 * UNIT, dicts=planted(), layers=[0, 3])
+    check(steered(some), {PATH[0]: 2 * UNIT, PATH[3]: 2 * UNIT})
 
 
-def test_a_mapping_gives_each_feature_its_share_and_its_sign() -> None:
-    result = steered({PATH[0]: 1.0, PATH[2]: -3.0}, strength=2.0)
-    np.testing.assert_allclose(result.added, [0.5 * UNIT, -1.5 * UNIT])
-    check(result, {PATH[0]: 0.5 * UNIT, PATH[2]: -1.5 * UNIT})
-    equal = steered([PATH[0], PATH[2]], strength=2.0)
-    np.testing.assert_allclose(equal.added, [UNIT, UNIT])
-    number = steered(4, dicts=planted()["L1.resid_post"], strength=1.0)
-    assert number.features == (PATH[1],)
+def test_changes_add_up_each_with_its_share_and_its_sign() -> None:
+    shares = {PATH[0]: 0.5 * UNIT, PATH[2]: -1.5 * UNIT}
+    check(steered(push(shares)), shares)
+    each = push({PATH[0]: 0.5 * UNIT}) - push({PATH[2]: 1.5 * UNIT})
+    check(steered(each), shares)
+    dictionary = planted()["L1.resid_post"]
+    row = float(dictionary.W_dec[4].norm())
+    check(steered(dictionary.add(4, UNIT / row)), {PATH[1]: UNIT})
 
 
 def test_a_feature_is_removed_by_setting_its_code_to_nothing() -> None:
     dictionary, number = planted().feature(PATH[1])
-    result = steered(mode="remove")
-    assert (result.strength, result.unit, result.total) == (0.0, 0.0, 0.0)
+    result = steered(planted().scale({PATH[1]: 0}))
     ids = rows_of(PROMPTS)[0]
     x = residual(ids, 1)
     encoder: Any = dictionary.encoder
@@ -102,9 +122,11 @@ def test_a_feature_is_removed_by_setting_its_code_to_nothing() -> None:
     run = tinyworld().run([ids], edits=[_set(changed)], logits_at="last")
     wanted = run.logits[0, 0].log_softmax(-1)
     plain = log_probs({})[0]
-    assert result.kl[0] == pytest.approx(float((plain.exp() * (plain - wanted)).sum()), abs=1e-4)
-    ids_after = torch.tensor(result.ids[0, 1])
-    np.testing.assert_allclose(result.steered[0, 1], wanted[ids_after], atol=1e-3)
+    assert kl_of(result)[0] == pytest.approx(
+        float((plain.exp() * (plain - wanted)).sum()), abs=1e-4
+    )
+    for token, (_, after) in next_tokens(result, 0).items():
+        assert after == pytest.approx(float(wanted[token]), abs=1e-3)
 
 
 def _set(value: torch.Tensor) -> Any:
@@ -115,9 +137,12 @@ def _set(value: torch.Tensor) -> Any:
 
 @pytest.mark.parametrize("on", ["prompt", "new", "both"])
 def test_texts_are_continued_with_the_push_where_it_is_asked_for(on: str) -> None:
-    result = steered(strength=4.0, on=on, n=3)
+    dictionary, number = planted().feature(PATH[1])
+    edit = wb.Add(dictionary.site, dictionary.directions[number], 4 * UNIT)
+    result = steered(wb.Change(edit, on=on), n_new=3)
+    plain_texts, steered_texts = result.texts["plain"], result.texts["steered"]
     for b, ids in enumerate(rows_of(PROMPTS)):
-        for added, text in (({}, result.plain_texts[b]), ({PATH[1]: 4 * UNIT}, None)):
+        for added, text in (({}, plain_texts[b]), ({PATH[1]: 4 * UNIT}, None)):
             if added and on != "both":
                 continue
             row = list(ids)
@@ -126,16 +151,17 @@ def test_texts_are_continued_with_the_push_where_it_is_asked_for(on: str) -> Non
                 if row[-1] == tinyworld().tokenizer.eos_token_id:
                     break
             wanted = tinyworld().tokenizer.decode(row, skip_special_tokens=True)
-            assert (text or result.steered_texts[b]) == wanted
+            assert (text or steered_texts[b]) == wanted
     if on == "new":
         # The push has not begun where the prompt ends.
-        np.testing.assert_array_equal(result.steered, result.plain)
-        assert not result.kl.any()
+        for measure in result.measures[1:]:
+            np.testing.assert_array_equal(measure.changed[0], measure.plain)
+        assert not kl_of(result).any()
     else:
         check(result, {PATH[1]: 4 * UNIT})
 
 
-def test_one_unit_is_the_mean_length_of_what_the_feature_writes_where_it_is_active() -> None:
+def test_the_typical_length_is_the_mean_of_what_the_feature_writes_where_it_is_active() -> None:
     lengths = []
     for layer, name in enumerate(PATH):
         dictionary, number = planted().feature(name)
@@ -147,63 +173,55 @@ def test_one_unit_is_the_mean_length_of_what_the_feature_writes_where_it_is_acti
                 if code > 0:
                     each.append(code * float(dictionary.W_dec[number].norm()))
         lengths.append(np.mean(each))
-    one = steered(PATH[2], unit=None, texts=others(), strength=1.0)
-    assert one.unit == pytest.approx(lengths[2], rel=1e-4)
-    # Every way to push a flow has the unit of its whole path, so that totals are equal.
-    for layers in (None, "flow", 3):
-        result = steered(flow(), unit=None, texts=others(), strength=1.5, layers=layers)
-        assert result.unit == pytest.approx(np.mean(lengths), rel=1e-4)
-        assert result.total == pytest.approx(1.5 * np.mean(lengths), rel=1e-4)
-    # Without texts, on those that ship for the model.
-    shipped = steered(PATH[2], unit=None, strength=1.0)
-    assert shipped.unit == pytest.approx(lengths[2], rel=0.2)
+    typical = wb.steering.typical_length
+    one = typical(tinyworld(), others(), planted(), PATH[2])
+    assert one == pytest.approx(lengths[2], rel=1e-4)
+    both = typical(tinyworld(), others(), planted()["L2.resid_post"], [PATH[2]])
+    assert both == one
+    whole = typical(tinyworld(), others(), planted(), flow().path())
+    assert whole == pytest.approx(np.mean(lengths), rel=1e-4)
 
 
 def test_both_backends_and_saved_results_agree(tmp_path: Any) -> None:
-    ours = steered(flow(), temperature=1.0, seed=3)
-    theirs = steered(flow(), "transformer_lens", temperature=1.0, seed=3)
-    for name in ("plain", "steered", "kl"):
-        np.testing.assert_allclose(getattr(theirs, name), getattr(ours, name), atol=2e-4)
-    assert theirs.plain_texts == ours.plain_texts and theirs.steered_texts == ours.steered_texts
+    change = flow().change(4 * UNIT, dicts=planted())
+    ours = steered(change, temperature=1.0, seed=3)
+    theirs = steered(change, "transformer_lens", temperature=1.0, seed=3)
+    for measure in ours.measures:
+        for name in ("plain", "changed"):
+            np.testing.assert_allclose(
+                getattr(theirs[measure.name], name), getattr(measure, name), atol=2e-4
+            )
+    assert theirs.texts == ours.texts
     ours.save(tmp_path / "steering")
-    back = wb.Steering.load(tmp_path / "steering")
+    back = wb.Effects.load(tmp_path / "steering")
     assert back.to_frame().equals(ours.to_frame()) and repr(back) == repr(ours)
 
 
-def test_the_table_has_each_token_once_with_the_lists_that_name_it() -> None:
-    result = steered(strength=3.0)
-    frame = result.to_frame()
+def test_the_table_has_each_token_of_a_prompt_once() -> None:
+    result = steered()
+    frame = result.to_frame("examples")
     for b in range(len(PROMPTS)):
-        part: Any = frame[frame["prompt"] == b]
-        assert len(part) == len(set(result.ids[b].flatten().tolist()))
-        assert part["steered"].is_monotonic_decreasing
-        top = part[part["groups"].str.contains("before")]
-        assert set(top["token"]) == set(result.words[b][0])
-        np.testing.assert_allclose(
-            part["change"], np.log(part["steered"] / part["plain"]), atol=1e-3
-        )
-    first = result.words[0]
-    assert f"L1.resid_post/4 at strength 3: next {first[0][0]!r} → {first[1][0]!r}" in repr(result)
+        part: Any = frame[(frame["example"] == b) & (frame["measure"] != "KL next token")]
+        assert len(part) == len(set(part["measure"])) == len(next_tokens(result, b))
+    assert result.changes == {"change": ("steered",)}
+    assert "steered at L1.resid_post: 1 changes; KL next token under change steered" in repr(result)
 
 
 def test_half_precision_steers_alike() -> None:
     from workbench.loading import load
 
     model = load("tinyworld", device="cpu", dtype="bfloat16")
-    result = wb.steer(model, PROMPTS, PATH[1], dicts=planted(), unit=UNIT, strength=3.0, n=2)
-    exact = steered(strength=3.0)
-    np.testing.assert_allclose(result.kl, exact.kl, rtol=0.2, atol=0.02)
+    result = wb.steer(model, PROMPTS, push({PATH[1]: 3 * UNIT}), n_new=2)
+    np.testing.assert_allclose(kl_of(result), kl_of(steered()), rtol=0.2, atol=0.02)
 
 
 def test_a_push_of_nothing_warns_and_changes_nothing() -> None:
-    with pytest.warns(
-        UnchangedEdit, match=r"L1\.resid_post/4 is not active there, or the strength"
-    ):
-        result = steered(strength=0.0)
-    assert not result.kl.any() and result.plain_texts == result.steered_texts
+    with pytest.warns(UnchangedEdit, match="does nothing where the prompt is read.*strength is 0"):
+        result = steered(push({PATH[1]: UNIT}).at(0))
+    assert not kl_of(result).any() and result.texts["plain"] == result.texts["steered"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        steered(strength=1.0)
+        steered(push({PATH[1]: UNIT}))
 
 
 def test_a_push_of_which_a_part_changes_something_is_no_push_of_nothing() -> None:
@@ -212,16 +230,17 @@ def test_a_push_of_which_a_part_changes_something_is_no_push_of_nothing() -> Non
     silenced = encoder.b_enc.clone()
     silenced[2] = -1e4
     dead = replace(last, encoder=replace(encoder, b_enc=silenced))
-    some: dict[str, Any] = {"dicts": Dictionaries([living, dead]), "mode": "remove"}
+    some = Dictionaries([living, dead])
     names = [PATH[0], "L3.resid_post/2"]
-    with pytest.warns(UnchangedEdit, match=r"changes nothing .*L3\.resid_post/2 is not active"):
-        nothing = steered(names[1:], **some)
-    assert not nothing.kl.any()
+    with pytest.warns(UnchangedEdit, match=r"does nothing .*L3\.resid_post.* nothing to change"):
+        nothing = steered(some.scale({names[1]: 0}))
+    assert not kl_of(nothing).any()
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnchangedEdit)
-        both = steered(names, **some)
-    np.testing.assert_allclose(both.kl, steered(names[:1], **some).kl, rtol=1e-5)
-    assert both.kl.max() > 1e-3
+        both = steered(some.scale(dict.fromkeys(names, 0)))
+    one = steered(some.scale({names[0]: 0}))
+    np.testing.assert_allclose(kl_of(both), kl_of(one), rtol=1e-5)
+    assert kl_of(both).max() > 1e-3
 
 
 @pytest.mark.parametrize("seed", [3, 9])
@@ -232,89 +251,85 @@ def test_the_text_is_sampled_with_every_option_that_is_given(seed: int) -> None:
         some: dict[str, Any] = options if left_out is None else options | {left_out: None}
         some = some | {"temperature": 2.0} if left_out == "temperature" else some
         plain = tinyworld().generate(PROMPTS, 6, **some).texts
-        result = steered(n=6, strength=0.0, on="new", **some)
-        assert result.plain_texts == result.steered_texts == plain
+        nothing = wb.Change(wb.Add("L1.resid_post", torch.zeros(128)), on="new")
+        result = steered(nothing, n_new=6, **some)
+        assert result.texts["plain"] == result.texts["steered"] == plain
         texts.append(plain)
     assert texts[0] not in texts[1:]  # every option matters here
 
 
 def test_the_divergence_is_that_of_the_steered_from_the_plain_and_not_the_other_way() -> None:
-    result = steered(strength=6.0)
+    result = steered(push({PATH[1]: 6 * UNIT}))
     plain, after = log_probs({}), log_probs({PATH[1]: 6 * UNIT})
     forward = (plain.exp() * (plain - after)).sum(-1)
     backward = (after.exp() * (after - plain)).sum(-1)
     assert ((forward - backward).abs() > 0.1 * forward).all()
-    np.testing.assert_allclose(result.kl, forward, rtol=1e-2)
+    np.testing.assert_allclose(kl_of(result), forward, rtol=1e-2)
 
 
 def test_the_picture_shows_both_probabilities_of_each_token() -> None:
-    result = steered(strength=3.0)
+    result = steered()
     ax = result.plot(row=1, largest=6)
-    assert ax.get_title().endswith("L1.resid_post/4 at strength 3")
-    frame = result.to_frame()
-    frame = frame[frame["prompt"] == 1]
-    n = min(6, max(4, int((frame[["plain", "steered"]].max(axis=1) >= 0.005).sum())))
+    assert ax.get_title().endswith("steered at L1.resid_post")
+    both = np.exp(list(next_tokens(result, 1).values()))
+    n = min(6, max(4, int((both.max(axis=1) >= 0.005).sum())))
     assert len(ax.patches) == 2 * n
     widths = sorted((patch.get_width() for patch in ax.patches[n:]), reverse=True)
-    assert widths[0] == pytest.approx(frame["steered"].max())
+    assert widths[0] == pytest.approx(both[:, 1].max())
 
 
 @pytest.mark.parametrize(
-    ("what", "options", "error"),
+    ("make", "error"),
     [
-        (PATH[1], {"mode": "scale"}, "mode is one of 'add', 'remove'; got 'scale'"),
-        (PATH[1], {"strength": float("nan")}, "strength is a finite number; got nan"),
-        (PATH[1], {"strength": "strong"}, "strength is a finite number; got 'strong'"),
-        (PATH[1], {"unit": 0.0}, r"unit is a finite number above 0 or None; got 0\.0"),
-        (PATH[1], {"k": 0}, "k is a whole number from 1; got 0"),
-        (PATH[1], {"on": "all"}, "on is one of 'prompt', 'new', 'both'; got 'all'"),
-        (PATH[1], {"layers": 2}, "layers= chooses among the layers of a flow"),
-        (PATH[1], {"layers": "flow"}, "is no FeatureFlow. Leave it out"),
-        ("L1.resid_post/12", {}, "has features 0 to 11; got 12"),
-        (4, {}, "is named like 'L3.resid_post/123'; got the number 4"),
-        ([], {}, "Shares are numbers that are not all 0"),
-        ({PATH[0]: 0.0}, {}, "Shares are numbers that are not all 0"),
-        ({PATH[0]: float("inf")}, {}, "what is a FeatureFlow, a text, a whole number, a list"),
-        (PATH[1], {"unit": None, "texts": []}, "at least one; got none"),
+        (lambda: steered("she"), "change is a Change, an Edit or a list of Edits; got .she."),
+        (lambda: steered(k=0), "k is a whole number from 1; got 0"),
+        (lambda: steered(n_new=0), "n_new is a whole number from 1; got 0"),
+        (lambda: flow().change(float("nan")), "strength is a finite number; got nan"),
+        (lambda: flow().change("strong"), "strength is a finite number; got 'strong'"),
+        (lambda: push({"L1.resid_post/12": 1.0}), "has features 0 to 11; got 12"),
+        (
+            lambda: wb.steering.typical_length(tinyworld(), [], planted(), PATH[1]),
+            "at least one; got none",
+        ),
+        (lambda: flow().change(dicts=planted(), layers=7), "it has nothing in layer 7"),
+        (lambda: flow().change(dicts=planted(), layers=[]), "it has nothing in layer None"),
+        (lambda: flow().change(dicts=planted(), layers="all"), "layers is a whole number, a list"),
     ],
 )
-def test_what_cannot_be_pushed_is_named(what: Any, options: dict[str, Any], error: str) -> None:
+def test_what_cannot_be_pushed_is_named(make: Any, error: str) -> None:
     with pytest.raises(ValueError, match=error):
-        steered(what, **options)
+        make()
 
 
-def test_a_layer_or_site_that_a_flow_or_collection_lacks_is_named() -> None:
-    with pytest.raises(ValueError, match=r"it has nothing in layer 7"):
-        steered(flow(), layers=7)
-    with pytest.raises(ValueError, match="layers is 'flow', a whole number, a list of whole"):
-        steered(flow(), layers="all")
+def test_a_site_or_weights_that_a_flow_or_collection_lacks_are_named() -> None:
     with pytest.raises(KeyError, match=r"There is no dictionary of L2\.mlp_out"):
-        steered("L2.mlp_out/3")
+        push({"L2.mlp_out/3": 1.0})
     other = [d.to(dtype=torch.float64) for d in planted().values()]
     other[1] = Dictionary("L1.resid_post", other[1].encoder, -other[1].W_dec, other[1].b_dec)
     with pytest.raises(ValueError, match="with the dictionaries that it was made of"):
-        steered(flow(), dicts=Dictionaries(d.to(dtype=torch.float32) for d in other))
+        flow().change(dicts=Dictionaries(d.to(dtype=torch.float32) for d in other))
+    # Those that ship for its model have other weights, too.
+    with pytest.raises(ValueError, match="with the dictionaries that it was made of"):
+        flow().change()
 
 
-def test_a_silent_feature_and_a_model_without_texts_or_dictionaries_are_told() -> None:
+def test_a_silent_feature_and_one_that_writes_nothing_are_told() -> None:
     encoder = Linear(torch.zeros(128, 2), torch.zeros(2))
     silent = Dictionary("L0.resid_post", encoder, torch.ones(2, 128), torch.zeros(128))
     with pytest.raises(ValueError, match=r"L0\.resid_post/1 is never active on the 6 texts"):
-        steered(1, dicts=silent, unit=None, texts=others())
-    empty = Dictionary("L0.resid_post", encoder, torch.zeros(2, 128), torch.zeros(128))
+        wb.steering.typical_length(tinyworld(), others(), silent, "L0.resid_post/1")
+    rows = torch.eye(2, 128)
+    rows[1] = 0
+    empty = Dictionary("L0.resid_post", encoder, rows, torch.zeros(128))
+    nowhere = replace(flow(), fingerprints=(empty.fingerprint, *flow().fingerprints[1:]))
+    with pytest.raises(ValueError, match=r"has features 0 to 1; got 3"):
+        nowhere.change(dicts=Dictionaries([empty, *list(planted().values())[1:]]))
+    writes = planted()["L0.resid_post"].W_dec.clone()
+    writes[3] = 0
+    mute = replace(planted()["L0.resid_post"], W_dec=writes)
+    muted = replace(flow(), fingerprints=(mute.fingerprint, *flow().fingerprints[1:]))
     with pytest.raises(ValueError, match="writes nothing: its decoder row is 0"):
-        steered(1, dicts=empty)
-    model = zoo_model("gpt2")
-    with pytest.raises(ValueError, match="none ship for .*; give dicts="):
-        wb.steer(model, "w3 w4", "L0.resid_post/1")
-    encoder = Linear(torch.ones(32, 2), torch.zeros(2))
-    small = Dictionary("L0.resid_post", encoder, torch.ones(2, 32), torch.zeros(32))
-    with pytest.raises(ValueError, match="measured on texts, and none ship for"):
-        wb.steer(model, "w3 w4", 1, dicts=small)
-    with pytest.raises(ValueError, match="reads vectors of width 128; .* has 32"):
-        wb.steer(model, "w3 w4", PATH[1], dicts=planted())
-    one = wb.steer(model, "w3 w4", 1, dicts=small, unit=1.0, n=2)
-    assert one.features == ("L0.resid_post/1",) and np.isfinite(one.steered).all()
+        muted.change(dicts=Dictionaries([mute, *list(planted().values())[1:]]))
 
 
 def test_a_flow_through_modules_is_pushed_along_its_residual_features_only() -> None:
@@ -323,5 +338,11 @@ def test_a_flow_through_modules_is_pushed_along_its_residual_features_only() -> 
     known = Dictionaries([mlp, *planted().values()])
     through = wb.feature_flow(known, PATH[1], direction="back")
     assert any("mlp_out" in name for name in through.graph.ids)
-    result = steered(through, dicts=known, strength=1.0)
-    assert result.features == PATH[:2]
+    check(steered(through.change(UNIT, dicts=known)), dict.fromkeys(PATH[:2], UNIT / 2))
+
+
+def test_another_model_in_place_is_a_change_too() -> None:
+    other = zoo_model("gpt2")
+    with pytest.warns(UnchangedEdit, match="does nothing where the prompt is read"):
+        result = wb.steer(other, "w3 w4", wb.Change(other), n_new=2, k=3)
+    assert not kl_of(result).any() and result.texts["plain"] == result.texts["steered"]

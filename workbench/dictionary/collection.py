@@ -79,9 +79,9 @@ class Dictionaries(Mapping[Site, Dictionary]):
     # -- as changes of a model: `Dictionary`'s, at several sites at once -----------------------
 
     def add(self, feature: Site | str, strength: float = 1.0) -> Change:
-        """As `Dictionary.add`, of a feature named "L3.resid_post/123"."""
-        dictionary, number = self.feature(feature)
-        return dictionary.add(number, strength)
+        """As `Dictionary.add`, of a feature named "L3.resid_post/123", or of all of a name."""
+        each = self._by_dictionary([feature])
+        return Change([dictionary.add(n, strength) for dictionary, own in each for n in own])
 
     def set(self, values: Mapping[Any, Any]) -> Change:
         """As `Dictionary.set`, by feature names."""
@@ -102,12 +102,16 @@ class Dictionaries(Mapping[Site, Dictionary]):
         return Change([dictionary.splice() for dictionary in self.values()])
 
     def _by_dictionary(self, names: Any) -> list[tuple[Dictionary, dict[int, Any]]]:
-        """Each dictionary that has some of the features, and their names by number."""
+        """Each dictionary that has some of the features, and their names by number.
+
+        A name that dictionaries give is that feature in each of them.
+        """
         names = [names] if isinstance(names, (str, Site)) else list(names)
         found: dict[Site, dict[int, Any]] = {}
         for name in names:
-            dictionary, number = self.feature(name)
-            found.setdefault(dictionary.out_site, {})[number] = name
+            own = [(d, d.check_feature(name)) for d in self.values() if name in d.names]
+            for dictionary, number in own or [self.feature(name)]:
+                found.setdefault(dictionary.out_site, {})[number] = name
         return [(self._by_site[site], found[site]) for site in self if site in found]
 
     def to(self, device: Any = None, dtype: Any = None) -> Dictionaries:

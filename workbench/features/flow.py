@@ -11,7 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from ..change import Change
 from ..check import Count, Natural, Seed, checked, given
+from ..dictionary.collection import dictionaries
+from ..edits import Add
 from ..graph import Graph
 from ..methods.features.labels import Labels
 from ..model import Model
@@ -38,6 +41,8 @@ from .matching import (
 
 Direction = Literal["both", "back", "forward"]
 DIRECTIONS: tuple[Direction, ...] = ("both", "back", "forward")
+#: Streams that a feature lives on in: those along which a push is spread.
+RESIDUAL = ("resid_pre", "resid_mid", "resid_post")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,6 +138,51 @@ class FeatureFlow(Result):
             node = int(there[edges[self.graph.weights[edges].argmax()]])
             out.append(node)
         return out
+
+    def change(
+        self,
+        strength: float = 1.0,
+        *,
+        dicts: Any = None,
+        layers: int | Sequence[int] | None = None,
+    ) -> Change:
+        """The change that pushes along the flow: a length of `strength` in all, in equal shares
+        along the unit directions of the residual features of its strongest path.
+
+            wb.steer(model, prompt, flow.change(4 * wb.steering.typical_length(…), dicts=dicts))
+
+        dicts: those that the flow was made of; None for those that ship for its model. layers: the
+        whole length in these layers of the path only. Raises `ValueError` for a layer that the path
+        has nothing in, for other dictionaries, and for a feature that writes nothing.
+        """
+        known = as_dictionaries(dictionaries(self.model) if dicts is None else dicts)
+        path = sorted(Site.parse(name) for name in self.path())
+        path = [site for site in path if site.stream in RESIDUAL] or path
+        wanted = [layers] if isinstance(layers, int) else layers
+        if wanted is not None:
+            have = [site.layer for site in path]
+            if missing := [layer for layer in wanted if layer not in have] or [None] * (not wanted):
+                names = ", ".join(str(site) for site in path)
+                raise ValueError(
+                    f"The path of this flow is {names}; it has nothing in layer {missing[0]!r}."
+                )
+            path = [site for site in path if site.layer in wanted]
+        edits = []
+        for site in path:
+            dictionary, number = known.feature(site)
+            if dictionary.fingerprint != self.fingerprints[self.sites.index(str(site.whole))]:
+                raise ValueError(
+                    f"A flow is steered with the dictionaries that it was made of; {dictionary!r} "
+                    "has other weights than the one behind this flow. Give those as dicts=."
+                )
+            direction = dictionary.directions[number]
+            if not bool(direction.any()):
+                raise ValueError(
+                    f"{site} writes nothing: its decoder row is 0, so that there is no direction "
+                    "to push in."
+                )
+            edits.append(Add(site.whole, direction, strength / len(path)))
+        return Change(edits)
 
     def agreement(self, other: FeatureFlow) -> float:
         """How far another flow says the same: of the features of both that have a predecessor or

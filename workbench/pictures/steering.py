@@ -1,4 +1,4 @@
-"""Steering and its comparison as pictures."""
+"""Steering as pictures: the next tokens beside a change, and effect over damage."""
 
 from __future__ import annotations
 
@@ -7,93 +7,100 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from ..methods.features.steering import Steering
-from ..methods.features.steering_comparison import FLOW, RANDOM, SteeringComparison, root
+from ..effects import Effects
 from ..plots import shown_token
 from .attribution import POSITIVE
 
-_DAMAGE = {"kl": "KL(plain ‖ steered)", "loss": "rise of the loss"}
-_EFFECT = {"log_probability": "log-probability", "probability": "probability"}
 
-
-def steering(result: Steering, *, row: int = 0, largest: int = 12, ax: Axes | None = None) -> Axes:
+def steer(result: Effects, *, row: int = 0, largest: int = 12, ax: Axes | None = None) -> Axes:
     """The likeliest next tokens after a prompt, plain and steered, as pairs of bars.
 
     row: which prompt. largest: how many tokens at most, by the larger of the two probabilities; of
     those below half a percent only what makes up four.
     """
-    frame = result.to_frame()
-    frame = frame[frame["prompt"] == row]
-    larger = frame[["plain", "steered"]].max(axis=1).to_numpy()
+    frame = result.to_frame("examples")
+    frame = frame[(frame["example"] == row) & (frame["measure"] != result.measures[0].name)]
+    frame = frame.assign(gain=frame["changed"] - frame["plain"])
+    frame[["plain", "changed"]] = np.exp(frame[["plain", "changed"]])
+    larger = frame[["plain", "changed"]].max(axis=1).to_numpy()
     shown = min(largest, max(4, int((larger >= 0.005).sum())))
     frame = frame.iloc[np.argsort(-larger, kind="stable")[:shown]]
-    frame = frame.sort_values("steered", ascending=False, kind="stable")
+    frame = frame.sort_values("changed", ascending=False, kind="stable")
     if ax is None:
         size = (6.4, 1.5 + 0.3 * len(frame))
         ax = plt.subplots(figsize=size, layout="constrained")[1]
     at = np.arange(len(frame))
     ax.barh(at - 0.2, frame["plain"], 0.4, color="0.65", label="plain")
-    ax.barh(at + 0.2, frame["steered"], 0.4, color=POSITIVE, label="steered")
-    for y, change in zip(at.tolist(), frame["change"], strict=True):
+    ax.barh(at + 0.2, frame["changed"], 0.4, color=POSITIVE, label="steered")
+    for y, gain in zip(at.tolist(), frame["gain"], strict=True):
         ax.text(
-            1.01, y, f"{change:+.1f}", transform=ax.get_yaxis_transform(), va="center", fontsize=8
+            1.01, y, f"{gain:+.1f}", transform=ax.get_yaxis_transform(), va="center", fontsize=8
         )
     ax.text(1.01, 1.0, "nats", transform=ax.transAxes, va="bottom", fontsize=8)
-    ax.set_yticks(at, [shown_token(token, 16) for token in frame["token"]])
+    ax.set_yticks(at, [shown_token(token, 16) for token in frame["measure"]])
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
     ax.set_xlabel("probability of the next token; beside it the change of its logarithm")
-    some = ", ".join(result.features[:2]) + (", …" if len(result.features) > 2 else "")
-    how = "removed" if result.mode == "remove" else f"at strength {result.strength:g}"
-    ax.set_title(f"{result.model}: {some} {how}", fontsize=10)
+    ax.set_title(f"{result.model}: {result.what}", fontsize=10)
     ax.legend(frameon=False, fontsize=8, loc="lower right")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def steering_comparison(
-    result: SteeringComparison,
+def evaluation(
+    result: Effects,
     *,
-    damage: str = "kl",
-    measure: str = "log_probability",
+    measure: str | None = None,
+    damage: str = "KL elsewhere",
     ax: Axes | None = None,
 ) -> Axes:
-    """The effect on the concept over the damage to other texts, a line for each way to spread the
-    push, a point for each strength; the dotted line is the damage at which ways are compared.
+    """The effect on the answers over the damage to other texts: a line for each change, a point for
+    each strength, dashed the mean of its controls; the dotted line is the damage at which changes
+    are compared.
 
-    damage: "kl" or "loss". measure: "log_probability" or "probability".
+    measure: None for the first. damage: "KL elsewhere" or "loss elsewhere".
     """
-    gain, harm = result.gain(measure).mean(-1), result.harm(damage).mean(-1)
+    one = result.measures[0] if measure is None else result[measure]
+    curves = list(result.curves("strength"))
     if ax is None:
         ax = plt.subplots(figsize=(7.6, 4.6), layout="constrained")[1]
-    layers = sns.color_palette("viridis", len(result.path) + 1)[: len(result.path)]
-    colors = {FLOW: "#d62728", RANDOM: "0.6"} | dict(zip(result.path, layers, strict=True))
-    names = {FLOW: "spread along the flow", RANDOM: "random directions, spread"}
-    for i, way in enumerate(result.ways):
+    colors = sns.color_palette("viridis", len(curves) + 1)[: len(curves)]
+    most = []
+    for number, ((labels, rows), color) in enumerate(zip(curves, colors, strict=True)):
+        name = " ".join(str(v) for v in labels.values() if v is not None)
+        x, y = (result.effect(each)[rows, 0] for each in (damage, one.name))
+        wide = number == 0
         ax.plot(
-            np.concatenate([[0], harm[i]]),
-            np.concatenate([[0], gain[i]]),
-            "--o" if way == RANDOM else "-o",
-            color=colors[way],
-            linewidth=2.6 if way == FLOW else 1.4,
-            markersize=5 if way == FLOW else 3.5,
-            zorder=3 if way == FLOW else 2,
-            label=names.get(way, f"all at {way}"),
-        )
+            [0, *x], [0, *y], "-o", color=color, linewidth=2.6 if wide else 1.4,
+            markersize=5 if wide else 3.5, zorder=3 if wide else 2, label=name,
+        )  # fmt: skip
+        most += [*x]
+        beside = result.beside()
+        if all(len(beside[row]) for row in rows):
+            x, y = (
+                [result.effect(each, of="controls")[beside[row], 0].mean() for row in rows]
+                for each in (damage, one.name)
+            )
+            label = ", ".join(result.kinds[:1]) if wide else None
+            ax.plot([0, *x], [0, *y], "--", color="0.6", linewidth=1.2, zorder=1, label=label)
+            most += [*x]
     ax.axhline(0, color="0.8", linewidth=1, zorder=0)
-    ax.axvline(result.matched_damage(damage), color="0.4", linewidth=1, linestyle=":", zorder=0)
+    ax.axvline(result.equal_damage(damage), color="0.4", linewidth=1, linestyle=":", zorder=0)
     # The lines are straight where effects are read off them.
-    ax.set_xscale("function", functions=(root, lambda x: np.sign(x) * x**2))
-    if harm.min() >= 0:
+    ax.set_xscale("function", functions=(_root, lambda x: np.sign(x) * x**2))
+    if min(most) >= 0:
         ax.set_xlim(left=0)
-    most = float(harm.max())
-    ticks = [t for t in (0.01, 0.1, 0.5, 1, 2, 4, 8, 16) if t < 1.05 * most and t > most / 400]
+    end = max(most)
+    ticks = [t for t in (0.01, 0.1, 0.5, 1, 2, 4, 8, 16) if t < 1.05 * end and t > end / 400]
     ax.set_xticks([0, *ticks], ["0", *(f"{t:g}" for t in ticks)])
-    ax.set_xlabel(f"damage: {_DAMAGE[damage]} on other texts (nats a token)")
-    ax.set_ylabel(f"effect: gain in {_EFFECT[measure]} of the concept")
-    words = ", ".join(shown_token(word) for word in result.concept[:3])
-    words += ", …" if len(result.concept) > 3 else ""
-    ax.set_title(f"{result.model}: steering towards {words}", fontsize=10)
+    ax.set_xlabel(f"damage: {damage} (nats a token)")
+    ax.set_ylabel(f"effect: {one.name} ({one.unit})")
+    ax.set_title(f"{result.model}: effect over damage, a point a strength", fontsize=10)
     ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _root(damage: np.ndarray) -> np.ndarray:
+    """The square root, of a negative damage (a loss that fell) minus that of its size."""
+    return np.sign(damage) * np.sqrt(np.abs(damage))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...dictionary.base import Dictionary
-from .splices import CODES_AT_ONCE
-from .vectors import VectorBatch, Vectors
+from ..dictionary.base import Dictionary
+from ..methods.features.splices import CODES_AT_ONCE
+from .concept_vectors import VectorBatch, Vectors
 
 #: Features a concept that are looked at closely; those that together tell it are among them.
 N_CANDIDATES = 10

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...concepts import Concepts
-from ...dictionary.base import Dictionary
+from ..concepts import Concepts
+from ..dictionary.base import Dictionary
 from .concept_detection import Candidates, encoded
-from .vectors import Vectors, WordMeans
+from .concept_vectors import Vectors, WordMeans
 
 #: A feature stands in for a concept if its decoder row has this cosine with the concept's direction
 SMALLEST_COSINE = 0.1

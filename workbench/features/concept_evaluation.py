@@ -8,40 +8,45 @@ from typing import Any
 
 import numpy as np
 
-from ...activations import check_texts
-from ...check import Count, Seed, checked
-from ...concepts import Concepts
-from ...dictionary.base import Dictionary
-from ...model import Model
-from ...result import provenance
+from ..activations import check_texts
+from ..check import Count, Seed, checked
+from ..concepts import Concepts
+from ..dictionary.base import Dictionary
+from ..methods.features.named import named_dictionaries
+from ..model import Model
+from ..result import provenance
 from .concept_absorption import absorption, hedging
 from .concept_detection import count_hits, find_candidates
-from .concept_prompts import AskedConcepts, asked_concepts, check_found, word_means
 from .concept_swaps import Places, SwapRuns, draw_swaps
 from .concept_table import ConceptEvaluation as ConceptEvaluation
-from .named import named_dictionaries
-from .vectors import Vectors, WordMeans
+from .concept_vectors import (
+    AskedConcepts,
+    Vectors,
+    WordMeans,
+    asked_concepts,
+    check_found,
+    word_means,
+)
 
 
 @checked
 def evaluate_concepts(
     model: Model,
-    dictionaries: Dictionary | Sequence[Dictionary] | Mapping[Any, Dictionary],
-    concepts: Concepts,
     texts: Any,
+    dicts: Dictionary | Sequence[Dictionary] | Mapping[Any, Dictionary],
+    concepts: Concepts,
     *,
     n_prompts: Count = 24,
     strength: float = 1.0,
     split_gain: float = 0.05,
-    batch_size: Count = 16,
     seed: Seed = 0,
     progress: bool = True,
 ) -> ConceptEvaluation:
     """How well dictionaries stand for known concepts, under one set of rules for every kind.
 
-    dictionaries: one, a list, a `Dictionaries`, or named ones in a mapping: sparse autoencoders
-    beside `supervised_dictionary`, `difference_in_means`, `random_dictionary` and factorisations.
-    texts: the first half chooses each concept's feature and threshold, the second counts.
+    texts: the first half chooses each concept's feature and threshold, the second counts. dicts:
+    one, a list, a `Dictionaries`, or named ones in a mapping: sparse autoencoders beside
+    `steering.directions` of the concepts, random directions and factorisations.
 
     Causal: for prompts about a word the codes of two features, the best of the word's concept and
     the best of another concept of the same family and parent, are set to what they are on average
@@ -71,12 +76,12 @@ def evaluate_concepts(
             "strength is a positive number, split_gain from 0 to below 1, n_prompts 1 or more; got "
             f"{strength!r}, {split_gain!r} and {n_prompts!r}."
         )
-    named = named_dictionaries(model, dictionaries, edit=True)
+    named = named_dictionaries(model, dicts, edit=True)
     tokens = concepts.on(model)
     sites = sorted({site for d in named.values() for site in (d.site, d.out_site)})
     half = n // 2
     first, second = (
-        Vectors(model, sites, part, tokens, batch_size=batch_size, title=title, progress=progress)
+        Vectors(model, sites, part, tokens, title=title, progress=progress)
         for part, title in (
             (_rows(texts, 0, half), "first half"),
             (_rows(texts, half, n), "second half"),
@@ -85,7 +90,7 @@ def evaluate_concepts(
     means = {site: word_means(first, site, tokens) for site in sites}
     check_found(means[sites[0]], concepts, "the first half of the texts")
     check_found(word_means(second, sites[0], tokens), concepts, "the second half of the texts")
-    asked = asked_concepts(model, tokens, sites, batch_size=batch_size)
+    asked = asked_concepts(model, tokens, sites)
     runs = [
         SwapRuns.of(model, tokens, swaps, sites)
         for swaps in draw_swaps(model, tokens, asked, n_prompts, seed)

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...concepts import SLOT, ConceptTokens, Question
-from ...dictionary.base import Dictionary
-from ...edits import Add, Set, UnchangedEdit
-from ...model import Model
-from ...site import Site
-from ...tokens import Tokens
+from ..concepts import SLOT, ConceptTokens, Question, option_ids
+from ..dictionary.base import Dictionary
+from ..edits import Add, Set, UnchangedEdit
+from ..model import Model
+from ..site import Site
+from ..tokens import Tokens
 from .concept_detection import Candidates
-from .concept_prompts import AskedConcepts, option_ids
-from .vectors import WordMeans
+from .concept_vectors import AskedConcepts, WordMeans
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...check import Level
-from ...resample import bootstrap
-from ...result import Result, axes
+from ..check import Level
+from ..resample import bootstrap
+from ..result import Result, axes
 
 #: The scores of one dictionary, in the order of the table.
 SCORES = ("f1", "precision", "recall", "n_split", "split_f1", "absorption", "absorption_fraction",

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ...activations import batches, check_texts
-from ...concepts import ConceptTokens
-from ...model import Model
-from ...site import Site
+from ..activations import activations, answered, batches, check_texts
+from ..concepts import Concepts, ConceptTokens
+from ..model import Model
+from ..site import Site
 
 #: Up to so many numbers are kept in place of running the model again at the next pass.
 KEPT = 2**26
@@ -155,3 +155,65 @@ class WordMeans:
         counts = words.double() @ self.counts
         means = (words.double() @ self.sums) / counts[:, None]
         return torch.where(counts[:, None] > 0, means, self.of_others)
+
+
+@dataclass(frozen=True, eq=False)
+class AskedConcepts:
+    """Concepts at the positions where a question is answered that they decide.
+
+    A word's concept is needed there, and there it no longer stands as it did at the word. names,
+    families: of each. vectors: the last positions of prompts about the fitting words of each
+    concept that the model answers right; a batch's `words` are numbers among the names.
+    """
+
+    names: tuple[str, ...]
+    families: tuple[str, ...]
+    vectors: Vectors
+
+    @property
+    def membership(self) -> torch.Tensor:
+        """(name, name): each is itself."""
+        return torch.eye(len(self.names), dtype=torch.bool)
+
+    def means(self, site: Site) -> WordMeans:
+        """The mean at each concept's answers."""
+        return WordMeans.of(self.vectors, site, self.membership, self.families)
+
+
+def asked_concepts(
+    model: Model, tokens: ConceptTokens, sites: Sequence[Site]
+) -> AskedConcepts | None:
+    """The concepts that decide answers; None where there are no such questions.
+
+    A concept of which no prompt is answered right is left out, and so is a family with only one
+    left. Raises `ValueError` for an answer that is several tokens.
+    """
+    cases = answered(model, tokens)
+    if not cases:
+        return None
+    concepts = [tokens.concepts[name] for name, _ in cases]
+    names = tuple(c.name for c in tokens.concepts.concepts if c in concepts)
+    found = activations(model, [prompt for _, prompt in cases], sorted(set(sites)))
+    batch = VectorBatch(
+        {site: torch.as_tensor(found[site].copy()) for site in sites},
+        torch.tensor([names.index(c.name) for c in concepts]),
+        torch.arange(len(cases)),
+    )
+    families = tuple(tokens.concepts[name].family for name in names)
+    return AskedConcepts(names, families, Vectors.of(batch))
+
+
+def word_means(vectors: Vectors, site: Site, tokens: ConceptTokens) -> WordMeans:
+    """The mean at each concept's words."""
+    families = [concept.family for concept in tokens.concepts.concepts]
+    return WordMeans.of(vectors, site, tokens.membership, families)
+
+
+def check_found(means: WordMeans, concepts: Concepts, where: str) -> None:
+    """Raises `ValueError` where a concept has no word in the texts."""
+    missing = [name for name, n in zip(concepts.names, means.found, strict=True) if n == 0]
+    if missing:
+        raise ValueError(
+            f"Every concept has a word in {where}; there is none of {', '.join(missing)}. Give "
+            "more texts, or leave the concept out: concepts.only(families)."
+        )
