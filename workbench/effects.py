@@ -62,6 +62,8 @@ class Effects(Result):
     #: have its labels; None fits any.
     controls: Table
     measures: tuple[Measure, ...]
+    #: What tells examples apart where they are no prompts, a column each.
+    examples: Table = field(default_factory=dict, kw_only=True)
     #: Continuations by change, "plain" among them.
     texts: dict[str, tuple[str, ...]] | None = None
     #: The position in each example's tokens at which a change acts, -1 for none; None where all act
@@ -252,10 +254,12 @@ class Effects(Result):
             c: pd.Series([x for x in v for _ in range(n)], dtype=object)
             for c, v in self.changes.items()
         }
+        told = {c: pd.Series(v * len(self), dtype=object) for c, v in self.examples.items()}
         columns: dict[str, Any] = {
             "measure": one.name,
             **labels,
             "example": np.tile(np.arange(n), len(self)),
+            **told,
             "plain": np.tile(one.plain, len(self)),
             "changed": one.changed.ravel(),
         }

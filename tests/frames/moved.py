@@ -23,6 +23,7 @@ made through (`Labels.of`) is moved by `moves("Labels")` on a class or a namespa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -561,7 +562,68 @@ def _feature_flow(dicts: Any, feature: Any = None, **options: Any) -> Any:
 
 @moves("validate_flow")
 def _validate_flow(model: Any, flow: Any, texts: Any, **options: Any) -> Any:
-    return wb.features.evaluate_flow(model, texts, flow, **_named(options))
+    new = wb.features.evaluate_flow(model, texts, flow, **_named(options))
+    about: Any = new.examples
+    arms = (*dict.fromkeys(new.changes["change"]), "random")
+    measures, lanes = [one.name for one in new.measures], about["lane of the edge"]
+    nan = (math.nan,) * 3
+
+    def each(measure: str, arm: str) -> np.ndarray:
+        if measure not in measures:
+            return np.full(len(lanes), np.nan)
+        return new[measure].control[0] if arm == "random" else new[measure].changed[arms.index(arm)]
+
+    def score(arm: str, lane: str | None = None, *, of: str = "drop") -> tuple[float, ...]:
+        place = lane or "all"
+        if of not in measures:
+            return nan
+        if arm != "random":
+            return new.score(of, change=arm, lane=place)
+        at = new.controls["lane"].index(place)
+        values = new.effect(of, of="controls", draws=1000)[at]
+        return values[0], *np.quantile(values[1:], [0.025, 0.975])
+
+    def advantage(
+        arm: str = "flow", over: str = "random", lane: str | None = None, *, of: str = "drop"
+    ) -> tuple[float, ...]:
+        if of not in measures or arm == "random":
+            return nan if of not in measures else (0.0, 0.0, 0.0)
+        return new.score(of, excess=True, change=arm, lane=lane or "all")
+
+    def frame() -> pd.DataFrame:
+        lines = [
+            {
+                "lane": lanes[e], "target": about["target"][e], "arm": arm,
+                "feature": about[arm][e], "similarity": about["similarity"][e],
+                "n_texts": len(about["texts"][e].split()), "n_positions": about["n_positions"][e],
+                **{name: each(name, arm)[e] for name in ("drop", "fallen", "loss")},
+                "strength": about["strength of random"][e] if arm == "random" else 1.0,
+                **{name: each(name, arm)[e] for name in ("rate", "length")},
+            }
+            for e in range(len(lanes)) for arm in arms
+        ]  # fmt: skip
+        made = pd.DataFrame(lines)
+        made.loc[made["rate"].isna(), "strength"] = np.nan
+        return made
+
+    def summary() -> pd.DataFrame:
+        lines = []
+        for lane in dict.fromkeys(new.changes["lane"]):
+            inside = np.array([lane in ("all", own) for own in lanes])
+            for arm in arms:
+                there = inside & np.isfinite(each("drop", arm))
+                name = None if lane == "all" else lane
+                line: dict[str, Any] = {"lane": lane, "arm": arm, "n": int(there.sum())}
+                for of in ("drop", "fallen", "loss"):
+                    line |= dict(zip((of, f"{of}_low", f"{of}_high"), score(arm, name, of=of),
+                                     strict=True))  # fmt: skip
+                ends = ("advantage", "advantage_low", "advantage_high")
+                line |= dict(zip(ends, advantage(arm, "random", name), strict=True))
+                line |= {m: float(np.mean(each(m, arm)[there])) for m in ("rate", "length")}
+                lines.append(line)
+        return pd.DataFrame(lines)
+
+    return Moved(new, frame=frame, summary=summary, score=score, advantage=advantage, arms=arms)
 
 
 # -- weights ---------------------------------------------------------------------------------------

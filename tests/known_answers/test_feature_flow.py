@@ -155,14 +155,14 @@ def test_tinyworlds_flow_moves_its_targets_more_than_features_of_equal_activity(
     result = evaluate_flow(
         model, held_out, matches, n_edges=16, n_samples=2, methods=(), loss=False, progress=False
     )
-    drop, low, high = result.score("flow")
-    control = result.score("random")
-    assert low > control[0] and drop > 1.5 * control[0]
-    gained, at_least, _ = result.advantage("flow", "random")
-    assert at_least > 0 and gained == pytest.approx(drop - control[0])
+    drop, low, high = result.score("drop", change="flow", lane="all")
+    control = result.effect("drop", of="controls")[0, 0]
+    assert low > control and drop > 1.5 * control
+    gained, at_least, _ = result.score("drop", excess=True, change="flow", lane="all")
+    assert at_least > 0 and gained == pytest.approx(drop - control)
     # As long a change was made by the control.
-    length = dict(zip(result.arms, result.length, strict=True))
-    assert np.nanmean(length["random"]) > 0.8 * np.nanmean(length["flow"])
+    length = result["length"]
+    assert np.nanmean(length.control[0]) > 0.8 * np.nanmean(length.changed[0])
     assert high < 1
 
 
@@ -180,8 +180,7 @@ def test_tinyworlds_flow_beside_correlation_and_permutation_on_many_edges() -> N
         methods=("correlation", "permutation"),
         progress=False,
     )
-    summary = result.summary().set_index(["lane", "arm"])
     for lane in ("all", "resid", "mlp"):
-        assert summary.loc[(lane, "flow"), "advantage_low"] > 0
-    for arm in ("correlation", "permutation"):
-        assert result.advantage(arm, "random")[1] > 0
+        assert result.score("drop", excess=True, change="flow", lane=lane)[1] > 0
+    for change in ("correlation", "permutation"):
+        assert result.score("drop", excess=True, change=change, lane="all")[1] > 0

@@ -150,7 +150,6 @@ OF_CALLS: dict[str, Values] = {
     "FeatureIndex.open": {"folder": lambda c: c.made("FeatureIndex").folder},
     "FeatureIndex.text": _fixed(number=1),
     "FeatureMatches.of": _fixed(lane="resid"),
-    "FlowEvaluation.score": _fixed(arm="flow"), "FlowEvaluation.advantage": _fixed(arm="flow"),
     "features.evaluate_flow": {"flow": lambda c: c.made("FeatureFlow"), "dicts": lambda c: c.dicts},
     "feature_flow": _fixed(feature=FEATURE),
     "HeadVocabulary.word": {"token_id": lambda c: int(next(iter(c.made("HeadVocabulary").words)))},

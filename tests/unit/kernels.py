@@ -129,7 +129,6 @@ from workbench.methods.features.training_options import TrainingOptions as Train
 from workbench.features import concept_vectors as concept_vectors
 
 # Fewer resamples than a user gets, so that each is repeated by hand.
-from workbench.features import flow_evaluation as flow_evaluation
 
 # Pairs as kernels take them, and rows of a pass: a limit made small.
 examples = import_module("workbench.tasks")

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chan
 evaluate_flow = wb.features.evaluate_flow
 ROOTS = ["L2.resid_post/3", "L2.resid_post/6", "L1.resid_post/0"]
 FACTOR, SAMPLES = 0.25, 2
+#: Who is rescaled: the changes, and the control.
+ARMS = ("flow", "correlation", "permutation", "random")
 
 
 @cache
@@ -34,7 +36,7 @@ def matches() -> wb.features.FeatureMatches:
 
 
 @cache
-def validated(backend: str = "nnsight") -> wb.features.FlowEvaluation:
+def evaluated(backend: str = "nnsight") -> wb.Effects:
     return evaluate_flow(
         model(backend),
         TEXTS,
@@ -45,6 +47,18 @@ def validated(backend: str = "nnsight") -> wb.features.FlowEvaluation:
         methods=("correlation", "permutation"),
         progress=False,
     )
+
+
+def value(result: wb.Effects, measure: str, change: str) -> np.ndarray:
+    """(edge,) a measure of every edge under a change, or the control."""
+    one = result[measure]
+    at = None if change == "random" else result.rows(change=change, lane="all")[0]
+    return one.control[0] if at is None else one.changed[at]
+
+
+def sampled(result: wb.Effects) -> list[list[int]]:
+    """Of every edge the numbers of the texts in which it was tested."""
+    return [[int(text) for text in each.split()] for each in result.examples["texts"]]
 
 
 def encoded(feature: str, x: torch.Tensor) -> torch.Tensor:
@@ -84,40 +98,49 @@ def by_hand(source: str, target: str, text: str, factor: float) -> dict[str, flo
 
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 def test_every_trial_is_a_run_of_its_own(backend: str) -> None:
-    result = validated(backend)
-    assert result.arms == ("flow", "correlation", "permutation", "random")
-    assert set(result.lanes) == {"resid", "mlp", "attn"}
+    result = evaluated(backend)
+    assert result.changes["change"][:3] == ("flow", "correlation", "permutation")
+    about: Any = result.examples
+    assert set(about["lane of the edge"]) == {"resid", "mlp", "attn"}
     n_trials = 0
-    for e, target in enumerate(result.targets):
-        for s, text in enumerate(result.text[e]):
-            if text < 0:
+    for e, target in enumerate(about["target"]):
+        for name in ARMS:
+            own, texts = about[name][e], sampled(result)[e]
+            if not own or not texts:
+                assert np.isnan(value(result, "drop", name)[e])
                 continue
-            for a, names in enumerate(result.features):
-                if not names[e]:
-                    assert np.isnan(result.after[a, e, s])
-                    continue
-                factor = 1 + float(result.strength[a, e]) * (FACTOR - 1)
-                wanted = by_hand(names[e], target, TEXTS[text], factor)
-                assert result.active[e, s] == wanted["active"] > 0
-                assert result.before[e, s] == pytest.approx(wanted["before"], rel=1e-4)
-                assert result.after[a, e, s] == pytest.approx(wanted["after"], rel=1e-3, abs=1e-4)
-                assert result.fallen[a, e, s] == wanted["fallen"]
-                assert result.loss[a, e, s] == pytest.approx(wanted["loss"], abs=2e-5)
-                n_trials += 1
+            factor = FACTOR
+            if name == "random":
+                factor = 1 + about["strength of random"][e] * (FACTOR - 1)
+            each = [by_hand(own, target, TEXTS[text], factor) for text in texts]
+            assert all(one["active"] > 0 for one in each)
+            wanted = {key: sum(one[key] for one in each) for key in each[0]}
+            assert about["n_positions"][e] == wanted["active"]
+            drop = 1 - wanted["after"] / wanted["before"]
+            assert value(result, "drop", name)[e] == pytest.approx(drop, rel=1e-3, abs=1e-4)
+            fallen = wanted["fallen"] / wanted["active"]
+            assert value(result, "fallen", name)[e] == pytest.approx(fallen, abs=1e-12)
+            assert value(result, "loss", name)[e] == pytest.approx(
+                wanted["loss"] / len(each), abs=2e-5
+            )
+            n_trials += len(each)
         if n_trials > 80 and backend != "nnsight":
             break  # as a whole it is compared below
     assert n_trials > 80
-    assert np.nanmax(np.abs(result.after[0] - result.before)) > 0.1
+    # Some targets fall, and some rise.
+    drops = result["drop"].changed
+    assert np.nanmax(drops) > 0.01 and np.nanmin(drops) < -0.01
 
 
 def test_both_backends_give_the_same_validation() -> None:
-    one, other = validated(), validated("transformer_lens")
-    assert one.features == other.features and one.targets == other.targets
-    np.testing.assert_array_equal(one.text, other.text)
-    for name in ("before", "after", "loss", "rate", "length"):
-        np.testing.assert_allclose(
-            getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-4, equal_nan=True
-        )
+    one, other = evaluated(), evaluated("transformer_lens")
+    names = ("target", "texts", *ARMS)
+    assert [one.examples[n] for n in names] == [other.examples[n] for n in names]
+    for mine, theirs in zip(one.measures, other.measures, strict=True):
+        for name in ("changed", "control"):
+            np.testing.assert_allclose(
+                getattr(mine, name), getattr(theirs, name), rtol=1e-3, atol=1e-4, equal_nan=True
+            )
 
 
 def test_a_model_in_bfloat16_is_validated_too() -> None:
@@ -127,9 +150,10 @@ def test_a_model_in_bfloat16_is_validated_too() -> None:
     options: dict[str, Any] = {"dicts": dictionaries(), "progress": False, "methods": ()}
     plain = evaluate_flow(model(), TEXTS[:3], found, **options)
     short = evaluate_flow(words_model("nnsight", "bfloat16"), TEXTS[:3], found, **options)
-    both = np.isfinite(plain.drop[0]) & np.isfinite(short.drop[0])
+    drops = [value(result, "drop", "flow") for result in (plain, short)]
+    both = np.isfinite(drops).all(0)
     assert both.any()
-    np.testing.assert_allclose(short.drop[0][both], plain.drop[0][both], atol=0.1)
+    np.testing.assert_allclose(drops[1][both], drops[0][both], atol=0.1)
 
 
 def activity(source_site: str, target: str) -> tuple[np.ndarray, np.ndarray]:
@@ -143,59 +167,59 @@ def activity(source_site: str, target: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_edges_are_those_of_the_flow_and_their_samples_are_texts_with_an_active_target() -> None:
-    result, graph = validated(), flow().graph
+    result, graph = evaluated(), flow().graph
     wanted = {
         (graph.ids[s], graph.ids[t]): w
         for s, t, w in zip(graph.sources, graph.targets, graph.weights, strict=True)
     }
-    pairs = list(zip(result.features[0], result.targets, strict=True))
+    pairs = list(zip(result.examples["flow"], result.examples["target"], strict=True))
     assert set(pairs) == set(wanted) and len(pairs) == len(wanted)
-    np.testing.assert_allclose(result.similarity, [wanted[pair] for pair in pairs])
+    np.testing.assert_allclose(result.examples["similarity"], [wanted[pair] for pair in pairs])
     lengths = [len(model().tokens(text).ids[0]) for text in TEXTS]
     ends = np.cumsum(lengths)
-    for e, target in enumerate(result.targets):
+    for e, target in enumerate(result.examples["target"]):
         site, number = target.split("/")
         on = codes(site)[:, int(number)] > 0
         active = {i for i, end in enumerate(ends) if on[end - lengths[i] : end].any()}
-        sampled = [text for text in result.text[e].tolist() if text >= 0]
-        assert set(sampled) <= active and len(sampled) == min(SAMPLES, len(active))
-        assert sampled == sorted(set(sampled))
-        assert (result.before[e][result.text[e] < 0] != result.before[e][result.text[e] < 0]).all()
+        texts = sampled(result)[e]
+        assert set(texts) <= active and len(texts) == min(SAMPLES, len(active))
+        assert texts == sorted(set(texts))
 
 
 def test_correlation_arm_is_the_most_correlated_feature_of_the_same_dictionary() -> None:
-    result = validated()
-    for e, target in enumerate(result.targets):
-        if (result.text[e] < 0).all():
+    result = evaluated()
+    for e, target in enumerate(result.examples["target"]):
+        if not sampled(result)[e]:
             continue
-        source = result.features[0][e].split("/")[0]
+        source = result.examples["flow"][e].split("/")[0]
         site, number = target.split("/")
         own = codes(site)[:, int(number)]
         others = codes(source)
         pearson = [
             np.corrcoef(own, column)[0, 1] if column.std() > 0 else -2.0 for column in others.T
         ]
-        assert result.features[1][e] == f"{source}/{int(np.argmax(pearson))}"
+        assert result.examples["correlation"][e] == f"{source}/{int(np.argmax(pearson))}"
 
 
 def test_permutation_arm_is_the_match_of_the_permutation() -> None:
-    result = validated()
+    result = evaluated()
     found = wb.features.match(dictionaries(), method="permutation", progress=False)
-    for e, target in enumerate(result.targets):
-        best = found.of(target, result.lanes[e])
-        if (result.text[e] >= 0).any():
-            assert result.features[2][e] == (best[0][0] if best else "")
+    for e, target in enumerate(result.examples["target"]):
+        best = found.of(target, result.examples["lane of the edge"][e])
+        if sampled(result)[e]:
+            assert result.examples["permutation"][e] == (best[0][0] if best else "")
 
 
 def test_the_control_is_one_of_the_five_of_closest_activity_and_writes_as_much() -> None:
-    result = validated()
+    result = evaluated()
     seen = 0
-    for e, target in enumerate(result.targets):
-        if (result.text[e] < 0).all():
+    for e, target in enumerate(result.examples["target"]):
+        if not sampled(result)[e]:
             continue
-        source, own = result.features[0][e].split("/")
+        source, own = result.examples["flow"][e].split("/")
         rate, length = activity(source, target)
-        arms = [int(names[e].split("/")[1]) if names[e] else -1 for names in result.features]
+        names = [result.examples[name][e] for name in ARMS]
+        arms = [int(name.split("/")[1]) if name else -1 for name in names]
         small = 1e-3 * max(length.max(), 1e-12)
         apart = np.abs(rate - rate[int(own)])
         apart += np.abs(np.log((length + small) / (length[int(own)] + small)))
@@ -205,13 +229,16 @@ def test_the_control_is_one_of_the_five_of_closest_activity_and_writes_as_much()
         for a, number in enumerate(arms):
             if number < 0:
                 continue
-            assert result.rate[a, e] == pytest.approx(rate[number], abs=1e-5)
+            own_rate = value(result, "rate", ARMS[a])[e]
+            assert own_rate == pytest.approx(rate[number], abs=1e-5)
             factor = 1.0
             if a == 3 and length[control] > 0:
                 factor = float(np.clip(length[int(own)] / length[control], 1 / 3, 3))
-            assert result.strength[a, e] == pytest.approx(factor, rel=1e-4)
+                strength = result.examples["strength of random"][e]
+                assert strength == pytest.approx(factor, rel=1e-4)
             change = (1 - FACTOR) * factor * length[number]
-            assert result.length[a, e] == pytest.approx(change, rel=1e-4, abs=1e-7)
+            own_length = value(result, "length", ARMS[a])[e]
+            assert own_length == pytest.approx(change, rel=1e-4, abs=1e-7)
         seen += 1
     assert seen > 8
 
@@ -219,20 +246,21 @@ def test_the_control_is_one_of_the_five_of_closest_activity_and_writes_as_much()
 def test_matches_are_tested_by_their_best_edges_above_the_threshold() -> None:
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
     result = evaluate_flow(model(), TEXTS, matches(), n_edges=5, loss=False, **options)
-    assert [result.lanes.count(lane) for lane in ("resid", "mlp", "attn")] == [5, 5, 5]
-    assert result.method == "cosine" and result.factor == 0 and np.isnan(result.loss).all()
-    for e, target in enumerate(result.targets):
-        best, value = matches().of(target, result.lanes[e])[0]
-        assert result.features[0][e] == best and value >= 0.3
-        assert result.similarity[e] == pytest.approx(value)
+    lanes = result.examples["lane of the edge"]
+    assert [lanes.count(lane) for lane in ("resid", "mlp", "attn")] == [5, 5, 5]
+    assert result.what.startswith("15 edges by cosine") and result.what.endswith("or × 0")
+    assert [one.name for one in result.measures] == ["drop", "fallen", "rate", "length"]
+    for e, target in enumerate(result.examples["target"]):
+        best, similarity = matches().of(target, lanes[e])[0]
+        assert result.examples["flow"][e] == best and similarity >= 0.3
+        assert result.examples["similarity"][e] == pytest.approx(similarity)
     again = evaluate_flow(model(), TEXTS, matches(), n_edges=5, loss=False, **options)
-    assert again.features == result.features
-    np.testing.assert_array_equal(again.after, result.after)
+    assert again.examples == result.examples
+    for one, same in zip(result.measures, again.measures, strict=True):
+        np.testing.assert_array_equal(same.changed, one.changed)
+        np.testing.assert_array_equal(same.control, one.control)
     other = evaluate_flow(model(), TEXTS, matches(), n_edges=5, loss=False, seed=1, **options)
-    assert other.targets != result.targets
-    assert np.isnan(result.score("flow", of="loss")).all()
-    there = np.isfinite(result.loss).any()
-    assert not there and "[" in repr(result)
+    assert other.examples["target"] != result.examples["target"]
 
 
 def test_other_matches_may_be_given_to_compare_with() -> None:
@@ -242,8 +270,8 @@ def test_other_matches_may_be_given_to_compare_with() -> None:
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 1, "progress": False}
     result = evaluate_flow(model(), TEXTS, flow(), methods=(by_text,), loss=False, **options)
     plain = evaluate_flow(model(), TEXTS, flow(), loss=False, **options)
-    assert result.arms == plain.arms == ("flow", "correlation", "random")
-    assert result.features[1] == plain.features[1]
+    assert result.changes["change"][:2] == plain.changes["change"][:2] == ("flow", "correlation")
+    assert result.examples["correlation"] == plain.examples["correlation"]
     with pytest.raises(ValueError, match="compared once; got correlation, correlation"):
         evaluate_flow(model(), TEXTS, flow(), methods=(by_text, "correlation"), **options)
     with pytest.raises(ValueError, match="'permutation' or a FeatureMatches; got .'cos'"):
@@ -262,7 +290,7 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
     found = wb.feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)
     options: dict[str, Any] = {"n_samples": 2, "progress": False, "methods": (), "loss": False}
     result = evaluate_flow(model(), TEXTS, found, dicts=[transcoder, renamed, entering], **options)
-    assert W_in.shape == (32, 10) and sorted(result.lanes) == ["mlp", "resid"]
+    assert W_in.shape == (32, 10) and result.changes["lane"] == ("all", "resid", "mlp")
     named = [transcoder, target, dictionaries()["L0.resid_post"]]
     same = evaluate_flow(
         model(),
@@ -272,12 +300,13 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
         **options,
     )
     # The same places under their other names.
-    np.testing.assert_allclose(result.after, same.after, rtol=1e-5)
-    e = result.lanes.index("mlp")
-    number = int(result.features[0][e].split("/")[1])
-    for s, text in enumerate(result.text[e]):
-        if text < 0:
-            continue
+    for name in ARMS[::3]:
+        drops = [value(each, "drop", name) for each in (result, same)]
+        np.testing.assert_allclose(*drops, rtol=1e-5)
+    e = result.examples["lane of the edge"].index("mlp")
+    number = int(result.examples["flow"][e].split("/")[1])
+    sums = np.zeros(2)
+    for text in sampled(result)[e]:
         run = model().run(TEXTS[text], read=["L1.mlp_in", "L1.mlp_out", "L1.resid_post"])
         before = target.encode(run["L1.resid_post"])[0, :, 0]
         code = transcoder.encode(run["L1.mlp_in"])[0, :, number]
@@ -286,7 +315,8 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
             warnings.simplefilter("ignore", UnchangedEdit)
             changed = model().run(TEXTS[text], read="L1.resid_post", edits=Set("L1.mlp_out", x))
         after = target.encode(changed["L1.resid_post"])[0, :, 0]
-        assert result.after[0, e, s] == pytest.approx(float(after[before > 0].sum()), rel=1e-3)
+        sums += [float(x[before > 0].sum()) for x in (before, after)]
+    assert value(result, "drop", "flow")[e] == pytest.approx(1 - sums[1] / sums[0], abs=1e-3)
 
 
 def test_silent_targets_are_left_out_and_said(tmp_path: Path) -> None:
@@ -294,13 +324,14 @@ def test_silent_targets_are_left_out_and_said(tmp_path: Path) -> None:
     found = wb.feature_flow(dictionaries(), names, direction="back", depth=1, min_similarity=-1)
     options: dict[str, Any] = {"dicts": dictionaries(), "n_samples": 2, "progress": False}
     result = evaluate_flow(model(), TEXTS, found, loss=False, **options)
-    assert result.n_silent == 3 and "6 edges by cosine, 3 of them silent" in repr(result)
-    silent = [target.endswith("/23") for target in result.targets]
-    assert np.isnan(result.drop[:, silent]).all()
-    assert np.isfinite(result.drop[0, np.logical_not(silent)]).all()
-    result.save(tmp_path / "validation")
-    again = wb.features.FlowEvaluation.load(tmp_path / "validation")
-    assert repr(again) == repr(result) and again.features == result.features
+    assert "6 edges by cosine, 3 of them silent in the texts" in repr(result)
+    silent = [target.endswith("/23") for target in result.examples["target"]]
+    drop = result["drop"]
+    assert np.isnan(drop.changed[:, silent]).all() and np.isnan(drop.control[:, silent]).all()
+    assert np.isfinite(value(result, "drop", "flow")[np.logical_not(silent)]).all()
+    result.save(tmp_path / "evaluation")
+    again = wb.Effects.load(tmp_path / "evaluation")
+    assert repr(again) == repr(result) and again.examples == result.examples
     only = wb.feature_flow(dictionaries(), names[1], direction="back", depth=1, min_similarity=-1)
     with pytest.raises(ValueError, match="None of the 3 targets is active in the 6 texts"):
         evaluate_flow(model(), TEXTS, only, **options)
@@ -357,9 +388,12 @@ def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(asse
             evaluate_flow(one, told, found, dicts=dicts, n_edges=4, n_samples=2, progress=False)
         )
     first, second = results
-    assert first.targets == second.targets and first.features == second.features
-    assert set(first.lanes) == {"resid", "mlp", "attn"} and first.method == "correlation"
-    for name in ("before", "after", "loss"):
-        pair = getattr(first, name), getattr(second, name)
-        np.testing.assert_allclose(*pair, rtol=1e-3, atol=1e-4)
-    assert np.nanmax(first.drop[0]) > 0.05
+    names = ("target", "texts", "flow", "correlation", "random")
+    assert [first.examples[n] for n in names] == [second.examples[n] for n in names]
+    assert first.changes["lane"][::2] == ("all", "resid", "mlp", "attn")
+    assert " by correlation" in first.what
+    for measure in ("drop", "loss"):
+        for name in ("flow", "correlation", "random"):
+            pair = value(first, measure, name), value(second, measure, name)
+            np.testing.assert_allclose(*pair, rtol=1e-3, atol=1e-4)
+    assert np.nanmax(value(first, "drop", "flow")) > 0.05

@@ -1,4 +1,4 @@
-"""Matches and validations by hand: similarities at a threshold, targets that rise, ties."""
+"""Matches by hand: similarities at a threshold, and ties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from tests.unit.made_results import draws, made, two_sided
+from tests.unit.made_results import made
 
 SITES = ("L0.resid_post", "L1.attn_out", "L1.mlp_out", "L1.resid_post")
 NONE = np.nan
@@ -124,80 +124,6 @@ def test_ways_of_matching_agree_where_the_first_counts_by_its_own_threshold() ->
         assert line["same"] == pytest.approx(same / n)
         assert line["same_high"] == pytest.approx(same_high / high)
         assert line["chance"] == pytest.approx(chance / n)
-
-
-def validated(seed: int | None = 0, **given: Any) -> Any:
-    """Three edges in two lanes on three texts; the second target rises, the third is silent."""
-    fields: dict[str, Any] = {
-        "similarity": [0.9, 0.8, 0.7],
-        "text": [[0, 1], [1, 2], [-1, -1]],
-        "active": [[2, 2], [1, 3], [0, 0]],
-        "before": [[4.0, 2.0], [1.0, 3.0], [0.0, 0.0]],
-        "after": [[[1.0, 1.0], [3.0, 7.0], [NONE] * 2], [[4.0, 1.5], [1.0, 3.0], [NONE] * 2]],
-        "fallen": [[[2, 1], [0, 0], [NONE] * 2], [[0, 0], [1, 1], [NONE] * 2]],
-        "loss": [[[0.1, -0.3], [0.5, 0.2], [NONE] * 2], [[0.0, 0.1], [0.2, 0.9], [NONE] * 2]],
-        "strength": np.ones((2, 3)),
-        "rate": np.ones((2, 3)),
-        "length": np.ones((2, 3)),
-    }
-    fields = {name: np.array(given.get(name, value)) for name, value in fields.items()}
-    names = ("a", "b", "c")
-    return made(
-        wb.features.FlowEvaluation,
-        seed,
-        method="cosine",
-        factor=0.0,
-        n_texts=3,
-        arms=("flow", "random"),
-        lanes=("resid", "mlp", "mlp"),
-        targets=names,
-        features=(names, names),
-        **fields,
-    )
-
-
-def test_a_target_that_rises_has_a_drop_below_nothing() -> None:
-    result = validated()
-    np.testing.assert_allclose(result.drop, [[4 / 6, -1.5, NONE], [0.5 / 6, 0.0, NONE]], rtol=1e-6)
-    assert result.n_silent == validated(text=[[0, -1], [1, 2], [-1, -1]]).n_silent == 1
-    assert result.score("flow")[0] == pytest.approx((4 / 6 - 1.5) / 2)
-    assert result.score("flow", of="fallen")[0] == pytest.approx((3 / 4 + 0) / 2)
-    assert result.score("random", of="loss")[0] == pytest.approx((0.05 + 0.55) / 2)
-
-
-@pytest.mark.parametrize(("lane", "edges"), [(None, [0, 1]), ("resid", [0]), ("mlp", [1])])
-def test_an_advantage_has_its_sign_lane_and_score(lane: str | None, edges: list[int]) -> None:
-    result = validated()
-    each = {
-        "drop": [4 / 6 - 0.5 / 6, -1.5],
-        "fallen": [3 / 4, -2 / 4],
-        "loss": [-0.1 - 0.05, 0.35 - 0.55],
-    }
-    for of, values in each.items():
-        wanted = np.mean([values[e] for e in edges])
-        assert result.advantage(lane=lane, of=of)[0] == pytest.approx(wanted, abs=1e-6)
-        back = result.advantage("random", "flow", lane, of=of)[0]
-        assert back == pytest.approx(-wanted, abs=1e-6)
-
-
-@pytest.mark.parametrize("level", [0.5, 0.95])
-@pytest.mark.parametrize("seed", [0, 2])
-def test_an_interval_resamples_texts_and_edges_at_its_level(level: float, seed: int) -> None:
-    result = validated(seed)
-    rows = draws(3, 1000, seed)
-    chosen = np.random.default_rng((seed, 1)).integers(3, size=(1000, 3))
-    each = []
-    for texts, edges in zip(rows, chosen, strict=True):
-        values = []
-        for e in edges:
-            counts = [(texts == text).sum() if text >= 0 else 0 for text in result.text[e]]
-            size = sum(n * b for n, b in zip(counts, result.before[e], strict=True))
-            if size > 0:
-                left = sum(n * a for n, a in zip(counts, result.after[0, e], strict=True) if n)
-                values.append(1 - left / size)
-        each.append(np.mean(values) if values else NONE)
-    found = result.score("flow", level=level)[1:]
-    assert found == pytest.approx(two_sided(each, level), abs=1e-6)
 
 
 def test_a_saved_match_keeps_its_ties(tmp_path: Any) -> None:

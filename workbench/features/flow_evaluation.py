@@ -3,231 +3,40 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from ..activations import batches, check_texts
-from ..check import Count, Level, Seed, checked, given
+from ..check import Count, Seed, checked, given
 from ..data import DataNotFound
 from ..dictionary.base import Dictionary, ScaleFeatures
 from ..dictionary.collection import dictionaries
+from ..effects import Effects, Measure, table_of
 from ..memory import in_portions
+from ..metrics import text_loss
 from ..model import Model, Resume, Run
-from ..resample import bootstrap
-from ..result import Result, axes, provenance
+from ..result import provenance
 from ..site import Site
 from ..tasks import tokens_per_pass
 from ..tokens import Tokens
 from .flow import FeatureFlow
 from .matching import BEFORE, LANES, FeatureMatches, Lanes, match
 
-#: What a score is of, and what it says.
-SCORES = ("drop", "fallen", "loss")
-N_RESAMPLES = 1000
+#: What is measured of each edge, and in which unit.
+MEASURES = {
+    "drop": "share of the activation",
+    "fallen": "share of the positions",
+    "loss": "nats",
+    "rate": "share of the positions",
+    "length": "length of the change",
+}
 #: Texts of one plain pass.
 N_TEXTS = 16
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FlowEvaluation(Result):
-    """What became of features when a predecessor was rescaled, and when something else was.
-
-    method: how the edges under test were matched. factor: what the predecessor's codes were
-    multiplied by, at the positions where the target is active; 0 takes it away. arms: who was
-    rescaled: the edge's own predecessor ("flow"); its best match by "correlation" or
-    "permutation" in the same lane; a feature of the same dictionary that is about as active
-    there ("random"). lanes, targets: of each edge; features: for each arm the name of what was
-    rescaled, "" where there is none. similarity: (edge) by which the edge was made. strength:
-    (arm, edge) of the change, 1 + strength · (factor − 1): 1, and for the control such that it
-    changes as much.
-
-    text: (edge, sample) the number of the text, −1 where the target is active in fewer. active:
-    (edge, sample) at how many positions the target is active. before: (edge, sample) its summed
-    activation there. after, fallen: (arm, edge, sample) the sum afterwards, and at how many of the
-    positions it fell below half; loss: (arm, edge, sample) how far the model's mean loss over the
-    text rose, in nats; NaN where not measured. rate, length: (arm, edge) at the target's positions
-    in all texts: at what share of them the rescaled feature is active, and the mean length of the
-    change that this makes.
-    """
-
-    method: str
-    factor: float
-    n_texts: int
-    arms: tuple[str, ...]
-    lanes: tuple[str, ...]
-    targets: tuple[str, ...]
-    features: tuple[tuple[str, ...], ...]
-    similarity: np.ndarray = axes("edge")
-    text: np.ndarray = axes("edge sample", np.int32)
-    active: np.ndarray = axes("edge sample", np.int32)
-    before: np.ndarray = axes("edge sample", np.float64)
-    after: np.ndarray = axes("arm edge sample", np.float64)
-    fallen: np.ndarray = axes("arm edge sample", np.float64)
-    loss: np.ndarray = axes("arm edge sample", np.float64)
-    strength: np.ndarray = axes("arm edge")
-    rate: np.ndarray = axes("arm edge")
-    length: np.ndarray = axes("arm edge")
-
-    picture = "flows.flow_evaluation"
-
-    @property
-    def n_silent(self) -> int:
-        """How many edges were left out, since their target is active in none of the texts."""
-        return int((self.text < 0).all(1).sum())
-
-    @cached_property
-    def drop(self) -> np.ndarray:
-        """(arm, edge) 1 − Σ after / Σ before: 1 = gone, 0 = as before, below 0 = more active."""
-        return self._scores("drop", None)
-
-    def score(
-        self, arm: str, lane: str | None = None, *, of: str = "drop", level: Level = 0.95
-    ) -> tuple[float, float, float]:
-        """The mean over edges and its interval: the value, low, high; NaN where there are none.
-
-        of: "drop" (1 − Σ after / Σ before of each edge), "fallen" (share of positions below half)
-        or "loss" (nats). lane: "resid", "mlp" or "attn", None for all. The interval is a bootstrap
-        over texts and over edges. Raises `ValueError` for another arm, lane or score.
-        """
-        return self._interval([self._arm(arm)], self._lane(lane), of, level)
-
-    def advantage(
-        self,
-        arm: str = "flow",
-        over: str = "random",
-        lane: str | None = None,
-        *,
-        of: str = "drop",
-        level: Level = 0.95,
-    ) -> tuple[float, float, float]:
-        """How much larger a score is than another arm's on the same edges and texts, as `score`."""
-        return self._interval([self._arm(arm), self._arm(over)], self._lane(lane), of, level)
-
-    def _interval(
-        self, arms: list[int], edges: np.ndarray, of: str, level: float
-    ) -> tuple[float, float, float]:
-        if of not in SCORES:
-            raise ValueError(f"A score is of {', '.join(SCORES)}; got {of!r}.")
-        used = np.unique(self.text[edges][self.text[edges] >= 0])
-
-        def mean(values: np.ndarray) -> np.ndarray:
-            """(arm, resample, edge) → (resample,) over edges that every arm has."""
-            both = values[0] if len(arms) == 1 else values[0] - values[1]
-            there = np.isfinite(both)
-            n = there.sum(-1)
-            return np.where(there, both, 0).sum(-1) / np.where(n, n, np.nan)
-
-        value = float(mean(self._scores(of, None)[arms][:, None, edges])[0])
-        if not np.isfinite(value):
-            return value, value, value
-        rng = np.random.default_rng((self.seed or 0, 1))
-
-        def resampled(draws: np.ndarray) -> np.ndarray:
-            weights = np.zeros((len(draws), self.n_texts))
-            np.add.at(weights, (np.arange(len(draws))[:, None], used[draws]), 1.0)
-            values = self._scores(of, weights, edges)[arms]
-            chosen = rng.integers(len(edges), size=(len(draws), len(edges)))
-            return mean(np.take_along_axis(values, chosen[None], 2))
-
-        low, high = bootstrap(resampled, len(used), level, self.seed or 0, N_RESAMPLES)
-        return value, low, high
-
-    def _scores(
-        self, of: str, weights: np.ndarray | None, edges: np.ndarray | None = None
-    ) -> np.ndarray:
-        """(arm, edge), or with weights (resample, text) how often each text counts (arm, resample,
-        edge): the score of each edge; NaN where it has no text.
-        """
-        chosen = slice(None) if edges is None else edges
-        text = self.text[chosen]
-        share = (text >= 0) if weights is None else np.where(text >= 0, weights[:, text], 0.0)
-
-        def total(values: np.ndarray) -> np.ndarray:
-            return (np.where(text >= 0, values, 0.0) * share).sum(-1)
-
-        below = {"drop": self.before, "fallen": self.active}.get(of)
-        size = total(np.ones(text.shape) if below is None else below[chosen])
-        size = np.where(size > 0, size, np.nan)
-        over = {"drop": self.after, "fallen": self.fallen, "loss": self.loss}[of][:, chosen]
-        ratio = np.stack([total(values) for values in over]) / size
-        return 1 - ratio if of == "drop" else ratio
-
-    def _arm(self, arm: str) -> int:
-        if arm not in self.arms:
-            raise ValueError(f"This evaluation has the arms {', '.join(self.arms)}; got {arm!r}.")
-        return self.arms.index(arm)
-
-    def _lane(self, lane: str | None) -> np.ndarray:
-        if lane is not None and lane not in BEFORE:
-            raise ValueError(f"A lane is one of {', '.join(BEFORE)}, or None; got {lane!r}.")
-        return np.array([i for i, own in enumerate(self.lanes) if lane in (None, own)], int)
-
-    def summary(self) -> pd.DataFrame:
-        """One line an arm and lane, and "all": n (edges measured), drop, fallen and loss with 95 %
-        intervals (_low, _high), advantage of drop over "random", rate and length (means).
-        """
-        lines = []
-        for lane in ("all", *BEFORE):
-            edges = self._lane(None if lane == "all" else lane)
-            if not len(edges):
-                continue
-            for i, arm in enumerate(self.arms):
-                there = np.isfinite(self.drop[i, edges])
-                line: dict[str, Any] = {"lane": lane, "arm": arm, "n": int(there.sum())}
-                name = None if lane == "all" else lane
-                for of in SCORES:
-                    line[of], line[f"{of}_low"], line[f"{of}_high"] = self.score(arm, name, of=of)
-                if "random" in self.arms:
-                    found = self.advantage(arm, "random", name)
-                    names = ("advantage", "advantage_low", "advantage_high")
-                    line |= dict(zip(names, found, strict=True))
-                for what in ("rate", "length"):
-                    values = getattr(self, what)[i, edges][there]
-                    line[what] = float(values.mean()) if len(values) else float("nan")
-                lines.append(line)
-        return pd.DataFrame(lines)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line an edge and arm: lane, target, arm, feature, similarity (of the edge), n_texts,
-        n_positions, drop, fallen, loss, strength, rate, length.
-        """
-        scores = {of: self._scores(of, None) for of in SCORES}
-        lines = [
-            {
-                "lane": self.lanes[e],
-                "target": self.targets[e],
-                "arm": arm,
-                "feature": self.features[a][e],
-                "similarity": float(self.similarity[e]),
-                "n_texts": int((self.text[e] >= 0).sum()),
-                "n_positions": int(self.active[e].sum()),
-                **{of: float(values[a, e]) for of, values in scores.items()},
-                "strength": float(self.strength[a, e]),
-                "rate": float(self.rate[a, e]),
-                "length": float(self.length[a, e]),
-            }
-            for e in range(len(self.targets))
-            for a, arm in enumerate(self.arms)
-        ]
-        return pd.DataFrame(lines)
-
-    def _facts(self) -> str:
-        parts = []
-        for arm in self.arms:
-            value, low, high = self.score(arm)
-            parts.append(f"{arm} {value:.2f} [{low:.2f}, {high:.2f}]")
-        silent = f", {self.n_silent} of them silent in the texts" if self.n_silent else ""
-        return (
-            f"{len(self.targets)} edges by {self.method}{silent}, predecessor × {self.factor:g}; "
-            f"the target falls by: {', '.join(parts)}"
-        )
 
 
 @checked
@@ -244,27 +53,24 @@ def evaluate_flow(
     loss: bool = True,
     seed: Seed = 0,
     progress: bool = True,
-) -> FlowEvaluation:
-    """Whether features follow their predecessors, with controls, as a `FlowEvaluation`.
+) -> Effects:
+    """Whether features follow their predecessors, beside random ones, as `Effects` of edges.
 
-    For each edge predecessor → target: at the positions of a text where the target is active the
-    predecessor's code a is multiplied by `factor`, h += (factor − 1) · a · v, everything after it
-    is computed again, and the target is read again there. The same with the best match by
-    activation correlation, and with a random feature of the predecessor's dictionary that is about
-    as active at those positions, strengthened or weakened (at most three times) so that what it
-    changes is as long. Both are chosen by one survey of all texts.
+        wb.features.evaluate_flow(model, texts, wb.feature_flow(dicts, feature)).score("drop")
 
-    flow: a `FeatureFlow`, whose edges are tested, or `FeatureMatches`, of which the best matches
-    before each feature are that reach their threshold. n_edges: at most so many of each lane, drawn
-    at random; None for all. texts: where targets are looked for; n_samples: in how many of them an
-    edge is tested, drawn from those where its target is active. dicts: the dictionaries of the
-    flow; None for those that ship under its model's name. methods: other ways of matching beside
-    it: "correlation" (from these texts), "permutation", or `FeatureMatches`. loss: whether the
-    model's loss is measured too, for which every pass runs to the end. seed: of all draws.
+    At the positions of a text where an edge's target is active its predecessor's code a is
+    multiplied by `factor`, h += (factor − 1) · a · v, and the target is read again. Changes are
+    "flow", and the best match in the same lane by each of `methods` (from these texts, or
+    `FeatureMatches`); the control is a feature of the same dictionary that is about as active
+    there, with a change as long. Each in all lanes and in each; examples are the edges.
 
-    Raises `ValueError` for dictionaries that are not those of the flow, a flow without edges, no
-    active target in the texts, and a factor of 1 or that is not finite.
+    Measures: drop, by which share the target falls (1 = gone); fallen, at which share of its
+    positions to below half; loss, by how much the model's own rises (every pass runs to its end);
+    rate and length, of what was rescaled there. flow: its edges, or the best matches that reach
+    their thresholds; at most `n_edges` of a lane, each in `n_samples` texts where its target is
+    active. dicts: those of the flow, None for those that ship. Intervals are over edges.
 
+    Raises `ValueError` for other dictionaries, no edges, no active target, and a factor of 1.
     Source: Laptev, Balagansky et al. (2025), section 4.
     """
     lanes = flow_dictionaries(flow, dicts)
@@ -273,71 +79,89 @@ def evaluate_flow(
     rng = np.random.default_rng(seed)
     edges, similarity = flow_edges(flow, lanes, n_edges, rng)
     others = [other_way(way, lanes) for way in methods]
-    arms = ("flow", *(name for name, _ in others), "random")
-    if len(set(arms)) != len(arms):
-        raise ValueError(f"Each way of matching is compared once; got {', '.join(arms[1:-1])}.")
+    names = ("flow", *(name for name, _ in others))
+    if len(set(names)) != len(names):
+        raise ValueError(f"Each way of matching is compared once; got {', '.join(names[1:])}.")
     groups, lengths = survey(model, lanes, edges, texts, progress=progress)
-    n, shape = len(edges), (len(arms), len(edges))
+    shape = (len(names) + 1, len(edges))
     chosen = np.full(shape, -1)
     chosen[0] = [edge.source[1] for edge in edges]
-    strength, rate, length = (np.full(shape, np.nan) for _ in range(3))
-    sampled = np.full((n, n_samples), -1)
+    values = {name: np.full(shape, np.nan) for name in MEASURES}
+    strength, sampled = np.ones(shape), [np.zeros(0, int)] * len(edges)
     for group in groups:
         for i, e in enumerate(group.edges):
             there = np.flatnonzero(group.active[i])
             if not len(there):
                 continue
-            drawn = rng.permutation(there)[:n_samples]
-            sampled[e, : len(drawn)] = np.sort(drawn)
+            sampled[e] = np.sort(rng.permutation(there)[:n_samples])
             chosen[:, e] = _chosen(edges[e], group, i, others, rng)
-            for a, number in enumerate(chosen[:, e]):
-                if number >= 0:
-                    is_control = arms[a] == "random"
-                    strength[a, e] = group.strength(i, number, chosen[0, e]) if is_control else 1.0
-                    rate[a, e] = group.rate[i, number]
-                    length[a, e] = abs(factor - 1) * strength[a, e] * group.length[i, number]
-    if (sampled < 0).all():
+            if chosen[-1, e] >= 0:
+                strength[-1, e] = group.strength(i, chosen[-1, e], chosen[0, e])
+            some = chosen[:, e] >= 0
+            values["rate"][some, e] = group.rate[i, chosen[some, e]]
+            values["length"][some, e] = strength[some, e] * group.length[i, chosen[some, e]]
+    values["length"] *= abs(factor - 1)
+    if not any(map(len, sampled)):
         raise ValueError(
-            f"None of the {n} targets is active in the {len(lengths)} texts, so that nothing can "
-            "be tested. Give more texts, or other features."
+            f"None of the {len(edges)} targets is active in the {len(lengths)} texts, so that "
+            "nothing can be tested. Give more texts, or other features."
         )
-    factors = 1 + strength * (factor - 1)
-    trials = trials_of(edges, chosen, sampled, factors)
-    found = measure(
-        model,
-        lanes,
-        trials,
-        texts,
-        lengths,
-        loss=loss,
-        progress=progress,
-    )
-    after, fallen, rises, before, active = as_arrays(edges, chosen, sampled, factors, found)
-    return FlowEvaluation(
+    trials: dict[tuple[int, int], list[Trial]] = {}
+    for (a, e), number in np.ndenumerate(chosen):
+        if number >= 0:
+            by, edge = float(1 + strength[a, e] * (factor - 1)), edges[e]
+            trials[a, e] = [
+                Trial((edge.source[0], int(number)), edge.target, int(text), by)
+                for text in sampled[e]
+            ]
+    # Where two rescale the same feature it is one trial.
+    every = sorted({trial for each in trials.values() for trial in each})
+    found = measured(model, lanes, every, texts, lengths, loss=loss, progress=progress)
+    n_positions = np.zeros(len(edges), int)
+    for (a, e), each in trials.items():
+        if not each:
+            continue
+        active, before, after, fallen, rises = np.array([found[trial] for trial in each]).T
+        n_positions[e] = active.sum()
+        values["drop"][a, e] = 1 - after.sum() / before.sum()
+        values["fallen"][a, e] = fallen.sum() / active.sum()
+        values["loss"][a, e] = rises.mean()
+    if not loss:
+        del values["loss"]
+    each_lane = ("all", *(lane for lane in BEFORE if any(edge.lane == lane for edge in edges)))
+    inside = np.array([[lane in ("all", edge.lane) for edge in edges] for lane in each_lane])
+    silent = sum(not len(each) for each in sampled)
+    said = f", {silent} of them silent in the texts" if silent else ""
+    return Effects(
         **provenance(model, seed=seed),
-        method=flow.method,
-        factor=float(factor),
-        n_texts=len(lengths),
-        arms=arms,
-        lanes=tuple(edge.lane for edge in edges),
-        targets=tuple(f"{lanes.names[e.target[0]]}/{e.target[1]}" for e in edges),
-        features=tuple(
-            tuple(
-                f"{lanes.names[e.source[0]]}/{number}" if number >= 0 else ""
-                for e, number in zip(edges, row, strict=True)
+        what=f"{len(edges)} edges by {flow.method}{said}, predecessor × {factor:g}",
+        changes=table_of(["change", "lane"], [(n, lane) for lane in each_lane for n in names]),
+        controls=table_of(["lane", "kind", "draw"], [(lane, "random", 0) for lane in each_lane]),
+        measures=tuple(
+            Measure(
+                name=name,
+                unit=MEASURES[name],
+                plain=np.zeros(len(edges)),
+                changed=np.where(inside[:, None], own[:-1], np.nan).reshape(-1, len(edges)),
+                control=np.where(inside, own[-1], np.nan),
             )
-            for row in chosen
+            for name, own in values.items()
         ),
-        similarity=similarity,
-        text=sampled,
-        strength=strength,
-        rate=rate,
-        length=length,
-        active=active,
-        before=before,
-        after=after,
-        fallen=fallen,
-        loss=rises,
+        examples={
+            "lane of the edge": tuple(edge.lane for edge in edges),
+            "target": tuple(lanes.name(edge.target) for edge in edges),
+            **{
+                name: tuple(
+                    lanes.name((edge.source[0], number)) if number >= 0 else ""
+                    for edge, number in zip(edges, row, strict=True)
+                )
+                for name, row in zip((*names, "random"), chosen, strict=True)
+            },
+            "similarity": tuple(similarity.tolist()),
+            "strength of random": tuple(strength[-1].tolist()),
+            "texts": tuple(" ".join(map(str, each)) for each in sampled),
+            "n_positions": tuple(n_positions.tolist()),
+        },
     )
 
 
@@ -348,7 +172,7 @@ def _chosen(
     others: Sequence[tuple[str, FeatureMatches | None]],
     rng: np.random.Generator,
 ) -> list[int]:
-    """The feature that each arm rescales, by its number; −1 where there is none."""
+    """The feature that each change and the control rescale, by its number; −1 for none."""
     own = edge.source[1]
     out = [own]
     for _, matches in others:
@@ -614,19 +438,17 @@ class _Counts:
 
 
 class Trial(NamedTuple):
-    """A feature rescaled (site, number), a target read (site, number), the text's number, and what
-    the rescaled feature's codes are multiplied by.
+    """A feature rescaled and a target read, each as the number of its dictionary and its own, the
+    text's number, and what the rescaled feature's codes are multiplied by.
     """
 
-    source_site: int
-    source: int
-    target_site: int
-    target: int
+    source: tuple[int, int]
+    target: tuple[int, int]
     text: int
     factor: float
 
 
-class Measured(NamedTuple):
+class Moved(NamedTuple):
     """Of one trial, at the positions where the target is active before.
 
     active: how many. before, after: the target's summed size. fallen: how many fell below half.
@@ -640,51 +462,7 @@ class Measured(NamedTuple):
     loss: float
 
 
-def trials_of(
-    edges: Sequence[Edge], chosen: np.ndarray, sampled: np.ndarray, factors: np.ndarray
-) -> list[Trial]:
-    """Every different test of the edges: where two arms rescale the same feature it is one.
-
-    chosen, factors: (arm, edge) the feature that is rescaled, −1 for none, and by what. sampled:
-    (edge, sample) numbers of texts, −1 for none.
-    """
-    each = (
-        _trial(edge, chosen[a, e], text, factors[a, e])
-        for e, edge in enumerate(edges)
-        for a in range(len(chosen))
-        for text in sampled[e]
-        if chosen[a, e] >= 0 and text >= 0
-    )
-    return sorted(set(each))
-
-
-def as_arrays(
-    edges: Sequence[Edge],
-    chosen: np.ndarray,
-    sampled: np.ndarray,
-    factors: np.ndarray,
-    found: Mapping[Trial, Measured],
-) -> tuple[np.ndarray, ...]:
-    """after, fallen and loss by arm, edge and sample; before and active by edge and sample."""
-    shape = (*chosen.shape, sampled.shape[1])
-    after, fallen, loss = (np.full(shape, np.nan) for _ in range(3))
-    before, active = np.full(sampled.shape, np.nan), np.zeros(sampled.shape, int)
-    for a, e, s in np.ndindex(shape):
-        if sampled[e, s] < 0 or chosen[a, e] < 0:
-            continue
-        one = found[_trial(edges[e], chosen[a, e], sampled[e, s], factors[a, e])]
-        before[e, s], active[e, s] = one.before, one.active
-        after[a, e, s], fallen[a, e, s], loss[a, e, s] = one.after, one.fallen, one.loss
-    return after, fallen, loss, before, active
-
-
-def _trial(edge: Edge, number: Any, text: Any, factor: Any) -> Trial:
-    return Trial(
-        edge.source[0], int(number), edge.target[0], edge.target[1], int(text), float(factor)
-    )
-
-
-def measure(
+def measured(
     model: Model,
     lanes: Lanes,
     trials: Sequence[Trial],
@@ -693,7 +471,7 @@ def measure(
     *,
     loss: bool,
     progress: bool,
-) -> dict[Trial, Measured]:
+) -> dict[Trial, Moved]:
     """What each trial gives. lengths: (text,) tokens of each text.
 
     Texts of one length run together, so that nothing is padded; each batch runs once plainly, and
@@ -702,7 +480,7 @@ def measure(
     by_text: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_text[trial.text].append(trial)
-    out: dict[Trial, Measured] = {}
+    out: dict[Trial, Moved] = {}
     with tqdm(total=len(trials), desc="edges", disable=not progress) as bar:
         for length in np.unique(lengths[list(by_text)]):
             same = [text for text in sorted(by_text) if lengths[text] == length]
@@ -711,8 +489,8 @@ def measure(
                 tokens = _tokens(model, texts, part)
                 found = [trial for text in part for trial in by_text[text]]
                 done = _Batch(model, lanes, tokens, part, found, loss)
-                for site in sorted({trial.target_site for trial in found}):
-                    own = [trial for trial in found if trial.target_site == site]
+                for site in sorted({trial.target[0] for trial in found}):
+                    own = [trial for trial in found if trial.target[0] == site]
                     out |= done.run(site, own)
                     bar.update(len(own))
     return out
@@ -739,15 +517,15 @@ class _Batch:
         self.model, self.tokens, self.loss = model, tokens, loss
         self.row = {text: row for row, text in enumerate(texts)}
         self.all = [lanes.dicts[site] for site in lanes.sites]
-        used = [self.all[i] for t in trials for i in (t.source_site, t.target_site)]
-        layers = {_layer_into(self.all[t.target_site].out_site) for t in trials}
+        used = [self.all[i] for t in trials for i in (t.source[0], t.target[0])]
+        layers = {_layer_into(self.all[t.target[0]].out_site) for t in trials}
         entries = {Site("resid_pre", layer) for layer in layers if layer > 0}
         read = sorted(entries | {dictionary.site for dictionary in used})
         self.plain = model.run(tokens, read=read, logits_at=None if loss else ())
-        self.plain_loss = _losses(self.plain, tokens) if loss else None
+        self.plain_loss = self._losses(self.plain, tokens) if loss else None
         self.codes = {
-            **self._codes({(t.source_site, t.source) for t in trials}),
-            **self._codes({(t.target_site, t.target) for t in trials}),
+            **self._codes({t.source for t in trials}),
+            **self._codes({t.target for t in trials}),
         }
 
     def _codes(self, features: set[tuple[int, int]]) -> dict[tuple[int, int], torch.Tensor]:
@@ -760,10 +538,17 @@ class _Batch:
             out |= {(site, number): codes[..., i] for i, number in enumerate(numbers)}
         return out
 
-    def run(self, site: int, trials: Sequence[Trial]) -> dict[Trial, Measured]:
+    @staticmethod
+    def _losses(run: Run, tokens: Tokens) -> np.ndarray:
+        """(row,) the mean loss over a text's tokens but the first, in nats."""
+        assert run.logits is not None
+        log_probs = run.logits.float().log_softmax(-1)
+        return text_loss(log_probs, tokens).double().cpu().numpy()
+
+    def run(self, site: int, trials: Sequence[Trial]) -> dict[Trial, Moved]:
         """The trials of the targets of one dictionary."""
         target = self.all[site]
-        before = {t: self.codes[t.target_site, t.target][self.row[t.text]] for t in trials}
+        before = {t: self.codes[t.target][self.row[t.text]] for t in trials}
         moving = [trial for trial in trials if self._moves(trial, before[trial])]
         spec = self.model.spec
         vectors = 8 + (2 * spec.d_vocab // spec.d_model if self.loss else 0)
@@ -780,23 +565,23 @@ class _Batch:
 
     def _moves(self, trial: Trial, before: torch.Tensor) -> bool:
         """Whether the feature to be rescaled is active anywhere that the target is."""
-        own = self.codes[trial.source_site, trial.source][self.row[trial.text]]
+        own = self.codes[trial.source][self.row[trial.text]]
         return bool(((own != 0) & (before != 0).to(own.device)).any())
 
     def _portion(
         self, target: Dictionary, trials: Sequence[Trial], before: dict[Trial, torch.Tensor]
-    ) -> dict[Trial, Measured]:
+    ) -> dict[Trial, Moved]:
         """One pass with a row for each trial."""
         rows = [self.row[trial.text] for trial in trials]
         layer = _layer_into(target.out_site)
         edits = []
-        for source_site in sorted({trial.source_site for trial in trials}):
-            own = [r for r, trial in enumerate(trials) if trial.source_site == source_site]
-            numbers = sorted({trials[r].source for r in own})
+        for source_site in sorted({trial.source[0] for trial in trials}):
+            own = [r for r, trial in enumerate(trials) if trial.source[0] == source_site]
+            numbers = sorted({trials[r].source[1] for r in own})
             where = torch.stack([before[trials[r]] != 0 for r in own])
             factor = torch.ones(*where.shape, len(numbers), device=where.device)
             for i, r in enumerate(own):
-                column = factor[i, :, numbers.index(trials[r].source)]
+                column = factor[i, :, numbers.index(trials[r].source[1])]
                 column[where[i]] = trials[r].factor
             source = _entering(self.all[source_site], layer)
             edits.append(ScaleFeatures(source, numbers, factor, rows=own))
@@ -812,13 +597,15 @@ class _Batch:
             logits_at=None if self.loss else (),
         )
         with torch.no_grad():
-            wanted = sorted({trial.target for trial in trials})
+            wanted = sorted({trial.target[1] for trial in trials})
             codes = target.encode_some(run[target.site], wanted)
         rises = np.full(len(trials), np.nan)
         if self.plain_loss is not None:
-            rises = _losses(run, tokens) - self.plain_loss[rows]
+            rises = self._losses(run, tokens) - self.plain_loss[rows]
         return {
-            trial: _compare(before[trial], codes[r, :, wanted.index(trial.target)], float(rises[r]))
+            trial: _compare(
+                before[trial], codes[r, :, wanted.index(trial.target[1])], float(rises[r])
+            )
             for r, trial in enumerate(trials)
         }
 
@@ -842,19 +629,10 @@ def _layer_into(site: Site) -> int:
     return site.layer - 1 if site.stream == "resid_pre" and site.layer is not None else -1
 
 
-def _losses(run: Run, tokens: Tokens) -> np.ndarray:
-    """(row,) the mean loss over a text's tokens but the first, in nats; no padding."""
-    assert run.logits is not None
-    logits, ids = run.logits[:, :-1], tokens.ids[:, 1:]
-    picked = logits.gather(-1, ids.to(logits.device)[..., None])[..., 0].double()
-    size = logits.float().logsumexp(-1).double()
-    return (size - picked).mean(-1).cpu().numpy()
-
-
-def _compare(before: torch.Tensor, after: torch.Tensor, loss: float) -> Measured:
+def _compare(before: torch.Tensor, after: torch.Tensor, loss: float) -> Moved:
     """(pos,) codes of the target before and after, at the positions where it is active before."""
     on = before != 0
     was = before[on].double().abs()
     now = after[on].double() * before[on].double().sign()
     fallen = int((now < was / 2).sum())
-    return Measured(int(on.sum()), float(was.sum()), float(now.sum()), fallen, loss)
+    return Moved(int(on.sum()), float(was.sum()), float(now.sum()), fallen, loss)

@@ -412,6 +412,10 @@ class Lanes:
         """The sites' names."""
         return tuple(map(str, self.sites))
 
+    def name(self, feature: tuple[int, int]) -> str:
+        """The name of a feature, given as the number of its dictionary and its own."""
+        return f"{self.names[feature[0]]}/{feature[1]}"
+
     @property
     def each(self) -> list[Dictionary]:
         """The dictionaries."""

@@ -1,19 +1,16 @@
-"""Feature flow, matches and their evaluation as pictures."""
+"""Feature flow and matches as pictures."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ..features.flow import FeatureFlow
-from ..features.flow_evaluation import FlowEvaluation
-from ..features.matching import BEFORE, CLASSES, FeatureMatches
+from ..features.matching import CLASSES, FeatureMatches
 
 #: The colours of the GraphView widget.
 COLORS = {
@@ -196,52 +193,6 @@ def feature_matches(result: FeatureMatches, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, 1.14 * most)
     ax.set_xlabel("features")
     ax.set_title(f"{result.model}: where features come from, by {result.method}", fontsize=10)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def flow_evaluation(result: FlowEvaluation, *, of: str = "drop", ax: Axes | None = None) -> Axes:
-    """How far targets fall, for each arm and lane: every edge a dot, the mean with its interval.
-
-    of: "drop", "fallen" or "loss", as in `FlowEvaluation.score`.
-    """
-    lanes: list[Any] = [None, *(lane for lane in BEFORE if lane in result.lanes)]
-    if len(lanes) == 2:
-        lanes = lanes[1:]
-    if ax is None:
-        size = (7.0, 1.4 + 0.32 * len(lanes) * (len(result.arms) + 1))
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
-    palette = [*sns.color_palette("colorblind", len(result.arms) - 1), (0.45, 0.45, 0.45)]
-    frame = result.to_frame()
-    ticks: list[tuple[float, str]] = []
-    for row, lane in enumerate(lanes):
-        for i, arm in enumerate(result.arms):
-            y = row * (len(result.arms) + 1) + i
-            own = frame[(frame["arm"] == arm) & (True if lane is None else frame["lane"] == lane)]
-            ax.plot(own[of], np.full(len(own), y), "|", color=palette[i], alpha=0.35, markersize=7)
-            value, low, high = result.score(arm, lane, of=of)
-            ax.plot([low, high], [y, y], color=palette[i], linewidth=2.5)
-            name = {"flow": f"the flow ({result.method})", "random": "random control"}.get(arm, arm)
-            label = name if row == 0 else None
-            ax.plot([value], [y], "o", color=palette[i], markeredgecolor="white", label=label)
-        middle = row * (len(result.arms) + 1) + (len(result.arms) - 1) / 2
-        ticks.append((middle, "all lanes" if lane is None else _TITLES[lane]))
-    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
-    ax.set_yticks([y for y, _ in ticks], [name for _, name in ticks])
-    ax.invert_yaxis()
-    labels = {
-        "drop": "how far the target falls (1 = gone, 0 = as before)",
-        "fallen": "share of positions at which the target falls below half",
-        "loss": "rise of the model's loss (nats)",
-    }
-    ax.set_xlabel(labels[of])
-    if of == "drop":
-        low = min(-0.1, float(np.nanquantile(result.drop, 0.01)))
-        ax.set_xlim(max(-1.0, low), 1.05)
-    ax.set_title(
-        f"{result.model}: {len(result.targets)} edges, predecessor × {result.factor:g}", fontsize=10
-    )
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
