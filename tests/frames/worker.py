@@ -12,13 +12,14 @@ import sys
 import time
 import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from . import calls, moved
+from . import calls
 from .tables import table
 
 
@@ -33,8 +34,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     out = Path(plan["out"])
-    here: dict[str, Any] = {"moved": moved.NAMES, "made": moved.MADE} if plan["is_new"] else {}
-    instead = moved.INSTEAD if plan["is_new"] else {}
+    here: dict[str, Any] = {}
+    instead: dict[str, Any] = {}
+    if plan["is_new"]:
+        # It names what the old tree lacks.
+        moved = import_module(f"{__package__}.moved")
+        here, instead = {"moved": moved.NAMES, "made": moved.MADE}, moved.INSTEAD
     done: dict[str, Any] = {}
     public = list(getattr(workbench, "__all__"))  # noqa: B009
     for seed in plan["seeds"]:
