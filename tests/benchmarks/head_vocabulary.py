@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+import workbench as wb
 from tests.benchmarks.logit_lens import added_memory, save_model
 from workbench.loading import load
 from workbench.vocabulary.head_circuits import BLOCK_COLUMNS, BLOCK_ROWS
@@ -52,7 +53,7 @@ def main() -> None:
         found: list[Any] = []
 
         def one() -> None:
-            found.append(heads(model, HEAD, **options))
+            found.append(wb.vocabulary.heads(model, HEAD, **options))
 
         took, plain = seconds(one), 2 * seconds(lambda: products(n, d))
         added = added_memory(one)
@@ -67,10 +68,10 @@ def main() -> None:
         )
         heads = [f"L{layer}H{head}" for layer in range(12) for head in range(12)]
         some = heads[:: len(heads) // n_scored][:n_scored]
-        alone = seconds(lambda: heads(model, some[:1], n_pairs=0, **options))
-        many = seconds(lambda: heads(model, some, n_pairs=0, **options))
+        alone = seconds(lambda: wb.vocabulary.heads(model, some[:1], n_pairs=0, **options))
+        many = seconds(lambda: wb.vocabulary.heads(model, some, n_pairs=0, **options))
         each = (many - alone) / (len(some) - 1)
-        added = added_memory(lambda: heads(model, some, n_pairs=0, **options))
+        added = added_memory(lambda: wb.vocabulary.heads(model, some, n_pairs=0, **options))
         print(
             f"scores and directions of {len(some)} heads: {many:.1f} s, {each:.2f} s for one more, "
             f"all {len(heads)}: about {alone + each * (len(heads) - 1):.0f} s; added memory "

@@ -524,7 +524,14 @@ def _clamp_neurons(
     names |= {f"control{end}": f"random{end}" for end in ("", "_low", "_high")}
 
     def changes() -> dict[str, Any]:
-        return {m.name: (m.changed[0] - m.plain, m.control - m.plain) for m in new.measures}
+        # As they were held before they were taken from one another.
+        single = np.float32
+        return {
+            m.name: tuple(
+                x.astype(single) - m.plain.astype(single) for x in (m.changed[0], m.control)
+            )
+            for m in new.measures
+        }
 
     return Moved(
         new,

@@ -115,11 +115,12 @@ def test_portions_and_padding_sides_change_nothing(
     prompts, others = (model.tokens(some, padding_side="left") for some in (PROMPTS, TEXTS))
     options = {**OPTIONS, "elsewhere": others}
     again = wb.vocabulary.clamp(model, prompts, NEURONS, value=2.5, seed=1, **options)
-    for name, close in (
+    every: tuple[tuple[str, Any], ...] = (
         ("probability", {"rtol": 1e-4}),
         ("loss elsewhere", {"rtol": 1e-4}),
         ("KL elsewhere", {"rtol": 1e-3, "atol": 1e-6}),
-    ):
+    )
+    for name, close in every:
         for of in ("changed", "control"):
             a, b = (getattr(each[name], of) for each in (again, clamp))
             np.testing.assert_allclose(a, b, **close)

@@ -345,7 +345,7 @@ def columns(projection: Projection, chosen: slice | list[int]) -> torch.Tensor:
     return some if projection.column_scale is None else some * projection.column_scale[chosen]
 
 
-def joined(vocabulary: Sequence[str], ids: np.ndarray) -> list[str]:
+def joined(vocabulary: tuple[str, ...], ids: np.ndarray) -> list[str]:
     """Each row of ids (n, k) as one text: its tokens between bars."""
     return ["|".join(vocabulary[i] for i in row) for row in ids.tolist()]
 
