@@ -72,6 +72,8 @@ class Effects(Result):
     #: What shows them best, as the method knows: a mark, or the name of a function within
     #: `workbench.pictures`; None takes a point a change.
     picture: Mark | str | None = field(default=None, kw_only=True)
+    #: The name of the widget's maker within `workbench.views`, where one shows them.
+    view: str | None = field(default=None, kw_only=True)  # pyright: ignore
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,13 +137,12 @@ class Effects(Result):
         table = {name: column[some] for name, column in getattr(self, of).items()}
         values = (one.changed if of == "changes" else one.control)[some]
         by = weights_of(len(one.plain), draws, self.seed) if weights is None else weights
-        zero, full = (None, None) if raw else one.scale or ("plain", None)
-        low = 0.0 if zero is None else self._anchor(one, zero, table, len(values))
+        low, way = (0.0, None) if raw else self._way(one, table, len(values))
         there = np.isfinite(values)
         with np.errstate(invalid="ignore", divide="ignore"):
             out = np.where(there, values - low, 0.0) @ by / (there @ by)
-            if full is not None:
-                size = (self._anchor(one, full, table, len(values)) - low) @ by
+            if way is not None:
+                size = way @ by
                 out /= np.where(np.abs(size) < one.smallest, np.nan, size)
         return out
 
@@ -182,6 +183,8 @@ class Effects(Result):
         row = int(self.rows(**labels)[0])
         some = slice(row, row + 1)
         values = (self.excess if excess else self.effect)(measure, draws=draws, some=some)
+        if not excess and _alone(self._measure(measure), some).any():
+            values = values[:, :1]
         return interval(values[0], level)
 
     def scaled(self, zero: str, one: str, smallest: float = 0.0) -> Effects:
@@ -206,8 +209,9 @@ class Effects(Result):
         (the mean of their effects) with the range of 95 % of them, beyond (the share of them whose
         effect is smaller in size, or farther from 1 on a scale), excess with its interval.
 
-        table: "examples", one line a measure, change and example: plain, changed, and where changes
-        differ in where they act, position and token.
+        table: "examples", one line a measure, change and example: plain, changed, effect (over the
+        mean of a scale, so that it adds up), and where changes differ in where they act, position
+        and token. Of a single example there is no interval.
         """
         if table not in (None, "examples"):
             raise ValueError(f"The tables of effects are None and 'examples'; got {given(table)}.")
@@ -227,6 +231,9 @@ class Effects(Result):
         effect, raw = (
             self.effect(one.name, raw=raw, draws=draws, some=some) for raw in (False, True)
         )
+        # Drawn again, one example is always itself.
+        for values in (effect, raw):
+            values[_alone(one, some), 1:] = np.nan
         labels = {c: pd.Series(v[some], dtype=object) for c, v in self.changes.items()}
         columns: dict[str, Any] = {"measure": one.name, **labels}
         columns |= {"n": np.isfinite(one.changed[some]).sum(1), "plain": np.nanmean(one.plain)}
@@ -262,6 +269,7 @@ class Effects(Result):
             **told,
             "plain": np.tile(one.plain, len(self)),
             "changed": one.changed.ravel(),
+            "effect": self._each(one).ravel(),
         }
         if self.at is not None:
             at = self.at.ravel()
@@ -370,7 +378,8 @@ class Effects(Result):
 
     def best(self, measure: str | None = None) -> dict[str, Any]:
         """The labels of the change with the largest effect."""
-        row = int(np.nanargmax(self.effect(measure)[:, 0]))
+        ends = [name in (self._measure(measure).scale or ()) for name in self.changes[self._by]]
+        row = int(np.nanargmax(np.where(ends, np.nan, self.effect(measure)[:, 0])))
         return {name: column[row] for name, column in self.changes.items()}
 
     # -- which rows belong together --------------------------------------------------------------
@@ -408,6 +417,20 @@ class Effects(Result):
             one[0] = values[rows, 0].mean()
             memo[id(rows)] = one
         return np.stack([memo[id(rows)] for rows in groups])
+
+    def _each(self, one: Measure) -> np.ndarray:
+        """(change, example) the effect on each example; on a scale over the mean of its way."""
+        low, way = self._way(one, self.changes, len(self))
+        if way is None:
+            return one.changed - low
+        size = way.mean(-1, keepdims=True)
+        return (one.changed - low) / np.where(np.abs(size) < one.smallest, np.nan, size)
+
+    def _way(self, one: Measure, table: Table, n: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """(row or 1, example) where effects begin, and on a scale the way from there to 1."""
+        zero, full = one.scale or ("plain", None)
+        low = self._anchor(one, zero, table, n)
+        return low, None if full is None else self._anchor(one, full, table, n) - low
 
     def _anchor(self, one: Measure, name: str, table: Table, n: int) -> np.ndarray:
         """(row or 1, example) the measure under "plain" or a named change, for each row."""
@@ -462,6 +485,11 @@ def table_of(names: Sequence[str], keys: Sequence[Any]) -> Table:
         )
     filled = [(*row, *[None] * (len(names) - len(row))) for row in rows]
     return {name: tuple(row[i] for row in filled) for i, name in enumerate(names)}
+
+
+def _alone(one: Measure, some: slice) -> np.ndarray:
+    """(row,) bool: the changes that fewer than two examples tell of."""
+    return np.isfinite(one.changed[some]).sum(1) < 2
 
 
 def _ends(name: str, prefix: str, values: np.ndarray, level: float) -> dict[str, np.ndarray]:

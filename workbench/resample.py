@@ -27,11 +27,12 @@ def weights(n: int, draws: int = N_RESAMPLES, seed: Any = 0) -> np.ndarray:
 
 
 def percentiles(values: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """(2, row): the percentile interval of values (row, 1 + draws); NaN where the value is."""
+    """(2, row): the percentile interval of values (row, 1 + draws); NaN where they are."""
     check_level(level)
     out = np.full((2, len(values)), np.nan)
     if values.shape[1] > 1:
-        some = np.isfinite(values[:, 0])
+        # Where nothing was drawn again there is no interval.
+        some = np.isfinite(values[:, 0]) & np.isfinite(values[:, 1:]).any(1)
         out[:, some] = np.nanquantile(values[some, 1:], [(1 - level) / 2, (1 + level) / 2], axis=1)
     return out
 

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from tests.benchmarks.logit_lens import N_WORDS, save_model
-from workbench import patch
+from tests.patchings import patch
 from workbench.loading import load
 from workbench.tasks import Task
 
@@ -124,7 +124,7 @@ def main() -> None:
     for n_tokens in options.tokens:
         for early in (True, False):
             task = pair(n_tokens, early=early)
-            calls = {b: lambda m=m, t=task: patch(m, t, progress=False) for b, m in models.items()}
+            calls = {b: lambda m=m, t=task: patch(m, t) for b, m in models.items()}
             expected, base = theirs(bridge, task, models["nnsight"], options.whole)
             times: dict[str, list[float]] = {backend: [] for backend in calls}
             rates, results = [], {}

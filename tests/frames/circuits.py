@@ -156,7 +156,7 @@ def ablate(c: Context) -> Tables:
     for kind in ABLATIONS:
         got = c.wb.ablate(c.model, c.ioi, ["L1H0.z", "L2.mlp_out"], kind=kind, seed=c.seed)
         out[kind], out[f"{kind} interval"] = got, got.interval()
-        out[f"{kind} effect"] = {"effect": float(got.effect), "same": got.n_unchanged}
+        out[f"{kind} effect"] = {"effect": float(got.effect)}
     several = {
         "edge": f"L0.mlp_out {ARROW} L1H0.q", "neuron": "L2.mlp_post/7", "circuit": c.circuit,
         "cut": c.wb.Cut("L1H1.z", "zero"),

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,8 @@ from workbench.dictionary import encoders
 
 from .calls import Context, Moved, Tables
 
+#: How the tests read patches; the calls of the comparison are a package of their own.
+READ: Any = import_module("patchings" if __package__ == "frames" else "tests.patchings")
 #: By the old public name.
 NAMES: dict[str, Any] = {}
 #: By the name of a thing.
@@ -139,16 +142,69 @@ def _cut(target: str, kind: str) -> str:
     return f"{target}: {kind}"
 
 
+def _runs(new: Any, **more: Any) -> Moved:
+    """A path or an ablation, with its runs, effect and interval."""
+    own = READ.Runs(new)
+    return Moved(
+        new, effect=own.effect, interval=own.interval, clean=own.clean, corrupt=own.corrupt, **more
+    )
+
+
 @moves("ablate")
 def _ablate(model: Any, task: Any, targets: Any, *, kind: str = "resample", **options: Any) -> Any:
-    return wb.ablate(model, task, targets, reference=kind, **options)
+    new = wb.ablate(model, task, targets, reference=kind, **options)
+    own = READ.Runs(new)
+
+    def frame() -> pd.DataFrame:
+        clean, ablated = (list(said) for said in (new.texts or {}).values())
+        numbers = {"clean": own.clean, "ablated": own.ablated, "corrupt": own.corrupt}
+        return pd.DataFrame(numbers | {"clean_top": clean, "ablated_top": ablated})
+
+    return _runs(new, frame=frame)
 
 
 @moves("path_patch")
 def _path_patch(
     model: Any, task: Any, *, sender: str, receivers: Any = "logits", **options: Any
 ) -> Any:
-    return wb.circuits.path_patch(model, task, sender, receivers, **options)
+    new = wb.circuits.path_patch(model, task, sender, receivers, **options)
+    own = READ.Runs(new)
+    numbers = {"clean": own.clean, "corrupt": own.corrupt, "patched": own.patched}
+    return _runs(new, frame=lambda: pd.DataFrame(numbers))
+
+
+@moves("patch")
+def _patch(*args: Any, max_rows: Any = None, **options: Any) -> Any:
+    new = wb.patch(*args, **options)
+    own, strings = READ.Patched(new), new.tokens
+
+    def names() -> list[str]:
+        """What stands at each place, or the position in the longest prompt."""
+        words = dict(zip(new.changes[own.by[-1]], new.changes["token"], strict=True))
+        return [words[p] or str(int(own.positions[:, p].max())) for p in sorted(words, key=str)
+                if p is not None]  # fmt: skip
+
+    def token_at(place: int) -> str | None:
+        rows = [(row, p) for row, p in enumerate(own.positions[:, place]) if p >= 0]
+        said = {strings[row][p] for row, p in rows}
+        return said.pop() if len(said) == 1 else None
+
+    def frame() -> pd.DataFrame:
+        out = new.to_frame().rename(columns={"changed": "patched", "n": "n_examples"})
+        columns = [*own.by, "effect", "low", "high", "patched", "n_examples"]
+        if own.positions is not None:
+            at = [{int(p) for p in column} for column in own.positions.T]
+            one = [each.pop() if len(each) == 1 else -1 for each in at]
+            out["position"] = [one[place] for place in out[own.by[-1]]]
+            out["token"] = [token_at(place) or "" for place in out[own.by[-1]]]
+            columns[len(own.by) : len(own.by)] = ["position", "token"]
+        return out.loc[:, columns]
+
+    return Moved(
+        new, frame=frame, patched=own.patched, mean=own.mean, effects=own.effects,
+        interval=own.interval, place_names=names, token_at=token_at,
+        n_skipped=own.n_skipped,
+    )  # fmt: skip
 
 
 moves("circuit_of")(wb.circuits.of)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from tests.known_answers import plain_graph
 from tests.known_answers.models import builders
 from tests.known_answers.models.known import KnownModel
-from workbench import ablate
+from tests.patchings import ablate
 from workbench.circuits.attribution import attribute
 from workbench.circuits.components import Components
 from workbench.circuits.evaluation import evaluate, minimality

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.patchings import ablate, patch, path_patch
 from tests.unit.circuit_models import BACKENDS, ioi, tinyworld
 from workbench.tasks import Group, TaskBatch
 
@@ -59,8 +60,7 @@ def batches(models: tuple[Any, Any]) -> tuple[TaskBatch, TaskBatch]:
 @pytest.mark.parametrize("over", ["resid_pre", "z", "mlp_out", "k"])
 def test_patches_are_equal(models: Any, batches: Any, over: str) -> None:
     ours, theirs = (
-        wb.patch(model, batch, over=over, progress=False)
-        for model, batch in zip(models, batches, strict=True)
+        patch(model, batch, over=over) for model, batch in zip(models, batches, strict=True)
     )
     np.testing.assert_allclose(theirs.effects, ours.effects, **CLOSE)
     assert np.nanmax(np.abs(ours.effects)) > 0.01
@@ -98,14 +98,14 @@ def test_circuits_paths_and_ablations_are_equal(models: Any, batches: Any) -> No
     assert 20 < ours.n_edges <= 40
     for kind in ("counterfactual", "resample"):
         cut, other = (
-            wb.ablate(model, batch, ours.complement(), reference=kind)
+            ablate(model, batch, ours.complement(), reference=kind)
             for model, batch in zip(models, batches, strict=True)
         )
         np.testing.assert_allclose(other.ablated, cut.ablated, **CLOSE)
-        assert other.ablated_top == cut.ablated_top
+        assert other.result.texts == cut.result.texts
     for through in ("residual", "mlps"):
         one, two = (
-            wb.circuits.path_patch(
+            path_patch(
                 model, batch, sender="L0H0.z", receivers=["L3H1.q", "logits"], through=through
             )
             for model, batch in zip(models, batches, strict=True)
@@ -122,7 +122,7 @@ def test_evaluations_are_equal_and_the_whole_model_is_whole(models: Any, batches
     (own,), (other,) = ours.measures, theirs.measures
     for part in ("plain", "changed", "control"):
         np.testing.assert_allclose(getattr(other, part), getattr(own, part), **CLOSE)
-    examples = wb.ablate(models[0], batches[0], "embed", reference="counterfactual")
+    examples = ablate(models[0], batches[0], "embed", reference="counterfactual")
     np.testing.assert_allclose(own.plain, examples.clean, **CLOSE)
     empty = own.changed[ours.rows(change="empty")[0]]
     np.testing.assert_allclose(empty, examples.corrupt, **CLOSE)

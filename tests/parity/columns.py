@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import workbench as wb
+from tests import patchings
 from workbench.circuits.components import Components
 from workbench.circuits.cuts import contribution_sites, contributions, cut_edits
 from workbench.loading import load
@@ -104,7 +105,7 @@ def generation(model: Any, plain: Plain) -> None:
 
 
 def patch(model: Any, plain: Plain) -> None:
-    found = wb.patch(model, TASK, over="resid_pre", progress=False)
+    found = patchings.patch(model, TASK, over="resid_pre")
     given: list[torch.Tensor] = []
     plain.logits([CLEAN[0]], lambda x: given.append(x) or x)
     for position in range(len(CLEAN[0])):

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.patchings import patch
 from workbench.model import Resume
 from workbench.site import GLOBAL_STREAMS
 
@@ -131,7 +132,7 @@ def check_resume(model: Any, blocks: Blocks) -> None:
 
 def check_patch(model: Any, blocks: Blocks, pairs: Any) -> None:
     """Each patch of the residual stream is a plain run with that one vector put in."""
-    made = wb.patch(model, pairs, progress=False).patched[0]
+    made = patch(model, pairs).patched[0]
     for layer in range(LAYERS):
         place = resid_place(blocks, layer)
         _, clean = blocks.run(torch.tensor([CLEAN]))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.patchings import patch
 from workbench.site import STREAMS
 
 from .conftest import BACKENDS
@@ -96,7 +97,7 @@ def test_a_patch_is_a_plain_run_with_one_activation_put_in(
             with pytest.raises(ValueError, match="read-only"):
                 wb.patch(model, pairs, over=over)
             continue
-        made = wb.patch(model, pairs, over=over, by=by, direction=direction, progress=False)
+        made = patch(model, pairs, over=over, by=by, direction=direction)
         np.testing.assert_allclose(
             made.patched, by_hand(name, over, by, direction), atol=5e-5, err_msg=f"{over} by {by}"
         )

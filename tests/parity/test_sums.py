@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.patchings import patch
 from workbench.loading import load
 
 from . import zoo
@@ -115,7 +116,7 @@ def test_what_does_not_rest_on_a_broken_sum_goes_on():
     model = load(with_layer(doubled_projection), tokenizer=zoo.tokenizer())
     assert "attn_out" not in model.spec.streams
     assert wb.logit_lens(model, "w5 w17 w30").to_frame().notna().all().all()
-    assert wb.patch(model, task()).patched.shape[1] == zoo.LAYERS
+    assert patch(model, task()).patched.shape[1] == zoo.LAYERS
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

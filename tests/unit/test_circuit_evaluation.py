@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patchings import ablate
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, tinyworld
 from tests.unit.made_results import draws, two_sided
-from workbench import Effects, ablate, circuits, find_circuit
+from workbench import Effects, circuits, find_circuit
 from workbench.circuits import Attribution, Circuit, Minimality
 
 N_CONTROLS = 3

@@ -271,11 +271,13 @@ TABLE: dict[str, set[str]] = {
     # A result that no widget shows is drawn as its picture.
     "views": {
         "circuits",
+        "effects",
         "features",
         "graph",
         "information",
         "lens",
         "methods",
+        "pictures",
         "plots",
         "result",
         "widgets",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.patchings import Runs, ablate
 from workbench.live import LiveCircuit
 from workbench.tasks import TaskDoesNotFit
 
@@ -22,11 +23,11 @@ def explorer(models: dict[str, Any]) -> LiveCircuit:
     return wb.live.circuit(models["tinyworld"], wb.task("ioi"), n=8, n_edges=20)
 
 
-def by_code(explorer: LiveCircuit) -> Any:
+def by_code(explorer: LiveCircuit) -> Runs:
     """What the exported code gives."""
     names: dict[str, Any] = {}
     exec(explorer.code, names)
-    return names["ablation"]
+    return Runs(names["ablation"])
 
 
 def test_it_opens_with_the_whole_model(explorer: LiveCircuit) -> None:
@@ -66,7 +67,7 @@ def test_the_code_names_another_draw_and_another_precision() -> None:
     assert "wb.task('ioi', n=6, seed=3)" in explorer.code
     result = by_code(explorer)
     assert result.ablated.mean() == pytest.approx(explorer.reading.ablated, rel=0.02)
-    other = wb.ablate(model, wb.task("ioi", n=6), ["L2.mlp_out"], reference="counterfactual")
+    other = ablate(model, wb.task("ioi", n=6), ["L2.mlp_out"], reference="counterfactual")
     assert other.clean.mean() != pytest.approx(explorer.reading.clean, rel=0.02)
 
 

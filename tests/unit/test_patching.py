@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patchings import Patched, patch
 from tests.unit import lens_models
 from tests.unit.kernels import sweep
-from workbench import patch as _patch
-from workbench.circuits import Patching
+from workbench import Effects
 from workbench.edits import Edit, Set
 from workbench.loading import load
 from workbench.site import STREAMS, Site
@@ -42,10 +42,6 @@ SWEEPS = [
 #: Learned, rotary and ALiBi positions, parallel blocks, post-norms, sliding windows, and BLOOM,
 #: which through TransformerLens cannot resume at a position.
 ARCHITECTURES = ("gpt2", "gpt_neox", "llama", "gemma2", "mistral", "bloom", "gptj", "opt")
-
-
-def patch(*args: Any, **options: Any) -> Patching:
-    return _patch(*args, progress=False, **options)
 
 
 @cache
@@ -209,11 +205,12 @@ def test_what_changes_no_number_is_counted_and_not_run() -> None:
     assert (np.abs(result.effects[0][differs]) > 1e-6).all()
 
 
-def test_few_rows_a_pass_give_the_same_numbers() -> None:
+def test_few_rows_a_pass_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     model = lens_models.zoo_model("llama")
     plain = patch(model, TASK, over="v", by="head pos")
-    for max_rows in (1, 7):
-        few = patch(model, TASK, over="v", by="head pos", max_rows=max_rows)
+    for n_tokens in (1, 42):
+        monkeypatch.setitem(sweep.PASS_TOKENS, "cpu", n_tokens)
+        few = patch(model, TASK, over="v", by="head pos")
         np.testing.assert_allclose(few.patched, plain.patched, **CLOSE)
 
 
@@ -237,10 +234,10 @@ def test_means_and_intervals_are_over_the_examples_that_have_the_position() -> N
     again = result.interval()
     np.testing.assert_array_equal(low, again[0])
     # By hand: the same draws, one cell at a time.
-    drawn = np.random.default_rng(0).multinomial(3, [1 / 3] * 3, size=2000)
-    gaps = drawn @ (result.clean - result.corrupt).astype(float) / 3
-    moved = (result.patched - result.corrupt[:, None, None]).astype(float)[:, 1, 2]
-    means = drawn @ moved / 3 / gaps
+    drawn = np.random.default_rng(0).integers(3, size=(2000, 3))
+    gaps = (result.clean - result.corrupt)[drawn].mean(-1)
+    moved = (result.patched - result.corrupt[:, None, None])[:, 1, 2]
+    means = moved[drawn].mean(-1) / gaps
     np.testing.assert_allclose(low[1, 2], np.quantile(means, 0.025), rtol=1e-4)
     np.testing.assert_allclose(high[1, 2], np.quantile(means, 0.975), rtol=1e-4)
     with pytest.raises(ValueError, match="level is a finite number above 0 and below 1; got 2"):
@@ -252,44 +249,37 @@ def test_means_and_intervals_are_over_the_examples_that_have_the_position() -> N
 def test_the_table_has_one_line_a_patch(tmp_path: Path) -> None:
     model = lens_models.zoo_model("gpt2")
     result = patch(model, TASK, over="z", by="head pos", layers=1)
-    frame = result.to_frame()
+    frame = result.result.to_frame()
     assert list(frame) == [
-        *("layer", "head", "pos", "position", "token", "effect", "low", "high", "patched"),
-        "n_examples",
+        *("measure", "change", "layer", "head", "pos", "token", "n", "plain", "changed"),
+        *("changed_low", "changed_high", "effect", "low", "high"),
     ]
     assert len(frame) == 4 * 6 and set(frame.layer) == {1}
     line = frame[(frame["head"] == 2) & (frame.pos == 5)].iloc[0]
-    assert line.effect == result.mean[0, 2, 5] and line.n_examples == 2
-    each = result.to_frame(examples=True)
+    assert line.effect == pytest.approx(result.mean[0, 2, 5], rel=1e-12) and line.n == 2
+    each = result.result.to_frame("examples")
     assert len(each) == 4 * (6 + 4 + 6)
     line = each[(each.example == 1) & (each["head"] == 3) & (each.pos == 2)].iloc[0]
-    assert line.effect == result.effects[1, 0, 3, 2] and line.token.strip() == "w22"
-    assert list(each)[:5] == ["example", "layer", "head", "pos", "position"]
-    heads = patch(model, TASK, over="z").to_frame()
-    assert list(heads)[:3] == ["layer", "head", "effect"]
+    assert line.effect == pytest.approx(result.effects[1, 0, 3, 2]) and line.token.strip() == "w22"
+    assert list(each) == [
+        *("measure", "change", "layer", "head", "pos", "token", "example", "plain", "changed"),
+        *("effect", "position"),
+    ]
+    heads = patch(model, TASK, over="z").result.to_frame()
+    assert list(heads)[:5] == ["measure", "change", "layer", "head", "n"]
 
 
 def test_a_saved_result_is_read_back_equal(tmp_path: Path) -> None:
     result = patch(lens_models.zoo_model("gpt2"), TASK, over="q", by="head pos", direction="noise")
-    back = Patching.load(result.save(tmp_path / "q"))
+    back = Patched(Effects.load(result.result.save(tmp_path / "q")))
     np.testing.assert_array_equal(back.patched, result.patched)
     np.testing.assert_array_equal(back.effects, result.effects)
-    assert repr(back) == repr(result)
-    assert back.by == ("layer", "head", "pos") and not back.patched.flags.writeable
+    assert repr(back.result) == repr(result.result) and back.by == ("layer", "head", "pos")
 
 
 def test_the_short_form_says_what_was_patched() -> None:
-    text = repr(patch(tinyworld(), shipped_task("ioi", n=4), over="z"))
-    size = "4 examples × 4 × 4 (layer × head)"
-    assert text.startswith(f"Patching(tinyworld: denoise z on ioi, {size}, mean effects ")
-    assert text.endswith("patches skipped)")
-
-
-def test_numbers_of_another_shape_are_refused() -> None:
-    result = patch(lens_models.zoo_model("gpt2"), TASK)
-    fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
-    with pytest.raises(ValueError, match=r"Patching\.patched has the axes \(batch, layer, pos\)"):
-        Patching(**fields | {"patched": result.patched[0]})
+    text = repr(patch(tinyworld(), shipped_task("ioi", n=4), over="z").result)
+    assert text.startswith("Effects(tinyworld: denoise z on ioi: 17 changes; ioi under change z, ")
 
 
 def test_segments_are_the_cheapest_of_all() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.patchings import patch
 from tests.unit import lens_models
 from tests.unit.kernels import memory, sweep
-from tests.unit.test_patching import BACKENDS, CLOSE, TASK, patch
+from tests.unit.test_patching import BACKENDS, CLOSE, TASK
 
 
 class Counted:
@@ -21,6 +22,7 @@ class Counted:
         self.spec, self.tokenizer, self.raw = model.spec, model.tokenizer, model.raw
         self._model, self._most, self._error = model, most, error
         self.rows: list[int] = []
+        self.n_tokens: list[int] = []
         self.refused = self.runs = 0
 
     def tokens(self, *args: Any, **options: Any) -> Any:
@@ -34,13 +36,15 @@ class Counted:
                 raise self._error
             assert tokens.n_rows <= self._most
             self.rows.append(tokens.n_rows)
+            self.n_tokens.append(tokens.n_rows * options["resume"].resid.shape[1])
         return self._model.run(tokens, **options)
 
 
-def test_a_pass_has_at_most_the_rows_asked_for() -> None:
+def test_a_pass_has_at_most_the_tokens_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Counted(lens_models.zoo_model("gpt2"))
-    patch(model, TASK, over="z", max_rows=3)
-    assert max(model.rows) == 3
+    monkeypatch.setitem(sweep.PASS_TOKENS, "cpu", 18)
+    patch(model, TASK, over="z")
+    assert max(model.n_tokens) <= 18
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,10 @@ def test_a_sweep_that_cannot_fit_says_what_it_needs_before_it_runs(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_interrupt_leaves_the_model_as_it_was(backend: str) -> None:
+def test_an_interrupt_leaves_the_model_as_it_was(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sweep.PASS_TOKENS, "cpu", 24)
     model = lens_models.zoo_model("llama", backend)
     ids = [[5, 9, 13, 20]]
     before = model.run(ids).logits
@@ -117,7 +124,7 @@ def test_an_interrupt_leaves_the_model_as_it_was(backend: str) -> None:
     handle = model.module(model.architecture.path("mlp", 1)).register_forward_hook(interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
-            patch(model, TASK, over="z", by="head pos", max_rows=4)
+            patch(model, TASK, over="z", by="head pos")
     finally:
         handle.remove()
     assert torch.equal(model.run(ids).logits, before)

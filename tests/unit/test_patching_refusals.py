@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.patchings import patch
 from tests.unit import lens_models
-from tests.unit.test_patching import TASK, patch
+from tests.unit.test_patching import TASK
 
 
 def refusals() -> Iterator[Any]:
@@ -43,7 +44,6 @@ def refusals() -> Iterator[Any]:
         )
     yield case({"positions": 4}, IndexError, "Row 1 has 4 tokens, so its positions run from 0 to 3")
     yield case({"positions": []}, ValueError, "A method reads at least one position")
-    yield case({"max_rows": 0}, ValueError, "max_rows is a whole number from 1 or None; got 0")
     yield case(
         {"over": "resid_mid"},
         ValueError,
@@ -95,15 +95,6 @@ def test_pairs_that_cannot_be_compared_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="Effects are measured against the difference between"):
         patch(model, same)
-
-
-def test_a_place_and_an_example_that_are_not_there_are_refused() -> None:
-    result = patch(lens_models.zoo_model("gpt2"), TASK)
-    for n in (-1, 10**9, 2**70):
-        with pytest.raises(ValueError, match=f"^place is a whole number from 0 to .*; got {n}"):
-            result.token_at(n)
-        with pytest.raises(ValueError, match=f"^row is a whole number from 0 to .*; got {n}"):
-            result.place_names(n)
 
 
 def test_a_metric_that_is_not_finite_is_refused() -> None:

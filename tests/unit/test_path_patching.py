@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.known_answers.plain_graph import example_effects
+from tests.patchings import path_patch
 from tests.unit import lens_models
 from tests.unit.circuit_models import (
     BACKENDS,
@@ -22,7 +23,7 @@ from tests.unit.circuit_models import (
     tinyworld,
     words,
 )
-from workbench.circuits import PathPatching, path_patch
+from workbench import Effects
 from workbench.tasks import TaskBatch
 
 CLOSE: dict[str, Any] = {"atol": 2e-4, "rtol": 1e-5}
@@ -73,7 +74,7 @@ def test_through_the_residual_stream_one_edge_carries_the_other_value(
             total += float(effect.sum())
         assert result.effect == pytest.approx(total / len(ioi()) / gap, abs=1e-4)
         assert abs(result.effect) > 1e-6
-        assert (result.sender, result.receivers) == (sender, (receiver,))
+        assert result.result.changes["change"][0] == f"{sender} → {receiver}"
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -124,7 +125,8 @@ def test_through_mlps_heads_are_held_and_mlps_computed_again(name: str, directio
             base, other = sides(batch, direction)
             seen = through_mlps(plain(name), base, other, sender, receiver)
             np.testing.assert_allclose(result.patched[rows], plain_metric(batch, seen), **CLOSE)
-    assert result.through == "mlps" and result.direction == direction
+    assert result.result.changes["through"] == ("mlps", None)
+    assert result.result.what.startswith(f"{direction} L2.mlp_out → L3.mlp_in through mlps on")
 
 
 def test_what_mlps_carry_on_makes_a_difference() -> None:
@@ -176,15 +178,16 @@ def test_the_table_the_interval_and_the_saved_result_agree(tmp_path: Any) -> Non
     result = path_patch(tinyworld(), ioi(), sender="L0.mlp_out", receivers=["L3H1.q"])
     low, high = result.interval()
     assert low <= result.effect <= high
-    frame = result.to_frame()
-    moved = frame["patched"] - frame["corrupt"]
+    frame = result.result.to_frame("examples")
+    moved = frame["changed"] - frame["plain"]
     assert result.effect == pytest.approx(
-        moved.mean() / (frame["clean"] - frame["corrupt"]).mean(), rel=1e-5
+        moved.mean() / (result.clean - result.corrupt).mean(), rel=1e-5
     )
-    assert "L0.mlp_out → L3H1.q through residual, denoise: effect" in repr(result)
-    result.save(tmp_path / "path")
-    back = PathPatching.load(tmp_path / "path")
-    assert back.effect == result.effect and back.receivers == ("L3H1.q",)
+    np.testing.assert_allclose(frame["effect"].mean(), result.effect)
+    assert "denoise L0.mlp_out → L3H1.q through residual on ioi" in repr(result.result)
+    result.result.save(tmp_path / "path")
+    back = Effects.load(tmp_path / "path")
+    assert back.score(draws=0)[0] == result.effect and back.changes == result.result.changes
 
 
 @pytest.mark.parametrize(

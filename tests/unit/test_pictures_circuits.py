@@ -83,19 +83,12 @@ def test_a_check_draws_every_item_the_diagonal_and_the_names_of_large_errors() -
     assert texts_apart(ax)
 
 
-def test_a_path_is_drawn_with_each_examples_effect_and_the_interval() -> None:
-    result = path_patch(tinyworld(), ioi(), sender="L0.mlp_out", receivers=["L3H1.q", "logits"])
+def test_a_path_is_drawn_with_its_effect_and_the_interval() -> None:
+    result = path_patch(tinyworld(), ioi(), "L0.mlp_out", ["L3H1.q", "logits"])
     ax = result.plot()
-    dots, interval, mean, _ = ax.lines
-    each = (result.patched - result.corrupt) / (result.clean - result.corrupt).mean()
-    np.testing.assert_allclose(dots.get_xdata(), each, rtol=1e-5)
-    np.testing.assert_allclose(interval.get_xdata(), result.interval())
-    assert mean.get_xdata() == pytest.approx([result.effect])
-    assert result.effect == pytest.approx(each.mean(), rel=1e-5)
-    assert ax.get_title() == "L0.mlp_out → L3H1.q, logits through residual"
-    noise = path_patch(tinyworld(), ioi(), sender="L0.mlp_out", direction="noise")
-    lost = (noise.clean - noise.patched) / (noise.clean - noise.corrupt).mean()
-    np.testing.assert_allclose(noise.plot().lines[0].get_xdata(), lost, rtol=1e-5)
+    (points,) = ax.collections[-1:]
+    np.testing.assert_allclose(points.get_offsets()[:, 0], [result.score(draws=0)[0]])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["L0.mlp_out → L3H1.q, logits residual"]
 
 
 @pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
@@ -137,20 +130,21 @@ def test_an_evaluation_is_drawn_with_a_curve_for_each_ablation_and_the_random_ci
     assert legend == [*kinds, "the circuit", "its complement", "random circuits"]
 
 
-def test_an_ablation_is_drawn_with_a_line_for_each_example_and_the_mean() -> None:
-    result = ablate(tinyworld(), ioi(), ["L3H1.z", "L2H0.z", "L1.mlp_out"], reference="zero")
+def test_ablations_are_drawn_with_a_point_for_each_and_its_interval() -> None:
+    cuts = {"head": "L3H1.z", "more": ["L2H0.z", "L1.mlp_out"]}
+    result = ablate(tinyworld(), ioi(), cuts, reference=["zero", "mean"])
     ax = result.plot()
-    *each, mean, _ = ax.lines
-    values = np.stack([result.clean, result.ablated, result.corrupt])
-    np.testing.assert_allclose([line.get_ydata() for line in each], values.T)
-    np.testing.assert_allclose(mean.get_ydata(), values.mean(1), rtol=1e-6)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["clean", "ablated", "corrupt"]
-    assert ax.get_ylabel() == "logit difference"
-    assert ax.get_title() == "ioi: L3H1.z: zero, L2H0.z: zero, …"
+    frame = result.to_frame()
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    assert names == ["head zero", "more zero", "head mean", "more mean"]
+    (points,) = ax.collections[-1:]
+    np.testing.assert_allclose(points.get_offsets()[:, 0], frame.effect)
+    ends = [s for c in ax.collections[:-1] for s in c.get_segments()]
+    np.testing.assert_allclose([s[:, 0] for s in ends], frame[["low", "high"]])
 
 
 def test_pictures_are_drawn_on_axes_that_are_given() -> None:
     result = ablate(tinyworld(), ioi(), ["L3H1.z"], reference="zero")
     figure, (left, right) = plt.subplots(1, 2)
     assert result.plot(ax=left) is left and circuit().plot(ax=right) is right
-    assert left.lines and right.texts and plt.get_fignums() == [figure.number]
+    assert left.collections and right.texts and plt.get_fignums() == [figure.number]

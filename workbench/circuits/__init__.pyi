@@ -1,6 +1,5 @@
 """The public names of the family, and the module that holds each."""
 
-from .ablation import Ablation as Ablation
 from .ablation import ablate as ablate
 from .attribution import Attribution as Attribution
 from .attribution import AttributionCheck as AttributionCheck
@@ -12,7 +11,5 @@ from .evaluation import Minimality as Minimality
 from .evaluation import evaluate as evaluate
 from .evaluation import minimality as minimality
 from .find import find as find
-from .patching import Patching as Patching
 from .patching import patch as patch
-from .paths import PathPatching as PathPatching
 from .paths import path_patch as path_patch

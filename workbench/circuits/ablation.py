@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
-from ..check import Count, Level, Seed, checked
-from ..edits import Edit, Set
+from ..check import Count, Seed, checked, refuse
+from ..edits import Edit, Set, unchanged_is_fine
+from ..effects import Effects, table_of
 from ..model import Model
-from ..resample import bootstrap
-from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Examples, Group, Task, TaskBatch, check_finite
 from ..tokens import token_strings
 from .circuit import Circuit, check_model
 from .components import ARROW, Components
 from .cuts import cut_edits, node_edits
+from .patching import effects_between
 from .references import GroupRun, References, check_kind, others
 
 
@@ -40,65 +39,6 @@ class Cut(NamedTuple):
         return f"{self.target}: {self.reference}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Ablation(Result):
-    """The metric of each example with the cuts made, beside the plain runs.
-
-    cuts: what was ablated and what stood in its place, "L3H1.z: mean". clean, corrupt, ablated: the
-    metric. clean_top, ablated_top: the most likely next token of each example. n_unchanged: edits
-    that left every number as it was.
-    """
-
-    task: str
-    metric_name: str
-    cuts: tuple[str, ...]
-    n_unchanged: int
-    clean_top: tuple[str, ...]
-    ablated_top: tuple[str, ...]
-    clean: np.ndarray = axes("batch")
-    corrupt: np.ndarray = axes("batch")
-    ablated: np.ndarray = axes("batch")
-
-    picture = "circuits.ablation"
-
-    @property
-    def effect(self) -> float:
-        """How much of the answer is lost, a ratio of means: 0 = as clean, 1 = as corrupt."""
-        return self._effect(np.arange(len(self.clean))[None])[0]
-
-    def interval(self, level: Level = 0.95) -> tuple[float, float]:
-        """The interval of `effect`: bootstrap over examples, percentiles, seeded."""
-        return bootstrap(self._effect, len(self.clean), level, self.seed or 0)
-
-    def _effect(self, chosen: np.ndarray) -> np.ndarray:
-        clean, corrupt, ablated = (
-            values.astype(np.float64)[chosen].mean(-1)
-            for values in (self.clean, self.corrupt, self.ablated)
-        )
-        return (clean - ablated) / (clean - corrupt)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line an example: clean, ablated, corrupt (the metric), clean_top, ablated_top."""
-        return pd.DataFrame(
-            {
-                "clean": self.clean,
-                "ablated": self.ablated,
-                "corrupt": self.corrupt,
-                "clean_top": self.clean_top,
-                "ablated_top": self.ablated_top,
-            }
-        )
-
-    def _facts(self) -> str:
-        low, high = self.interval()
-        some = ", ".join(self.cuts[:3]) + (", …" if len(self.cuts) > 3 else "")
-        return (
-            f"{len(self.cuts)} cut ({some}) on {self.task}: {self.metric_name} "
-            f"{self.clean.mean():.2f} → {self.ablated.mean():.2f}, effect {self.effect:.2f} "
-            f"[{low:.2f}, {high:.2f}]"
-        )
-
-
 Named = str | Site | Circuit | Iterable["str | Site"]
 
 
@@ -106,55 +46,79 @@ Named = str | Site | Circuit | Iterable["str | Site"]
 def ablate(
     model: Model,
     task: Task | TaskBatch,
-    components: Named,
+    components: Mapping[str, Named] | Named,
     *,
-    reference: str = "resample",
+    reference: str | Sequence[str] = "resample",
     n: Count | None = None,
     seed: Seed = 0,
-) -> Ablation:
-    """What is left of a task's answers when something is cut, as an `Ablation`.
+) -> Effects:
+    """What a task's answers lose when something is cut, as `Effects`: 0 as clean, 1 as corrupt.
+
+        wb.ablate(model, task, ["L2H1", "L1.mlp_out"], reference="mean").score()
+        wb.ablate(model, task, {"one": "L2H1", "both": ["L2H1", "L3H0"]}, reference="zero")
 
     components: nodes ("L3H1.z", "L2.mlp_out", "embed"), edges ("L2H3.z → L3H1.q") and neurons
     ("L2.mlp_post/77"), together; "L3H1.z: mean" has its own reference; a `Circuit` is cut out.
-    reference: what a cut component carries at every position: "zero", "mean" (over the task),
-    "mean-position" (over the prompts of that length; "mean" where it is the only one), "resample"
-    (from another prompt of the task), "counterfactual" (from the paired corrupt prompt), "noise"
-    (its own value plus Gaussian noise; of the embedding's scale, for a neuron of its own), or
-    "optimal" (the constant that changes the answer least). n: how many pairs. seed: of resample and
-    noise.
+    Several by name are a change each, under each reference. reference: what a cut component carries
+    at every position: "zero", "mean" (over the task), "mean-position" (over the prompts of that
+    length; "mean" where it is the only one), "resample" (from another prompt of the task),
+    "counterfactual" (from the paired corrupt prompt), "noise" (its own value plus Gaussian noise;
+    of the embedding's scale, for a neuron of its own), or "optimal" (the constant that changes the
+    answer least). n: how many pairs. seed: of resample and noise. The likeliest next tokens are
+    the `texts`.
 
     Raises `ValueError` for an unknown reference or component, for none, for a circuit of another
     model, and where clean and corrupt do not differ.
     """
-    cuts = read_cuts(model, components, reference)
+    named = components if isinstance(components, Mapping) else {_name(components): components}
+    kinds = [reference] if isinstance(reference, str) else list(reference)
+    cuts = {}
+    for kind, (name, each) in product(kinds, named.items()):
+        some = read_cuts(model, each, kind)
+        cuts[name, ", ".join(dict.fromkeys(cut.reference for cut in some))] = some
+    if not cuts or {"plain", "corrupt"} & {*named}:
+        rule = "cut as one or several changes, none of them named plain or corrupt"
+        raise refuse("components", rule, named)
     examples = Examples.of(model, task, n=n)
     _ = examples.gap
-    plan = _Plan(model, cuts, examples, seed)
-    ablated = np.empty(len(examples.batch))
-    tops = {"clean": [""] * len(ablated), "ablated": [""] * len(ablated)}
-    n_unchanged = 0
+    used = dict.fromkeys(c.reference for some in cuts.values() for c in some if not _is_neuron(c))
+    parts = Components.nodes_of(model.spec)
+    references = References(model, parts, examples, seed=seed, n_held=1 + max(1, len(used)))
+    held = {kind: list(references.of(kind)) for kind in used}
+    plans = [_Plan(references, held, some, seed) for some in cuts.values()]
+    ablated = np.empty((len(cuts), len(examples.batch)))
+    texts = {name: [""] * len(examples.batch) for name in ["plain", *map(" ".join, cuts)]}
     for i, group in enumerate(examples.groups):
-        plain = model.run(group.batch.clean, logits_at="last").logits
-        run = model.run(group.batch.clean, edits=plan.edits(i), logits_at="last")
-        assert plain is not None and run.logits is not None
-        n_unchanged += len(run.unchanged)
-        ablated[list(group.rows)] = check_finite(group.metric(run.logits), "ablated")
-        for name, logits in (("clean", plain), ("ablated", run.logits)):
+        for name, number, edits in [
+            ("plain", None, []),
+            *((" ".join(key), k, plans[k].edits(i)) for k, key in enumerate(cuts)),
+        ]:
+            with unchanged_is_fine():
+                logits = model.run(group.batch.clean, edits=edits, logits_at="last").logits
+            assert logits is not None
             best = token_strings(model.tokenizer, logits[:, 0].argmax(-1).tolist())
             for row, text in zip(group.rows, best, strict=True):
-                tops[name][row] = text
-    return Ablation(
-        **provenance(model, examples.batch.clean, seed),
-        task=examples.batch.task,
-        metric_name=examples.batch.metric_name,
-        cuts=tuple(map(str, cuts)),
-        n_unchanged=n_unchanged,
-        clean_top=tuple(tops["clean"]),
-        ablated_top=tuple(tops["ablated"]),
-        clean=examples.clean,
-        corrupt=examples.corrupt,
-        ablated=ablated,
+                texts[name][row] = text
+            if number is not None:
+                ablated[number, list(group.rows)] = check_finite(group.metric(logits), "ablated")
+    return effects_between(
+        model,
+        examples,
+        f"ablations on {examples.batch.task}",
+        table_of(["change", "reference"], list(cuts)),
+        ablated,
+        seed=seed,
+        texts={name: tuple(said) for name, said in texts.items()},
     )
+
+
+def _name(components: Named) -> str:
+    """What a set of components is called: the first of them, and how many more there are."""
+    if isinstance(components, Circuit):
+        return f"circuit of {components.n_edges} edges"
+    names = [components] if isinstance(components, (str, Site)) else list(components)
+    more = f" + {len(names) - 3} more" * (len(names) > 3)
+    return " + ".join(map(str, names[:3])) + more
 
 
 def read_cuts(model: Model, components: Named, reference: str) -> tuple[Cut, ...]:
@@ -213,17 +177,20 @@ def _is_edge(target: str) -> bool:
 class _Plan:
     """The edits of a set of cuts, group by group."""
 
-    def __init__(self, model: Model, cuts: tuple[Cut, ...], examples: Examples, seed: int) -> None:
-        self._model, self._examples = model, examples
-        self._parts = Components.nodes_of(model.spec)
-        self._neurons = [cut for cut in cuts if _is_neuron(cut)]
+    def __init__(
+        self,
+        references: References,
+        held: Mapping[str, Sequence[GroupRun]],
+        cuts: Sequence[Cut],
+        seed: int,
+    ) -> None:
+        self._model, self._examples = references.model, references.examples
+        self._parts = references.parts
         self._components = [cut for cut in cuts if not _is_neuron(cut)]
-        references = References(model, self._parts, examples, seed=seed)
-        self._values: dict[str, list[GroupRun]] = {
-            kind: list(references.of(kind))
-            for kind in dict.fromkeys(cut.reference for cut in self._components)
-        }
-        self._neuron_values = _Neurons(model, examples, self._neurons, seed)
+        kinds = dict.fromkeys(cut.reference for cut in self._components)
+        self._values = {kind: held[kind] for kind in kinds}
+        neurons = [cut for cut in cuts if _is_neuron(cut)]
+        self._neuron_values = _Neurons(self._model, self._examples, neurons, seed)
 
     def edits(self, number: int) -> list[Edit]:
         """The edits of group `number`."""

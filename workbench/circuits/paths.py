@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
-from ..check import Count, Level, checked
+from ..check import Count, checked
 from ..edits import Add, Edit, Set
+from ..effects import Effects
 from ..model import Model, Run
-from ..resample import bootstrap
-from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Examples, Group, Task, TaskBatch, check_finite
 from .components import Components
 from .cuts import head_outputs, resid_site
+from .patching import effects_between
 
-THROUGH = ("residual", "mlps")
-DIRECTIONS = ("denoise", "noise")
 #: What is added to the residual stream, layer by layer.
 HELD = ("attn_out", "mlp_out")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PathPatching(Result):
-    """The metric of each example with a sender's value changed for some receivers only.
-
-    sender, receivers: names of components. through: what may lie between them: "residual", nothing;
-    "mlps", MLPs (and norms) but no head. direction: "denoise", the sender's clean value in the
-    corrupt run, or "noise", its corrupt value in the clean run. patched, clean, corrupt: metric.
-    """
-
-    task: str
-    metric_name: str
-    sender: str
-    receivers: tuple[str, ...]
-    through: str
-    direction: str
-    patched: np.ndarray = axes("batch")
-    clean: np.ndarray = axes("batch")
-    corrupt: np.ndarray = axes("batch")
-
-    picture = "attribution.path_patching"
-
-    @property
-    def effect(self) -> float:
-        """Mean effect over the mean difference: 0 = the path does nothing, 1 = it does it all.
-
-        Positive where the clean value gives more of the metric, in either direction.
-        """
-        return float(self._effect(np.arange(len(self.clean))[None])[0])
-
-    def interval(self, level: Level = 0.95) -> tuple[float, float]:
-        """The interval of `effect`: bootstrap over examples, percentiles, seeded."""
-        return bootstrap(self._effect, len(self.clean), level)
-
-    def _effect(self, chosen: np.ndarray) -> np.ndarray:
-        clean, corrupt, patched = (
-            values.astype(np.float64)[chosen].mean(-1)
-            for values in (self.clean, self.corrupt, self.patched)
-        )
-        moved = patched - corrupt if self.direction == "denoise" else clean - patched
-        return moved / (clean - corrupt)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line an example: clean, corrupt and patched metric."""
-        return pd.DataFrame({"clean": self.clean, "corrupt": self.corrupt, "patched": self.patched})
-
-    def _facts(self) -> str:
-        low, high = self.interval()
-        return (
-            f"{self.sender} → {', '.join(self.receivers)} through {self.through}, "
-            f"{self.direction}: effect {self.effect:.3f} [{low:.3f}, {high:.3f}] on {self.task}"
-        )
 
 
 @checked
@@ -88,29 +31,26 @@ def path_patch(
     through: Literal["residual", "mlps"] = "residual",
     direction: Literal["denoise", "noise"] = "denoise",
     n: Count | None = None,
-) -> PathPatching:
-    """What a sender's other value does through the receivers alone, as a `PathPatching`.
+) -> Effects:
+    """What a sender's other value does through the receivers alone, as `Effects`.
+
+        wb.circuits.path_patch(model, task, "L0H2.z", "L0.mlp_in").score()
 
     sender: "embed", a head "L2H3.z" or an MLP "L2.mlp_out". receivers: "L3H1.q" (.k, .v; key/value
     heads under grouped queries), "L3.mlp_in", "logits". through: "residual", every head and MLP
     between them stays as in the base run, so that the path is the residual stream alone; "mlps",
     heads stay and MLPs and norms are computed again (Wang et al. 2022, appendix B). direction:
-    "denoise" starts from the corrupt run, "noise" from the clean one. n: how many pairs.
+    "denoise" starts from the corrupt run, "noise" from the clean one; an effect of 1 is all of the
+    difference between the two. n: how many pairs.
 
     A first pass with the sender changed and the rest held gives what each receiver then reads; a
     second pass of the base run is given these readings, and all that follows is computed. Each
     receiver keeps its reading, also where another receiver's output would reach it; the logits,
     which can receive too, see both.
 
-    Raises `ValueError` for an unknown component, a receiver that is computed before the sender, an
-    unknown `through` or direction, and where clean and corrupt do not differ.
+    Raises `ValueError` for an unknown component, a receiver that is computed before the sender,
+    and where clean and corrupt do not differ.
     """
-    for given, known, what in (
-        (through, THROUGH, "through"),
-        (direction, DIRECTIONS, "direction"),
-    ):
-        if given not in known:
-            raise ValueError(f"{what} is one of {', '.join(known)}; got {given!r}.")
     parts = Components.of(model.spec)
     names = [receivers] if isinstance(receivers, str) else list(receivers)
     if not names:
@@ -124,17 +64,14 @@ def path_patch(
         patched[list(group.rows)] = _patched(
             model, parts, group, source, targets, through, direction
         )
-    return PathPatching(
-        **provenance(model, examples.batch.clean),
-        task=examples.batch.task,
-        metric_name=examples.batch.metric_name,
-        sender=parts.writers[source],
-        receivers=tuple(parts.readers[t] for t in targets),
-        through=through,
-        direction=direction,
-        patched=patched,
-        clean=examples.clean,
-        corrupt=examples.corrupt,
+    path = f"{parts.writers[source]} → {', '.join(parts.readers[t] for t in targets)}"
+    return effects_between(
+        model,
+        examples,
+        f"{direction} {path} through {through} on {examples.batch.task}",
+        {"change": (path,), "through": (through,)},
+        patched[None],
+        base="corrupt" if direction == "denoise" else "clean",
     )
 
 

@@ -41,8 +41,7 @@ class Sweep:
     """What is patched: a stream, by which of its axes, in which layers and at which positions.
 
     by: of `AXES`, in that order. positions: (batch, pos) as in `Places`. base: the prompts that
-    run, "clean" or "corrupt"; the others' activations are put in. max_rows: rows of one pass at
-    most.
+    run, "clean" or "corrupt"; the others' activations are put in.
     """
 
     over: str
@@ -50,7 +49,6 @@ class Sweep:
     layers: tuple[int, ...]
     positions: np.ndarray
     base: str
-    max_rows: int | None
 
     @property
     def source(self) -> str:
@@ -137,12 +135,11 @@ class Budget:
         logits = (size + 8) * spec.d_vocab
         free = free_bytes(device)
         tokens = PASS_TOKENS.get(device.type, PASS_TOKENS["other"])
-        most = sweep.max_rows or tokens
-        rows = max(1, min(tokens // n_positions, most))
+        rows = max(1, tokens // n_positions)
         # Few enough for a bar to move, and many more than a pass.
         examples, patches = max(1, rows // 2), PASSES_CARRIED * rows
         if free is None:
-            return cls(examples, patches, rows, min(rows, most))
+            return cls(examples, patches, rows, rows)
         if (needed := read + carried + max(row, logits)) > free:
             raise MemoryError(
                 f"Patching {sweep.over} needs at least {needed / 2**30:.2f} GiB for one prompt of "
@@ -154,7 +151,7 @@ class Budget:
             examples=max(1, min(examples, share // read)),
             patches=max(1, min(patches, share // carried)),
             rows=max(1, min(rows, share // row)),
-            unembedded=max(1, min(tokens, most, share // logits)),
+            unembedded=max(1, min(tokens, share // logits)),
         )
 
 
@@ -201,8 +198,8 @@ class Put(Edit):
 
 def run_sweep(
     model: Model, examples: Examples, sweep: Sweep, *, progress: bool = True
-) -> tuple[np.ndarray, int]:
-    """(batch, layer, …by) float64, the metric of every patched run, and how many were not run.
+) -> np.ndarray:
+    """(batch, layer, …by) float64, the metric of every patched run.
 
     A patch that changes no number of the activation leaves the metric at the base run's. NaN where
     a prompt has no such position. Raises `MemoryError` where not even one row fits.
@@ -214,13 +211,13 @@ def run_sweep(
     out = np.broadcast_to(base[:, None, None, None], shape).copy()
     if sweep.by_position:
         out[np.broadcast_to(sweep.positions[:, None, None] < 0, shape)] = np.nan
-    n_patches, n_run = int(np.isfinite(out).sum()), 0
+    n_patches = int(np.isfinite(out).sum())
     budgets = [Budget.of(model, sweep, group.n_positions) for group in examples.groups]
     bar = tqdm(total=n_patches, desc=f"patching {sweep.over}", delay=1.0, disable=not progress)
     try:
         for group, budget in zip(examples.groups, budgets, strict=True):
 
-            def of_examples(at: int, stop: int, group: Group = group, budget: Any = budget) -> int:
+            def of_examples(at: int, stop: int, group: Group = group, budget: Any = budget) -> None:
                 part = group.take(range(at, stop))
                 patcher = Patcher(model, part, sweep, budget)
                 patches = patcher.patches
@@ -229,13 +226,12 @@ def run_sweep(
                 rows = np.asarray(part.rows)[patches.example]
                 place = patches.place.clip(min=0)
                 out[rows, patches.layer, patches.unit.clip(min=0), place] = values
-                return len(patches)
 
-            n_run += sum(in_portions(len(group.rows), budget.examples, of_examples)[0])
+            in_portions(len(group.rows), budget.examples, of_examples)
     finally:
         bar.close()
     kept = (True, True, sweep.by_unit, sweep.by_position)
-    return out.reshape([n for n, keep in zip(shape, kept, strict=True) if keep]), n_patches - n_run
+    return out.reshape([n for n, keep in zip(shape, kept, strict=True) if keep])
 
 
 class Patcher:

@@ -1,4 +1,4 @@
-"""Circuits, their scores and ablations as pictures."""
+"""Circuits and their scores as pictures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from ..circuits.ablation import Ablation
 from ..effects import Effects
-from .attribution import POSITIVE
 
 
 def evaluation(result: Effects, *, ax: Axes | None = None) -> Axes:
@@ -48,22 +46,5 @@ def evaluation(result: Effects, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
     ax.set_title(f"{result.model}, {result.what}")
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def ablation(result: Ablation, *, ax: Axes | None = None) -> Axes:
-    """Each example's metric clean, ablated and corrupt, joined by a line; the means stand out."""
-    if ax is None:
-        ax = plt.subplots(figsize=(5.6, 4.0), layout="constrained")[1]
-    values = np.stack([result.clean, result.ablated, result.corrupt])
-    ax.plot([0, 1, 2], values, color="0.75", linewidth=0.7, alpha=0.6)
-    ax.plot([0, 1, 2], values.mean(1), "o-", color=POSITIVE, linewidth=2)
-    ax.axhline(0, color="0.8", linewidth=1, zorder=0)
-    ax.set_xticks([0, 1, 2], ["clean", "ablated", "corrupt"])
-    ax.set_xlim(-0.3, 2.3)
-    ax.set_ylabel(result.metric_name.replace("_", " "))
-    some = ", ".join(map(str, result.cuts[:2])) + (", …" if len(result.cuts) > 2 else "")
-    ax.set_title(f"{result.task}: {some}", fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -41,7 +41,7 @@ SERIES = ("#2f7bbf", "#d98210", "#1b9e77", "#c264a4", "#8c6bd1", "#b09a1c", "#5f
 #: The cells of a grid show their numbers up to this many of them.
 NUMBERED = 150
 #: What stands before the numbers of an axis.
-PREFIX = {"layer": "L", "head": "H"}
+PREFIX = {"layer": "L", "head": "H", "neuron": "/"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class _Rows(Mark):
         if self.sort:
             order = np.argsort(-frame[self.value].abs().to_numpy(), kind="stable")
             frame = frame.iloc[order]
-        names = list(_names(frame, by))
+        names = list(line_names(frame, by))
         rows = {name: row for row, name in enumerate(dict.fromkeys(names))}
         series = list(dict.fromkeys(frame[self.color])) if self.color else [None]
         ax = new_axes(ax, 6.4, 1.3 + (0.2 + 0.1 * len(series)) * max(len(rows), 1))
@@ -258,7 +258,7 @@ class Lines(Mark):
         numbers = pd.api.types.is_numeric_dtype(frame[self.along])
         places = {name: i for i, name in enumerate(dict.fromkeys(frame[self.along]))}
         frame = frame.assign(_x=frame[self.along] if numbers else frame[self.along].map(places))
-        names = np.array(list(_names(frame, by)), object)
+        names = np.array(list(line_names(frame, by)), object)
         ax = new_axes(ax, 7.0, 4.2)
         for s, name in enumerate(dict.fromkeys(names)):
             some = frame[names == name].sort_values("_x", kind="stable")
@@ -301,8 +301,9 @@ class Heat(Mark):
     """A grid of colours, with the numbers in its cells where they are few.
 
     value: the column drawn. across, down: the columns to the right and downwards; layers go
-    upwards. words: a column that names the places across, as tokens. signed: colours around 0;
-    None where a value is negative. Raises `ValueError` where two lines have one cell.
+    upwards. words: a column that names the places across, as tokens; "" shows the
+    number. signed: colours around 0; None where a value is negative. Raises `ValueError` where two
+    lines have one cell.
     """
 
     value: str
@@ -314,7 +315,7 @@ class Heat(Mark):
     def draw(self, result: Result, frame: Any, ax: Axes | None) -> Axes:
         by = _columns(self.down)
         frame, said = self._largest(frame, self.value, by)
-        names = list(_names(frame, by))
+        names = list(line_names(frame, by))
         down = {name: i for i, name in enumerate(dict.fromkeys(names))}
         across = {place: i for i, place in enumerate(dict.fromkeys(frame[self.across]))}
         if pd.api.types.is_numeric_dtype(frame[self.across]):
@@ -346,7 +347,9 @@ class Heat(Mark):
                     ax.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
         words = dict(zip(frame[self.across], frame[self.words], strict=True)) if self.words else {}
         ticks = [
-            shown_token(str(words[x])) if x in words else _text(self.across, x) for x in across
+            " / ".join(map(shown_token, word.split(" / "))) if word else _text(self.across, x)
+            for x in across
+            for word in [words.get(x, "")]
         ]
         ax.set_xticks(range(len(across)), ticks)
         ax.set_yticks(range(len(down)), list(down))
@@ -355,7 +358,8 @@ class Heat(Mark):
         ax.set_ylabel(" ".join(by))
         ax.set_title(said)
         bar = ax.figure.colorbar(image, ax=ax, pad=0.01)
-        bar.set_label("\n".join(textwrap.wrap(self.label or self._note(frame, self.value), 50)))
+        said = textwrap.wrap(self.label or self._note(frame, self.value), 50)
+        bar.set_label("\n".join(said), fontsize=8)
         bar.ax.tick_params(labelsize=8)
         return ax
 
@@ -402,7 +406,7 @@ class Scatter(Mark):
         if by := _columns(self.names):
             some = frame.iloc[: self.named]
             points = some[[self.x, self.y]].to_numpy(float)
-            name_points(ax, points, list(_names(some, by)))
+            name_points(ax, points, list(line_names(some, by)))
         return ax
 
 
@@ -424,7 +428,7 @@ class Words(Mark):
         column = self.value or "_n"
         frame = frame if self.value else frame.assign(_n=1.0)
         frame, said = self._largest(frame, column, by)
-        names = np.array(list(_names(frame, by)), object)
+        names = np.array(list(line_names(frame, by)), object)
         rows = list(dict.fromkeys(names))
         ax = new_axes(ax, 9.0, 1.2 + 0.28 * len(rows))
         ax.set_yticks(range(len(rows)), rows, fontsize=8)
@@ -455,7 +459,7 @@ class Tokens(Mark):
     def draw(self, result: Result, frame: Any, ax: Axes | None) -> Axes:
         by = _columns(self.by)
         frame, said = self._largest(frame, self.value, by)
-        names = np.array(list(_names(frame, by)), object)
+        names = np.array(list(line_names(frame, by)), object)
         rows = list(dict.fromkeys(names))
         lines = [
             list(zip(frame[names == n][self.token], frame[names == n][self.value], strict=True))
@@ -534,7 +538,7 @@ def _columns(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _names(frame: Any, by: Sequence[str]) -> Iterator[str]:
+def line_names(frame: Any, by: Sequence[str]) -> Iterator[str]:
     """What each line of the table is called; the parts that a line has none of are left out."""
     if not by:
         yield from [""] * len(frame)

@@ -3,77 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..circuits.circuit import Circuit
 from ..circuits.components import Components, graph_edges, node_ids, node_kinds, node_layers
-from ..circuits.patching import Patching
+from ..effects import Effects
+from ..pictures.marks import Heat, line_names
 from ..widgets import GraphView, TokenGrid
 from . import NoView
 
 
-def patching_data(result: Patching, row: int | None = None) -> dict[str, Any]:
-    """The arguments of `TokenGrid` for the mean effects, or for those of one example.
+def patching_data(result: Effects, row: int | None = None) -> dict[str, Any]:
+    """The arguments of `TokenGrid` for the mean effects of patches, or for those of one example.
 
     Raises `NoView` where positions were not patched one by one, `IndexError` for an example that
     is not there.
     """
-    if result.by[-1] not in ("pos", "dst"):
+    grid, one = cast(Heat, result.picture), result.measures[0]
+    down, along = [*grid.down], grid.across
+    if along not in ("pos", "dst"):
+        by = [*down, *([along] if along in ("head", "neuron") else [])]
         raise NoView(
-            f"A grid shows effects at positions; this result has them by {', '.join(result.by)}. "
+            f"A grid shows effects at positions; this result has them by {', '.join(by)}. "
             "Draw it with plot(), or patch by='pos'."
         )
-    n = len(result.clean)
+    n = len(one.plain)
     if row is not None and not 0 <= row < n:
         raise IndexError(f"The examples are numbered 0 to {n - 1}; got row={row}.")
-    rows = [f"L{layer}" for layer in result.layers]
-    if len(result.by) == 3:
-        mark = "H" if result.by[1] == "head" else "/"
-        rows = [f"{name}{mark}{unit}" for name in rows for unit in range(result.patched.shape[2])]
     if row is None:
-        who = "1 example" if n == 1 else f"mean of {n} examples"
-        values = {"effect": result.mean}
+        who, frame = "1 example" if n == 1 else f"mean of {n} examples", result.to_frame()
+        shown = {"effect": "effect"}
         if n > 1:
-            values |= dict(zip(("low", "high"), result.interval(), strict=True))
+            shown |= {f"{end}": f"effect, {end} end of 95 %" for end in ("low", "high")}
     else:
-        who, values = f"example {row}", {"effect": result.effects[row]}
-        values["metric"] = result.patched[row]
-    grids = {name: each.reshape(len(rows), -1) for name, each in values.items()}
-    # Without the places that no example shown has.
-    kept = np.flatnonzero(~np.isnan(grids["effect"]).all(0))
-    names, numbers = result.place_names(row), result.positions.max(0)
-    if (numbers != np.arange(len(names))).any():
-        # The grid counts its columns, so that chosen positions carry their own number.
-        names = [f"{n} {name}" for n, name in zip(numbers, names, strict=True)]
-    most = max(float(np.nanmax(np.abs(grids["effect"]))), 1e-6)
-    labels = {
-        "effect": "effect",
-        "low": "effect, low end of 95 %",
-        "high": "effect, high end of 95 %",
-        "metric": result.metric_name.replace("_", " "),
+        who, frame = f"example {row}", result.to_frame("examples")
+        frame = frame[frame.example == row]
+        shown = {"effect": "effect", "changed": f"metric, {one.unit}"}
+    frame = frame.assign(row=list(line_names(frame, down)))
+    grids = {
+        name: frame.pivot(index="row", columns=along, values=name).loc[frame.row.unique()]
+        for name in shown
     }
-    signed: dict[str, Any] = {"scale": "diverging", "digits": 2}
-    quantities = {}
-    for name, each in grids.items():
-        ends = {} if name == "metric" else {"low": -most, "high": most}
-        quantities[name] = {"values": each[:, kept], "label": labels[name], **signed, **ends}
-    empty = np.zeros((len(rows), len(kept), 0))
+    most = max(float(grids["effect"].abs().max().max()), 1e-6)
+    ends: dict[str, Any] = {"low": -most, "high": most}
+    rows, places = list(grids["effect"].index), list(grids["effect"].columns)
+    empty = np.zeros((len(rows), len(places), 0))
     panel = {
-        "lens": result.direction,
-        "component": result.over,
+        "lens": "denoise" if one.scale == ("plain", "clean") else "noise",
+        "component": result.changes["change"][0],
         "rows": rows,
         "top": empty.astype(np.uint8),
         "top_logprob": empty,
-        "quantities": quantities,
+        "quantities": {
+            name: {
+                "values": each.to_numpy(np.float32),
+                "label": shown[name],
+                "scale": "diverging",
+                "digits": 2,
+                **({} if name == "changed" else ends),
+            }
+            for name, each in grids.items()
+        },
     }
     return {
-        "tokens": [names[place] for place in kept],
+        "tokens": _place_names(result, along, dict(zip(frame[along], frame.token, strict=True))),
         "panels": [panel],
         "vocabulary": [],
-        "title": f"{result.model}: {result.direction} {result.over} on {result.task}, {who}",
+        "title": f"{result.model}: {result.what}, {who}",
     }
+
+
+def _place_names(result: Effects, along: str, words: dict[int, str]) -> list[str]:
+    """What stands at each place: the token, or the position in the longest prompt."""
+    assert result.at is not None
+    numbers = {
+        place: int(at.max()) for place, at in zip(result.changes[along], result.at, strict=True)
+    }
+    names = {place: words[place] or str(numbers[place]) for place in sorted(words)}
+    if any(numbers[place] != place for place in names):
+        # The grid counts its columns, so that chosen positions carry their own number.
+        return [f"{numbers[place]} {name}" for place, name in names.items()]
+    return list(names.values())
 
 
 def edge_ids(parts: Components) -> list[str]:
@@ -125,7 +137,7 @@ def graph_data(
 
 
 def patching(
-    result: Patching, *, row: int | None = None, quantity: str = "effect", **options: Any
+    result: Effects, *, row: int | None = None, quantity: str = "effect", **options: Any
 ) -> Any:
     """A `TokenGrid` of the effects at each position, of the mean or of example `row`."""
     return TokenGrid(**patching_data(result, row), quantity=quantity, **options)
