@@ -86,14 +86,17 @@ def find_neurons(c: Context) -> Tables:
 
 @call("clamp_neurons", "NeuronClamp")
 def clamp_neurons(c: Context) -> Tables:
-    clamp, some = c.wb.clamp_neurons, ["L1.mlp_post/5", "L2.mlp_post/9"]
+    clamp = c.wb.clamp_neurons
+    found = c.wb.find_neurons(c.model, WORDS, n=3, n_draws=5, seed=c.seed)
+    # Held so far that the words become likely: of a change of 1e-7 single precision leaves little.
+    some: Any = list(found.sites)
     made = {
-        "max": clamp(c.model, some, PROMPTS, words=WORDS, elsewhere=c.texts[:6], n_controls=3,
-                     n_new=3, times=2.0, seed=c.seed),
-        "value": clamp(c.model, "L1.mlp_post/5", PROMPTS, words=WORDS, value=4.0, n_controls=2,
+        "max": clamp(c.model, some[:2], PROMPTS, words=WORDS, elsewhere=c.texts[:6], n_controls=3,
+                     n_new=3, times=8.0, seed=c.seed),
+        "value": clamp(c.model, some[0], PROMPTS, words=WORDS, value=15.0, n_controls=2,
                        n_new=2, elsewhere=c.texts[:3], seed=c.seed, prepend_bos=False),
-        "found": clamp(c.model, c.wb.find_neurons(c.model, WORDS, n=3, n_draws=5, seed=c.seed),
-                       PROMPTS, elsewhere=c.texts[:4], n_controls=2, n_new=2, seed=c.seed),
+        "found": clamp(c.model, found, PROMPTS, elsewhere=c.texts[:4], n_controls=2, n_new=2,
+                       times=6.0, seed=c.seed),
     }  # fmt: skip
     out: dict[str, Any] = dict(made)
     for name, got in made.items():
