@@ -66,6 +66,7 @@ class Exempt:
 BOOTSTRAP = "resamples are drawn by the one kernel"
 CONTROLS = "controls are drawn by controls.like"
 EXCESS = "the interval of an excess takes one draw of the controls a resample"
+RANGE = "the range of the draws of a control, in place of the interval of their mean"
 TRAINED = "a training by gradient"
 EDGES = "an interval over edges alone: texts and edges together counted the texts twice"
 
@@ -87,6 +88,9 @@ MAY_MOVE: tuple[Exempt, ...] = (
     Exempt("validate_flow", "*", "*high", "decided", EDGES),
     Exempt("compare_steering", "*difference", "value", "decided", EXCESS),
     Exempt("compare_steering", "*best", "flow_minus*", "decided", EXCESS, {"way": "random"}),
+    Exempt("evaluate_observable", "*", "*_low", "decided", RANGE, {"direction": "*[ec] [ip]*"}),
+    Exempt("evaluate_observable", "*", "*_high", "decided", RANGE, {"direction": "*[ec] [ip]*"}),
+    Exempt("evaluate_observable", "*", "truth_*", "decided", "over words, no longer of no width"),
     # -- draws
     Exempt("clamp_neurons", "*", "random*", "draws", CONTROLS),
     Exempt("clamp_neurons", "*", "excess", "draws", CONTROLS),

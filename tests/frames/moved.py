@@ -870,7 +870,30 @@ def _flow(new: Any) -> Moved:
 
 @moves("cut_flow")
 def _cut_flow(model: Any, flow: Any, edges: Any, *, fraction: float = 1.0, **options: Any) -> Any:
-    return wb.information.cut(model, flow, edges, strength=fraction, **options)
+    new: Any = wb.information.cut(model, flow, edges, strength=fraction, **options)
+    drawn = new.controls["draw"]
+
+    def runs(name: str) -> np.ndarray:
+        one = new[name]
+        return np.concatenate([one.plain, one.changed[0], one.control[:, 0]])
+
+    def frame() -> pd.DataFrame:
+        words = [each.name for each in new.measures if each.unit == "probability"]
+        best = np.stack([runs(name) for name in words]).argmax(0)
+        given = [edges] if isinstance(edges, str) else edges
+        return pd.DataFrame(
+            {
+                "run": ["plain", "cut", *(f"control {i}" for i in range(len(drawn)))],
+                "edges": ["", "; ".join(given), *drawn],
+                "answer": runs("answer"),
+                "effect": new["answer"].plain[0] - runs("answer"),
+                "probability": runs(flow.target),
+                "kl": runs("KL"),
+                "top": [words[i] for i in best],
+            }
+        )
+
+    return Moved(new, frame=frame)
 
 
 # -- observables -----------------------------------------------------------------------------------
@@ -899,9 +922,37 @@ def _evaluate_observable(
 ) -> Any:
     asked = examples.on(model, n=n) if isinstance(examples, wb.Task) else examples
     texts = () if texts is None else texts
-    return wb.vocabulary.evaluate(
+    new: Any = wb.vocabulary.evaluate(
         model, asked, vectors, n_controls=n_draws, elsewhere=texts, **options
     )
+    there = [measure.name for measure in new.measures]
+    names = {"removed": "removed", "gain": "pushed", "damage": "KL elsewhere", "truth": "truth"}
+    names |= {"slope": "slope", "correlation": "correlation"}
+    names = {old: name for old, name in names.items() if name in there}
+    own = new.changes["change"]
+    kinds = ("difference in means", "logistic probe", "random")
+    directions = (*own, *(kind for kind in kinds if kind in new.kinds))
+
+    def score(measure: str, direction: Any = None) -> tuple[float, float, float]:
+        direction = own[0] if direction is None else direction
+        if direction in own:
+            return new.score(names[measure], change=direction)
+        some = np.array(new.controls["kind"]) == direction
+        each = new.effect(names[measure], of="controls")[some, 0]
+        low, high = np.quantile(each, [0.025, 0.975])
+        return float(each.mean()), float(low), float(high)
+
+    def frame() -> pd.DataFrame:
+        lines = []
+        for direction in directions:
+            line: dict[str, float] = {}
+            for measure in names:
+                ends = zip(("", "_low", "_high"), score(measure, direction), strict=True)
+                line |= {measure + end: value for end, value in ends}
+            lines.append(line)
+        return pd.DataFrame(lines, index=pd.Index(directions, name="direction"))
+
+    return Moved(new, frame=frame, score=score)
 
 
 # -- features --------------------------------------------------------------------------------------

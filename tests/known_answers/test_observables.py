@@ -74,14 +74,15 @@ def test_the_vector_acts_and_beats_directions_fitted_on_few_examples() -> None:
     model, vector = found("tinyworld")
     options: dict[str, Any] = {"n_examples": 8, "n_controls": 4, "elsewhere": (), "progress": False}
     result = evaluate(model, task("gender_profession"), vector, truth=planted(), **options)
-    removed, low, _ = result.score("removed")
-    assert removed > 0.85
+    assert result.score("removed")[0] > 0.85
+    frame = result.to_frame().set_index(["measure", "kind"])
     for other in ("difference in means", "logistic probe"):
         # Intervals that do not meet, over prompts and over draws of the examples.
-        assert low > result.score("removed", other)[2]
-        assert result.score("truth")[0] > result.score("truth", other)[2]
-    assert abs(result.score("removed", "random")[0]) < 0.05
-    assert result.score("gain")[1] > 1
+        for measure in ("removed", "truth"):
+            line = frame.loc[(measure, other)]
+            assert line["low"] > line["control_high"] and line["excess_low"] > 0
+    assert abs(frame.loc[("removed", "random"), "control"]) < 0.05
+    assert result.score("pushed")[1] > 1
     assert result.score("correlation")[1] > 0.7
 
 
@@ -98,10 +99,10 @@ def test_it_holds_for_each_model_at_four_examples_and_leaves_texts_alone(name: s
         elsewhere=texts("tinyworld")[:8],
         **options,
     )
-    _, low, _ = result.score("removed")
+    frame = result.to_frame().set_index(["measure", "kind"])
     for other in ("difference in means", "logistic probe"):
-        assert low > result.score("removed", other)[2]
-    assert result.score("damage")[0] < 0.15
+        assert frame.loc[("removed", other), "excess_low"] > 0
+    assert result.score("KL elsewhere")[0] < 0.15
 
 
 def test_heads_that_copy_by_hand_have_the_vector_that_was_written_into_them() -> None:

@@ -190,7 +190,6 @@ OF_CALLS: dict[str, Values] = {
     "NeuronVocabulary.row": _fixed(neuron="L1.mlp_post/5"),
     "NeuronVocabulary.words": _fixed(neuron="L1.mlp_post/5"),
     "Observable()": _fixed(weights=np.ones(1986)),
-    "ObservableEvaluation.score": _fixed(measure="correlation"),
     "Run.__getitem__": _fixed(site="L1.resid_post"), "Run.grad": _fixed(site="L1.resid_post"),
     "Shift.accuracy": _fixed(way="after"), "Shift.group_accuracy": _fixed(way="after"),
     "Site()": _fixed(layer=1, head=2), "Site.parse": _fixed(name="L1H2.z"),

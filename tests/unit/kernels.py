@@ -173,7 +173,7 @@ from workbench.information.cut import cut_edits as cut_edits
 from workbench.vocabulary.observable_gradient import path_gradient as path_gradient
 from workbench.vocabulary.observable_gradient import read_path as read_path
 
-# Halves that share no word, few examples, and fits beside scikit-learn's.
+# Halves that share no word, few examples, fits, and what an example is of a ratio.
 observable_baselines = import_module("workbench.vocabulary.evaluation")
 
 # The order, the counted tokens and the loss of each step of a training.

@@ -141,6 +141,8 @@ TABLE: dict[str, set[str]] = {
         "tokens",
         "vocabulary",
         "writers",
+        "effects",
+        "pictures",
     },
     "lens": {
         "model",
@@ -215,6 +217,7 @@ TABLE: dict[str, set[str]] = {
         "tasks",
         "tokens",
         "writers",
+        "controls",
     },
     "weights": {
         "change",
@@ -303,6 +306,7 @@ TABLE: dict[str, set[str]] = {
         "tokens",
         "views",
         "widgets",
+        "effects",
     },
     "widgets": set(),
     # What its stub names is loaded when it is used.

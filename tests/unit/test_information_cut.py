@@ -12,7 +12,18 @@ import pytest
 
 import workbench as wb
 from tests.unit.circuit_models import BACKENDS
-from tests.unit.cut_edges import check, ends, model_of, run_with, strongest, whole
+from tests.unit.cut_edges import (
+    best_of,
+    check,
+    ends,
+    fall,
+    model_of,
+    others_of,
+    run_with,
+    runs,
+    strongest,
+    whole,
+)
 from tests.unit.lens_models import words_model
 from tests.unit.plain_pass import edges_of, graph_of, place
 from workbench.edits import Scale
@@ -26,13 +37,15 @@ def test_expected_adds_up_the_weights_and_counts_a_neuron_once() -> None:
     head = strongest(info, "head", "state")
     weight = dict(zip(info.edge_names, info.graph.weights, strict=True))
     both = wb.information.cut(model, info, [into, out, head], n_controls=2)
-    assert both.edges == (into, out, head)
-    assert both.expected == pytest.approx(weight[out] + weight[head], abs=1e-6)
-    assert all(len(edges) == 2 for edges in both.control_edges)
+    assert both.what == f"3 edges, first {into}"
+    assert fall(both, "predicted") == pytest.approx(weight[out] + weight[head], abs=1e-6)
+    assert all(len(edges) == 2 for edges in others_of(both))
     small = wb.information.cut(model, info, [into, out, head], strength=0.01, n_controls=0)
-    assert small.expected == pytest.approx(0.01 * both.expected, rel=1e-5)
-    assert small.effect == pytest.approx(small.expected, abs=2e-2 * abs(small.expected) + 1e-4)
-    assert np.isnan(wb.information.cut(model, whole(measure="state"), head, n_controls=0).expected)
+    assert fall(small, "predicted") == pytest.approx(0.01 * fall(both, "predicted"), rel=1e-5)
+    said = fall(small, "predicted")
+    assert fall(small) == pytest.approx(said, abs=2e-2 * abs(said) + 1e-4)
+    shares = wb.information.cut(model, whole(measure="state"), head, n_controls=0)
+    assert "predicted" not in [measure.name for measure in shares.measures]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -65,30 +78,29 @@ def test_controls_are_other_edges_of_the_same_kinds_and_are_run_as_said(seed: in
         strongest(info, "state", "mlp"),
     ]
     result = wb.information.cut(model, info, chosen, n_controls=3, seed=seed)
-    assert len(result.control_edges) == 3 == len(set(result.control_edges))
+    assert len(others_of(result)) == 3 == len(set(result.controls["draw"]))
     cut = {taken(name) for name in chosen}
-    for edges in result.control_edges:
+    for edges in others_of(result):
         assert kinds(edges) == kinds(chosen)
         assert not cut & {taken(name) for name in edges}
-    for i, edges in enumerate(result.control_edges):
+    for i, edges in enumerate(others_of(result)):
         alone = wb.information.cut(model, info, edges, n_controls=0)
-        for name in ("answer", "probability", "kl"):
-            value = getattr(alone, name)[1]
-            assert getattr(result, name)[2 + i] == pytest.approx(value, abs=1e-4)
+        for name in ("answer", info.target, "KL", "predicted"):
+            assert runs(result, name)[2 + i] == pytest.approx(runs(alone, name)[1], abs=1e-4)
     again = wb.information.cut(model, info, chosen, n_controls=3, seed=seed)
-    assert again.control_edges == result.control_edges
+    assert again.controls == result.controls
     other = wb.information.cut(model, info, chosen, n_controls=3, seed=seed + 10)
-    assert other.control_edges != result.control_edges
-    np.testing.assert_allclose(result.control_effects, result.answer[0] - result.answer[2:])
+    assert other.controls != result.controls
+    own = result.effect(of="controls")[:, 0]
+    np.testing.assert_allclose(own, runs(result)[2:] - runs(result)[0])
 
 
 def test_where_there_is_nothing_like_it_there_are_no_controls() -> None:
     model, prompt = model_of("gptj")
     info = graph_of(model, prompt, n_edges=1)
     result = wb.information.cut(model, info, info.edge_names[0])
-    assert result.control_edges == ()
-    assert len(result.answer) == 2
-    assert "others" not in repr(result)
+    assert result.kinds == ()
+    assert len(runs(result)) == 2
 
 
 def alone_at_the_start(info: wb.information.InformationGraph) -> dict[int, list[str]]:
@@ -120,8 +132,8 @@ def test_a_control_that_would_leave_a_head_with_nothing_is_left_out() -> None:
     keep = [info.edge_names.index(e) for e in (*keys[1], *keys[3][:2])]
     part = info._with_edges(np.array(sorted(keep)))
     result = wb.information.cut(model, part, [info.edge_names[e] for e in keep[2:]])
-    assert result.control_edges == ()
-    assert result.answer.shape == (2,)
+    assert result.kinds == ()
+    assert runs(result).shape == (2,)
 
 
 def test_no_cut_warns_and_a_fraction_of_nothing_changes_nothing() -> None:
@@ -136,8 +148,8 @@ def test_no_cut_warns_and_a_fraction_of_nothing_changes_nothing() -> None:
         ):  # fmt: skip
             edge = strongest(info, source, target, channel)
             result = wb.information.cut(model, info, edge, strength=0, n_controls=0)
-            assert result.effect == pytest.approx(0, abs=1e-5)
-            assert result.kl == pytest.approx(0, abs=1e-6)
+            assert fall(result) == pytest.approx(0, abs=1e-5)
+            assert runs(result, "KL") == pytest.approx(0, abs=1e-6)
 
 
 def test_at_several_roots_the_answer_is_that_of_the_last() -> None:
@@ -145,7 +157,7 @@ def test_at_several_roots_the_answer_is_that_of_the_last() -> None:
     info = graph_of(model, prompt, position=None, n_edges=60)
     result = wb.information.cut(model, info, info.edge_names[-1], n_controls=0)
     check(info, result, run_with(model, info, []), 0)
-    assert result.words[0][0] == info.target
+    assert next(iter(best_of(result, 0, 1))) == info.target
 
 
 def test_a_soft_cap_is_taken_off_the_answer_but_not_off_the_words() -> None:
@@ -156,9 +168,10 @@ def test_a_soft_cap_is_taken_off_the_answer_but_not_off_the_words() -> None:
     result = wb.information.cut(model, info, info.edge_names[0], n_controls=1)
     logits = run_with(model, info, [])
     inner = cap * np.arctanh(logits / cap)
-    assert result.answer[0] == pytest.approx(inner[info.target_id] - inner[info.foil_id], abs=1e-4)
+    assert runs(result)[0] == pytest.approx(inner[info.target_id] - inner[info.foil_id], abs=1e-4)
     weights = np.exp(logits)
-    assert result.probability[0] == pytest.approx(weights[info.target_id] / weights.sum(), abs=1e-5)
+    expected = weights[info.target_id] / weights.sum()
+    assert runs(result, info.target)[0] == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_words_and_the_divergence_are_those_of_each_run() -> None:
@@ -169,11 +182,12 @@ def test_the_words_and_the_divergence_are_those_of_each_run() -> None:
     site, position = place(ends(head)[0])
     rows = [run_with(model, info, e) for e in ([], Scale(site, 0, positions=position))]
     plain, cut = (row - np.log(np.exp(row - row.max()).sum()) - row.max() for row in rows)
-    assert result.kl[1] == pytest.approx(float((np.exp(plain) * (plain - cut)).sum()), abs=1e-5)
+    expected = float((np.exp(plain) * (plain - cut)).sum())
+    assert runs(result, "KL")[1] == pytest.approx(expected, abs=1e-5)
     for row, logits in enumerate(rows):
         order = np.argsort(-logits)[:3]
-        assert result.words[row] == tuple(model.tokenizer.decode([i]) for i in order)
-    assert (result.unit, result.target, result.foil) == ("logits", info.target, "")
+        assert tuple(best_of(result, row, 3)) == tuple(model.tokenizer.decode([i]) for i in order)
+    assert result["answer"].unit == "logits"
 
 
 def test_a_cut_is_saved_and_tabled(tmp_path: Path) -> None:
@@ -181,20 +195,16 @@ def test_a_cut_is_saved_and_tabled(tmp_path: Path) -> None:
     model, _ = model_of("tinyworld")
     head = strongest(info, "head", "state")
     result = wb.information.cut(model, info, head, n_controls=2)
-    again = wb.information.InformationCut.load(result.save(tmp_path / "cut"))
-    assert again.to_frame().equals(result.to_frame())
-    assert again.control_edges == result.control_edges and again.words == result.words
+    again = wb.Effects.load(result.save(tmp_path / "cut"))
     frame = result.to_frame()
-    assert list(frame.columns) == [
-        "run", "edges", "answer", "effect", "probability", "kl", "top"
-    ]  # fmt: skip
-    assert list(frame.run) == ["plain", "cut", "control 0", "control 1"]
-    assert frame.effect[1] == pytest.approx(result.effect)
-    assert [info.edge_names[info.edge(name)] for name in result.edges] == list(result.edges)
-    assert repr(result) == (
-        f"InformationCut(tinyworld: 1 edge cut: {info.target!r} {result.answer[0]:.3g} → "
-        f"{result.answer[1]:.3g} logits, effect {result.effect:.3g}, others "
-        f"{result.control_effects.mean():.3g} on average)"
+    assert again.to_frame().equals(frame) and again.controls == result.controls
+    assert list(frame.measure[:4]) == ["answer", "predicted", "KL", info.target]
+    assert set(frame.change) == {"cut"} and set(frame.kind) == {"random"}
+    assert frame.effect[0] == pytest.approx(-fall(result))
+    assert all(name in info.edge_names for each in others_of(result) for name in each)
+    assert repr(result).startswith(
+        f"Effects(tinyworld: {head}: 1 changes; answer under change cut, strength 1.0: "
+        f"{-fall(result):+.3f}"
     )
 
 
@@ -229,9 +239,9 @@ def test_where_the_pattern_comes_too_late_an_edge_into_a_head_is_a_named_error()
             wb.information.cut(model, info, edge)
     np.testing.assert_array_equal(run_with(model, info, []), logits)
     head = strongest(info, "head", "state")
-    assert wb.information.cut(model, info, head, n_controls=0).answer.shape == (2,)
+    assert wb.information.cut(model, info, head, n_controls=0).kinds == ()
     there, _ = model_of("gptj")
-    assert wb.information.cut(there, info, edge, n_controls=0).answer.shape == (2,)
+    assert wb.information.cut(there, info, edge, n_controls=0).kinds == ()
 
 
 def test_another_model_is_a_named_error() -> None:

@@ -370,8 +370,8 @@ def test_a_padded_vocabulary_counts_as_far_as_it_has_words(tmp_path: Path) -> No
         wb.information.cut(m, f, f.edge_names[0], n_controls=1)
         for m, f in ((model, info), (zoo_model("gpt2"), plain))
     )
-    assert cut.words == same.words
+    assert [each.name for each in cut.measures] == [each.name for each in same.measures]
     # Probabilities are of the whole vocabulary.
     logits = model.run(IDS, logits_at="last").logits[0, 0]
     expected = float(logits.softmax(-1)[info.target_id])
-    assert cut.probability[0] == pytest.approx(expected, rel=1e-4)
+    assert cut[info.target].plain[0] == pytest.approx(expected, rel=1e-4)

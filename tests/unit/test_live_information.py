@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.unit.cut_edges import best_of, fall, others_of, runs
 from tests.unit.steering_models import hugging_face, tinyworld
 
 PROMPT = "The capital of France is"
@@ -87,21 +88,23 @@ def test_a_cut_edge_changes_the_answer_as_it_does_in_the_model_itself(
     before, after = by_hand(None), by_hand(3)
     paris = tinyworld().tokenizer(" Paris").input_ids[0]
     cut = explorer.reading.cut
-    assert cut is not None and cut.edges == (EDGE,) == explorer.cuts
-    fall = (before[paris] - before.mean()) - (after[paris] - after.mean())
-    assert cut.effect == pytest.approx(float(fall), abs=1e-3)
+    assert cut is not None and explorer.reading.edges == (EDGE,) == explorer.cuts
+    lost = (before[paris] - before.mean()) - (after[paris] - after.mean())
+    assert fall(cut) == pytest.approx(float(lost), abs=1e-3)
     words = after.softmax(-1).sort(descending=True)
     np.testing.assert_allclose(explorer.reading.after.probabilities, words.values[:6], atol=1e-4)
     assert explorer.reading.plain.tokens[0] == " Paris"
     assert explorer.reading.after.tokens[0] == " Rome"
     # As many random edges by which a head reads a value, and the answer hardly falls.
-    assert len(cut.control_edges) == 8
-    assert all(len(edges) == 1 and edges[0].endswith(" v") for edges in cut.control_edges)
-    assert EDGE not in {edges[0] for edges in cut.control_edges}
-    assert abs(cut.control_effects).max() < cut.effect / 2
+    drawn = others_of(cut)
+    assert len(drawn) == 8
+    assert all(len(edges) == 1 and edges[0].endswith(" v") for edges in drawn)
+    assert EDGE not in {edges[0] for edges in drawn}
+    others = cut.effect(of="controls")[:, 0]
+    assert abs(others).max() < fall(cut) / 2
     text = plain(explorer._answers.value)
-    assert f"' Paris' above the mean: {cut.answer[0]:.2f} → {cut.answer[1]:.2f} logits" in text
-    assert f"{-cut.control_effects.mean():+.2f} on average, a smaller change in 8 of 8" in text
+    assert f"' Paris' above the mean: {runs(cut)[0]:.2f} → {runs(cut)[1]:.2f} logits" in text
+    assert f"{others.mean():+.2f} on average, a smaller change in 8 of 8" in text
 
 
 def test_undo_and_reset_go_through_the_cuts(explorer: wb.live.LiveInformation) -> None:
@@ -191,10 +194,10 @@ def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
     share = f"{info.graph.weights[edge]:+.3f} ({100 * info.shares[edge]:.3g} %)"
     value = " ".join(" ".join(said["value of 'France'@3"][:5]).split())
     key = " ".join(" ".join(said["key of 'France'@3: looked for by"][:5]).split())
-    alone = wb.information.cut(tinyworld(), info, EDGE).effect
+    alone = fall(wb.information.cut(tinyworld(), info, EDGE))
     assert f"France (3) {share} {value} {key} {-alone:+.2f} logits" in text
     out = f"{HEAD} → L0.resid_mid@4"
-    whole = wb.information.cut(tinyworld(), info, out).effect
+    whole = fall(wb.information.cut(tinyworld(), info, out))
     assert f"the answer, it cut alone: {-whole:+.2f} logits" in text
     # Of a state the graph's own panel says everything, also what the norm does.
     explorer.view.selected = LAST
@@ -334,9 +337,9 @@ def test_the_code_gives_the_numbers_that_are_shown(backend: str) -> None:
     assert "foil=' Rome', n_edges=60, n_neurons=2, )" in " ".join(explorer.code.split())
     assert "target" not in explorer.code and "], n_controls=2, seed=4)" in explorer.code
     cut, shown = run_code(explorer)["cut"], explorer.reading.cut
-    assert shown is not None and len(shown.control_edges) == 2
-    np.testing.assert_allclose(cut.answer, shown.answer, atol=1e-4)
-    assert cut.control_edges == shown.control_edges and cut.words == shown.words
+    assert shown is not None and len(others_of(shown)) == 2
+    np.testing.assert_allclose(runs(cut), runs(shown), atol=1e-4)
+    assert cut.controls == shown.controls and best_of(cut, 1, 6) == best_of(shown, 1, 6)
 
 
 def test_the_code_names_the_path_until_one_of_its_edges_is_cut(
@@ -372,9 +375,13 @@ def test_words_with_markup_are_text(explorer: wb.live.LiveInformation) -> None:
     reading = explorer.reading
     assert reading.cut is not None
     odd = replace(reading.plain, tokens=("<b>x</b>", "&", "a", "b", "c", "d"))
-    words = tuple(("<i>y</i>", *row[1:]) for row in reading.cut.words)
-    cut = replace(reading.cut, words=words, target="<u>")
-    explorer.reading = replace(reading, plain=odd, cut=cut)
+    named = [
+        replace(each, name="<i>y</i>") if each.name == " Paris" else each
+        for each in reading.cut.measures
+    ]
+    cut = replace(reading.cut, measures=(*named, replace(reading.cut[" Paris"], name="<u>")))
+    explorer.reading = replace(reading, plain=odd, after=odd, cut=cut)
+    explorer.information = replace(explorer.information, target="<u>")
     explorer._draw()
     text = explorer._answers.value
     assert "&lt;b&gt;x&lt;/b&gt;" in text and "&lt;i&gt;y" in text and "&lt;u&gt;" in text

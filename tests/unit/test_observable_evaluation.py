@@ -45,8 +45,17 @@ def some(model: Any) -> Any:
     return task("gender_profession").on(model, n=40)
 
 
-def prompts_of(result: wb.vocabulary.ObservableEvaluation) -> list[str]:
+def prompts_of(result: wb.Effects) -> list[str]:
     return ["".join(row) for row in result.tokens]
+
+
+def kinds_of(result: wb.Effects) -> tuple[str, ...]:
+    return (*result.changes["change"], *dict.fromkeys(result.controls.get("kind", ())))
+
+
+def draws_of(result: wb.Effects, measure: str, kind: str) -> np.ndarray:
+    """(draw, example) of the controls of a kind."""
+    return result[measure].control[np.array(result.controls["kind"]) == kind]
 
 
 def place(prompt: str) -> int:
@@ -76,70 +85,65 @@ def test_ablations_and_pushes_are_what_a_run_by_hand_gives() -> None:
     ]
     mean = np.mean(streams, 0)
     length = np.sqrt(np.mean([((stream - mean) ** 2).sum() for stream in streams]))
-    assert result.push == pytest.approx(length, rel=1e-5)
+    assert result.changes["push"][0] == pytest.approx(length, rel=1e-5)
     norm = model.norm("ln1", 0)
+    said_ablated, said_pushed = (
+        result[f"predicted {name}"].changed[0] - result["ablated"].plain
+        for name in ("ablated", "pushed")
+    )
     for i in (0, 7, len(prompts) - 1):
         stream = streams[i]
         ablated = torch.tensor(stream + (mean - stream) @ unit * unit).float()
         pushed = torch.tensor(length * unit).float()
-        assert result.before[i] == pytest.approx(he_minus_she(prompts[i]), abs=1e-4)
+        assert result["ablated"].plain[i] == pytest.approx(he_minus_she(prompts[i]), abs=1e-4)
         by_hand = he_minus_she(prompts[i], Set("L0.resid_pre", ablated, positions=at[i]))
-        assert result.ablated[0, 1, i] == pytest.approx(by_hand, abs=1e-4)
+        assert result["ablated"].changed[0, i] == pytest.approx(by_hand, abs=1e-4)
         by_hand = he_minus_she(prompts[i], Add("L0.resid_pre", pushed, positions=at[i]))
-        assert result.pushed[0, 0, i] == pytest.approx(by_hand, abs=1e-4)
+        assert result["pushed"].changed[0, i] == pytest.approx(by_hand, abs=1e-4)
         # Foretold: the vector over the norm's scale there, times the attention of L0H2.
         pattern = model.run(prompts[i], read="L0.pattern")["L0.pattern"][0, 2, -1, at[i]]
         scale = norm.scale(torch.tensor(stream).float()[None])
         slope = float(pattern / scale) * vector().vector.astype(np.float64)
-        assert result.predicted_pushed[0, 0, i] == pytest.approx(length * unit @ slope, rel=1e-4)
+        assert said_pushed[i] == pytest.approx(length * unit @ slope, rel=1e-4)
         change = (mean - stream) @ unit * unit
-        assert result.predicted_ablated[0, 0, i] == pytest.approx(
-            change @ slope, rel=1e-3, abs=1e-5
-        )
+        assert said_ablated[i] == pytest.approx(change @ slope, rel=1e-3, abs=1e-5)
 
 
 def test_scores_are_means_and_slopes_over_the_prompts() -> None:
     result = tried()
-    assert result.directions == ("observable", "difference in means", "logistic probe", "random")
-    d = result.directions.index("logistic probe")
-    before = result.before.astype(float)
-    removed, gains, slopes, correlations = [], [], [], []
+    assert kinds_of(result) == ("observable", "random", "difference in means", "logistic probe")
+    names = ("ablated", "pushed", "predicted ablated", "predicted pushed")
+    probes = [draws_of(result, name, "logistic probe") for name in names]
+    before = result["ablated"].plain
     for draw in range(2):
-        ablated, pushed = (x[d, draw].astype(float) for x in (result.ablated, result.pushed))
-        removed.append(1 - np.polyfit(before, ablated, 1)[0])
-        gains.append(np.mean(pushed - before))
-        said = np.concatenate([result.predicted_ablated[d, draw], result.predicted_pushed[d, draw]])
+        ablated, pushed, *said = (each[draw] for each in probes)
+        said = np.concatenate([each - before for each in said])
         actual = np.concatenate([ablated - before, pushed - before])
-        slopes.append((said * actual).sum() / (said * said).sum())
-        correlations.append(np.corrcoef(said, actual)[0, 1])
-    for name, each in (
-        ("removed", removed),
-        ("gain", gains),
-        ("slope", slopes),
-        ("correlation", correlations),
-    ):
-        value, low, high = result.score(name, "logistic probe")
-        assert value == pytest.approx(np.mean(each), rel=1e-4)
-        assert low <= value <= high
-    assert result.score("gain", level=0.5)[1] > result.score("gain", level=0.99)[1]
+        expected = {
+            "removed": 1 - np.polyfit(before, ablated, 1)[0],
+            "slope": (said * actual).sum() / (said * said).sum(),
+            "correlation": np.corrcoef(said, actual)[0, 1],
+        }
+        for name, value in expected.items():
+            mean = draws_of(result, name, "logistic probe")[draw].mean()
+            assert mean == pytest.approx(value, rel=1e-4)
     frame = result.to_frame()
-    assert list(frame.index) == list(result.directions)
-    assert frame.loc["observable", "removed"] == pytest.approx(result.score("removed")[0])
+    for name in ("removed", "slope", "pushed"):
+        line = frame[(frame.measure == name) & (frame.kind == "logistic probe")].iloc[0]
+        each = draws_of(result, name, "logistic probe").mean(-1) - result[name].plain.mean()
+        assert line["control"] == pytest.approx(each.mean(), rel=1e-4)
+        value, low, high = result.score(name)
+        assert line["effect"] == value and low <= value <= high
 
 
 def test_truth_is_a_rank_correlation_of_the_words_scores() -> None:
     from scipy.stats import spearmanr
 
-    def correlation(scores: np.ndarray) -> float:
-        return float(np.asarray(spearmanr(scores, list(TRUTH.values())))[0])
-
     result = tried()
     scores = vector().scores(list(TRUTH))
-    np.testing.assert_allclose(result.word_scores[0, 0], scores, rtol=1e-4)
-    expected = correlation(scores)
-    assert result.score("truth") == pytest.approx((expected,) * 3)
-    each = [correlation(result.word_scores[3, i]) for i in range(2)]
-    assert result.score("truth", "random")[0] == pytest.approx(np.mean(each), abs=1e-6)
+    expected = float(np.asarray(spearmanr(scores, list(TRUTH.values())))[0])
+    assert result.score("truth")[0] == pytest.approx(expected)
+    assert abs(draws_of(result, "truth", "random").mean(-1)).max() <= 1
 
 
 def test_damage_is_the_divergence_of_the_ablated_model_on_other_texts() -> None:
@@ -158,7 +162,7 @@ def test_damage_is_the_divergence_of_the_ablated_model_on_other_texts() -> None:
     ablated = model.run(text, edits=Set("L0.resid_pre", changed.float())).logits[0]
     ablated = ablated.double().log_softmax(-1)
     expected = float((plain.exp() * (plain - ablated)).sum(-1).mean())
-    assert result.damage[0, 0, 1] == pytest.approx(expected, rel=1e-3)
+    assert result["KL elsewhere"].changed[0, 1] == pytest.approx(expected, rel=1e-3)
 
 
 def test_words_that_are_fitted_on_are_not_tested_on() -> None:
@@ -206,17 +210,19 @@ def test_prompts_without_labels_are_compared_with_random_directions() -> None:
     result = wb.vocabulary.evaluate(
         model, prompts, direct, n_controls=2, elsewhere=(), progress=False
     )
-    assert result.directions == ("observable", "random")
-    assert (result.site, result.measures) == (
-        "L3.resid_post", ("removed", "gain", "slope", "correlation"),
-    )  # fmt: skip
+    assert kinds_of(result) == ("observable", "random")
+    assert result.what.endswith("at L3.resid_post")
+    assert [measure.name for measure in result.measures] == [
+        "removed", "ablated", "pushed", "predicted ablated", "predicted pushed", "slope",
+        "correlation",
+    ]  # fmt: skip
     # A push along the direct vector, at the last position: the norm's own change of scale aside.
     assert result.score("correlation")[0] > 0.9
     chosen = wb.vocabulary.evaluate(
         model, prompts, vector(), positions=[2], n_controls=2, elsewhere=(), progress=False
     )
     assert chosen.score("removed")[0] > 0.5
-    with pytest.raises(ValueError, match="gain, slope, correlation; got 'truth'. Damage needs"):
+    with pytest.raises(KeyError, match="'slope', 'correlation'\\]; got 'truth'"):
         result.score("truth")
 
 
@@ -230,13 +236,15 @@ def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None
         )
         for size in (1.0, push)
     )
-    assert own.push == pytest.approx(push * one.push)
+    length = own.changes["push"][0]
+    assert length == pytest.approx(push * one.changes["push"][0])
     unit = torch.tensor(vector().vector / np.linalg.norm(vector().vector))
     for i, prompt in enumerate(prompts):
-        edit = Add("L0.resid_pre", own.push * unit.float(), positions=2)
-        assert own.pushed[0, 0, i] == pytest.approx(he_minus_she(prompt, edit), abs=1e-3)
-    np.testing.assert_allclose(own.predicted_pushed, push * one.predicted_pushed, rtol=1e-4)
-    np.testing.assert_array_equal(own.ablated, one.ablated)
+        edit = Add("L0.resid_pre", length * unit.float(), positions=2)
+        assert own["pushed"].changed[0, i] == pytest.approx(he_minus_she(prompt, edit), abs=1e-3)
+    said = [each.effect("predicted pushed")[0, 0] for each in (own, one)]
+    assert said[0] == pytest.approx(push * said[1], rel=1e-4)
+    np.testing.assert_array_equal(own["ablated"].changed, one["ablated"].changed)
 
 
 def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> None:
@@ -245,15 +253,17 @@ def test_several_vectors_of_one_stream_are_tried_together(tmp_path: Path) -> Non
     options: dict[str, Any] = {"n_examples": 4, "n_controls": 2, "elsewhere": ()}
     result = wb.vocabulary.evaluate(model, some(model), [vector(), other], **options)
     names = (" he −  she by L0H2 → L0.mlp_out", " he −  she by L0H3")
-    assert result.directions[:2] == names
-    np.testing.assert_array_equal(result.ablated[0], tried().ablated[0])
-    assert result.score("removed", names[0])[0] > result.score("removed", names[1])[0]
+    assert result.changes["change"] == names
+    own = tried()["ablated"].changed[0]
+    np.testing.assert_array_equal(result["ablated"].changed[0], own)
+    removed = result.effect("removed")[:, 0]
+    assert removed[0] > removed[1]
     result.save(tmp_path / "tried")
-    again = wb.vocabulary.ObservableEvaluation.load(tmp_path / "tried")
-    assert again.to_frame().equals(result.to_frame()) and again.damage is None
+    again = wb.Effects.load(tmp_path / "tried")
+    assert again.to_frame().equals(result.to_frame())
+    assert "KL elsewhere" not in [measure.name for measure in again.measures]
     assert repr(tried()).startswith(
-        "ObservableEvaluation(tinyworld:  he −  she at L0.resid_pre, 19 prompts, removed by "
-        "observable 0."
+        "Effects(tinyworld:  he −  she at L0.resid_pre: 1 changes; removed under change observable"
     )
 
 
@@ -262,8 +272,10 @@ def test_the_backends_give_the_same_trials() -> None:
     mine = wb.vocabulary.observable(other, " he", " she").propagate(PATH)
     options: dict[str, Any] = {"n_examples": 4, "n_controls": 2, "elsewhere": ()}
     result = wb.vocabulary.evaluate(other, some(other), mine, **options)
-    for name in ("before", "ablated", "pushed", "predicted_ablated", "predicted_pushed"):
-        np.testing.assert_allclose(getattr(result, name), getattr(tried(), name), atol=1e-4)
+    for name in ("ablated", "pushed", "predicted ablated", "predicted pushed"):
+        for values in ("plain", "changed", "control"):
+            mine, theirs = (getattr(each[name], values) for each in (result, tried()))
+            np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
 def few(model: Any) -> Any:

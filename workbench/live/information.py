@@ -24,11 +24,11 @@ from .explorer import Explorer
 from .logit_lens import READ, read, written
 from .panels import (
     PARTS,
-    Answers,
     InformationReading,
     StrongestPath,
     information_answers,
     likeliest,
+    next_words,
     node_panel,
     path_panel,
 )
@@ -197,8 +197,9 @@ class LiveInformation(Explorer):
         return gone if self._gone else ""
 
     def _alone(self, edge: str) -> float:
-        """How far the answer falls, in logits, where one edge is cut and nothing else."""
-        return self.calls("", run_cut, self.model, self.information, edge, n_controls=0, k=1).effect
+        """How far the answer changes, in logits, where one edge is cut and nothing else."""
+        cut = self.calls("", run_cut, self.model, self.information, edge, n_controls=0, k=1)
+        return float(cut.effect()[0, 0])
 
     def _read(self, information: InformationGraph, cuts: Sequence[str]) -> InformationReading:
         """The answer as it is and with some of the graph's edges cut."""
@@ -207,13 +208,12 @@ class LiveInformation(Explorer):
             at = int(information.roots[0].rpartition("@")[2])
             logits = self.calls("", self.model.run, tokens, logits_at=[at]).logits
             plain = likeliest(self.model, logits[0, 0].float().softmax(-1), N_ANSWERS)
-            return InformationReading(plain, plain, None)
+            return InformationReading(plain, plain, (), None)
         cut = self.calls(
             "cut", run_cut, self.model, information, list(cuts), k=N_ANSWERS, **self._of_cut
         )
-        runs = zip(cut.words[:2], cut.probabilities[:2].tolist(), strict=True)
-        plain, after = (Answers(words, tuple(values)) for words, values in runs)
-        return InformationReading(plain, after, cut)
+        plain, after, *_ = next_words(cut, N_ANSWERS)
+        return InformationReading(plain, after, tuple(cuts), cut)
 
     def _title(self) -> str:
         return repr(self.information)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..information.cut import InformationCut
+from ..effects import Effects
 from ..information.graph import InformationGraph
 from ..model import Model
 from ..tokens import token_strings
@@ -91,11 +91,15 @@ class StrongestPath:
 
 @dataclass(frozen=True)
 class InformationReading:
-    """The next words of the prompt, plain and with edges cut; cut: None where nothing is."""
+    """The next words of the prompt, plain and with edges cut.
+
+    edges: those that are cut; cut: what that does, None where there are none.
+    """
 
     plain: Answers
     after: Answers
-    cut: InformationCut | None
+    edges: tuple[str, ...]
+    cut: Effects | None
 
 
 def likeliest(model: Model, probabilities: torch.Tensor, n: int) -> Answers:
@@ -187,26 +191,38 @@ def information_answers(
     parts = [column("<b>next word</b>", reading.plain)]
     if cut is None:
         return side_by_side(parts, ["nothing is cut", "click an edge to cut it"])
-    n = len(cut.edges)
-    hidden = len(set(cut.edges) - set(shown.edge_names))
+    n = len(reading.edges)
+    hidden = len(set(reading.edges) - set(shown.edge_names))
     beside = f", {hidden} of them outside the part shown" if hidden else ""
     parts.append(column(f"<b>{n} edge{'s' * (n != 1)} cut{beside}</b>", reading.after))
-    if cut.control_edges:
+    if cut.kinds:
         parts.append(_controls(cut))
     return side_by_side(parts, _lines(cut, information))
 
 
-def _controls(cut: InformationCut) -> str:
-    """A line for each set of random edges: the likeliest word and the answer's fall."""
+def next_words(cut: Effects, n: int) -> list[Answers]:
+    """The n likeliest next tokens of the plain run, the cut one and each control."""
+    words = [measure for measure in cut.measures if measure.unit == "probability"]
+    names = [measure.name for measure in words]
+    runs = np.stack([np.concatenate([m.plain, m.changed[0], m.control[:, 0]]) for m in words], 1)
+    order = np.argsort(-runs, axis=1, kind="stable")[:, :n]
+    return [
+        Answers(tuple(names[i] for i in best), tuple(run[best].tolist()))
+        for run, best in zip(runs, order, strict=True)
+    ]
+
+
+def _controls(cut: Effects) -> str:
+    """A line for each set of random edges: the likeliest word and how the answer changes."""
     rows = "".join(
-        f'<tr title="{html.escape("; ".join(edges))}"><td style="{_NUMBER}; white-space:pre; '
-        f'font-family:monospace">{html.escape(words[0])}</td>'
-        f'<td style="{_NUMBER}">{p[0]:.2f}</td><td style="{_NUMBER}">{-effect:+.2f}</td></tr>'
-        for edges, words, p, effect in zip(
-            cut.control_edges,
-            cut.words[2:],
-            cut.probabilities[2:],
-            cut.control_effects,
+        f'<tr title="{html.escape(edges)}"><td style="{_NUMBER}; white-space:pre; '
+        f'font-family:monospace">{html.escape(best.tokens[0])}</td>'
+        f'<td style="{_NUMBER}">{best.probabilities[0]:.2f}</td>'
+        f'<td style="{_NUMBER}">{effect:+.2f}</td></tr>'
+        for edges, best, effect in zip(
+            cut.controls["draw"],
+            next_words(cut, 1)[2:],
+            cut.effect(of="controls")[:, 0],
             strict=True,
         )
     )
@@ -218,23 +234,26 @@ def _controls(cut: InformationCut) -> str:
     )
 
 
-def _lines(cut: InformationCut, information: InformationGraph) -> list[str]:
+def _lines(cut: Effects, information: InformationGraph) -> list[str]:
     compared = f" − {information.foil!r}" if information.foil else " above the mean"
+    answer, probability = cut["answer"], cut[information.target]
+    effect = float(cut.effect()[0, 0])
     lines = [
-        f"<b>{html.escape(repr(cut.target) + compared)}: {cut.answer[0]:.2f} → "
-        f"{cut.answer[1]:.2f}</b> logits ({-cut.effect:+.2f})",
-        f"its probability {cut.probability[0]:.2f} → {cut.probability[1]:.2f}, "
-        f"KL {cut.kl[1]:.2f} nats",
+        f"<b>{html.escape(repr(information.target) + compared)}: {answer.plain[0]:.2f} → "
+        f"{answer.changed[0, 0]:.2f}</b> logits ({effect:+.2f})",
+        f"its probability {probability.plain[0]:.2f} → {probability.changed[0, 0]:.2f}, "
+        f"KL {cut['KL'].changed[0, 0]:.2f} nats",
     ]
     if information.measure == "answer":
-        lines.append(f"by the weights of what is cut, to first order: {-cut.expected:+.2f}")
-    if not cut.control_edges:
+        said = float(cut.effect("predicted")[0, 0])
+        lines.append(f"by the weights of what is cut, to first order: {said:+.2f}")
+    if not cut.kinds:
         return [*lines, "no control: no other edges of these kinds were cut"]
-    others = cut.control_effects
-    beaten = int((abs(others) < abs(cut.effect)).sum())
+    others = cut.effect(of="controls")[:, 0]
+    beaten = int((abs(others) < abs(effect)).sum())
     return [
         *lines,
-        f"random edges: {-others.mean():+.2f} on average, a smaller change in {beaten} of "
+        f"random edges: {others.mean():+.2f} on average, a smaller change in {beaten} of "
         f"{len(others)}",
     ]
 
@@ -242,8 +261,8 @@ def _lines(cut: InformationCut, information: InformationGraph) -> list[str]:
 def node_panel(information: InformationGraph, node: str, alone: Callable[[str], float]) -> str:
     """What a head moved, or what a neuron or MLP wrote counts, as HTML; "" for a state.
 
-    alone: how far the answer falls where one edge is cut and nothing else. A state's words and what
-    its norm does to them stand in the graph's own panel.
+    alone: how far the answer changes where one edge is cut and nothing else. A state's words and
+    what its norm does to them stand in the graph's own panel.
     """
     number = information.node(node)
     kind = information.graph.kinds[number]
@@ -367,7 +386,7 @@ def _percent(share: float) -> str:
 
 
 def _fall(information: InformationGraph, edge: int | None, alone: Callable[[str], float]) -> str:
-    return "—" if edge is None else f"{-alone(information.edge_names[edge]):+.2f} logits"
+    return "—" if edge is None else f"{alone(information.edge_names[edge]):+.2f} logits"
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

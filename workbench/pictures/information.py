@@ -1,4 +1,4 @@
-"""The graph of one pass and its cuts as pictures."""
+"""The graph of one pass as a picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..information.cut import InformationCut
 from ..information.graph import InformationGraph
 from ..information.paths import grown
 from ..plots import new_axes, quoted, shown_token
@@ -187,45 +186,3 @@ def _frame(ax: Axes, result: InformationGraph, layout: _Layout, n_edges: int) ->
         + f"weights: {result.unit}; {shown}".replace("$", r"\$"),
         fontsize=10,
     )
-
-
-def cut(result: InformationCut, *, n_words: int = 4, ax: Axes | None = None) -> Axes:
-    """The answer of the plain run, with the edges cut, and with others cut (their mean as a bar,
-    each as a dot); beside the bars the likeliest next tokens.
-
-    n_words: how many of them. ax: where to draw.
-    """
-    n_controls = len(result.control_edges)
-    means = [float(result.answer[0]), float(result.answer[1])]
-    names = ["plain", _cut_name(result)]
-    if n_controls:
-        means.append(float(result.answer[2:].mean()))
-        names.append(f"others cut ({n_controls})")
-    ax = new_axes(ax, 8.2, 1.1 + 0.55 * len(names))
-    rows = np.arange(len(names))
-    ax.barh(rows, means, height=0.6, color=["0.55", NEGATIVE, "0.8"][: len(names)], zorder=1)
-    if n_controls:
-        spread = 2 + np.linspace(-0.2, 0.2, n_controls) if n_controls > 1 else [2]
-        ax.plot(result.answer[2:], spread, "o", color="0.3", markersize=3.5, alpha=0.8, zorder=2)
-    for row in range(2):
-        said = [
-            f"{shown_token(word)} {p:.2f}"
-            for word, p in zip(result.words[row], result.probabilities[row], strict=True)
-        ]
-        text = "next: " + ",  ".join(said[:n_words])
-        ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
-    ax.axvline(0, color="0.6", linewidth=0.8)
-    ax.set_yticks(rows, names, fontsize=9)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    compared = f" − {quoted(result.foil)}" if result.foil else ", above the mean"
-    ax.set_xlabel(f"logit of {quoted(result.target)}{compared}")
-    ax.set_title(f"{result.model}: the answer with a part of the pass cut", fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    return ax
-
-
-def _cut_name(result: InformationCut) -> str:
-    part = "" if result.strength == 1 else f", {result.strength:.0%} of each"
-    n = len(result.edges)
-    return f"{n} edges cut{part}" if n > 1 else f"cut{part}: {result.edges[0]}".replace("$", r"\$")

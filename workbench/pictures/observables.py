@@ -1,4 +1,4 @@
-"""Observables as pictures: their vectors in words, paths, attributions, couplings and trials."""
+"""Observables as pictures: their vectors in words, paths, attributions and couplings."""
 
 from __future__ import annotations
 
@@ -6,22 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..plots import new_axes, shown_token
-from ..vocabulary.evaluation import ObservableEvaluation
 from ..vocabulary.observable_attribution import ObservableAttribution
 from ..vocabulary.observable_gradient import path_name
 from ..vocabulary.observable_paths import ObservablePaths
 from ..vocabulary.observables import Couplings, ObservableVector
 from .attribution import NEGATIVE, POSITIVE
-
-#: What the axis of each measure of an evaluation says.
-LABELS = {
-    "removed": "share of the observable's variation removed by ablation",
-    "gain": "gain of the observable by a push (logits)",
-    "damage": "KL on other texts under ablation (nats a token)",
-    "truth": "Spearman correlation of word scores with known numbers",
-    "slope": "actual change over the predicted one",
-    "correlation": "correlation of actual and predicted changes",
-}
 
 
 def observable_vector(
@@ -101,61 +90,6 @@ def couplings(result: Couplings, *, values: str = "coefficients", ax: Axes | Non
     ax.figure.colorbar(image, ax=ax, label=values[:-1])
     ax.set_title(f"{result.model}: observables at {result.site}", fontsize=10)
     return ax
-
-
-def observable_evaluation(
-    result: ObservableEvaluation, *, measure: str = "removed", ax: Axes | None = None
-) -> Axes:
-    """A measure of each direction with its 95 % interval, the first direction at the top.
-
-    measure: one of the result's `measures`, or "prediction": the actual change of the observable
-    over the change that the vector foretells, a dot a prompt, for the vector and for random
-    directions.
-    """
-    if measure == "prediction":
-        return _prediction(result, ax)
-    ax = new_axes(ax, 6.4, 1.3 + 0.4 * len(result.directions))
-    rows = np.arange(len(result.directions))[::-1]
-    for row, name in zip(rows, result.directions, strict=True):
-        value, low, high = result.score(measure, name)
-        color = POSITIVE if result.directions.index(name) < result.n_vectors else "0.45"
-        ax.plot([low, high], [row, row], color=color, linewidth=2)
-        ax.plot([value], [row], "o", color=color, markeredgecolor="white")
-    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
-    ax.set_yticks(rows, [_described(result, name) for name in result.directions], fontsize=8)
-    ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.set_xlabel(LABELS[measure])
-    ax.set_title(f"{result.model}: {_plain(result.observable)} at {result.site}", fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def _prediction(result: ObservableEvaluation, ax: Axes | None) -> Axes:
-    ax = new_axes(ax, 5.4, 4.6)
-    last = len(result.directions) - 1
-    for d, color, size in ((last, "0.6", 2.5), (0, POSITIVE, 4.0)):
-        draws = slice(0, 1) if d < result.n_vectors else slice(None)
-        name = result.directions[d]
-        for kind, mark in (("ablated", "o"), ("pushed", "^")):
-            actual = getattr(result, kind)[d, draws] - result.before
-            said = getattr(result, f"predicted_{kind}")[d, draws]
-            label = f"{name}, {kind}"
-            ax.plot(said.ravel(), actual.ravel(), mark, color=color, markersize=size, alpha=0.7,
-                    label=label, linestyle="none")  # fmt: skip
-    low, high = ax.get_xlim()
-    ax.plot([low, high], [low, high], color="0.8", linewidth=1, zorder=0)
-    ax.set_xlim(low, high)
-    ax.set(xlabel="predicted change (logits)", ylabel="actual change (logits)")
-    ax.set_title(f"{result.model}: {_plain(result.observable)} at {result.site}", fontsize=10)
-    ax.legend(fontsize=8, frameon=False, loc="best")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def _described(result: ObservableEvaluation, name: str) -> str:
-    if result.directions.index(name) < result.n_vectors or name == result.directions[-1]:
-        return _plain(name)
-    return f"{name} ({result.n_fitted} examples)"
 
 
 def _bars(names: list[str], values: np.ndarray, ax: Axes | None) -> Axes:

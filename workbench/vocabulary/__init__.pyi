@@ -1,7 +1,6 @@
 """The public names of the family, and the module that holds each."""
 
 from .clamp import clamp as clamp
-from .evaluation import ObservableEvaluation as ObservableEvaluation
 from .evaluation import evaluate as evaluate
 from .found import FoundNeurons as FoundNeurons
 from .found import find_neurons as find_neurons

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy.optimize import minimize
 from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
 from tqdm.auto import tqdm
 
 from ..change import Change
-from ..check import Count, Level, Seed, checked, whole
+from ..check import Count, Seed, checked, whole
+from ..controls import like
 from ..edits import Add, Affine, Edit
+from ..effects import Effects, Measure, table_of
 from ..elsewhere import texts_elsewhere
-from ..experiment import damages
+from ..experiment import KL, LOSS, damages
 from ..model import Model, Norm, Prompts
-from ..result import Result, axes, provenance
+from ..pictures.marks import Dots
+from ..result import provenance
 from ..site import Site
 from ..targets import token_ids
 from ..tasks import Task, TaskBatch
@@ -36,170 +38,8 @@ from .observable_gradient import (
 from .observables import Observable, ObservableVector, check_together, vector_names
 from .observables import observable as observable_of
 
-MEASURES = ("removed", "gain", "damage", "truth", "slope", "correlation")
-N_RESAMPLES = 1000
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ObservableEvaluation(Result):
-    """What directions of one residual stream do to an observable, beside random directions.
-
-    directions: the vectors by their names, then, where examples have labels, directions fitted on
-    few of them ("difference in means", "logistic probe"), and "random". Fitted and random ones are
-    drawn anew `draw` times; the first n_vectors, the vectors themselves, repeat their numbers along
-    that axis. n_fitted: how many examples a fit has, 0 where none has labels.
-
-    before: (batch,) the observable on prompts whose words no direction was fitted on. ablated:
-    (direction, draw, batch) with the stream's part along the direction set to its mean; pushed:
-    with `push` times the direction added. predicted_*: the changes that the first vector foretells.
-    damage: (direction, draw, text) KL(plain ‖ ablated at every position) on other texts, in nats.
-    truth: (word,) known numbers of `words`; word_scores: (direction, draw, word) what the
-    directions say of them.
-    """
-
-    observable: str
-    site: str
-    directions: tuple[str, ...]
-    n_vectors: int
-    n_fitted: int
-    push: float
-    words: tuple[str, ...]
-    before: np.ndarray = axes("batch")
-    ablated: np.ndarray = axes("direction draw batch")
-    pushed: np.ndarray = axes("direction draw batch")
-    predicted_ablated: np.ndarray = axes("direction draw batch")
-    predicted_pushed: np.ndarray = axes("direction draw batch")
-    damage: np.ndarray | None = axes("direction draw text", optional=True)
-    truth: np.ndarray | None = axes("word", optional=True)
-    word_scores: np.ndarray | None = axes("direction draw word", optional=True)
-
-    picture = "observables.observable_evaluation"
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """What was measured: damage only with texts, truth only with known numbers."""
-        there = {"damage": self.damage, "truth": self.truth}
-        return tuple(name for name in MEASURES if name not in there or there[name] is not None)
-
-    def score(
-        self, measure: str, direction: str | None = None, level: Level = 0.95
-    ) -> tuple[float, float, float]:
-        """A measure of a direction, the first by default, and its interval: value, low, high.
-
-        "removed": how much of the observable's variation over the prompts is gone when the
-        direction is ablated, 1 − cov(ablated, before) / var(before). "gain": the mean of what a
-        push adds, in logits. "damage": mean KL. "truth": Spearman correlation of the words' scores
-        with the known numbers. "slope", "correlation": of the changes, ablations and pushes
-        together, with those that the vector predicts.
-
-        The value is the mean over draws; the interval is a bootstrap over draws and prompts or
-        texts, for "truth" over draws alone (one number for a vector). NaN where what it is over
-        does not vary. Raises `ValueError` for another measure or direction.
-        """
-        direction = self.directions[0] if direction is None else direction
-        if direction not in self.directions:
-            raise ValueError(
-                f"The directions tried are {', '.join(self.directions)}; got {direction!r}."
-            )
-        if measure not in self.measures:
-            raise ValueError(
-                f"What was measured is {', '.join(self.measures)}; got {measure!r}. Damage needs "
-                "elsewhere=, truth needs truth=."
-            )
-        d = self.directions.index(direction)
-        if measure == "truth":
-            return _interval(self._spearman(d), level, self.seed)
-        rng = np.random.default_rng(self.seed or 0)
-        n = self._n(measure)
-        chosen = rng.integers(n, size=(N_RESAMPLES, n))
-        # A vector is the same in every draw.
-        draws = range(1 if d < self.n_vectors else self.ablated.shape[1])
-        value = np.mean([self._of(measure, d, i, np.arange(n)) for i in draws])
-        if not np.isfinite(value):
-            return float("nan"), float("nan"), float("nan")
-        each = np.stack([self._of(measure, d, i, chosen) for i in draws])
-        drawn = each[rng.integers(len(each), size=(len(each), N_RESAMPLES)), np.arange(N_RESAMPLES)]
-        low, high = np.nanquantile(drawn.mean(0), [(1 - level) / 2, (1 + level) / 2])
-        return float(value), float(low), float(high)
-
-    def _n(self, measure: str) -> int:
-        """How many prompts, or texts, a measure is over."""
-        if measure != "damage":
-            return len(self.before)
-        assert self.damage is not None
-        return self.damage.shape[2]
-
-    def _of(self, measure: str, d: int, draw: int, chosen: np.ndarray) -> np.ndarray:
-        """(…) one measure of one draw over chosen (…, n) prompts or texts."""
-        if measure == "damage":
-            assert self.damage is not None
-            return self.damage[d, draw].astype(np.float64)[chosen].mean(-1)
-        before = self.before.astype(np.float64)
-        ablated, pushed = self.ablated[d, draw] - before, self.pushed[d, draw] - before
-        if measure == "gain":
-            return pushed[chosen].mean(-1)
-        if measure == "removed":
-            return -_slope(_centred(before[chosen]), _centred(ablated[chosen]))
-        said = [self.predicted_ablated[d, draw][chosen], self.predicted_pushed[d, draw][chosen]]
-        x = np.concatenate(said, -1).astype(np.float64)
-        y = np.concatenate([ablated[chosen], pushed[chosen]], -1)
-        if measure == "slope":
-            # Through 0: where the stream does not change, no change is foretold.
-            return _slope(x, y)
-        x, y = _centred(x), _centred(y)
-        return _slope(x, y) * np.sqrt(_ratio((x**2).sum(-1), (y**2).sum(-1)))
-
-    def _spearman(self, d: int) -> np.ndarray:
-        """(draw,)"""
-        assert self.truth is not None and self.word_scores is not None
-        draws = 1 if d < self.n_vectors else self.word_scores.shape[1]
-        ranks = np.stack([rankdata(scores) for scores in self.word_scores[d, :draws]])
-        known = rankdata(self.truth)
-        x, y = _centred(known), _centred(ranks)
-        return _ratio((x * y).sum(-1), np.sqrt((x @ x) * (y * y).sum(-1)))
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a direction: each measure with its 95 % interval in _low and _high."""
-        rows = []
-        for direction in self.directions:
-            row: dict[str, float] = {}
-            for measure in self.measures:
-                value, low, high = self.score(measure, direction)
-                row |= {measure: value, f"{measure}_low": low, f"{measure}_high": high}
-            rows.append(row)
-        return pd.DataFrame(rows, index=pd.Index(self.directions, name="direction"))
-
-    def _facts(self) -> str:
-        each, everything = [], np.arange(len(self.before))
-        for d, name in enumerate(self.directions):
-            draws = range(self.ablated.shape[1])
-            mean = np.mean([self._of("removed", d, i, everything) for i in draws])
-            each.append(f"{name} {mean:.2f}")
-        return (
-            f"{self.observable} at {self.site}, {len(self.before)} prompts, removed by "
-            f"{', '.join(each)}"
-        )
-
-
-def _interval(values: np.ndarray, level: float, seed: int | None) -> tuple[float, float, float]:
-    """The mean over draws and its bootstrap interval."""
-    rng = np.random.default_rng(seed or 0)
-    drawn = values[rng.integers(len(values), size=(N_RESAMPLES, len(values)))].mean(-1)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(values.mean()), float(low), float(high)
-
-
-def _centred(x: np.ndarray) -> np.ndarray:
-    return x - x.mean(-1, keepdims=True)
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of y over x along the last axis; NaN where x is 0 everywhere."""
-    return _ratio((x * y).sum(-1), (x * x).sum(-1))
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.where(below > 0, above / np.where(below > 0, below, 1.0), np.nan)
+#: What pictures call the first measure.
+LABEL = "share of the observable's variation that ablation takes away"
 
 
 @checked
@@ -217,26 +57,23 @@ def evaluate(
     elsewhere: Prompts | None = None,
     seed: Seed = 0,
     progress: bool = True,
-) -> ObservableEvaluation:
-    """What an observable's vectors do when they are used, as an `ObservableEvaluation`.
+) -> Effects:
+    """What an observable's vectors do when they are used, beside other directions, as `Effects`.
 
         path = wb.vocabulary.observable(model, " he", " she").propagate("L0H2")
-        wb.vocabulary.evaluate(model, wb.task("gender_profession"), path)
+        wb.vocabulary.evaluate(model, wb.task("gender_profession"), path).score("removed")
 
-    task: one whose answers are the observable's targets or foils, so that a difference in means and
-    a logistic probe can be fitted in the same stream on n_examples of its clean prompts, n_controls
-    times; or prompts, which are compared with random directions alone. Half of a task's words are
-    fitted on and the others tested on. vectors: one, or several of one residual stream; predictions
-    are the first one's. observable: what is measured; None takes the first vector's, if that was
-    made of tokens. positions: where the stream is changed; None: where the prompts of a pair differ
-    if a head reads the vector (all positions of plain prompts), else the last. push: the length
-    that is added, in units of the stream's root mean square distance from its mean there. truth:
-    known numbers of words, each one token. elsewhere: texts on which an ablation should change
-    nothing; None for the last 40 that ship, () for none.
+    task: with the observable's targets or foils as answers, so that a "difference in means" and a
+    "logistic probe" are fitted as controls on n_examples of half of its words; or prompts, for
+    "random" ones alone. observable: None takes the first vector's, if made of tokens. positions:
+    where the stream is changed; None: where a pair differs if a head reads the vector (all of a
+    prompt), else the last. push: the length added, in root mean square distances from the mean
+    there. truth: numbers of words. Measures: the observable ablated (the direction's part at its
+    mean) and pushed, and as the first vector predicts; removed, 1 − cov(ablated, plain) /
+    var(plain); slope and correlation of the changes with those predicted; loss and KL elsewhere,
+    ablated; truth, Spearman of the words' scores. A ratio's example is a share of it.
 
-    Raises `ValueError` for vectors of several sites or of another model, a task with other answers,
-    too few examples, and a word of several tokens.
-
+    Raises `ValueError` for vectors of several sites or another model, other answers, few examples.
     Source: Dunefsky and Cohan 2023 (arXiv:2312.16291), section 4, but for ablation and controls.
     """
     many = [vectors] if isinstance(vectors, ObservableVector) else list(vectors)
@@ -253,55 +90,80 @@ def evaluate(
     path = read_path(model, first.path)
     site, norm = Site.parse(first.site), read_norm(model, path)
     through_head = bool(path) and path[0].head is not None
-    read = read_examples(model, obs, task, positions, through_head)
-    rng = np.random.default_rng(seed)
-    fit_rows, test_rows = np.array([], int), np.arange(len(read))
-    if read.labels is not None:
-        fit_rows, test_rows = split_groups(read.groups, read.labels, rng)
-    trials = Trials.of(obs, site, norm, read.take(test_rows.tolist()))
-
+    asked = _read(model, obs, task, positions, through_head)
     names = vector_names(many) if len(many) > 1 else ("observable",)
     if len(set(names)) < len(names):
         raise ValueError(
             "Vectors that are tried together differ in their path or observable; got "
             f"{', '.join(names)}."
         )
-    directions = {
-        name: [each.vector.astype(np.float64)] * n_controls
-        for name, each in zip(names, many, strict=True)
-    }
-    if read.labels is not None:
-        pool = read.take(fit_rows.tolist())
-        directions |= fitted(Trials.of(obs, site, norm, pool), n_examples, n_controls, rng)
-    drawn = rng.standard_normal((n_controls, len(first.vector)))
-    directions[RANDOM] = list(
-        drawn if norm is None else norm.center(torch.from_numpy(drawn)).numpy()
-    )
-    results = tried(trials, first, path, directions, len(many), push * trials.typical, progress)
-    harmed = None
-    if not (isinstance(elsewhere, (list, tuple)) and not elsewhere):
-        texts = texts_elsewhere(model, elsewhere)
-        harmed = harm(trials, directions, len(many), texts, progress)
-    words = None
+    vector = torch.from_numpy(first.vector.copy())
+    random = [c.parts[0].what.value for c in like(model, Add(site, vector), n_controls, seed=seed)]
+    centred = random if norm is None else [norm.center(each) for each in random]
+    drawn = {("random", i): each.double().numpy() for i, each in enumerate(centred)}
+    if asked.labels is not None:
+        rng = np.random.default_rng(seed)
+        pool, rows = split_groups(asked.groups, asked.labels, rng)
+        drawn |= _fitted(_Trials.of(obs, site, norm, asked.take(pool)), n_examples, n_controls, rng)
+        asked = asked.take(rows)
+    trials, n = _Trials.of(obs, site, norm, asked), len(many)
+    every = [each.vector.astype(np.float64) for each in many] + list(drawn.values())
+    every = [each / np.linalg.norm(each) for each in every]
+    length, slopes = push * trials.typical, trials.predicted(first.vector.astype(np.float64), path)
+    plain = obs.measure(asked.tokens).astype(np.float64)
+    none = isinstance(elsewhere, (list, tuple)) and not elsewhere
+    texts = None if none else texts_elsewhere(model, elsewhere)
+    n_rows = len(asked) + (0 if texts is None else len(texts))
+    found: list[Measure] = []
+
+    def add(name: str, unit: str, values: Any, plain: Any = None, damage: bool = False) -> None:
+        rows = np.stack(list(values))
+        own = np.zeros(rows.shape[1]) if plain is None else plain
+        found.append(Measure(name, unit, own, rows[:n], rows[n:], damage=damage))
+
+    with tqdm(total=len(every) * n_rows, disable=not progress, leave=False) as bar:
+        tried = []
+        for unit in every:
+            tried.append([plain + x for x in trials.tried(unit, length, slopes, plain)])
+            bar.update(len(asked))
+        ablated, pushed, said, said_pushed = zip(*tried, strict=True)
+        twice = np.tile(plain, 2)
+        x = [np.concatenate(both) - twice for both in zip(said, said_pushed, strict=True)]
+        y = [np.concatenate(both) - twice for both in zip(ablated, pushed, strict=True)]
+        away = plain - plain.mean()
+        taken = [away * (away - (each - each.mean())) for each in ablated]
+        add("removed", "of the variation", (ratio_shares(each, away**2) for each in taken))
+        add("ablated", "logits", ablated, plain)
+        add("pushed", "logits", pushed, plain)
+        add("predicted ablated", "logits", said, plain)
+        add("predicted pushed", "logits", said_pushed, plain)
+        # Through 0: where the stream does not change, no change is foretold.
+        of = [ratio_shares(a * b, a * a) for a, b in zip(x, y, strict=True)]
+        add("slope", "logits a logit", of)
+        add("correlation", "", map(correlation_shares, x, y))
+        if texts is not None:
+            changes = [Change(), *(Change(trials.everywhere(unit)) for unit in every)]
+            for name, values in zip((LOSS, KL), damages(model, changes, texts, bar), strict=True):
+                add(name, "nats", values[1:], values[0], damage=True)
     if truth is not None:
-        words = word_scores(model, first.embedding, norm, directions, truth)
-    return ObservableEvaluation(
-        **provenance(model, trials.examples.tokens, seed),
-        observable=obs.name,
-        site=str(site),
-        directions=tuple(directions),
-        n_vectors=len(many),
-        n_fitted=0 if read.labels is None else n_examples,
-        push=push * trials.typical,
-        words=() if truth is None else tuple(truth),
-        before=obs.measure(trials.examples.tokens),
-        ablated=results["ablated"],
-        pushed=results["pushed"],
-        predicted_ablated=results["predicted_ablated"],
-        predicted_pushed=results["predicted_pushed"],
-        damage=harmed,
-        truth=None if truth is None else np.array([float(value) for value in truth.values()]),
-        word_scores=words,
+        scores = _word_scores(model, first.embedding, norm, every, truth)
+        known = rankdata([float(value) for value in truth.values()])
+        add("truth", "", (correlation_shares(rankdata(each), known) for each in scores))
+    return Effects(
+        **provenance(model, asked.tokens, seed),
+        what=f"{obs.name} at {site}",
+        changes={"change": names, "push": (length,) * n},
+        controls=table_of(["change", "kind", "draw"], [(None, *key) for key in drawn]),
+        measures=tuple(found),
+        picture=Dots(
+            "effect",
+            ("change", "kind"),
+            "low",
+            "high",
+            "control",
+            label=LABEL,
+            where={"measure": "removed"},
+        ),
     )
 
 
@@ -318,92 +180,30 @@ def _observable_of(model: Model, vector: ObservableVector) -> Observable:
 RANDOM = "random"
 
 
-def fitted(
-    pool: Trials, n_examples: int, n_draws: int, rng: np.random.Generator
-) -> dict[str, list[np.ndarray]]:
-    """Each baseline's direction for every draw of a few of the pool's rows."""
-    streams, labels = pool.normed(), pool.examples.labels
-    assert labels is not None
-    draws = [few_rows(labels, pool.examples.groups, n_examples, rng) for _ in range(n_draws)]
-    return {
-        name: [fit(streams[rows], labels[rows]) for rows in draws]
-        for name, fit in BASELINES.items()
-    }
+# -- readings that are ratios: an example's share in them, to first order -------------------------
 
 
-def tried(
-    trials: Trials,
-    first: ObservableVector,
-    path: Sequence[Step],
-    directions: Mapping[str, list[np.ndarray]],
-    n_vectors: int,
-    length: float,
-    progress: bool,
-) -> dict[str, np.ndarray]:
-    """What the ablation of each direction and a push along it do, and were foretold to."""
-    n_draws = len(directions[RANDOM])
-    shape = (len(directions), n_draws, len(trials.examples))
-    names = ("ablated", "pushed", "predicted_ablated", "predicted_pushed")
-    out = {name: np.zeros(shape) for name in names}
-    gradients = trials.predicted(first.vector.astype(np.float64), path)
-    total = n_vectors + (len(directions) - n_vectors) * n_draws
-    with tqdm(total=total, desc="directions", disable=not progress) as bar:
-        for d, draws in enumerate(directions.values()):
-            # A vector is the same in every draw: one trial serves them all.
-            for i, direction in enumerate(draws[:1] if d < n_vectors else draws):
-                unit = direction / np.linalg.norm(direction)
-                at = slice(None) if d < n_vectors else i
-                results = (trials.ablate(unit), trials.push(unit, length))
-                for name, (values, changes) in zip(names[:2], results, strict=True):
-                    out[name][d, at] = values
-                    pairs = zip(changes, gradients, strict=True)
-                    said = [float((change * gradient).sum()) for change, gradient in pairs]
-                    out[f"predicted_{name}"][d, at] = said
-                bar.update()
-    return out
+def ratio_shares(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """(example,) whose mean is Σ above / Σ below; NaN where nothing is below."""
+    size = below.mean()
+    if not size > 0:
+        return np.full(len(above), np.nan)
+    ratio = above.mean() / size
+    return ratio + (above - ratio * below) / size
 
 
-def harm(
-    trials: Trials,
-    directions: Mapping[str, list[np.ndarray]],
-    n_vectors: int,
-    texts: Tokens,
-    progress: bool,
-) -> np.ndarray:
-    """(direction, draw, text) KL(plain ‖ ablated) in nats, the mean over each text's positions."""
-    edits = [
-        trials.everywhere(direction / np.linalg.norm(direction))
-        for d, draws in enumerate(directions.values())
-        for direction in (draws[:1] if d < n_vectors else draws)
-    ]
-    changes = [Change(), *map(Change, edits)]
-    with tqdm(total=len(changes) * len(texts), desc="damage", disable=not progress) as bar:
-        each = iter(damages(trials.obs.model, changes, texts, bar)[1, 1:])
-    n_draws = len(directions[RANDOM])
-    out = []
-    for d in range(len(directions)):
-        rows = [next(each) for _ in range(1 if d < n_vectors else n_draws)]
-        out.append(np.stack(rows * n_draws if d < n_vectors else rows))
-    return np.stack(out)
+def correlation_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(example,) whose mean is the correlation; NaN where either is the same everywhere."""
+    x, y = x - x.mean(), y - y.mean()
+    sizes = np.sqrt((x**2).mean()), np.sqrt((y**2).mean())
+    if not min(sizes) > 0:
+        return np.full(len(x), np.nan)
+    x, y = x / sizes[0], y / sizes[1]
+    value = (x * y).mean()
+    return value + x * y - value * (x**2 + y**2) / 2
 
 
-def word_scores(
-    model: Model,
-    embedding: Embedding,
-    norm: Norm | None,
-    directions: Mapping[str, list[np.ndarray]],
-    truth: Mapping[str, float],
-) -> np.ndarray:
-    """(direction, draw, word) what each direction gives for the words' own streams."""
-    ids = token_ids(model.tokenizer, list(truth), of="A word with a known number")
-    if len(ids) < 2:
-        raise ValueError(
-            f"Known numbers are ordered, so there are two or more; got {dict(truth)!r}."
-        )
-    streams = np.concatenate(
-        [x.double().cpu().numpy() for x in token_streams(model, embedding, norm, ids)]
-    )
-    return np.stack([np.stack(draws) @ streams.T for draws in directions.values()])
+# -- directions ------------------------------------------------------------------------------------
 
 
 def difference_in_means(streams: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -411,31 +211,48 @@ def difference_in_means(streams: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return streams[labels > 0].mean(0) - streams[labels < 0].mean(0)
 
 
-def logistic_probe(streams: np.ndarray, labels: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """(d_model,) the weights of a logistic regression with an intercept.
-
-    The least Σ log(1 + exp(−label · logit)) + |w|² / (2 · strength) over streams that are centred
-    and, as a whole, scaled to a root mean square of 1.
-    """
+def logistic_probe(streams: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(d_model,) a logistic regression of streams that are centred and have root mean square 1."""
     centred = streams.astype(np.float64) - streams.mean(0, dtype=np.float64)
     scale = float(np.sqrt((centred**2).mean())) or 1.0
-    x, y = centred / scale, labels.astype(np.float64)
-
-    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        weights, bias = parameters[:-1], parameters[-1]
-        margins = y * (x @ weights + bias)
-        # d log(1 + e^-m) / dm, written so that large margins do not overflow.
-        slopes = -y * np.exp(-np.logaddexp(0, margins))
-        value = np.logaddexp(0, -margins).sum() + weights @ weights / (2 * strength)
-        return float(value), np.append(x.T @ slopes + weights / strength, slopes.sum())
-
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B",
-                     options={"maxiter": 1000, "gtol": 1e-8, "ftol": 1e-14})  # fmt: skip
-    return found.x[:-1] / scale
+    fit = LogisticRegression(tol=1e-8, max_iter=1000).fit(centred / scale, labels)
+    return fit.coef_[0] / scale
 
 
 #: Name → the direction (d_model,) of streams (example, d_model) and labels ±1.
-BASELINES = {"difference in means": difference_in_means, "logistic probe": logistic_probe}
+FITS = {"difference in means": difference_in_means, "logistic probe": logistic_probe}
+
+
+def _fitted(
+    pool: _Trials, n_examples: int, n_draws: int, rng: np.random.Generator
+) -> dict[tuple[str, int], np.ndarray]:
+    """The direction of each fit for every draw of a few of the pool's rows."""
+    streams, labels = pool.normed(), pool.examples.labels
+    assert labels is not None
+    draws = [few_rows(labels, pool.examples.groups, n_examples, rng) for _ in range(n_draws)]
+    return {
+        (name, i): fit(streams[rows], labels[rows])
+        for name, fit in FITS.items()
+        for i, rows in enumerate(draws)
+    }
+
+
+def _word_scores(
+    model: Model,
+    embedding: Embedding,
+    norm: Norm | None,
+    directions: Sequence[np.ndarray],
+    truth: Mapping[str, float],
+) -> np.ndarray:
+    """(direction, word) what each direction gives for the words' own streams."""
+    ids = token_ids(model.tokenizer, list(truth), of="A word with a known number")
+    if len(ids) < 2:
+        raise ValueError(
+            f"Known numbers are ordered, so there are two or more; got {dict(truth)!r}."
+        )
+    each = token_streams(model, embedding, norm, ids)
+    streams = np.concatenate([x.double().cpu().numpy() for x in each])
+    return np.stack(directions) @ streams.T
 
 
 def split_groups(
@@ -477,19 +294,22 @@ def few_rows(
     return np.array(chosen)
 
 
+# -- trials ----------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, eq=False)
-class Trials:
+class _Trials:
     """The trials of one stream on some examples. mean: (d_model,) the stream's mean there."""
 
     obs: Observable
     site: Site
     norm: Norm | None
-    examples: TrialExamples
+    examples: _Examples
     streams: tuple[np.ndarray, ...]  # (pos, d_model) float64 a row
     mean: np.ndarray
 
     @classmethod
-    def of(cls, obs: Observable, site: Site, norm: Norm | None, examples: TrialExamples) -> Trials:
+    def of(cls, obs: Observable, site: Site, norm: Norm | None, examples: _Examples) -> _Trials:
         streams = tuple(_streams(obs.model, site, examples))
         return cls(obs, site, norm, examples, streams, np.concatenate(streams).mean(0))
 
@@ -524,21 +344,30 @@ class Trials:
             start += len(part)
         return out
 
-    def ablate(self, unit: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """(batch,) the observable with the stream's part along `unit` at its mean; the changes."""
-        level = float(self.mean @ unit)
-        changes = [np.outer(level - stream @ unit, unit) for stream in self.streams]
-        return self._measure(lambda **where: at_mean(self.site, unit, level, **where)), changes
-
-    def push(self, unit: np.ndarray, length: float) -> tuple[np.ndarray, list[np.ndarray]]:
-        """(batch,) the observable with `length` along `unit` added; the changes."""
-        step = torch.as_tensor(length * unit, dtype=torch.float32)
-        changes = [np.tile(length * unit, (len(stream), 1)) for stream in self.streams]
-        return self._measure(lambda **where: Add(self.site, step, **where)), changes
+    def tried(
+        self, unit: np.ndarray, length: float, slopes: Sequence[np.ndarray], plain: np.ndarray
+    ) -> list[np.ndarray]:
+        """(batch,) by how much the observable changes with the part along `unit` at its mean, and
+        with `length` along it added; and by how much `slopes` foretell.
+        """
+        level, step = float(self.mean @ unit), length * unit
+        changes = (
+            [np.outer(level - stream @ unit, unit) for stream in self.streams],
+            [np.tile(step, (len(stream), 1)) for stream in self.streams],
+        )
+        added = torch.as_tensor(step, dtype=torch.float32)
+        made = (
+            self._measure(lambda **where: _at_mean(self.site, unit, level, **where)),
+            self._measure(lambda **where: Add(self.site, added, **where)),
+        )
+        said = [
+            np.array([(c * s).sum() for c, s in zip(each, slopes, strict=True)]) for each in changes
+        ]
+        return [*(each - plain for each in made), *said]
 
     def everywhere(self, unit: np.ndarray) -> Edit:
         """The ablation of `unit` at every position of any text."""
-        return at_mean(self.site, unit, float(self.mean @ unit))
+        return _at_mean(self.site, unit, float(self.mean @ unit))
 
     def _measure(self, make: Callable[..., Edit]) -> np.ndarray:
         tokens, out, start = self.examples.tokens, [], 0
@@ -553,7 +382,7 @@ class Trials:
         return np.concatenate(out)
 
 
-def at_mean(site: Site, unit: np.ndarray, level: float, **where: Any) -> Affine:
+def _at_mean(site: Site, unit: np.ndarray, level: float, **where: Any) -> Affine:
     """An edit that sets the part of a stream along a unit vector to `level`."""
     matrix = np.eye(len(unit)) - np.outer(unit, unit)
     return Affine(
@@ -564,7 +393,7 @@ def at_mean(site: Site, unit: np.ndarray, level: float, **where: Any) -> Affine:
     )
 
 
-def _streams(model: Model, site: Site, examples: TrialExamples) -> list[np.ndarray]:
+def _streams(model: Model, site: Site, examples: _Examples) -> list[np.ndarray]:
     """For each row (pos, d_model) float64: the stream at its positions."""
     out, start = [], 0
     for part in in_batches(examples.tokens):
@@ -587,8 +416,11 @@ def _by_positions(
     return list(out.items())
 
 
+# -- examples --------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, eq=False)
-class TrialExamples:
+class _Examples:
     """Prompts of one trial.
 
     positions: for each row where the vector is read. labels: (batch,) 1 where the answer is a
@@ -601,9 +433,9 @@ class TrialExamples:
     labels: np.ndarray | None
     groups: np.ndarray
 
-    def take(self, rows: Sequence[int]) -> TrialExamples:
+    def take(self, rows: Any) -> _Examples:
         index = [int(row) for row in rows]
-        return TrialExamples(
+        return _Examples(
             self.tokens.take(index).trimmed(),
             tuple(self.positions[row] for row in index),
             None if self.labels is None else self.labels[index],
@@ -614,13 +446,13 @@ class TrialExamples:
         return len(self.tokens)
 
 
-def read_examples(
+def _read(
     model: Model,
     obs: Observable,
     examples: Any,
     positions: Positions,
     through_head: bool,
-) -> TrialExamples:
+) -> _Examples:
     """Examples of a task, with labels, or prompts without.
 
     positions: None takes, for a path that begins with a head, the words by which the clean prompt
@@ -641,7 +473,7 @@ def read_examples(
             tuple(column - tokens.offset(row) for column in tokens.columns(row, positions))
             for row in range(len(tokens))
         ]
-    return TrialExamples(
+    return _Examples(
         tokens,
         tuple(chosen),
         None if batch is None else _labels(obs, batch),
