@@ -620,7 +620,20 @@ def _compare_matches(matches: Any) -> Any:
 
 @moves("feature_flow")
 def _feature_flow(dicts: Any, feature: Any = None, **options: Any) -> Any:
-    return wb.features.flow(dicts, feature, **_named(options))
+    options = _named(options)
+    if "texts" in options:
+        given = {name: options.pop(name) for name in ("model", "texts", "method")}
+        options["matches"] = wb.features.match(dicts, **given, progress=False)
+    new = wb.features.flow(dicts, feature, **options)
+    at = new.thresholds[:, new.node_sites]
+    names = ("resid", "mlp", "attn", "successor")
+    wide = {f"{name}_threshold": at[lane] for lane, name in enumerate(names)}
+
+    def limits() -> Any:
+        found = new.to_frame("limits")
+        return found[["site", "lane", "threshold", "chance"]]
+
+    return Moved(new, frame=lambda: new.to_frame().assign(**wide), limits=limits)
 
 
 @moves("validate_flow")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,7 @@ from ..dictionary.collection import dictionaries
 from ..edits import Add
 from ..graph import Graph
 from ..methods.features.labels import Labels
-from ..model import Model
-from ..result import Result, axes
+from ..result import Result, axes, labels
 from ..site import Site
 from .matching import (
     BEFORE,
@@ -49,48 +48,46 @@ RESIDUAL = ("resid_pre", "resid_mid", "resid_post")
 class FeatureFlow(Result):
     """Features joined to their predecessors and successors: a graph upwards through the layers.
 
-    roots: the features that were asked for. method, k: how they were matched and how many matches
-    each has. direction, depth: which way and how many layers; None for all. graph: nodes are
-    features by name, in the order of a pass; an edge goes from the earlier to the later one,
-    its weight is their similarity. A node's score is its best predecessor's similarity.
-
-    classes: of each node, as `matching.CLASSES` explains. ended: (node) nothing after it is
-    similar enough. resid, mlp, attn: (node) its best similarity in the residual stream before, the
-    MLP's and the attention's output of its layer; successor: (node) in the residual stream after;
-    NaN where there is no dictionary. All four are there whether or not the edge is.
-
-    sites: of all dictionaries, in the order of a pass; fingerprints: of each. thresholds, chance:
-    (lane, site) of the lanes "resid", "mlp", "attn", "next": from which similarity on a match
-    counts, and what chance reaches (NaN where the flow does not pass).
+    `to_frame()` has one line a feature, `to_frame("limits")` one a dictionary and lane that the
+    flow passes. The similarities of a feature are there whether or not the edge is, NaN where
+    there is no dictionary.
     """
 
+    #: The features that were asked for.
     roots: tuple[str, ...]
+    #: How features were matched, and how many matches each has.
     method: str
     k: int
+    #: Which way, and how many layers; None for all.
     direction: str
     depth: int | None
-    sites: tuple[str, ...]
+    #: Of all dictionaries, in the order of a pass.
     fingerprints: tuple[str, ...]
-    classes: tuple[str, ...]
+    #: Nodes are features by name, in the order of a pass, their score the best predecessor's
+    #: similarity; an edge goes from the earlier to the later one, its weight is their similarity.
     graph: Graph
-    ended: np.ndarray = axes("node", np.bool_)
-    resid: np.ndarray = axes("node")
-    mlp: np.ndarray = axes("node")
-    attn: np.ndarray = axes("node")
-    successor: np.ndarray = axes("node")
-    thresholds: np.ndarray = axes("lane site")
-    chance: np.ndarray = axes("lane site")
+    sites: tuple[str, ...] = labels("site", "site of the dictionary", name="site")
+    classes: tuple[str, ...] = labels("node", "one of `matching.CLASSES`", name="class")
+    ended: np.ndarray = axes("node", np.bool_, "nothing after it is similar enough")
+    resid: np.ndarray = axes("node", note="best similarity in the residual stream before")
+    mlp: np.ndarray = axes("node", note="best similarity in the MLP's output of its layer")
+    attn: np.ndarray = axes("node", note="best similarity in the attention's output of its layer")
+    successor: np.ndarray = axes("node", note="best similarity in the residual stream after")
+    thresholds: np.ndarray = axes(
+        "lane site", note="similarity from which on a match counts", name="threshold"
+    )
+    chance: np.ndarray = axes("lane site", note="similarity that random directions reach")
 
+    tables = cast("Mapping[str, str]", {"features": "node", "limits": "lane site"})
     picture = "flows.feature_flow"
     view = "features.feature_flow"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        n = len(self.graph.ids)
-        if (len(self.classes), len(self.ended)) != (n, n):
+        if len(self.classes) != len(self.graph.ids):
             raise ValueError(
-                f"A flow has a class and numbers for each of its {n} nodes; got "
-                f"{len(self.classes)} and {len(self.ended)}."
+                f"A flow has a class and numbers for each of its {len(self.graph.ids)} nodes; got "
+                f"{len(self.classes)}."
             )
 
     @cached_property
@@ -201,35 +198,18 @@ class FeatureFlow(Result):
             out[graph.ids[source], "next"] = graph.ids[target]
         return out
 
-    def to_frame(self) -> pd.DataFrame:
-        """One line a feature: feature, label, class, ended, resid, mlp, attn and successor (its
-        best similarities), and the threshold of each (resid_threshold, …).
-        """
-        names = ("resid", "mlp", "attn", "successor")
-        limits = self.thresholds[:, self.node_sites]
-        columns: dict[str, Any] = {
-            "feature": self.graph.ids,
-            "label": self.graph.labels,
-            "class": self.classes,
-            "ended": self.ended,
-        }
-        columns |= {name: getattr(self, name) for name in names}
-        columns |= {f"{name}_threshold": limits[lane] for lane, name in enumerate(names)}
-        return pd.DataFrame(columns)
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        """One line a feature: its name, label and class, and how similar what lies around it is.
 
-    def limits(self) -> pd.DataFrame:
-        """One line a dictionary and lane that the flow passes: site, lane, threshold, chance."""
-        lines = [
-            {
-                "site": self.sites[site],
-                "lane": LANES[lane],
-                "threshold": float(self.thresholds[lane, site]),
-                "chance": float(chance),
-            }
-            for (lane, site), chance in np.ndenumerate(self.chance)
-            if np.isfinite(chance)
-        ]
-        return pd.DataFrame(lines, columns=["site", "lane", "threshold", "chance"])
+        table: "limits", one line a lane and dictionary that the flow passes: threshold and chance.
+        """
+        frame = super().to_frame(table)
+        if table == "limits":
+            frame["lane"] = [LANES[lane] for lane in frame["lane"]]
+            return frame.dropna(subset=["chance"], ignore_index=True)
+        frame.insert(0, "feature", self.graph.ids)
+        frame.insert(1, "label", self.graph.labels)
+        return frame
 
     def _facts(self) -> str:
         roots = ", ".join(self.roots[:3]) + (", …" if len(self.roots) > 3 else "")
@@ -254,30 +234,26 @@ def flow(
     thresholds: Any = None,
     min_similarity: float | None = None,
     matches: FeatureMatches | None = None,
-    model: Model | None = None,
-    texts: Any = None,
     labels: Any = None,
     seed: Seed = 0,
     progress: bool = False,
 ) -> FeatureFlow:
     """Where features come from and where they go, composed over the layers: a `FeatureFlow`.
 
-    feature: a name like "L3.resid_post/123", several, or None for all features of the residual
-    stream. Backwards, each feature is joined to its `k` best predecessors in the residual stream
-    before, the MLP's and the attention's output of its layer, and those of the residual stream to
-    theirs; a module's features are ends. Forwards, to its best successors in the residual stream
-    after, and those to theirs. direction: "both", "back" or "forward". depth: how many layers each
-    way, None for all.
+        wb.feature_flow(dicts, "L3.resid_post/123").path()
 
-    method, thresholds, seed: as in `match`; the cosine is computed for the features that the
-    flow reaches only. Correlation and permutation match everything first; give `matches`, whose
-    thresholds hold if none are given, to do that once. min_similarity: edges below it are left out
-    and not followed; None for the threshold of each lane, −1 for none. labels: None for those saved
-    with the dictionaries, with their scores; or a mapping by name, or something with `of(name)`.
+    feature: a name, several, or None for all of the residual stream. Backwards each is joined to
+    its `k` best predecessors in the residual stream before, the MLP's and the attention's output of
+    its layer, and those of the residual stream to theirs; forwards to its best successors in the
+    residual stream after, and those to theirs. depth: how many layers each way, None for all.
 
-    Raises `ValueError` as `match`, for a feature that does not exist, and for a flow of
-    more than 5,000 features.
+    method, thresholds, seed: as in `match`; the cosine is computed for the features that the flow
+    reaches. A permutation matches everything first; give `matches` to do that once, and for a
+    correlation, whose thresholds hold if none are given. min_similarity: edges below it are left
+    out and not followed; None for each lane's threshold, −1 for none. labels: None for those saved
+    with the dictionaries; a mapping by name, or something with `of(name)`.
 
+    Raises `ValueError` as `match`, for a feature that does not exist, and for more than 5,000.
     Source: Laptev, Balagansky et al., "Analyze Feature Flow to Enhance Interpretation and Steering
     in Language Models" (2025), section 3.
     """
@@ -288,11 +264,9 @@ def flow(
     if matches is not None:
         _check_matches(matches, lanes, k)
     else:
-        check_matching(lanes, method, k, model, texts)
+        check_matching(lanes, method, k, None, None)
         if method != "cosine":
-            matches = match(
-                dicts, method=method, k=k, model=model, texts=texts, seed=seed, progress=progress
-            )
+            matches = match(dicts, method=method, k=k, seed=seed, progress=progress)
     search = FlowSearch(lanes, k, matches, thresholds, seed, min_similarity, depth)
     if direction != "forward":
         search.back(roots)
@@ -300,7 +274,7 @@ def flow(
         search.forward(roots)
     found = search.finish(roots)
     return FeatureFlow(
-        **origin(lanes, model, seed),
+        **origin(lanes, None, seed),
         roots=tuple(f"{lanes.names[site]}/{number}" for site, number in roots),
         method=method if matches is None else matches.method,
         k=k,

@@ -38,31 +38,26 @@ METHODS: tuple[Method, ...] = ("cosine", "correlation", "permutation")
 class FeatureMatches(Result):
     """The best matches of every feature before and after it, and the class that follows.
 
-    method: "cosine" of decoder rows, "correlation" of activations over texts, or "permutation", the
-    cosine under the best one-to-one matching. sites: of the dictionaries, in the order of a pass;
-    fingerprints, n_features: of each. Features are numbered on through all dictionaries ("node").
-    Lanes are `LANES`: the residual stream before, the MLP's and attention's output of the layer,
-    and the residual stream after.
-
-    leads: (lane, site) the number of the dictionary that a lane leads to, −1 where there is none.
-    similarity, index: (lane, node, k) the best matches, the best first: how similar, and the
-    feature's number in that dictionary; NaN and −1 where there is none. thresholds: (lane, site)
-    from which similarity on a match counts; chance: (lane, site) the 99 % quantile of what random
-    directions find there (of correlation: of what codes find that are shifted against the text).
-    n_positions: of the texts behind correlations, else 0.
+    Features are numbered on through all dictionaries ("node"). Lanes are `LANES`: the residual
+    stream before, the MLP's and attention's output of the layer, and the residual stream after.
     """
 
+    #: "cosine" of decoder rows, "correlation" of activations over texts, or "permutation", the
+    #: cosine under the best one-to-one matching.
     method: str
     k: int
+    #: Of the texts behind correlations, else 0.
     n_positions: int
+    #: Of the dictionaries, in the order of a pass.
     sites: tuple[str, ...]
     fingerprints: tuple[str, ...]
     n_features: np.ndarray = axes("site", np.int64)
-    leads: np.ndarray = axes("lane site", np.int32)
-    similarity: np.ndarray = axes("lane node k")
-    index: np.ndarray = axes("lane node k", np.int32)
-    thresholds: np.ndarray = axes("lane site")
-    chance: np.ndarray = axes("lane site")
+    leads: np.ndarray = axes("lane site", np.int32, "number of the dictionary there, −1 for none")
+    similarity: np.ndarray = axes("lane node k", note="the best matches, the best first; NaN: none")
+    index: np.ndarray = axes("lane node k", np.int32, "their numbers there, −1 for none")
+    thresholds: np.ndarray = axes("lane site", note="similarity from which on a match counts")
+    #: Of correlation what codes find that are shifted against the text.
+    chance: np.ndarray = axes("lane site", note="99 % quantile of what random directions find")
 
     picture = "flows.feature_matches"
 
@@ -215,26 +210,20 @@ def match(
 ) -> FeatureMatches:
     """The best matches of every feature before and after it, as `FeatureMatches`.
 
-    dicts: `Dictionaries` of the residual stream (resid_pre, resid_post, embed) and of what is added
-    to it (mlp_out, attn_out); lanes without a dictionary are left out, and the result says so. For
-    a feature f after layer l, s(P) = max ⟨f, W_dec^P⟩ over the features of P, for P the residual
-    stream before, the MLP's and the attention's output; decoder rows of unit length.
+        wb.features.match(wb.dictionaries("tinyworld"), thresholds="chance")
 
-    method: "cosine" needs no data. "correlation", Pearson's over the positions of `texts` read by
-    `model`. "permutation": one-to-one between dictionaries, so that the summed cosine is largest;
-    its matrix is held, so up to 4,096 features. k: how many matches of each (1 by permutation).
-    thresholds: from which similarity on a match counts: None for 0.5, a number, "chance" for the
-    level of chance, or a mapping by lane ("resid", "mlp", "attn", "next"), by site
-    ("L3.resid_post"), or both ("L3.resid_post mlp"). seed: of what chance is measured with.
+    dicts: of the residual stream (resid_pre, resid_post, embed) and of what is added to it
+    (mlp_out, attn_out); lanes without a dictionary are left out. For a feature f after layer l,
+    s(P) = max ⟨f, W_dec^P⟩ over the features of P, decoder rows of unit length.
 
-    Memory beside the dictionaries: a block of products (64 MiB) and two dictionaries' unit rows; by
-    correlation also 12 bytes for each code that is not 0, at most 2 GiB; by permutation the
-    similarities of two dictionaries, at most 200 MB.
+    method: "cosine" needs no data; "correlation" is Pearson's over the positions of `texts` read by
+    `model` (12 bytes a code that is not 0, up to 2 GiB); "permutation" is one-to-one with the
+    largest summed cosine, for up to 4,096 features. k: how many matches of each. thresholds: None
+    for 0.5, a number, "chance", or a mapping by lane ("resid", "mlp", "attn", "next"), site
+    ("L3.resid_post") or both ("L3.resid_post mlp"). seed: of what chance is measured with.
 
-    Raises `ValueError` for dictionaries of another space or of one place, for an unknown measure,
-    for correlation without model and texts, for k beyond the features there are, and for a
-    permutation of too many. Warns where a threshold lies below chance.
-
+    Raises `ValueError` for dictionaries of another space or of one place, correlation without model
+    and texts, too many matches or features. Warns where a threshold lies below chance.
     Source: Laptev, Balagansky et al., "Analyze Feature Flow to Enhance Interpretation and Steering
     in Language Models" (2025); Balagansky et al., "Mechanistic Permutability" (2024).
     """
