@@ -633,7 +633,12 @@ def _feature_flow(dicts: Any, feature: Any = None, **options: Any) -> Any:
         found = new.to_frame("limits")
         return found[["site", "lane", "threshold", "chance"]]
 
-    return Moved(new, frame=lambda: new.to_frame().assign(**wide), limits=limits)
+    return Moved(
+        new,
+        frame=lambda: new.to_frame().assign(**wide),
+        limits=limits,
+        agreement=lambda other: new.agreement(other.new),
+    )
 
 
 @moves("validate_flow")
