@@ -116,12 +116,7 @@ class Activations(Result):
         own = activations(model, texts, sites, pool=None, progress=progress)
         tokens = model.tokens(texts)
         word = on.word_numbers(tokens.ids)[tokens.mask].cpu().numpy()
-        found = {on.words[w] for w in np.unique(word) if w >= 0}
-        if missing := [n for n in concepts.names if not found.intersection(concepts.words(n))]:
-            raise ValueError(
-                f"Every concept has a word in the texts; there is none of {', '.join(missing)}. "
-                "Give more texts, or leave the concept out: concepts.only(families)."
-            )
+        on.check_found(np.unique(word[word >= 0]), "the texts")
         # −1, no word, is the last entry.
         columns = {
             family: [*((concepts.concept_of(each, family) or "") for each in on.words), ""]
@@ -202,6 +197,11 @@ class Activations(Result):
             known = {name: sorted(set(map(str, self.labels[name])))[:8] for name in labels}
             raise ArgumentError(f"No row has {given(dict(labels))}; the labels are {known}.")
         return self.take(keep)
+
+    def labelled(self, name: str) -> Activations:
+        """The rows that have this label, whichever it is. Raises as `label` and `where`."""
+        there = np.array([value is not None for value in self.label(name).tolist()])
+        return self if there.all() else self.take(there)
 
     def mean(self, by: str | None = None) -> dict[str, np.ndarray]:
         """The mean row of each site, {site: (d,)}; by a label: {site: (value, d)}.

@@ -278,6 +278,16 @@ class ConceptTokens:
             table[list(own)] = number
         return table.to(ids.device)[ids]
 
+    def check_found(self, numbers: Any, where: str) -> None:
+        """Raises `ValueError` for a concept of which none of these words, by number, is there."""
+        found = {self.words[int(number)] for number in numbers}
+        concepts = self.concepts
+        if missing := [n for n in concepts.names if not found.intersection(concepts.words(n))]:
+            raise ValueError(
+                f"Every concept has a word in {where}; there is none of {', '.join(missing)}. Give "
+                "more texts, or leave the concept out: concepts.only(families)."
+            )
+
     def labels(self, tokens: Tokens) -> torch.Tensor:
         """(batch, pos, concept) bool: which concepts the token at each position is a word of."""
         words = self.word_numbers(tokens.ids)

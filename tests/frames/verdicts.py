@@ -215,8 +215,10 @@ def _ends(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> np.n
             ends = frame["value"].to_numpy(dtype=float)[-2:]
             out.append(ends[None])
             continue
-        low = column.replace("high", "low").replace("[2]", "[1]")
-        high = low.replace("low", "high").replace("[1]", "[2]")
+        # A name may have "low" elsewhere in it, as flow_minus_high.
+        which, other = (("low", "high"), ("[1]", "[2]"))["[" in column]
+        name = column.removesuffix(which).removesuffix(other)
+        low, high = name + which, name + other
         ends = [frame[name].to_numpy(dtype=float)[lines] for name in (low, high)]
         out.append(np.stack(ends, -1))
     width = max(map(len, out))

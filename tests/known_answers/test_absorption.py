@@ -18,9 +18,14 @@ import pytest
 import torch
 
 from workbench.dictionary.base import Dictionary
-from workbench.features.concept_absorption import Absorption, absorption
-from workbench.features.concept_detection import count_hits, find_candidates
-from workbench.features.concept_vectors import VectorBatch, Vectors, WordMeans
+from workbench.features.concept_detection import (
+    VectorBatch,
+    Vectors,
+    WordMeans,
+    count_hits,
+    find_candidates,
+)
+from workbench.features.concept_evaluation import Absorption, absorption
 from workbench.methods.features.training import fit_dictionary
 from workbench.site import Site
 

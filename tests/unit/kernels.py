@@ -72,7 +72,7 @@ from workbench.methods.features import activation_buffer as activation_buffer
 from workbench.features.similarity import assign as assign
 
 # Absorbed positions and the share of hedging have answers by hand; made vectors decide them.
-from workbench.features import concept_absorption as concept_absorption
+from workbench.features import concept_evaluation as concept_evaluation
 
 # The best set of features for a concept and its hits, on made vectors.
 from workbench.features import concept_detection as concept_detection
@@ -124,9 +124,6 @@ from workbench.methods.features.training import fit_dictionary as fit_dictionary
 
 # The settings that one step of a training takes.
 from workbench.methods.features.training_options import TrainingOptions as TrainingOptions
-
-# Vectors that words and concepts are laid onto by hand.
-from workbench.features import concept_vectors as concept_vectors
 
 # Fewer resamples than a user gets, so that each is repeated by hand.
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.unit.kernels import concept_absorption, concept_detection, concept_vectors
+from tests.unit.kernels import concept_detection, concept_evaluation
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU
 from workbench.dictionary.normalization import Normalization
@@ -21,9 +21,9 @@ WIDTH, N_FEATURES, N_TEXTS = 8, 10, 6
 MEMBER = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]]).bool()
 
 
-def placed(rows: torch.Tensor, words: list[int], texts: list[int]) -> concept_vectors.Vectors:
-    return concept_vectors.Vectors.of(
-        concept_vectors.VectorBatch({SITE: rows}, torch.tensor(words), torch.tensor(texts))
+def placed(rows: torch.Tensor, words: list[int], texts: list[int]) -> concept_detection.Vectors:
+    return concept_detection.Vectors.of(
+        concept_detection.VectorBatch({SITE: rows}, torch.tensor(words), torch.tensor(texts))
     )
 
 
@@ -39,7 +39,7 @@ def candidates(mains: list[list[int]]) -> concept_detection.Candidates:
 
 def random_case(
     seed: int, **options: Any
-) -> tuple[Dictionary, concept_vectors.Vectors, Any, list[list[int]]]:
+) -> tuple[Dictionary, concept_detection.Vectors, Any, list[list[int]]]:
     made = torch.Generator().manual_seed(seed)
     n = 60
     x = torch.randn(n, WIDTH, generator=made)
@@ -52,14 +52,19 @@ def random_case(
         SITE, ReLU(W_enc, torch.full((N_FEATURES,), -1.0)), W_dec, torch.zeros(WIDTH), **options
     )
     found = placed(x, words, texts)
-    return own, found, concept_vectors.WordMeans.of(found, SITE, MEMBER, ["f", "f"]), [[0, 3], [5]]
+    return (
+        own,
+        found,
+        concept_detection.WordMeans.of(found, SITE, MEMBER, ["f", "f"]),
+        [[0, 3], [5]],
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("scale", ["none", "layer_norm"])
 def test_absorption_is_counted_position_by_position(seed: int, scale: Any) -> None:
     own, found, means, mains = random_case(seed, normalization=Normalization(scale=scale))
-    result = concept_absorption.absorption(own, candidates(mains), found, means)
+    result = concept_evaluation.absorption(own, candidates(mains), found, means)
     (batch,) = list(found)
     present, absorbed = np.zeros((2, N_TEXTS)), np.zeros((2, N_TEXTS))
     shares: list[list[float]] = [[], []]
@@ -109,8 +114,8 @@ def coded(codes: list[float], W_dec: torch.Tensor, mains: list[int]) -> Any:
     W_enc = torch.zeros(WIDTH, len(codes))
     W_enc[0] = torch.tensor(codes) / 2.5
     given = Dictionary(SITE, ReLU(W_enc, torch.zeros(len(codes))), W_dec, torch.zeros(WIDTH))
-    means = concept_vectors.WordMeans.of(found, SITE, MEMBER, ["f", "f"])
-    return concept_absorption.absorption(given, candidates([mains, [0]]), found, means)
+    means = concept_detection.WordMeans.of(found, SITE, MEMBER, ["f", "f"])
+    return concept_evaluation.absorption(given, candidates([mains, [0]]), found, means)
 
 
 def row(along: float, aside: float) -> list[float]:
@@ -151,11 +156,11 @@ def test_the_chance_of_hedging_is_over_directions_that_are_independent() -> None
     eye = torch.eye(WIDTH)
     found = placed(torch.stack([eye[0] + eye[1], eye[0] + eye[2]] * 5), [0, 1] * 5, [0] * 10)
     member = torch.tensor([[1, 0, 1], [0, 1, 1]]).bool()
-    means = concept_vectors.WordMeans.of(found, SITE, member, ["f", "f", "g"])
+    means = concept_detection.WordMeans.of(found, SITE, member, ["f", "f", "g"])
     # Both children lie on one line through their common mean: one direction of eight.
     rows = torch.stack([eye[0], (eye[1] - eye[2]) / 2**0.5, eye[3]])
     for f, wanted in enumerate([0.0, 1.0, 0.0]):
         encoder = ReLU(torch.zeros(WIDTH, 3), torch.zeros(3))
         own = Dictionary(SITE, encoder, rows, torch.zeros(WIDTH))
-        share, chance = concept_absorption.hedging(own, np.array([0, 0, f]), concepts, means)
+        share, chance = concept_evaluation.hedging(own, np.array([0, 0, f]), concepts, means)
         assert share[2] == pytest.approx(wanted, abs=1e-6) and chance[2] == 1 / WIDTH

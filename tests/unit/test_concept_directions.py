@@ -148,6 +148,14 @@ def test_each_row_knows_its_concepts_and_what_it_is_no_answer_to() -> None:
     assert all(len(each) == 1 for each in groups.values()) and len(own.tokens) == 46
 
 
+def test_rows_without_a_label_are_left_out_of_a_probe() -> None:
+    asked = acts().labelled("kind, asked")
+    assert len(asked) == 6 and asked.labelled("kind, asked") is asked
+    # Three classes of two words each; two groups a class are two folds.
+    found = wb.probe(acts(), "kind, asked", folds=2, n_controls=2)
+    assert found.right.shape == (1, 6) and found.classes == tuple(FEATURES[4:])
+
+
 def test_a_push_along_a_name_acts_at_every_site_that_has_it() -> None:
     made = wb.steering.directions(acts(), "kind")
     (part,) = made.add("b", 2.0).parts

@@ -22,7 +22,7 @@ from tests.unit.concept_models import (
     planted_model,
     planted_texts,
 )
-from tests.unit.kernels import concept_absorption, concept_detection, concept_vectors
+from tests.unit.kernels import concept_detection, concept_evaluation
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import JumpReLU, ReLU
 from workbench.edits import Add
@@ -211,12 +211,14 @@ def test_the_prompts_are_drawn_by_the_seed_and_a_gain_says_when_features_add_up(
 E = torch.eye(8)
 
 
-def by_hand(rows: list[tuple[torch.Tensor, int]], n: int = 40) -> concept_vectors.Vectors:
+def by_hand(rows: list[tuple[torch.Tensor, int]], n: int = 40) -> concept_detection.Vectors:
     """Each (vector, word) `n` times, a text each time through."""
     x = torch.stack([row for row, _ in rows]).repeat(n, 1)
     words = torch.tensor([word for _, word in rows]).repeat(n)
-    return concept_vectors.Vectors.of(
-        concept_vectors.VectorBatch({SITE: x}, words, torch.arange(n).repeat_interleave(len(rows)))
+    return concept_detection.Vectors.of(
+        concept_detection.VectorBatch(
+            {SITE: x}, words, torch.arange(n).repeat_interleave(len(rows))
+        )
     )
 
 
@@ -240,10 +242,10 @@ def hand_made(W_enc: torch.Tensor, W_dec: torch.Tensor) -> Dictionary:
 
 def scored(dictionary: Dictionary, gain: float = 0.5) -> Any:
     candidates = concept_detection.find_candidates(dictionary, HIERARCHY, MEMBER, gain)
-    means = concept_vectors.WordMeans.of(HIERARCHY, SITE, MEMBER, ["f", "f"])
+    means = concept_detection.WordMeans.of(HIERARCHY, SITE, MEMBER, ["f", "f"])
     return (
         candidates,
-        concept_absorption.absorption(dictionary, candidates, HIERARCHY, means),
+        concept_evaluation.absorption(dictionary, candidates, HIERARCHY, means),
         means,
     )
 
@@ -283,7 +285,7 @@ def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
     )
     found = by_hand([(E[0] + E[1], 0), (E[0] + E[2], 1), (E[0] + E[3], 2), (E[5], -1)])
     member = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]]).bool()
-    means = concept_vectors.WordMeans.of(found, SITE, member, ["f", "f", "f", "g"])
+    means = concept_detection.WordMeans.of(found, SITE, member, ["f", "f", "f", "g"])
     rows = {
         "parent": E[0],
         "one child": (E[0] + E[1]) / 2**0.5,
@@ -293,7 +295,7 @@ def test_hedging_is_the_share_of_a_row_that_tells_the_children_apart() -> None:
     wanted = {"parent": 0.0, "one child": 0.5 * 2 / 3, "all alike": 0.0, "apart": 1.0}
     dictionary = hand_made(E[:4], torch.stack(list(rows.values())))
     for f, name in enumerate(rows):
-        share, chance = concept_absorption.hedging(
+        share, chance = concept_evaluation.hedging(
             dictionary, np.array([0, 0, 0, f]), concepts, means
         )
         assert share[3] == pytest.approx(wanted[name], abs=1e-6), name

@@ -93,21 +93,19 @@ def test_intervals_have_their_level_and_seed(level: float, seed: int) -> None:
                 ratios.append(2 * h / (n + h + f))
         each.append(np.mean(ratios))
     assert result.score("f1", level=level)[1:] == pytest.approx(two_sided(each, level))
-    rng, success, causal = np.random.default_rng(seed), [], []
-    x, y = result.after[0][:3], result.after[0][3:]
-    for _ in range(500):
-        own = x[rng.integers(3, size=3)], y[rng.integers(1, size=1)]
-        success.append((own[0].mean() + own[1].mean()) / 2)
+
+    def drawn(rng: np.random.Generator, *families: np.ndarray) -> np.ndarray:
+        """(resample,) the mean over families, each drawn anew by itself."""
+        each = [x[rng.integers(len(x), size=(500, len(x)))].mean(1) for x in families]
+        return np.mean(each, axis=0)
+
+    rng, x, y = np.random.default_rng(seed), result.after[0][:3], result.after[0][3:]
+    success = drawn(rng, x, y)
     assert result.score("success", level=level)[1:] == pytest.approx(
         two_sided(success, level), abs=1e-6
     )
-    rng = np.random.default_rng(seed)
     ratio = np.minimum(1, result.stay_after[0] / result.stay_before)
-    for _ in range(500):
-        own = x[rng.integers(3, size=3)], y[rng.integers(1, size=1)]
-        kept = ratio[:1][rng.integers(1, size=1)], ratio[1:][rng.integers(2, size=2)]
-        moved = (own[0].mean() + own[1].mean()) / 2
-        causal.append(moved * (kept[0].mean() + kept[1].mean()) / 2)
+    causal = success * drawn(rng, ratio[:1], ratio[1:])
     assert result.score("causal", level=level)[1:] == pytest.approx(
         two_sided(causal, level), abs=1e-6
     )

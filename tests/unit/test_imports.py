@@ -250,6 +250,7 @@ TABLE: dict[str, set[str]] = {
         "experiment",
         "metrics",
         "model",
+        "probing",
         "questions",
         "result",
         "site",

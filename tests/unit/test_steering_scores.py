@@ -92,7 +92,8 @@ def reached(harm: Sequence[float], gain: Sequence[float], at: float) -> float:
 def test_every_score_takes_the_damage_and_the_effect_that_are_asked_for(
     damage: str, measure: str
 ) -> None:
-    result, options = compared(), {"damage": damage, "measure": measure}
+    result: Any = compared()
+    options: dict[str, Any] = {"damage": damage, "measure": measure}
     gain, harm = gains(measure).mean(-1), harms(damage).mean(-1)
     most = min(harm[i].max() for i in range(3))
     assert result.equal_damage(damage) == pytest.approx(most, abs=1e-6)
@@ -107,11 +108,11 @@ def test_every_score_takes_the_damage_and_the_effect_that_are_asked_for(
         assert minus == pytest.approx(found["flow"] - found[way], abs=1e-6)
     others = [d for d, _ in OPTIONS if d != damage], [m for m in MEASURES if m != measure]
     for other in ({"damage": others[0][0]}, {"measure": others[1][0]}):
-        effects = (
+        first, second = (
             result.at_damage(**of).set_index("change")["effect"]
             for of in (options | other, options)
         )
-        assert not np.allclose(*effects)
+        assert not np.allclose(first, second)
     assert list(result.at_damage(**options)["change"]) == list(WAYS)
 
 

@@ -4,8 +4,8 @@ from .circuit import FeatureCircuit as FeatureCircuit
 from .circuit import circuit as circuit
 from .circuit_evaluation import FeatureCircuitEvaluation as FeatureCircuitEvaluation
 from .circuit_evaluation import evaluate_circuit as evaluate_circuit
+from .concept_evaluation import ConceptEvaluation as ConceptEvaluation
 from .concept_evaluation import evaluate_concepts as evaluate_concepts
-from .concept_table import ConceptEvaluation as ConceptEvaluation
 from .effects import FeatureEffects as FeatureEffects
 from .effects import effects as effects
 from .flow import FeatureFlow as FeatureFlow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,12 @@ import torch
 
 from ..concepts import SLOT, ConceptTokens, Question, option_ids
 from ..dictionary.base import Dictionary
-from ..edits import Add, Set, UnchangedEdit
+from ..edits import Add, Set, unchanged_is_fine
+from ..metrics import kl
 from ..model import Model
 from ..site import Site
 from ..tokens import Tokens
-from .concept_detection import Candidates
-from .concept_vectors import AskedConcepts, WordMeans
+from .concept_detection import AskedConcepts, Candidates, WordMeans
 
 
 @dataclass(frozen=True)
@@ -259,9 +258,8 @@ class _Group:
         )
 
     def run(self, model: Model, edit: Any) -> torch.Tensor:
-        with torch.no_grad(), warnings.catch_warnings():
-            # A dictionary that has nothing of the concepts changes nothing, which is its score.
-            warnings.simplefilter("ignore", UnchangedEdit)
+        # A dictionary that has nothing of the concepts changes nothing, which is its score.
+        with torch.no_grad(), unchanged_is_fine():
             logits = model.run(self.tokens, edits=[edit]).logits
         assert logits is not None
         return logits
@@ -306,9 +304,8 @@ class _Group:
             out["answer"].append(float(shares[swap.answer]))
             out["goal"].append(float(shares[swap.goal]))
             first = int(torch.nonzero(self.word[row])[0])
-            plain, now = (x[row, first:-1].double().log_softmax(-1) for x in (self.logits, logits))
-            kl = (plain.exp() * (plain - now)).sum(-1)
-            out["damage"].append(float(kl.mean()) if len(kl) else float("nan"))
+            plain, now = (x[row, first:-1].double() for x in (self.logits, logits))
+            out["damage"].append(float(kl(now, plain).mean()) if len(now) else float("nan"))
         return {key: np.array(values) for key, values in out.items()}
 
 

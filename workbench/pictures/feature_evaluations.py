@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from ..features.concept_table import ConceptEvaluation
+from ..features.concept_evaluation import ConceptEvaluation
 from ..methods.features.dictionary_evaluation import DENSE, DictionaryEvaluation
 
 #: Bins of the logarithm of a frequency.

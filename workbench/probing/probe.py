@@ -86,11 +86,12 @@ class Probe(Result):
 
         Raises `ValueError` for labels that are not of two of its classes or more.
         """
+        acts = acts.labelled(self.label)
         y = np.array([str(each) for each in acts.label(self.label).tolist()])
         classes = tuple(np.unique(y).tolist())
         if classes != self.classes:
             raise refuse(f"The label {self.label!r}", f"of the classes {self.classes}", classes)
-        fits = [_fit(acts[site].astype(np.float64), y, self.method, self.l2) for site in self.sites]
+        fits = [fit(acts[site].astype(np.float64), y, self.method, self.l2) for site in self.sites]
         return replace(self, **_plain(self.sites, fits))
 
     def _facts(self) -> str:
@@ -111,14 +112,16 @@ def probe(
         wb.probe(acts, "who").plot()
         wb.probe(acts, "who", method="logistic").logits(model, more)
 
-    split: rows of a "group" of `acts` are never on both sides; "row": each on its own. l2: the
-    penalty on squared weights beside the mean loss, in units of each coordinate's standard
-    deviation. controls: "shuffled" fits labels shuffled first, between groups where each has one,
-    else between rows; () for none. Intervals take rows as independent, and are too narrow where
-    groups are few and large. Source: Alain and Bengio 2016; controls, Hewitt and Liang 2019.
+    Rows without the label (None) are left out. split: rows of a "group" of `acts` are never on
+    both sides; "row": each on its own. l2: the penalty on squared weights beside the mean loss, in
+    units of each coordinate's standard deviation. controls: "shuffled" fits labels shuffled first,
+    between groups where each has one, else between rows; () for none. Intervals take rows as
+    independent, and are too narrow where groups are few and large.
+    Source: Alain and Bengio 2016; controls, Hewitt and Liang 2019.
 
     Raises `ValueError` for one class, and for a class in fewer groups than folds.
     """
+    acts = acts.labelled(label)
     y = np.array([str(each) for each in acts.label(label).tolist()])
     groups = acts.group if split == "group" else np.arange(len(acts))
     whole("folds", folds, 2)
@@ -133,7 +136,7 @@ def probe(
         # scikit-learn takes seeds of 32 bits.
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
         for train, test in cut.split(x, y, groups):
-            out[test] = _fit(x[train], y[train], method, l2).predict(x[test]) == y[test]
+            out[test] = fit(x[train], y[train], method, l2).predict(x[test]) == y[test]
         return out
 
     rows = [x.astype(np.float64) for x in acts.at.values()]
@@ -149,13 +152,14 @@ def probe(
         found |= {"shuffled": draws, "control": draws.mean(1)}
         found["control_low"], found["control_high"] = np.quantile(draws, [0.025, 0.975], axis=1)
         found["beyond"] = (draws < right.mean(1, keepdims=True)).mean(1)
-    found |= _plain(acts.sites, [_fit(x, y, method, l2) for x in rows])
+    found |= _plain(acts.sites, [fit(x, y, method, l2) for x in rows])
     names = ("model", "revision", "versions", "tokens", "pool", "sites")
     own = {name: getattr(acts, name) for name in names} | {"classes": tuple(np.unique(y).tolist())}
     return Probe(**own, seed=seed, label=label, method=method, l2=l2, **found)
 
 
-def _fit(x: np.ndarray, y: np.ndarray, method: str, l2: float) -> Any:
+def fit(x: np.ndarray, y: np.ndarray, method: str, l2: float) -> Any:
+    """A scaler and a classifier of scikit-learn, fitted; l2: as in `probe`."""
     ridge, weight = RidgeClassifier(l2 * len(x)), 1 / (2 * len(x) * l2)
     last = ridge if method == "ridge" else LogisticRegression(C=weight, max_iter=1000, tol=TOL)
     return make_pipeline(StandardScaler(), last).fit(x, y)

@@ -8,20 +8,20 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from ..activations import Activations
 from ..check import ArgumentError, checked, one_of, refuse
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..dictionary.encoders import Linear
+from ..probing.probe import fit
 
 #: What is added to the counts of a regression on labels, in rows: where one label is the sum of
 #: others, no solution would be the only one without it.
 RIDGE = 1.0
 #: The penalty on squared weights of a probe beside the mean loss, in standard deviations: small,
 #: so that what it finds is what the rows say.
-L2 = 1e-5
+L2 = 1e-4
 METHODS = {"mean": "difference in means", "probe": "probe"}
 
 
@@ -148,16 +148,14 @@ def _means(x: np.ndarray, member: np.ndarray, out: np.ndarray | None) -> Weights
 
 
 def _probes(x: np.ndarray, member: np.ndarray, out: np.ndarray | None) -> Weights:
-    mean, spread = x.mean(0), np.maximum(x.std(0), 1e-6)
-    fit = LogisticRegression(C=1 / (2 * len(x) * L2), max_iter=1000)
-    found = np.stack([fit.fit((x - mean) / spread, one).coef_[0] / spread for one in member.T])
-    weight = _without(found, out)
+    fits = [fit(x, one, "logistic", L2) for one in member.T]
+    weight = _without(np.stack([last.coef_[0] / scaler.scale_ for scaler, last in fits]), out)
     own, others = _own_and_others(x, member)
     outside = (weight * others).sum(-1)
     width = np.maximum((weight * own).sum(-1) - outside, 1e-6)
     centred = member - member.mean(0)
     both = centred.T @ centred + RIDGE * np.eye(member.shape[1])
-    W_dec = np.linalg.solve(both, centred.T @ (x - mean))
+    W_dec = np.linalg.solve(both, centred.T @ (x - x.mean(0)))
     return weight / width[:, None], -outside / width, _without(W_dec, out)
 
 
