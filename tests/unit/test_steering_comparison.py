@@ -182,7 +182,7 @@ def test_the_way_that_reaches_most_is_first_whichever_it_is() -> None:
         effect = np.tile(gain.plain, (len(result), 1))
         effect[result.rows(change=winner)] += 1.5
         rigged = (replace(gain, changed=effect), replace(kl, changed=np.full_like(kl.changed, 0.5)))
-        best = replace(result, measures=rigged).at_damage(beside="flow").set_index("change")
+        best: Any = replace(result, measures=rigged).at_damage(beside="flow").set_index("change")
         assert best["effect"].idxmax() == winner
         assert best.loc[winner, "effect"] == pytest.approx(1.5, abs=1e-5)
         assert not best.drop(index=winner)["effect"].to_numpy().any()
@@ -193,7 +193,7 @@ def test_the_way_that_reaches_most_is_first_whichever_it_is() -> None:
 
 def test_the_table_has_means_and_intervals_and_the_result_is_saved(tmp_path: Any) -> None:
     result = compared()
-    frame = result.to_frame()
+    frame: Any = result.to_frame()
     assert len(frame) == 3 * len(WAYS) * len(STRENGTHS)
     lines = frame[(frame["change"] == PATH[1]) & (frame["strength"] == 3.0)]
     for _, line in lines.iterrows():
