@@ -185,7 +185,7 @@ def floating(name: str, value: Any) -> torch.dtype | None:
 
 _MADE_BY = {
     "Model": "Load a model with wb.load('tinyworld').",
-    "Dictionary": "Read a dictionary with wb.load_dictionary(…).",
+    "Dictionary": "Read a dictionary with wb.Dictionary.load(…).",
     "Dictionaries": "Read dictionaries with wb.dictionaries('tinyworld').",
     "Task": "Take a task of wb.tasks() with wb.task('ioi'), or make one with Task.from_pairs(…).",
 }
@@ -209,7 +209,7 @@ def checked(call: Checked) -> Checked:
         try:
             bound = signature.bind(*args, **options)
         except TypeError as error:
-            takes = ", ".join(name for name in signature.parameters if name != "self")
+            takes = ", ".join(name for name in signature.parameters if name not in ("self", "cls"))
             raise ArgumentError(f"{where}: {error}; it takes {takes}.") from None
         for name, value in bound.arguments.items():
             if name in rules and value is not signature.parameters[name].default:

@@ -42,29 +42,27 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--state", type=Path, help="a file that a stopped training goes on from")
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
     model = wb.load("tinyworld", device="cpu")
     tokenizer = Tokenizer.from_file(str(arguments.model / "tokenizer.json"))
-    found = wb.train_dictionaries(
+    found = wb.features.train(
         model,
-        [f"L{layer}.{stream}" for layer in range(model.spec.n_layers) for stream in STREAMS],
         lambda: rows(tokenizer),
+        [f"L{layer}.{stream}" for layer in range(model.spec.n_layers) for stream in STREAMS],
         kind=arguments.kind,
         k=arguments.k,
         n_features=arguments.features,
         steps=arguments.steps,
         batch_size=arguments.batch_size,
-        lr=arguments.lr,
+        learning_rate=arguments.learning_rate,
         name="tinyworld",
-        checkpoint=arguments.state,
     )
     for site, dictionary in found.items():
-        wb.save_dictionary(dictionary, arguments.out / str(site), dtype=torch.float16)
+        dictionary.save(arguments.out / str(site), dtype=torch.float16)
 
 
 if __name__ == "__main__":

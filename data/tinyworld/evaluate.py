@@ -29,7 +29,7 @@ def number(value: Any, digits: int) -> str:
 
 def print_kept(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:
     """Explained variance, loss recovered and divergence, a line a dictionary."""
-    frame = wb.evaluate_dictionary(model, dicts, texts).to_frame()
+    frame = wb.features.evaluate(model, texts, dicts).to_frame()
     print(row("site", "explained variance", "loss recovered", "KL", "dead", "dense"))
     print("|---" * 6 + "|")
     for name, line in frame.iterrows():
@@ -50,9 +50,10 @@ def print_concepts(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:
         named[f"{site} | shipped"] = dicts[site]
         named[f"{site} | probe"] = made(acts, labels, method="probe")[site]
         named[f"{site} | difference in means"] = made(acts, labels)[site]
-        named[f"{site} | random directions"] = wb.random_dictionary(
-            model, site, dicts[site].n_features, texts=texts[FITTED]
-        )
+        rows = wb.activations(model, texts[FITTED], site, pool=None)
+        named[f"{site} | random directions"] = wb.features.decompose(
+            rows, kind="random", n_features=dicts[site].n_features
+        )[site]
     frame = wb.features.evaluate_concepts(model, texts[HELD_OUT], named, concepts).to_frame()
     print(row("site", "dictionary", "F1", *MEASURES[1:]))
     print("|---" * 9 + "|")

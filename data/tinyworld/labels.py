@@ -8,10 +8,27 @@ the dictionary is the same; labels of one that was replaced are made anew.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import workbench as wb
-from workbench.methods.features.labels import FILE, make_labels
+from workbench.features.label import FILE
+
+
+def make_labels(model: Any, dictionary: Any, texts: Any, *, progress: bool = True) -> Any:
+    """Labels by tokens for every feature that fires on the texts; the last quarter scores them."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = wb.features.index(
+            model,
+            texts,
+            dictionary,
+            path=Path(folder) / "index",
+            n_contexts=1,
+            n_sampled=1,
+            progress=progress,
+        )
+        return wb.features.label(index, dictionary.path)
 
 
 def main() -> None:
@@ -25,7 +42,7 @@ def main() -> None:
         folder = dictionary.path
         assert folder is not None
         try:
-            before = wb.Labels.of(dictionary)
+            before = wb.features.Labels.of(dictionary)
         except ValueError:  # they are of the dictionary that was here before
             (folder / FILE).unlink()
         else:

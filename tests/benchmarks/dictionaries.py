@@ -41,7 +41,7 @@ def inside(folder: Path) -> None:
     import torch
     from sae_lens import SAE, TopKSAE, TopKSAEConfig  # pyright: ignore[reportMissingImports]
 
-    from workbench.dictionary.loading import load_dictionary
+    from workbench.dictionary.base import Dictionary
 
     torch.manual_seed(0)
     made = TopKSAE(TopKSAEConfig(d_in=D_IN, d_sae=N, k=K))
@@ -50,7 +50,7 @@ def inside(folder: Path) -> None:
         made.b_enc.normal_(std=0.1)
     made.cfg.metadata.hook_name = "blocks.6.hook_resid_pre"
     made.save_model(folder)
-    theirs, ours = SAE.load_from_disk(folder), load_dictionary(folder)
+    theirs, ours = SAE.load_from_disk(folder), Dictionary.load(folder)
     lines = []
     with torch.inference_mode():
         for rows in ROWS:

@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
         before, wall, cpu = megabytes(), time.perf_counter(), time.process_time()
-        index = wb.index_features(model, dictionary, texts, path=path, progress=False)
+        index = wb.features.index(model, texts, dictionary, path=path, progress=False)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         size = sum(part.stat().st_size for part in path.iterdir()) / 2**20
         print(f"{index!r}")
@@ -65,16 +65,16 @@ def main() -> None:
             f"disk, {megabytes() - before:.0f} MB of memory"
         )
         start = time.perf_counter()
-        index = wb.index_features(model, dictionary, texts, path=path, progress=False)
+        index = wb.features.index(model, texts, dictionary, path=path, progress=False)
         print(f"the same call again: {1e3 * (time.perf_counter() - start):.0f} ms")
         alive = np.flatnonzero(index.count)
         start = time.perf_counter()
-        wb.feature_page(model, dictionary, int(alive[0]), index)
+        wb.features.page(model, index, dictionary, int(alive[0]))
         print(f"first page, with what it reads once: {1e3 * (time.perf_counter() - start):.0f} ms")
         walls, cpus = [], []
         for feature in alive[:: max(1, len(alive) // N_PAGES)]:
             start, processor = time.perf_counter(), time.process_time()
-            wb.feature_page(model, dictionary, int(feature), index)
+            wb.features.page(model, index, dictionary, int(feature))
             walls.append(1e3 * (time.perf_counter() - start))
             cpus.append(1e3 * (time.process_time() - processor))
         print(
@@ -83,7 +83,7 @@ def main() -> None:
             "processor"
         )
         start = time.perf_counter()
-        labels = wb.Labels.from_index(index)
+        labels = wb.features.label(index)
         print(f"labels of {len(labels)} features: {time.perf_counter() - start:.2f} s")
 
 

@@ -22,7 +22,7 @@ def cells(folder: Path) -> list[str]:
         f"    shutil.copytree(shipped / site, {str(folder)!r} + '/dictionaries/' + site)\n"
         f"dicts = wb.dictionaries({str(folder)!r} + '/dictionaries')",
         "explorer = wb.live.features(\n"
-        "    model, dicts, wb.texts('tinyworld', n=120), prompt='Mary went to the store',\n"
+        "    model, wb.texts('tinyworld', n=120), dicts, prompt='Mary went to the store',\n"
         "    concepts=wb.concepts('tinyworld'), progress=False)\nexplorer",
     ]
 

@@ -41,7 +41,10 @@ def test_a_person_searches_reads_labels_and_types_a_prompt(jupyterlab: Lab, tmp_
     live.label.press("Enter")
     live.comes_to("explorer.page.label", "my own words")
     expect(live.view.locator(".feature-page__score")).to_contain_text("not scored")
-    assert live.value("wb.Labels.of(explorer.dictionary)[explorer.feature].text") == "my own words"
+    assert (
+        live.value("wb.features.Labels.of(explorer.dictionary)[explorer.feature].text")
+        == "my own words"
+    )
 
     live.prompt.fill("The king of France")
     live.comes_to("explorer.active.tokens[0][-1]", " France")

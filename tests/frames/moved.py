@@ -24,6 +24,7 @@ made through (`Labels.of`) is moved by `moves("Labels")` on a class or a namespa
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -1041,3 +1042,82 @@ def _shift(
     model: Any, probe: Any, dicts: Any, features: Any, texts: Any, labels: Any, **options: Any
 ) -> Any:
     return wb.features.shift(model, texts, probe, dicts, features, labels=labels, **options)
+
+
+# -- dictionaries ----------------------------------------------------------------------------------
+
+
+moves("load_dictionary")(wb.Dictionary.load)
+
+
+@moves("save_dictionary")
+def _save_dictionary(dictionary: Any, folder: Any, **options: Any) -> Any:
+    return dictionary.save(folder, **options)
+
+
+for _edit in ("SetFeatures", "ScaleFeatures", "Splice"):
+    moves(_edit)(getattr(sys.modules["workbench.dictionary.base"], _edit))
+
+
+@moves("train_dictionaries")
+def _train_dictionaries(model: Any, sites: Any, texts: Any, **options: Any) -> Any:
+    return wb.features.train(model, texts, sites, **options)
+
+
+@moves("train_dictionary")
+def _train_dictionary(
+    model: Any, site: Any, texts: Any, *, out_site: Any = None, **options: Any
+) -> Any:
+    sites = site if out_site is None else {site: out_site}
+    return next(iter(wb.features.train(model, texts, sites, **options).values()))
+
+
+@moves("random_dictionary")
+def _random_dictionary(
+    model: Any, site: Any, n_features: int, *, texts: Any = None, seed: int = 0
+) -> Any:
+    if texts is None:
+        width = model.spec.d_mlp if "mlp_post" in str(site) else model.spec.d_model
+        acts = wb.Activations.of_rows(np.zeros((1, width)), site=site)
+    else:
+        acts = wb.activations(model, texts, site, pool=None)
+    made = wb.features.decompose(acts, kind="random", n_features=n_features, seed=seed)[site]
+    return replace(made, model=model.spec.name)
+
+
+@moves("check_dictionary")
+def _check_dictionary(model: Any, dictionary: Any, texts: Any = None) -> Any:
+    return wb.features.check(model, texts, dictionary)
+
+
+@moves("evaluate_dictionary")
+def _evaluate_dictionary(model: Any, dictionaries: Any, texts: Any, **options: Any) -> Any:
+    return wb.features.evaluate(model, texts, dictionaries, **_quick(options))
+
+
+def _quick(options: dict[str, Any]) -> dict[str, Any]:
+    """Without the size of a batch, which memory decides now."""
+    return {name: value for name, value in options.items() if name != "batch_size"}
+
+
+@moves("index_features")
+def _index_features(model: Any, dictionary: Any, texts: Any, **options: Any) -> Moved:
+    new = wb.features.index(model, texts, dictionary, **_quick(options))
+    return Moved(new, find=lambda **asked: wb.features.find(new, **asked))
+
+
+moves("Labels")(
+    SimpleNamespace(
+        from_index=wb.features.label, of=wb.features.Labels.of, empty=wb.features.Labels.empty
+    )
+)
+
+
+@moves("feature_activations")
+def _feature_activations(model: Any, dictionary: Any, prompt: Any, **options: Any) -> Any:
+    return wb.features.activations(model, prompt, dictionary, **options)
+
+
+@moves("feature_page")
+def _feature_page(model: Any, dictionary: Any, feature: Any, texts: Any, **options: Any) -> Any:
+    return wb.features.page(model, texts, dictionary, feature, **options)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.unit.training_vectors import fit_dictionary
 from workbench.dictionary.base import Dictionary
 from workbench.features.concept_detection import (
     VectorBatch,
@@ -26,7 +27,6 @@ from workbench.features.concept_detection import (
     find_candidates,
 )
 from workbench.features.concept_evaluation import Absorption, absorption
-from workbench.methods.features.training import fit_dictionary
 from workbench.site import Site
 
 SITE = Site.parse("L0.resid_post")

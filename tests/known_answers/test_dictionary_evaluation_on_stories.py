@@ -29,18 +29,19 @@ def models(asset: Callable[..., Path]) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def trained(models: list[Any]) -> Any:
-    return wb.train_dictionary(
-        models[0], SITE, TEXTS, n_features=96, k=8, steps=60, batch_size=64, progress=False
-    )
+    return wb.features.train(
+        models[0], TEXTS, SITE, n_features=96, k=8, steps=60, batch_size=64, progress=False
+    )[SITE]
 
 
 def test_evaluations_are_equal_and_a_trained_dictionary_is_better_than_none(
     models: list[Any], trained: Any
 ) -> None:
-    random = wb.random_dictionary(models[0], SITE, 96, texts=TEXTS)
+    random = wb.features.decompose(
+        wb.activations(models[0], TEXTS, SITE, pool=None), kind="random", n_features=96
+    )[SITE]
     ours, theirs = (
-        wb.evaluate_dictionary(model, {"trained": trained}, TEXTS, progress=False)
-        for model in models
+        wb.features.evaluate(model, TEXTS, {"trained": trained}, progress=False) for model in models
     )
     for key in ("plain", "spliced", "zero", "mean", "kl", "squared_error"):
         np.testing.assert_allclose(getattr(theirs, key), getattr(ours, key), rtol=1e-4, atol=1e-4)

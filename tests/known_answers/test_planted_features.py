@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.unit.training_vectors import fit_dictionary
 from workbench.dictionary.base import Dictionary
-from workbench.methods.features.training import fit_dictionary
 
 N_PLANTED, WIDTH, ACTIVE = 32, 24, 3
 
@@ -47,7 +47,7 @@ def test_training_finds_the_planted_directions(name: str) -> None:
         n_features=N_PLANTED + 8,
         steps=700,
         batch_size=256,
-        lr=3e-3,
+        learning_rate=3e-3,
         **SETTINGS[name],
     )
     assert float(best_cosine(directions, found).mean()) >= 0.95
@@ -59,7 +59,9 @@ def test_training_finds_the_planted_directions(name: str) -> None:
 def test_untrained_directions_are_not_the_planted_ones() -> None:
     """The measure itself does not come close to 0.95 by chance."""
     x, directions = planted()
-    found = fit_dictionary(x, kind="topk", k=ACTIVE, n_features=N_PLANTED + 8, steps=1, lr=1e-9)
+    found = fit_dictionary(
+        x, kind="topk", k=ACTIVE, n_features=N_PLANTED + 8, steps=1, learning_rate=1e-9
+    )
     assert float(best_cosine(directions, found).mean()) < 0.65
 
 

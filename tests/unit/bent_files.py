@@ -16,10 +16,8 @@ from safetensors.torch import save_file
 import workbench as wb
 from tests.unit import indexed
 from tests.unit.dictionary_files import gemma_weights, sae_lens_folder, save_npz, weights
-from tests.unit.kernels import training
 from tests.unit.public_names import public
 from tests.unit.random_dictionaries import D_IN, dictionary, forms
-from tests.unit.training_vectors import vectors
 from workbench.result import Result
 
 
@@ -82,15 +80,10 @@ def graph() -> Any:
 
 
 def labels(folder: Path) -> Any:
-    made = wb.Labels.empty(dataclasses.replace(dictionary("topk"), path=folder))
+    made = wb.features.Labels.empty(dataclasses.replace(dictionary("topk"), path=folder))
     for feature in range(0, 40, 3):
         made[feature] = f"the label of {feature}"
     return made
-
-
-TRAINING: dict[str, Any] = {
-    "n_features": 16, "steps": 3, "batch_size": 32, "buffer_size": 64, "progress": False,
-}  # fmt: skip
 
 
 def kinds() -> list[Kind]:
@@ -103,8 +96,8 @@ def kinds() -> list[Kind]:
         out.append(
             Kind(
                 f"dictionary {name}",
-                lambda f, d=own: wb.save_dictionary(d, f),
-                lambda f: wb.load_dictionary(f),
+                lambda f, d=own: d.save(f),
+                lambda f: wb.Dictionary.load(f),
             )
         )
     out += [
@@ -121,14 +114,13 @@ def kinds() -> list[Kind]:
         Kind(
             "labels",
             lambda f: labels(f).save(f),
-            lambda f: wb.Labels.of(dataclasses.replace(dictionary("topk"), path=f)),
+            lambda f: wb.features.Labels.of(dataclasses.replace(dictionary("topk"), path=f)),
         ),
         Kind(
             "graph",
             lambda f: graph().to_neuronpedia(f / "one.json"),
             lambda f: wb.Graph.from_neuronpedia(f / "one.json"),
         ),
-        Kind("checkpoint", _train, _train),
         Kind("collection", _collection, lambda f: dict(wb.dictionaries(f / "all"))),
         Kind(
             "their graph",
@@ -137,7 +129,7 @@ def kinds() -> list[Kind]:
             ours=False,
         ),
         *(
-            Kind(f"their {name}", make, lambda f: wb.load_dictionary(f), ours=False)
+            Kind(f"their {name}", make, lambda f: wb.Dictionary.load(f), ours=False)
             for name, make in THEIRS.items()
         ),
     ]
@@ -156,11 +148,7 @@ def _load(result: Any) -> Callable[[Path], Any]:
 def _collection(folder: Path) -> None:
     for layer in (0, 1):
         made = dictionary("topk", site=f"L{layer}.mlp_out")
-        wb.save_dictionary(made, folder / "all" / f"L{layer}")
-
-
-def _train(folder: Path) -> Any:
-    return training.fit_dictionary(vectors(), checkpoint=folder / "run.safetensors", **TRAINING)
+        made.save(folder / "all" / f"L{layer}")
 
 
 def _sae_lens(folder: Path) -> None:
@@ -218,7 +206,7 @@ def same(a: Any, b: Any) -> bool:
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    if isinstance(a, wb.FeatureIndex):
+    if isinstance(a, wb.features.FeatureIndex):
         arrays = [{n: x._whole(n) for n in x._file.keys()} for x in (a, b)]  # noqa: SIM118
         return same(a.facts, b.facts) and same(*arrays)
     if isinstance(a, dict):

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 
 import workbench as wb
+from tests.unit.kernels import index_file
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.encoders import ReLU, TopK
 from workbench.loading import load
@@ -68,11 +70,13 @@ def codes(kind: str = "topk", site: str = SITE) -> tuple[np.ndarray, ...]:
     return tuple(dictionary(kind, site).encode(x).numpy() for x in activations(site))
 
 
-def made(folder: Path, kind: str = "topk", **options: Any) -> wb.FeatureIndex:
-    options = {"n_contexts": N_CONTEXTS, "n_sampled": N_SAMPLED, "batch_size": 5} | options
-    return wb.index_features(
-        model(), dictionary(kind), rows(), path=folder, progress=False, **options
-    )
+def made(folder: Path, kind: str = "topk", **options: Any) -> wb.features.FeatureIndex:
+    options = {"n_contexts": N_CONTEXTS, "n_sampled": N_SAMPLED} | options
+    # A pass is made small, so that the seams between passes are crossed.
+    with mock.patch.object(index_file, "TEXTS_AT_ONCE", 5):
+        return wb.features.index(
+            model(), rows(), dictionary(kind), path=folder, progress=False, **options
+        )
 
 
 @dataclass(frozen=True)

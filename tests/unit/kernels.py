@@ -53,20 +53,21 @@ from workbench import writers as writers
 
 # --- files, encodings and signatures of several families ---
 
-# An index and a checkpoint, which an interrupted write leaves whole or not there at all.
-from workbench.methods.features import index_files as index_files
-from workbench.methods.features import training as training
-from workbench.methods.features import training_state as training_state
+# An index, which an interrupted write leaves whole or not there at all.
+from workbench.features import index_files as index_files
 
 # Texts become the same tokens here as in every public call.
-from workbench.methods.features import token_rows as token_rows
+from workbench.features import token_rows as token_rows
 
 # Similarities without the vocabulary, beside those of signatures that are formed in full.
 from workbench.compare import signatures as signatures
 
 # --- features ---
+# Texts in a pass: a limit made small, so that the seams between passes are crossed.
+index_file = import_module("workbench.features.index")
+
 # What a training reads is given out in an order that its seed alone decides, within its bytes.
-from workbench.methods.features import activation_buffer as activation_buffer
+from workbench.features import activation_buffer as activation_buffer
 
 # The best assignment of rows to columns is scipy's, also among ties.
 from workbench.features.similarity import assign as assign
@@ -81,10 +82,10 @@ from workbench.features import concept_detection as concept_detection
 from workbench.features import similarity as similarity
 
 # The direct effect on the logits is a product of weights, one a kind of site.
-from workbench.methods.features.direct_logits import direct_logits as direct_logits
+from workbench.features.page import direct_logits as direct_logits
 
 # Codes that are sorted in small batches: a limit made small.
-from workbench.methods.features import feature_activations as feature_activations
+feature_activations = import_module("workbench.features.activations")
 
 # The effect of any node of any site, heads and neurons too, against autograd.
 from workbench.features.effects import node_effects as node_effects
@@ -92,20 +93,17 @@ from workbench.features.effects import node_effects as node_effects
 # Edges are vector-Jacobian products with everything between held.
 feature_edges = import_module("workbench.features.circuit")
 
-# Pairs that are drawn of many positions: a limit made small, and the hash that draws them.
-from workbench.methods.features import index_tally as index_tally
+# Pairs that are drawn of many positions and that do and do not fit: limits made small.
+from workbench.features import tally as tally
 
 # One step of a training by hand: units, revival, folding.
-from workbench.methods.features import learner as learner
-
-# Labels that are shipped come from the texts alone.
-from workbench.methods.features.labels import make_labels as make_labels
+from workbench.features import learner as learner
 
 # A label's text is its first tokens.
-from workbench.methods.features.labels import written as written
+from workbench.features.label import written as written
 
 # Losses against sums that are written out.
-from workbench.methods.features import losses as losses
+from workbench.features import losses as losses
 
 # Any set of nodes of any sites, kept in one pass, against codes put in by hand.
 from workbench.features.circuit_evaluation import kept_metric as kept_metric
@@ -113,17 +111,14 @@ from workbench.features.circuit_evaluation import kept_metric as kept_metric
 # The nodes that kept_metric and node_effects are asked about.
 node_bases = import_module("workbench.features.nodes")
 
-# Counts of pairs that do and do not fit: limits made small.
-from workbench.methods.features import pair_counts as pair_counts
-
 # The most similar rows in blocks of any size are those of the whole matrix.
 from workbench.features.similarity import top_matches as top_matches
 
-# A training of given vectors, with no model to run.
-from workbench.methods.features.training import fit_dictionary as fit_dictionary
+# A training, for tests that give it vectors with no model to run.
+from workbench.features.train import TrainingRun as TrainingRun
 
 # The settings that one step of a training takes.
-from workbench.methods.features.training_options import TrainingOptions as TrainingOptions
+from workbench.features.learner import TrainingOptions as TrainingOptions
 
 # Fewer resamples than a user gets, so that each is repeated by hand.
 
@@ -178,7 +173,7 @@ from workbench.weights.lessons import Lessons as Lessons
 from workbench.weights.lessons import train as train
 
 # Semi-nonnegative factors: a step number by number.
-from workbench.methods.features import snmf as snmf
+from workbench.features import snmf as snmf
 
 # --- explorers ---
 

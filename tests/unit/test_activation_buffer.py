@@ -1,4 +1,4 @@
-"""The activation buffer: what it holds, in which order it gives it out, and where it stands."""
+"""The activation buffer: what it holds, and in which order it gives it out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 from tests.unit.kernels import activation_buffer
 from tests.unit.lens_models import TEXTS, words_model
+from tests.unit.training_vectors import GivenVectors
 from workbench.site import Site
 
 SITE = Site.parse("L1.resid_post")
@@ -24,9 +25,7 @@ def numbered(n: int, parts: int = 1) -> list[torch.Tensor]:
 def buffer(
     vectors: Any, size: int = 16, batch: int = 4, seed: int = 0
 ) -> activation_buffer.ActivationBuffer:
-    return activation_buffer.ActivationBuffer(
-        activation_buffer.GivenVectors(SITE, vectors), size, batch, seed
-    )
+    return activation_buffer.ActivationBuffer(GivenVectors(SITE, vectors), size, batch, seed)
 
 
 def numbers(batch: dict[Site, torch.Tensor]) -> list[int]:
@@ -98,37 +97,6 @@ def test_the_seed_decides_the_order_and_nothing_else_does() -> None:
     assert orders[0] == expected.tolist()
 
 
-@pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 9, 13])
-@pytest.mark.parametrize("corpus", [12, 40])
-def test_a_restored_buffer_gives_the_batches_that_would_have_come(n: int, corpus: int) -> None:
-    held = buffer(numbered(corpus, 9))
-    for _ in range(n):
-        held.next_batch()
-    other = buffer(numbered(corpus, 9))
-    other.restore(held.position())
-    for _ in range(12):
-        assert numbers(other.next_batch()) == numbers(held.next_batch())
-    assert other.position() == held.position()
-
-
-def test_a_restored_stream_is_read_on_from_where_it_was() -> None:
-    held = buffer(iter(numbered(200, 50)))
-    for _ in range(9):
-        held.next_batch()
-    other = buffer(iter(numbered(200, 50)))
-    other.restore(held.position())
-    assert numbers(other.next_batch()) == numbers(held.next_batch())
-
-
-def test_other_vectors_than_before_are_refused() -> None:
-    held = buffer(numbered(40))
-    held.next_batch()
-    changed = numbered(40)
-    changed[0][3] += 1
-    with pytest.raises(ValueError, match="goes on with the texts that it began with"):
-        buffer(changed).restore(held.position())
-
-
 def test_an_empty_corpus_is_an_error() -> None:
     for empty in ([], torch.zeros(0, 3), [torch.zeros(0, 3)], iter([])):
         with pytest.raises(ValueError, match="at least one vector to read; the texts gave none"):
@@ -150,8 +118,6 @@ def test_vectors_that_are_not_finite_or_of_another_width_are_errors() -> None:
         buffer(bad).next_batch()
     with pytest.raises(ValueError, match="all of one width; got 3 and 5"):
         buffer([torch.ones(2, 3), torch.ones(2, 5)]).next_batch()
-    with pytest.raises(ValueError, match=r"tensors \(row, d\), a vector a row; got shape \(2,\)"):
-        buffer([torch.ones(2)]).next_batch()
 
 
 def test_the_vectors_of_a_model_are_the_activations_of_its_real_tokens(model: Any) -> None:
@@ -211,7 +177,7 @@ def test_texts_that_cannot_be_read_are_named(model: Any, monkeypatch: Any) -> No
     monkeypatch.setattr(activation_buffer, "TEXTS_A_PASS", 2)
     long = "Mary " * 60
     with pytest.raises(ValueError, match=r"one of 2 to 3 cannot be read .*; prompt 1 has \d+"):
-        list(activation_buffer.ModelVectors(model, [SITE], [*TEXTS, long]).chunks(0))
+        list(activation_buffer.ModelVectors(model, [SITE], [*TEXTS, long]).chunks())
     with pytest.raises(TypeError, match="Put a single text into a list"):
         activation_buffer.ModelVectors(model, [SITE], "Mary")
     with pytest.raises(TypeError, match="a function that gives one; got 5"):

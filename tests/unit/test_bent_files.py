@@ -125,9 +125,8 @@ def paths_read() -> dict[str, CodeType]:
             if function.__globals__.get("Path") is not Path:  # a path through a model, or none
                 continue
             given = {k: str(v) for k, v in function.__annotations__.items() if "Path" in str(v)}
-            # What a training goes on from is read in one place, by whatever call it was begun;
-            # what is called a folder is kept for a later save.
-            given = {k: v for k, v in given.items() if k not in ("checkpoint", "folder")}
+            # What is called a folder is kept for a later save.
+            given = {k: v for k, v in given.items() if k != "folder"}
             writes = str(function.__annotations__["return"]) in ("Path", "str", "dict[str, Any]")
             if set(given) - {"return"} and not writes:
                 found[f"{name}.{own}".rstrip(".")] = function.__code__

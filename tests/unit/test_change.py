@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 import workbench as wb
 from workbench.change import Change, Gate, Rule, rows_laid
+from workbench.dictionary.base import SetFeatures, Splice
 
 BACKENDS = ("nnsight", "transformer_lens")
 ROWS = ["The capital of France is", "Tom likes the old cat near the river because"]
@@ -281,7 +282,7 @@ def changes() -> dict[str, Change]:
     site = next(iter(dicts))
     made = {name: Change(edit) for name, edit in EDITS.items()}
     made |= {
-        "features": Change([wb.SetFeatures(dicts[site], [3, 7], 2.0), wb.Splice(dicts[site])]),
+        "features": Change([SetFeatures(dicts[site], [3, 7], 2.0), Splice(dicts[site])]),
         "weights": Change(wb.WeightEdit("W_Q", 1, [0], factor=0.5)),
         "phase": Change(wb.Add(SITE, direction()), on="new", window=slice(2, 5)).at(3),
         "gated": Change(wb.Add(SITE, direction()), gate=Gate(SITE, direction(), 0.5)),

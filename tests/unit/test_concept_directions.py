@@ -105,17 +105,19 @@ def test_a_supervised_code_tells_its_concept() -> None:
 
 def test_random_directions_have_length_one_and_give_the_activation_back() -> None:
     x, _ = vectors()
-    made = wb.random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
+    acts = wb.activations(planted_model(), planted_texts(), SITE, pool=None)
+    made = wb.features.decompose(acts, kind="random", n_features=4000, seed=3)[SITE]
     weight = made.tensors["W_enc"]
     np.testing.assert_allclose(weight.norm(dim=0), 1.0, atol=1e-5)
-    again = wb.random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=3)
+    again = wb.features.decompose(acts, kind="random", n_features=4000, seed=3)[SITE]
     assert again.fingerprint == made.fingerprint
-    other = wb.random_dictionary(planted_model(), SITE, 4000, texts=planted_texts(), seed=4)
+    other = wb.features.decompose(acts, kind="random", n_features=4000, seed=4)[SITE]
     assert other.fingerprint != made.fingerprint
     np.testing.assert_allclose(made.encode(torch.as_tensor(x).float()).mean(0), 0.0, atol=1e-4)
     rest = made.reconstruct(torch.as_tensor(x).float()).numpy() - x
     assert (rest**2).sum() < 0.05 * ((x - x.mean(0)) ** 2).sum()
-    plain = wb.random_dictionary(planted_model(), SITE, 5)
+    none = wb.Activations.of_rows(np.zeros((1, 32)), site=SITE)
+    plain = wb.features.decompose(none, kind="random", n_features=5)[SITE]
     assert not plain.b_dec.any() and plain.n_features == 5
 
 
@@ -203,7 +205,5 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="orthogonal_to is of L0.resid_post too"):
         wb.steering.directions(rows, "x", orthogonal_to=other)
     with pytest.raises(ValueError, match="n_features is a whole number from 1; got 0"):
-        wb.random_dictionary(model, SITE, 0)
-    with pytest.raises(ValueError, match="layers 0 to 0; got layer 3"):
-        wb.random_dictionary(model, "L3.resid_post", 4)
+        wb.features.decompose(wb.activations(model, ["w2"], SITE), kind="random", n_features=0)
     assert set(KINDS) == set(WORDS)

@@ -49,7 +49,9 @@ def compared(backend: str = "nnsight") -> wb.features.ConceptEvaluation:
         "relu": relu(),
         "supervised": wb.steering.directions(acts, [*acts.labels], method="probe")[SITE],
         "means": wb.steering.directions(acts, [*acts.labels])[SITE],
-        "random": wb.random_dictionary(model, SITE, 3, texts=texts),
+        "random": wb.features.decompose(
+            wb.activations(model, texts, SITE, pool=None), kind="random", n_features=3
+        )[SITE],
     }
     return wb.features.evaluate_concepts(model, texts, named, some, n_prompts=12, progress=False)
 

@@ -12,6 +12,7 @@ import torch
 import workbench as wb
 from workbench.change import Change, Rule
 from workbench.controls import NEAREST, like, others
+from workbench.dictionary.base import ScaleFeatures
 
 
 @cache
@@ -111,7 +112,7 @@ def test_features_are_drawn_by_the_sizes_given():
     dictionary = dicts["L2.resid_post"]
     sizes = np.zeros(dictionary.n_features)
     sizes[[4, 9, 30]] = 1.0, 1.1, 0.9
-    change = Change(wb.ScaleFeatures(dictionary, [4], 0.0))
+    change = Change(ScaleFeatures(dictionary, [4], 0.0))
     drawn = like(model, change, 10, sizes={"L2.resid_post": sizes})
     assert {c.parts[0].what.features for c in drawn} == {(9,), (30,)}
 

@@ -71,7 +71,7 @@ def test_the_tables_of_dictionaries_have_the_readmes_lines(
         }
     frame = pd.DataFrame.from_dict(rows, orient="index").astype({"dead": object, "dense": object})
     asked = SimpleNamespace(to_frame=lambda: frame)
-    monkeypatch.setattr(evaluate.wb, "evaluate_dictionary", lambda *_: asked, raising=False)
+    monkeypatch.setattr(evaluate.wb.features, "evaluate", lambda *_: asked, raising=False)
     evaluate.print_kept(None, {}, ())
     assert capsys.readouterr().out.splitlines()[0] == lines[0]
     evaluate.print_kept(None, {}, ())

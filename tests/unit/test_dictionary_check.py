@@ -78,7 +78,7 @@ def slow_scores(
 def test_every_number_of_a_check_is_recomputed(backend: str) -> None:
     model = tinyworld(backend)
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    result = wb.check_dictionary(model, made, TEXTS[:3], batch_size=2)
+    result = wb.features.check(model, TEXTS[:3], made)
     reads = activations(model, TEXTS[:3], "L2.resid_post")
     flat = torch.cat(reads)
     assert result.n_positions == len(flat) == 192
@@ -123,7 +123,7 @@ def test_a_transcoder_is_measured_at_the_site_it_gives() -> None:
     with pytest.warns(
         UserWarning, match=r"explains -?\d+.\d+ of the variance at L1.mlp_out of tin"
     ):
-        result = wb.check_dictionary(model, made, TEXTS[:2])
+        result = wb.features.check(model, TEXTS[:2], made)
     reads, gives = (activations(model, TEXTS[:2], str(s)) for s in (made.site, made.out_site))
     wanted = slow_scores(made, made.normalization, reads, gives)
     found = (result.explained_variance[0], result.explained_after_first[0], result.l0[0])
@@ -134,13 +134,13 @@ def test_a_transcoder_is_measured_at_the_site_it_gives() -> None:
 def test_padding_does_not_count_and_single_tokens_leave_nothing_after_the_first() -> None:
     model = lens_models.zoo_model("gpt2")
     made = principal(model, ZOO_TEXTS, "L1.resid_post", 12)
-    together = wb.check_dictionary(model, made, ZOO_TEXTS, batch_size=4)
-    alone = wb.check_dictionary(model, made, ZOO_TEXTS, batch_size=1)
+    together = wb.features.check(model, ZOO_TEXTS, made)
+    alone = wb.features.check(model, ZOO_TEXTS, made)
     assert together.n_positions == alone.n_positions == 20
     np.testing.assert_allclose(together.score, alone.score, atol=1e-4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        single = wb.check_dictionary(model, made, ["w3", "w4", "w5"])
+        single = wb.features.check(model, ["w3", "w4", "w5"], made)
     assert np.isnan(single.explained_after_first).all()
     np.testing.assert_array_equal(single.score, single.explained_variance)
 
@@ -148,10 +148,10 @@ def test_padding_does_not_count_and_single_tokens_leave_nothing_after_the_first(
 def test_no_more_positions_are_read_than_are_sampled() -> None:
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    # All texts have 64 tokens but the first, so that the last one read is read in part.
-    texts = [TEXTS[0][:20], *TEXTS * 11]
-    result = wb.check_dictionary(model, made, texts, batch_size=1)
-    assert result.n_positions == 4096 and len(result.tokens) == 65
+    # All texts have 64 tokens but the first, and 8 go through the model at a time.
+    texts = [TEXTS[0][:20], *TEXTS * 12]
+    result = wb.features.check(model, texts, made)
+    assert result.n_positions == 4096 and len(result.tokens) == 72 < len(texts)
 
 
 def test_centring_is_told_from_the_activations() -> None:
@@ -159,11 +159,11 @@ def test_centring_is_told_from_the_activations() -> None:
     made = principal(model, ZOO_TEXTS, "L1.resid_post", 31, Normalization(center=True))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        right = wb.check_dictionary(model, made, ZOO_TEXTS)
+        right = wb.features.check(model, ZOO_TEXTS, made)
     assert right.score[0] > 0.999 and right.warned == ()
     left = replace(made, normalization=Normalization())
-    with pytest.warns(UserWarning, match="“mean taken away” .*load_dictionary.*center=True"):
-        wrong = wb.check_dictionary(model, left, ZOO_TEXTS)
+    with pytest.warns(UserWarning, match="“mean taken away” .*Dictionary.load.*center=True"):
+        wrong = wb.features.check(model, ZOO_TEXTS, left)
     assert wrong.variants[wrong.best] == "mean taken away"
     assert wrong.score[wrong.best] == pytest.approx(right.score[0], abs=1e-6)
     assert 1 - wrong.score[0] > 1.25 * (1 - wrong.score[wrong.best])
@@ -180,12 +180,12 @@ def test_another_factor_is_told_from_the_activations() -> None:
     made = replace(made, W_dec=W_dec, encoder=ReLU(W_dec.T.contiguous(), torch.zeros(50)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        right = wb.check_dictionary(model, made, TEXTS)
+        right = wb.features.check(model, TEXTS, made)
     assert right.scale[0] == "factor" and right.variants[1:3] == ("mean taken away", "not scaled")
     with pytest.warns(
         UserWarning, match=rf"“times {factor:.3g}” .*center=False, factor={factor:.4g}"
     ):
-        wrong = wb.check_dictionary(model, replace(made, normalization=Normalization()), TEXTS)
+        wrong = wb.features.check(model, TEXTS, replace(made, normalization=Normalization()))
     same = wrong.variants.index(f"times {factor:.3g}")
     assert wrong.score[same] == pytest.approx(right.score[0], abs=1e-5)
     # Scaled one by one, each is also given its own length back: named, since it is better by far.
@@ -201,15 +201,15 @@ def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_o
     with pytest.warns(
         UserWarning, match="made for 'gpt2-small'; this model is 'tinyworld'. It exp"
     ):
-        result = wb.check_dictionary(model, replace(made, model="gpt2-small"), TEXTS)
+        result = wb.features.check(model, TEXTS, replace(made, model="gpt2-small"))
     assert result.same_model is False and len(result.warned) == 1
     assert "1 warning)" in repr(result)
-    assert wb.check_dictionary(model, replace(made, model=""), TEXTS).same_model is None
+    assert wb.features.check(model, TEXTS, replace(made, model="")).same_model is None
     random = dictionary("relu", d_in=128, n=64, site="L2.resid_post", model="org/tinyworld")
     with pytest.warns(
         UserWarning, match=r"over 384 positions\), less than 0.5: it may be of anoth"
     ):
-        result = wb.check_dictionary(model, random, TEXTS)
+        result = wb.features.check(model, TEXTS, random)
     assert result.same_model is True and result.score[0] < 0.5
     # Other normalisations do better and still explain nothing: no sign of anything.
     assert result.score.max() < 0 and len(result.warned) == 1
@@ -218,19 +218,19 @@ def test_a_dictionary_of_another_model_and_one_that_explains_little_are_warned_o
     made = dictionary("relu", d_in=model.spec.d_model, site="L1.mlp_out", model="gpt2-small")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert wb.check_dictionary(model, made, ZOO_TEXTS).same_model is True
+        assert wb.features.check(model, ZOO_TEXTS, made).same_model is True
 
 
 def test_texts_are_the_models_own_or_english() -> None:
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 40)
-    assert wb.check_dictionary(model, made).tokens == tuple(
+    assert wb.features.check(model, None, made).tokens == tuple(
         model.tokens([text]).strings[0] for text in wb.texts("tinyworld", n=64)
     )
     words = lens_models.words_model()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = wb.check_dictionary(words, dictionary("relu", d_in=32, site="L1.mlp_out"))
+        result = wb.features.check(words, None, dictionary("relu", d_in=32, site="L1.mlp_out"))
     assert len(result.tokens) == 8
 
 
@@ -240,33 +240,31 @@ def test_a_dictionary_that_cannot_work_is_refused() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         neurons = dictionary("topk", d_in=512, site="L0.mlp_post")
-        assert wb.check_dictionary(model, neurons, TEXTS[:2]).n_positions > 0
+        assert wb.features.check(model, TEXTS[:2], neurons).n_positions > 0
     with pytest.raises(
         ValueError, match="does not fit tinyworld. tinyworld has layers 0 to 3; got"
     ):
-        wb.evaluate_dictionary(
-            model, [made, dictionary("relu", d_in=128, site="L4.mlp_out")], TEXTS
-        )
+        wb.features.evaluate(model, TEXTS, [made, dictionary("relu", d_in=128, site="L4.mlp_out")])
     with pytest.raises(
         ValueError, match="reads vectors of width 12; L1.resid_post of tinyworld has"
     ):
-        wb.check_dictionary(model, dictionary("relu"))
+        wb.features.check(model, None, dictionary("relu"))
     wide = dictionary("relu", d_in=128, site="L1.mlp_post")
     with pytest.raises(
         ValueError, match="width 128; L1.mlp_post of tinyworld has 512.*load one tha"
     ):
-        wb.check_dictionary(model, wide)
+        wb.features.check(model, None, wide)
     narrow = replace(transcoder(), encoder=dictionary("relu", d_in=128).encoder)
     with pytest.raises(
         ValueError, match="gives vectors of width 12; L1.mlp_out of tinyworld has 128"
     ):
-        wb.check_dictionary(model, narrow)
+        wb.features.check(model, None, narrow)
     parallel = lens_models.zoo_model("gpt_neox")
     d = parallel.spec.d_model
     with pytest.raises(ValueError, match="does not fit .*has no resid_mid.*run in parallel"):
-        wb.check_dictionary(parallel, dictionary("relu", d_in=d, site="L0.resid_mid"))
+        wb.features.check(parallel, None, dictionary("relu", d_in=d, site="L0.resid_mid"))
     with pytest.raises(ValueError, match="at least one; got none"):
-        wb.check_dictionary(model, made, [])
+        wb.features.check(model, [], made)
 
 
 def test_a_check_is_saved_and_drawn(tmp_path: Path) -> None:
@@ -274,8 +272,8 @@ def test_a_check_is_saved_and_drawn(tmp_path: Path) -> None:
 
     model = tinyworld()
     made = principal(model, TEXTS, "L2.resid_post", 20)
-    result = wb.check_dictionary(model, made, TEXTS)
-    again = wb.DictionaryCheck.load(result.save(tmp_path / "check"))
+    result = wb.features.check(model, TEXTS, made)
+    again = wb.features.DictionaryCheck.load(result.save(tmp_path / "check"))
     assert repr(again) == repr(result) and again.same_model is True
     np.testing.assert_array_equal(again.explained_variance, result.explained_variance)
     ax = plots.plot(result)

@@ -11,7 +11,15 @@ import torch
 
 import workbench as wb
 from tests.unit.random_dictionaries import dictionary
-from workbench.dictionary.base import Dictionary, DictionaryEdit, KeepFeatures, feature_numbers
+from workbench.dictionary.base import (
+    Dictionary,
+    DictionaryEdit,
+    KeepFeatures,
+    ScaleFeatures,
+    SetFeatures,
+    Splice,
+    feature_numbers,
+)
 from workbench.dictionary.normalization import Normalization
 from workbench.model import Model
 
@@ -48,16 +56,16 @@ def test_edits_of_features_change_the_activation_by_what_they_say(backend: str) 
     real = tokens.mask
     was = codes[..., features]
     for edit, change in (
-        (wb.SetFeatures(made, names), 0 - was),
-        (wb.SetFeatures(made, features, [1.0, 2.0]), torch.tensor([1.0, 2.0]) - was),
-        (wb.ScaleFeatures(made, names, 3.0), 2 * was),
-        (wb.ScaleFeatures(made, features[0]), torch.stack([-was[..., 0], 0 * was[..., 1]], -1)),
+        (SetFeatures(made, names), 0 - was),
+        (SetFeatures(made, features, [1.0, 2.0]), torch.tensor([1.0, 2.0]) - was),
+        (ScaleFeatures(made, names, 3.0), 2 * was),
+        (ScaleFeatures(made, features[0]), torch.stack([-was[..., 0], 0 * was[..., 1]], -1)),
     ):
         wanted = x + change @ step
         torch.testing.assert_close(after(edit)[real], wanted[real], atol=1e-4, rtol=1e-4)
-    spliced = after(wb.Splice(made))
+    spliced = after(Splice(made))
     torch.testing.assert_close(spliced[real], made.reconstruct(x)[real], atol=1e-4, rtol=1e-4)
-    at = wb.SetFeatures(made, features, rows=0, positions="last")
+    at = SetFeatures(made, features, rows=0, positions="last")
     changed = (after(at) - x).abs().amax(-1) > 1e-6
     assert changed.nonzero().tolist() == [[0, tokens.columns(0, "last")[0]]]
     kept = torch.zeros(256, dtype=torch.bool)
@@ -83,13 +91,13 @@ def test_a_transcoders_edit_reads_one_site_and_changes_another(backend: str) -> 
     plain = traced.run(tokens, read=sites)
     codes = made.encode(plain["L1.mlp_in"])
     feature = int(codes[0, 2].argmax())
-    edit = wb.SetFeatures(made, feature)
+    edit = SetFeatures(made, feature)
     assert str(edit.site) == "L1.mlp_out" and [str(s) for s in edit.needs] == ["L1.mlp_in"]
     after = traced.run(tokens, read=sites, edits=edit)
     assert torch.equal(after["L1.mlp_in"], plain["L1.mlp_in"])
     wanted = plain["L1.mlp_out"] - codes[..., [feature]] @ made.W_dec[[feature]]
     torch.testing.assert_close(after["L1.mlp_out"], wanted, atol=1e-4, rtol=1e-4)
-    spliced = traced.run(tokens, read=sites, edits=wb.Splice(made))["L1.mlp_out"]
+    spliced = traced.run(tokens, read=sites, edits=Splice(made))["L1.mlp_out"]
     torch.testing.assert_close(spliced, made.reconstruct(plain["L1.mlp_in"]), atol=1e-4, rtol=1e-4)
 
 
@@ -98,12 +106,12 @@ def test_edits_of_features_refuse_what_is_not_there() -> None:
     with pytest.raises(
         TypeError, match=r"dictionary is a Dictionary; got 'L1\.resid_post'\. Read a"
     ):
-        wb.Splice("L1.resid_post")  # type: ignore[arg-type]
+        Splice("L1.resid_post")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has features 0 to 255; got 256"):
-        wb.SetFeatures(made, [3, 256])
+        SetFeatures(made, [3, 256])
     for given in ([], [3, 3]):
         with pytest.raises(ValueError, match="at least one number, each once; got"):
-            wb.ScaleFeatures(made, given)
+            ScaleFeatures(made, given)
     with pytest.raises(ValueError, match=r"one value for each of 256 features; got shape \(3,\)"):
         KeepFeatures(made, torch.ones(3, dtype=torch.bool))
     with pytest.raises(TypeError, match=r"DictionaryEdit has no change\(x, now\)"):

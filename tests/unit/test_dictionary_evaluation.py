@@ -12,7 +12,7 @@ import torch
 
 import workbench as wb
 from tests.unit.circuit_models import BACKENDS, tinyworld
-from workbench.dictionary.base import Dictionary
+from workbench.dictionary.base import Dictionary, Splice
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import JumpReLU, Linear, TopK
 from workbench.tokens import Tokens
@@ -56,10 +56,8 @@ def several() -> Dictionaries:
 
 
 @cache
-def evaluated(backend: str = "nnsight") -> wb.DictionaryEvaluation:
-    return wb.evaluate_dictionary(
-        tinyworld("tinyworld", backend), several(), TEXTS, batch_size=2, progress=False
-    )
+def evaluated(backend: str = "nnsight") -> wb.features.DictionaryEvaluation:
+    return wb.features.evaluate(tinyworld("tinyworld", backend), TEXTS, several(), progress=False)
 
 
 def alone(text: str, *edits: Any) -> tuple[torch.Tensor, float]:
@@ -83,7 +81,7 @@ def test_every_sum_is_that_of_each_text_by_itself() -> None:
     sites = ["L0.attn_out", "L1.resid_post", "L2.mlp_out"]
     assert result.names == (*sites, "all") and result.sites == (*sites, "")
     assert result.n_features == (40, 30, 24, 0) and result.kinds == ("topk",) * 3 + ("",)
-    everything = [wb.Splice(d) for d in several().values()]
+    everything = [Splice(d) for d in several().values()]
     for at, dictionary in enumerate(several().values()):
         site = dictionary.out_site
         mean = torch.cat([activations(text, site) for text in TEXTS]).double().mean(0)
@@ -100,7 +98,7 @@ def test_every_sum_is_that_of_each_text_by_itself() -> None:
             variance = (y.double() - mean).pow(2).sum()
             assert result.variance[at, t] == near(float(variance))
             assert result.active[at, t] == int((codes > 0).sum())
-            now, spliced = alone(text, wb.Splice(dictionary))
+            now, spliced = alone(text, Splice(dictionary))
             assert result.spliced[at, t] == near(spliced)
             kl = float((plain.exp() * (plain - now)).sum())
             assert result.kl[at, t] == near(kl)
@@ -159,7 +157,7 @@ def test_a_perfect_dictionary_recovers_everything_and_an_empty_one_nothing() -> 
         "mean": Dictionary(site, nothing, torch.zeros(3, 128), x.mean(0)),
         "zero": Dictionary(site, nothing, torch.zeros(3, 128), torch.zeros(128)),
     }
-    result = wb.evaluate_dictionary(tinyworld(), named, TEXTS, progress=False)
+    result = wb.features.evaluate(tinyworld(), TEXTS, named, progress=False)
     # Three of one site cannot be spliced in one pass, so that there is no line for all.
     assert result.names == ("perfect", "mean", "zero")
     for score in (result.explained_variance, result.loss_recovered):
@@ -184,9 +182,7 @@ def test_tokens_and_lists_of_ids_are_texts_too() -> None:
     assert isinstance(tokens, Tokens) and tokens.padded
     ids = [tinyworld().tokens([text]).ids[0].tolist() for text in TEXTS[:3]]
     for given in (tokens, ids):
-        other = wb.evaluate_dictionary(
-            tinyworld(), several()["L1.resid_post"], given, batch_size=2, progress=False
-        )
+        other = wb.features.evaluate(tinyworld(), given, several()["L1.resid_post"], progress=False)
         np.testing.assert_allclose(other.spliced[0], evaluated().spliced[1, :3], **CLOSE)
         np.testing.assert_allclose(
             other.squared_error[0], evaluated().squared_error[1, :3], **CLOSE
@@ -196,12 +192,12 @@ def test_tokens_and_lists_of_ids_are_texts_too() -> None:
 def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
     result = evaluated()
     result.save(tmp_path / "evaluation")
-    again = wb.DictionaryEvaluation.load(tmp_path / "evaluation")
+    again = wb.features.DictionaryEvaluation.load(tmp_path / "evaluation")
     assert again.names == result.names and again.n_features == result.n_features
     np.testing.assert_array_equal(again.spliced, result.spliced)
     assert repr(again) == repr(result)
     assert "3 dictionaries on 5 texts" in repr(result)
-    one = wb.evaluate_dictionary(tinyworld(), topk("L0.attn_out"), TEXTS[:2], progress=False)
+    one = wb.features.evaluate(tinyworld(), TEXTS[:2], topk("L0.attn_out"), progress=False)
     assert "L0.attn_out, topk, 40 features: explained variance" in repr(one)
     import matplotlib.pyplot as plt
 
@@ -224,27 +220,20 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
             TEXTS,
             {},
             TypeError,
-            "dictionaries is a Dictionary, a list of Dictionaries or a mapping",
+            "dicts is a Dictionary, a list of Dictionaries or a mapping",
         ),
         (topk("L7.attn_out"), TEXTS, {}, ValueError, "layers 0 to 3; got layer 7"),
         (topk("L1.mlp_post"), TEXTS, {}, ValueError, "width 128; L1.mlp_post of tinyworld has 512"),
         (topk("L0.attn_out"), [], {}, ValueError, "needs at least one; got none"),
         (topk("L0.attn_out"), "a text", {}, TypeError, "Put a single text into a list"),
         (topk("L0.attn_out"), ["The", " dog"], {}, ValueError, "every text has only one token"),
-        (
-            topk("L0.attn_out"),
-            TEXTS,
-            {"batch_size": 0},
-            ValueError,
-            "batch_size is a whole number from 1; got 0",
-        ),
     ],
 )
 def test_bad_input_is_named(
     dictionaries: Any, texts: Any, options: Any, error: type[Exception], match: str
 ) -> None:
     with pytest.raises(error, match=match):
-        wb.evaluate_dictionary(tinyworld(), dictionaries, texts, progress=False, **options)
+        wb.features.evaluate(tinyworld(), texts, dictionaries, progress=False, **options)
 
 
 def test_a_name_or_baseline_that_is_not_there_is_an_error() -> None:

@@ -28,18 +28,18 @@ def test_gemma_scope_is_read_from_its_place(tmp_path: Path) -> None:
     folder = tmp_path / "gemma-scope-2b-pt-res" / "layer_12" / "width_16k" / "average_l0_82"
     folder.mkdir(parents=True)
     save_npz(folder / "params.npz", w)
-    read = wb.load_dictionary(
+    read = wb.Dictionary.load(
         tmp_path / "gemma-scope-2b-pt-res", sae_id="layer_12/width_16k/average_l0_82"
     )
     assert (str(read.site), read.model, read.kind) == ("L12.resid_post", "gemma-2-2b", "jumprelu")
     wanted = slow_codes(x, w["W_enc"], w["b_enc"], threshold=w["threshold"])
     torch.testing.assert_close(read.encode(x), wanted, atol=1e-5, rtol=1e-5)
-    assert wb.load_dictionary(folder / "params.npz").fingerprint == read.fingerprint
+    assert wb.Dictionary.load(folder / "params.npz").fingerprint == read.fingerprint
     whole = (folder / "params.npz").read_bytes()
     for size in (100, len(whole) - 200):
         (folder / "params.npz").write_bytes(whole[:size])
         with pytest.raises(ValueError, match="params.npz is not a whole npz file"):
-            wb.load_dictionary(folder)
+            wb.Dictionary.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_gemma_scope_streams_are_told_by_the_place(
     w, x = gemma_weights(), activations()
     (tmp_path / place).mkdir(parents=True)
     save_npz(tmp_path / place / "params.npz", w)
-    read = wb.load_dictionary(tmp_path / place)
+    read = wb.Dictionary.load(tmp_path / place)
     assert (str(read.site), read.model) == (site, model)
     root = D_IN**0.5 if "embedding" in place else 1.0
     codes = slow_codes(x / root, w["W_enc"], w["b_enc"], threshold=w["threshold"])
@@ -73,9 +73,9 @@ def test_gemma_scope_of_heads_and_of_the_normed_stream_say_what_they_are(tmp_pat
         folder.mkdir(parents=True)
         save_npz(folder / "params.npz", gemma_weights())
         with pytest.raises(ValueError, match=re.escape(text)):
-            wb.load_dictionary(folder)
+            wb.Dictionary.load(folder)
     norm = Norm(False, torch.full((D_IN,), 2.0), torch.zeros(D_IN), 1e-6)
-    read = wb.load_dictionary(folder, norm=norm)
+    read = wb.Dictionary.load(folder, norm=norm)
     assert (str(read.site), str(read.out_site)) == ("L3.mlp_in", "L3.mlp_out")
     w, x = gemma_weights(), activations()
     wanted = slow_codes(x / 2, w["W_enc"], w["b_enc"], threshold=w["threshold"])
@@ -96,7 +96,7 @@ def test_gemma_scope_2_is_read_with_its_settings(tmp_path: Path) -> None:
         "hf_hook_point_out": module + "post_feedforward_layernorm.output",
     }
     (tmp_path / "config.json").write_text(json.dumps(cfg))
-    read = wb.load_dictionary(tmp_path)
+    read = wb.Dictionary.load(tmp_path)
     assert (str(read.site), str(read.out_site)) == ("L5.mlp_in", "L5.mlp_out")
     codes = slow_codes(x, w["W_enc"], w["b_enc"], threshold=w["threshold"])
     torch.testing.assert_close(read.encode(x), codes, atol=1e-5, rtol=1e-5)
@@ -104,13 +104,13 @@ def test_gemma_scope_2_is_read_with_its_settings(tmp_path: Path) -> None:
     torch.testing.assert_close(read.reconstruct(x), out, atol=1e-5, rtol=1e-5)
     (tmp_path / "config.json").write_text(json.dumps(cfg | {"hf_hook_point_in": "model.norm"}))
     with pytest.raises(ValueError, match="the modules read are output, .*; got 'model.norm'"):
-        wb.load_dictionary(tmp_path)
+        wb.Dictionary.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(cfg | {"architecture": "topk"}))
     with pytest.raises(ValueError, match="Gemma Scope's are jump_relu; got 'topk'"):
-        wb.load_dictionary(tmp_path)
+        wb.Dictionary.load(tmp_path)
     save_file(stored | {"w_dec": draw(N, 3, D_IN)}, tmp_path / "params.safetensors")
     with pytest.raises(ValueError, match="writes to several layers"):
-        wb.load_dictionary(tmp_path)
+        wb.Dictionary.load(tmp_path)
 
 
 def linear_weights(bias: str = "b_dec") -> dict[str, torch.Tensor]:
@@ -168,7 +168,7 @@ def test_each_class_of_dictionary_learning_gives_its_own_codes(tmp_path: Path) -
         ),
     }
     for name, (state, codes, trainer) in cases.items():
-        read = wb.load_dictionary(learned(tmp_path / name, name, state, **trainer))
+        read = wb.Dictionary.load(learned(tmp_path / name, name, state, **trainer))
         torch.testing.assert_close(
             read.encode(x), codes, atol=1e-5, rtol=1e-5, msg=lambda m, name=name: f"{name}: {m}"
         )
@@ -184,7 +184,7 @@ def test_a_gated_autoencoder_of_dictionary_learning_gives_its_own_codes(tmp_path
     del state["encoder.bias"]
     gate, magnitude, r_mag = draw(N), draw(N, seed=4), draw(N, seed=5)
     state |= {"gate_bias": gate, "mag_bias": magnitude, "r_mag": r_mag}
-    read = wb.load_dictionary(
+    read = wb.Dictionary.load(
         learned(tmp_path, "GatedAutoEncoder", state, submodule_name="mlp_out_layer_2")
     )
     assert str(read.site) == "L2.mlp_out"
@@ -199,17 +199,17 @@ def test_what_dictionary_learning_leaves_open_is_asked_for(tmp_path: Path) -> No
     with pytest.raises(
         ValueError, match="the classes read are AutoEncoder, .*; got 'IdentityDict'"
     ):
-        wb.load_dictionary(folder)
+        wb.Dictionary.load(folder)
     learned(tmp_path, "AutoEncoderTopK", linear_weights() | {"k": torch.tensor(4)}, k=5)
     with pytest.raises(ValueError, match="has k = 4, its config.json 5. One of them is wrong"):
-        wb.load_dictionary(folder)
+        wb.Dictionary.load(folder)
     (tmp_path / "config.json").unlink()
     with pytest.raises(ValueError, match="cannot be told apart. Put the config.json beside ae.pt"):
-        wb.load_dictionary(folder)
+        wb.Dictionary.load(folder)
     torch.save(linear_weights("bias"), tmp_path / "ae.pt")
     with pytest.raises(ValueError, match="does not say which activation it belongs to"):
-        wb.load_dictionary(folder)
-    read = wb.load_dictionary(folder, site="L1.mlp_out")
+        wb.Dictionary.load(folder)
+    read = wb.Dictionary.load(folder, site="L1.mlp_out")
     assert read.kind == "relu" and str(read.site) == "L1.mlp_out"
 
 
@@ -223,8 +223,8 @@ def test_the_transcoders_of_circuit_tracer_are_read_one_a_layer(tmp_path: Path) 
     first = {"W_dec": w["W_dec"].T.contiguous()}
     save_file(stored | first, tmp_path / "layer_2.safetensors")
     with pytest.raises(ValueError, match="holds 3 layers of transcoders. Give one: sae_id='layer_"):
-        wb.load_dictionary(tmp_path)
-    read = wb.load_dictionary(tmp_path, sae_id="layer_0")
+        wb.Dictionary.load(tmp_path)
+    read = wb.Dictionary.load(tmp_path, sae_id="layer_0")
     assert (str(read.site), str(read.out_site)) == ("L0.mlp_in", "L0.mlp_out")
     (tmp_path / "config.yaml").write_text(
         "model_name: org/tiny\nmodel_kind: transcoder_set\n"
@@ -233,14 +233,14 @@ def test_the_transcoders_of_circuit_tracer_are_read_one_a_layer(tmp_path: Path) 
     plain = slow_codes(x, w["W_enc"], w["b_enc"])
     jumped = slow_codes(x, w["W_enc"], w["b_enc"], threshold=threshold)
     for layer, codes in enumerate((plain, jumped, plain)):
-        read = wb.load_dictionary(tmp_path / f"layer_{layer}.safetensors")
+        read = wb.Dictionary.load(tmp_path / f"layer_{layer}.safetensors")
         assert (str(read.site), str(read.out_site)) == (f"L{layer}.resid_mid", f"L{layer}.mlp_out")
         assert read.model == "org/tiny"
         torch.testing.assert_close(read.encode(x), codes, atol=1e-5, rtol=1e-5)
         out = codes @ w["W_dec"] + w["b_dec"] + (x @ skip.T if layer == 1 else 0)
         torch.testing.assert_close(read.reconstruct(x), out, atol=1e-5, rtol=1e-5)
     (tmp_path / "config.yaml").write_text("activation: topk\nk: 4\n")
-    read = wb.load_dictionary(tmp_path, sae_id="layer_0")
+    read = wb.Dictionary.load(tmp_path, sae_id="layer_0")
     wanted = slow_codes(x, w["W_enc"], w["b_enc"], k=4)
     torch.testing.assert_close(read.encode(x), wanted, atol=1e-5, rtol=1e-5)
     for text, match in (
@@ -250,9 +250,9 @@ def test_the_transcoders_of_circuit_tracer_are_read_one_a_layer(tmp_path: Path) 
     ):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(ValueError, match=match):
-            wb.load_dictionary(tmp_path, sae_id="layer_0")
+            wb.Dictionary.load(tmp_path, sae_id="layer_0")
     (tmp_path / "config.yaml").unlink()
     del stored["b_dec"]
     save_file(stored, tmp_path / "layer_0.safetensors")
     with pytest.raises(ValueError, match="has no b_dec, which a transcoder needs; it has W_dec"):
-        wb.load_dictionary(tmp_path, sae_id="layer_0")
+        wb.Dictionary.load(tmp_path, sae_id="layer_0")

@@ -29,7 +29,7 @@ def evaluated(seed: int | None = 0, **given: Any) -> Any:
     }
     fields = {name: np.array(given.pop(name, value)) for name, value in fields.items()}
     return made(
-        wb.DictionaryEvaluation,
+        wb.features.DictionaryEvaluation,
         seed,
         names=("d",),
         sites=("L0.resid_post",),

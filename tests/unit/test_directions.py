@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.dictionary.base import ScaleFeatures, SetFeatures, Splice
 
 SITE, PROMPT = "L2.resid_post", "The capital of France is"
 
@@ -59,11 +60,11 @@ def test_features_become_changes():
     assert float((erased @ vectors()[[0, 2]].T).abs().max()) < 1e-3
     assert float((erased @ vectors()[1]).abs().max()) > 0.1
     top = int(shipped.encode(before)[-1].argmax())
-    edit = wb.SetFeatures(shipped, [top, 5], [0.0, 3.0])
+    edit = SetFeatures(shipped, [top, 5], [0.0, 3.0])
     torch.testing.assert_close(resid(shipped.set({top: 0.0, f"{SITE}/5": 3.0})), resid(edit))
-    doubled = wb.ScaleFeatures(shipped, top, 2.0)
+    doubled = ScaleFeatures(shipped, top, 2.0)
     torch.testing.assert_close(resid(shipped.scale({top: 2.0})), resid(doubled))
-    torch.testing.assert_close(resid(shipped.splice()), resid(wb.Splice(shipped)))
+    torch.testing.assert_close(resid(shipped.splice()), resid(Splice(shipped)))
     codes = shipped.encode(resid(shipped.add(5, 3.0)))
     assert float((codes - shipped.encode(before))[:, 5].max()) > 0.5
 

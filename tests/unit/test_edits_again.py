@@ -17,6 +17,7 @@ import workbench as wb
 from tests.unit import random_dictionaries
 from tests.unit.kernels import Components, cuts, node_edits
 from tests.unit.lens_models import zoo_model
+from workbench.dictionary.base import ScaleFeatures, SetFeatures, Splice
 
 BACKENDS = ("nnsight", "transformer_lens")
 FIRST, SECOND = [[5, 9, 12, 7, 30, 8]] * 2, [[6, 40, 11, 9, 31, 28], [3, 9, 55, 7, 30, 20]]
@@ -96,9 +97,9 @@ KINDS: dict[str, Callable[[Any], Sequence[wb.Edit]]] = {
         kinds()["Blend"].of(wb.Set("L0.mlp_out", values(2, 1, 32)), (0.5, 2.0)),
     ],
     "Affine": lambda model: [wb.Affine("L0.attn_out", values(32, 32), values(32))],
-    "Splice": lambda model: [wb.Splice(dictionary(model))],
-    "SetFeatures": lambda model: [wb.SetFeatures(dictionary(model), [1, 2], 3.0)],
-    "ScaleFeatures": lambda model: [wb.ScaleFeatures(dictionary(model), [1, 2], 4.0)],
+    "Splice": lambda model: [Splice(dictionary(model))],
+    "SetFeatures": lambda model: [SetFeatures(dictionary(model), [1, 2], 3.0)],
+    "ScaleFeatures": lambda model: [ScaleFeatures(dictionary(model), [1, 2], 4.0)],
     "KeepFeatures": lambda model: [
         kinds()["KeepFeatures"](dictionary(model), KEPT, 0.0, values(32))
     ],

@@ -34,7 +34,7 @@ def test_each_token_has_its_largest_codes_and_its_explained_variance(
     kind: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feature_activations, "CODES_AT_ONCE", chunk)
-    result = wb.feature_activations(model(), dictionary(kind), PROMPTS, k=4)
+    result = wb.features.activations(model(), PROMPTS, dictionary(kind), k=4)
     for b, prompt in enumerate(PROMPTS):
         x, codes = plain(prompt, kind)
         for p in range(len(x)):
@@ -53,11 +53,11 @@ def test_each_token_has_its_largest_codes_and_its_explained_variance(
 
 
 def test_the_features_shown_are_those_with_the_largest_codes_or_those_asked_for() -> None:
-    result = wb.feature_activations(model(), dictionary(), PROMPTS)
+    result = wb.features.activations(model(), PROMPTS, dictionary())
     codes = torch.cat([plain(prompt)[1] for prompt in PROMPTS]).amax(0)
     wanted = sorted((f for f in range(N_FEATURES) if codes[f] > 0), key=lambda f: -float(codes[f]))
     assert result.features.tolist() == wanted[:32]
-    asked = wb.feature_activations(model(), dictionary(), PROMPTS, features=[5, f"{SITE}/{DENSE}"])
+    asked = wb.features.activations(model(), PROMPTS, dictionary(), features=[5, f"{SITE}/{DENSE}"])
     assert asked.names == (f"{SITE}/5", f"{SITE}/{DENSE}")
     for b, prompt in enumerate(PROMPTS):
         own = plain(prompt)[1][:, [5, DENSE]]
@@ -65,17 +65,17 @@ def test_the_features_shown_are_those_with_the_largest_codes_or_those_asked_for(
 
 
 def test_both_backends_give_the_same_and_it_is_saved_and_tabled(tmp_path: Path) -> None:
-    labels = wb.Labels.empty(dictionary())
+    labels = wb.features.Labels.empty(dictionary())
     labels[DENSE] = "everything"
     first, second = (
-        wb.feature_activations(model(b), dictionary(), PROMPTS, k=3, labels=labels)
+        wb.features.activations(model(b), PROMPTS, dictionary(), k=3, labels=labels)
         for b in ("nnsight", "transformer_lens")
     )
     np.testing.assert_array_equal(first.top, second.top)
     np.testing.assert_allclose(first.values, second.values, rtol=1e-4, atol=1e-4)
     assert first.labels[first.features.tolist().index(DENSE)] == "everything (not scored)"
     assert first.labels.count("") == len(first.labels) - 1
-    again = wb.FeatureActivations.load(first.save(tmp_path / "active"))
+    again = wb.features.FeatureActivations.load(first.save(tmp_path / "active"))
     np.testing.assert_array_equal(again.top_values, first.top_values)
     frame = first.to_frame()
     assert len(frame) == (first.top >= 0).sum()
@@ -85,16 +85,16 @@ def test_both_backends_give_the_same_and_it_is_saved_and_tabled(tmp_path: Path) 
 
 
 def test_labels_that_lie_with_the_dictionary_are_shown() -> None:
-    labels = wb.Labels.empty(dictionary())
+    labels = wb.features.Labels.empty(dictionary())
     labels.keep(DENSE, replace(labels[DENSE], text="the", tokens=(" the",), f1=0.5))
     labels.save()
-    result = wb.feature_activations(model(), dictionary(), PROMPTS[0], features=[DENSE])
+    result = wb.features.activations(model(), PROMPTS[0], dictionary(), features=[DENSE])
     assert result.labels == ("the (F1 0.50)",)
 
 
 def test_a_transcoder_is_compared_with_what_it_decodes() -> None:
     made = random_dictionaries.dictionary("relu", d_in=128, site="L1.mlp_in", out_site="L1.mlp_out")
-    result = wb.feature_activations(model(), made, PROMPTS[0], k=2)
+    result = wb.features.activations(model(), PROMPTS[0], made, k=2)
     run = model().run([PROMPTS[0]], read=["L1.mlp_in", "L1.mlp_out"], logits_at=())
     x, y = run["L1.mlp_in"][0], run["L1.mlp_out"][0]
     rest = ((y - made.decode(made.encode(x), x)) ** 2).sum(-1)
@@ -105,20 +105,20 @@ def test_a_transcoder_is_compared_with_what_it_decodes() -> None:
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="k is a whole number from 1; got 0"):
-        wb.feature_activations(model(), dictionary(), PROMPTS, k=0)
+        wb.features.activations(model(), PROMPTS, dictionary(), k=0)
     with pytest.raises(ValueError, match="has features 0 to 39; got 40"):
-        wb.feature_activations(model(), dictionary(), PROMPTS, features=[40])
+        wb.features.activations(model(), PROMPTS, dictionary(), features=[40])
     wide = random_dictionaries.dictionary("relu", d_in=64)
     with pytest.raises(ValueError, match="reads vectors of width 64; L1.resid_post of tinyworld"):
-        wb.feature_activations(model(), wide, PROMPTS)
+        wb.features.activations(model(), PROMPTS, wide)
 
 
 def test_the_picture_has_a_row_a_feature_and_a_column_a_token() -> None:
     import matplotlib.pyplot as plt
 
-    labels = wb.Labels.empty(dictionary())
+    labels = wb.features.Labels.empty(dictionary())
     labels[DENSE] = "costs $5 and $6, " * 5
-    result = wb.feature_activations(model(), dictionary(), PROMPTS, labels=labels)
+    result = wb.features.activations(model(), PROMPTS, dictionary(), labels=labels)
     ax = result.plot(row=1, features=7)
     shown = np.asarray(ax.images[0].get_array())
     assert shown.shape == (7, len(result.tokens[1]))

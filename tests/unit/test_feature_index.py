@@ -29,13 +29,13 @@ from tests.unit.indexed import (
     other,
     rows,
 )
-from tests.unit.kernels import index_tally, pair_counts
+from tests.unit.kernels import tally
 
 KINDS = ("topk", "relu")
 
 
 @pytest.fixture(scope="module")
-def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, wb.FeatureIndex]:
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, wb.features.FeatureIndex]:
     return {kind: made(tmp_path_factory.mktemp("indexes") / kind, kind) for kind in KINDS}
 
 
@@ -46,7 +46,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_counts_means_and_histograms_are_those_of_plain_loops(
-    kind: str, indexes: dict[str, wb.FeatureIndex]
+    kind: str, indexes: dict[str, wb.features.FeatureIndex]
 ) -> None:
     index = indexes[kind]
     assert index.n_positions == sum(map(len, rows())) and index.n_texts == len(rows())
@@ -70,7 +70,7 @@ def test_counts_means_and_histograms_are_those_of_plain_loops(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_contexts_are_the_largest_code_of_each_text_in_falling_order(
-    kind: str, indexes: dict[str, wb.FeatureIndex]
+    kind: str, indexes: dict[str, wb.features.FeatureIndex]
 ) -> None:
     for feature in range(N_FEATURES):
         best: dict[int, Any] = {}
@@ -88,7 +88,7 @@ def test_contexts_are_the_largest_code_of_each_text_in_falling_order(
 
 
 def test_sampled_places_are_spread_over_all_and_not_the_largest(
-    indexes: dict[str, wb.FeatureIndex],
+    indexes: dict[str, wb.features.FeatureIndex],
 ) -> None:
     shares = []
     for feature in range(N_FEATURES):
@@ -106,7 +106,7 @@ def test_sampled_places_are_spread_over_all_and_not_the_largest(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_are_counted_with_their_share_rate_and_part(
-    kind: str, indexes: dict[str, wb.FeatureIndex]
+    kind: str, indexes: dict[str, wb.features.FeatureIndex]
 ) -> None:
     index = indexes[kind]
     assert index.first_held_out == 9 and index.exact_tokens
@@ -132,7 +132,7 @@ def test_tokens_are_counted_with_their_share_rate_and_part(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_that_fire_together_are_ranked_by_their_jaccard_index(
-    kind: str, indexes: dict[str, wb.FeatureIndex]
+    kind: str, indexes: dict[str, wb.features.FeatureIndex]
 ) -> None:
     active = np.concatenate([each > 0 for each in codes(kind)])
     assert indexes[kind].n_paired == len(active)
@@ -154,14 +154,14 @@ def test_features_that_fire_together_are_ranked_by_their_jaccard_index(
 def test_pairs_are_counted_on_some_positions_where_there_are_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_tally, "POSITIONS_PAIRED", 200)
-    monkeypatch.setattr(index_tally, "CODES_AT_ONCE", 100)
+    monkeypatch.setattr(tally, "POSITIONS_PAIRED", 200)
+    monkeypatch.setattr(tally, "CODES_AT_ONCE", 100)
     index = made(tmp_path / "index")
     assert 120 < index.n_paired < 280
     kept, seen = [], 0
     for each in codes():
         numbers = torch.arange(seen, seen + len(each))
-        kept.append(each[(index_tally.mixed(numbers) < 200 / index.n_positions).numpy()] > 0)
+        kept.append(each[(tally.mixed(numbers) < 200 / index.n_positions).numpy()] > 0)
         seen += len(each)
     active = np.concatenate(kept)
     assert len(active) == index.n_paired
@@ -171,7 +171,7 @@ def test_pairs_are_counted_on_some_positions_where_there_are_many(
 
 
 def test_the_way_texts_are_given_and_cut_into_batches_changes_nothing(
-    tmp_path: Path, indexes: dict[str, wb.FeatureIndex]
+    tmp_path: Path, indexes: dict[str, wb.features.FeatureIndex]
 ) -> None:
     as_text = [model().tokenizer.decode(row) for row in rows()]
     assert [model().tokenizer(t).input_ids for t in as_text] == rows()
@@ -179,8 +179,8 @@ def test_the_way_texts_are_given_and_cut_into_batches_changes_nothing(
     for number, (given, backend) in enumerate(
         [(as_text, "transformer_lens"), (model().tokens(rows()), "nnsight")]
     ):
-        index = wb.index_features(
-            model(backend), dictionary(), given, path=tmp_path / str(number), **options
+        index = wb.features.index(
+            model(backend), given, dictionary(), path=tmp_path / str(number), **options
         )
         assert index.facts | {"strings": 0} == indexes["topk"].facts | {"strings": 0}
         np.testing.assert_array_equal(index.count, indexes["topk"].count)
@@ -195,15 +195,15 @@ def test_an_index_is_made_once_and_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"progress": False, "n_contexts": 2, "n_sampled": 2}
-    first = wb.index_features(model(), dictionary(), rows(), **options)
+    first = wb.features.index(model(), rows(), dictionary(), **options)
     assert first.folder.parent == tmp_path / "cache" / "features"
     with monkeypatch.context() as patched:
         patched.setattr(model(), "run", lambda *args, **options: pytest.fail("made again"))
-        again = wb.index_features(model(), dictionary(), rows(), **options)
+        again = wb.features.index(model(), rows(), dictionary(), **options)
         assert again.folder == first.folder and repr(again) == repr(first)
-        opened = wb.FeatureIndex.open(first.folder)
+        opened = wb.features.FeatureIndex.open(first.folder)
         assert opened.contexts(3) == first.contexts(3)
-    fewer = wb.index_features(model(), dictionary(), rows()[:6], **options)
+    fewer = wb.features.index(model(), rows()[:6], dictionary(), **options)
     assert fewer.folder != first.folder
     assert sorted(p.name for p in first.folder.parent.iterdir()) == sorted(
         [first.folder.name, fewer.folder.name]
@@ -216,12 +216,12 @@ def test_an_index_of_something_else_is_refused_with_the_reason(tmp_path: Path) -
     with pytest.raises(
         ValueError, match="is of another dictionary: it has '.*', and '.*' is asked for"
     ):
-        wb.index_features(
-            model(), other(), rows(), path=path, n_contexts=N_CONTEXTS, n_sampled=N_SAMPLED
+        wb.features.index(
+            model(), rows(), other(), path=path, n_contexts=N_CONTEXTS, n_sampled=N_SAMPLED
         )
     with pytest.raises(ValueError, match="is of other texts: it has"):
-        wb.index_features(
-            model(), dictionary(), rows()[1:], path=path, n_contexts=5, n_sampled=6, progress=False
+        wb.features.index(
+            model(), rows()[1:], dictionary(), path=path, n_contexts=5, n_sampled=6, progress=False
         )
     with pytest.raises(
         ValueError, match=r"is of other options: it has \[5, 6, 0.25\], and \[4, 6, 0.25\]"
@@ -232,13 +232,13 @@ def test_an_index_of_something_else_is_refused_with_the_reason(tmp_path: Path) -
     facts = json.loads((path / "index.json").read_text())
     (path / "index.json").write_text(json.dumps(facts | {"format": 9}))
     with pytest.raises(ValueError, match="has format 9; this workbench reads format 1"):
-        wb.FeatureIndex.open(path)
+        wb.features.FeatureIndex.open(path)
     (path / "index.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged .JSONDecodeError.*Delete the folder"):
-        wb.FeatureIndex.open(path)
+        wb.features.FeatureIndex.open(path)
     (path / "index.json").unlink()
-    with pytest.raises(FileNotFoundError, match="has no index.json. Make it with index_features"):
-        wb.FeatureIndex.open(path)
+    with pytest.raises(FileNotFoundError, match="has no index.json. Make it with features.index"):
+        wb.features.FeatureIndex.open(path)
 
 
 def test_a_truncated_index_is_said_when_it_is_opened(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(
         with pytest.raises(OSError, match="The disk is full: this index takes .* WORKBENCH_CACHE"):
             made(tmp_path / "half")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["finished"]
-    assert wb.FeatureIndex.open(finished.folder).contexts(2) == finished.contexts(2)
+    assert wb.features.FeatureIndex.open(finished.folder).contexts(2) == finished.contexts(2)
     assert made(tmp_path / "half").contexts(2) == finished.contexts(2)
 
 
@@ -317,16 +317,16 @@ def test_bad_input_is_named() -> None:
         ([[1], "The king"], TypeError, "all text or all lists of token ids; text 1"),
     ):
         with pytest.raises(error, match=text):
-            wb.index_features(model(), dictionary(), given, progress=False)
+            wb.features.index(model(), given, dictionary(), progress=False)
     with pytest.raises(ValueError, match="n_contexts is a whole number from 1; got 0"):
         made(Path("none"), n_contexts=0)
     with pytest.raises(ValueError, match="held_out is a finite number above 0 and below 1; got 1"):
         made(Path("none"), held_out=1)
-    with pytest.raises(ValueError, match="batch_size is a whole number from 1; got 0"):
-        made(Path("none"), batch_size=0)
 
 
-def test_a_feature_or_text_that_is_not_there_is_named(indexes: dict[str, wb.FeatureIndex]) -> None:
+def test_a_feature_or_text_that_is_not_there_is_named(
+    indexes: dict[str, wb.features.FeatureIndex],
+) -> None:
     index = indexes["topk"]
     for read in (index.contexts, index.sampled, index.histogram, index.tokens, index.together):
         with pytest.raises(ValueError, match="has features 0 to 39; got 40"):
@@ -346,9 +346,9 @@ def test_a_feature_or_text_that_is_not_there_is_named(indexes: dict[str, wb.Feat
 @pytest.mark.parametrize("whole", [True, False])
 def test_pair_counts_are_exact_while_they_fit(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not whole:
-        monkeypatch.setattr(pair_counts, "WHOLE_TABLE", 10)
-    monkeypatch.setattr(pair_counts, "WAITING", 50)
-    counts, wanted = pair_counts.PairCounts(6, 9, 2, 4), defaultdict(lambda: np.zeros(2))
+        monkeypatch.setattr(tally, "WHOLE_TABLE", 10)
+    monkeypatch.setattr(tally, "WAITING", 50)
+    counts, wanted = tally.PairCounts(6, 9, 2, 4), defaultdict(lambda: np.zeros(2))
     generator = torch.Generator().manual_seed(1)
     for _ in range(8):
         r = torch.randint(6, (30,), generator=generator)
@@ -370,9 +370,9 @@ def test_pair_counts_are_exact_while_they_fit(whole: bool, monkeypatch: pytest.M
 def test_pair_counts_that_do_not_fit_keep_the_largest_and_say_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pair_counts, "WHOLE_TABLE", 10)
-    monkeypatch.setattr(pair_counts, "WAITING", 20)
-    counts = pair_counts.PairCounts(2, 1000, 1, 2)
+    monkeypatch.setattr(tally, "WHOLE_TABLE", 10)
+    monkeypatch.setattr(tally, "WAITING", 20)
+    counts = tally.PairCounts(2, 1000, 1, 2)
     heavy = torch.tensor([3, 4])
     for step in range(30):
         light = torch.arange(100 + 20 * step, 110 + 20 * step)

@@ -36,13 +36,13 @@ CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
+def index(tmp_path_factory: pytest.TempPathFactory) -> wb.features.FeatureIndex:
     return made(tmp_path_factory.mktemp("page") / "index")
 
 
 @pytest.fixture(scope="module")
-def page(index: wb.FeatureIndex) -> wb.FeaturePage:
-    return wb.feature_page(model(), dictionary(), FEATURE, index, labels=empty(), n_effect=5)
+def page(index: wb.features.FeatureIndex) -> wb.features.FeaturePage:
+    return wb.features.page(model(), index, dictionary(), FEATURE, labels=empty(), n_effect=5)
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +50,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def empty() -> wb.Labels:
-    return wb.Labels.empty(dictionary())
+def empty() -> wb.features.Labels:
+    return wb.features.Labels.empty(dictionary())
 
 
 def test_contexts_show_the_code_of_every_token_around_the_place(
-    page: wb.FeaturePage, index: wb.FeatureIndex
+    page: wb.features.FeaturePage, index: wb.features.FeatureIndex
 ) -> None:
     top = index.contexts(FEATURE)
     rest = [place for place in index.sampled(FEATURE) if place[:2] not in {t[:2] for t in top}]
@@ -79,7 +79,7 @@ def test_contexts_show_the_code_of_every_token_around_the_place(
 
 
 def test_counts_histogram_and_tokens_are_those_of_the_index(
-    page: wb.FeaturePage, index: wb.FeatureIndex
+    page: wb.features.FeaturePage, index: wb.features.FeatureIndex
 ) -> None:
     found = fired(FEATURE)
     assert (page.n_active, page.n_positions, page.n_texts) == (len(found), 612, 12)
@@ -93,7 +93,9 @@ def test_counts_histogram_and_tokens_are_those_of_the_index(
     assert page.together == tuple(index.name(p.feature) for p in index.together(FEATURE)[:10])
 
 
-def test_promoted_tokens_are_the_direct_effect_of_the_direction(page: wb.FeaturePage) -> None:
+def test_promoted_tokens_are_the_direct_effect_of_the_direction(
+    page: wb.features.FeaturePage,
+) -> None:
     norm = model().norm("ln_final")
     direction = dictionary().W_dec[FEATURE].double()
     direction = direction / direction.norm()
@@ -109,7 +111,7 @@ def test_promoted_tokens_are_the_direct_effect_of_the_direction(page: wb.Feature
 
 
 def test_the_nearest_features_have_the_largest_cosines_here_and_elsewhere(
-    page: wb.FeaturePage, index: wb.FeatureIndex
+    page: wb.features.FeaturePage, index: wb.features.FeatureIndex
 ) -> None:
     def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
         return float(torch.dot(a, b) / a.norm() / b.norm())
@@ -123,7 +125,7 @@ def test_the_nearest_features_have_the_largest_cosines_here_and_elsewhere(
     np.testing.assert_allclose(page.nearest_cosine, [wanted[name] for name in best], **CLOSE)
     later = dictionary("topk", "L2.resid_post")
     both = Dictionaries([dictionary(), later])
-    seen = wb.feature_page(model(), both, f"{SITE}/{FEATURE}", index, labels=empty(), n_effect=0)
+    seen = wb.features.page(model(), index, both, f"{SITE}/{FEATURE}", labels=empty(), n_effect=0)
     wanted |= {
         f"L2.resid_post/{i}": cosine(later.W_dec[i], own[FEATURE]) for i in range(N_FEATURES)
     }
@@ -133,10 +135,10 @@ def test_the_nearest_features_have_the_largest_cosines_here_and_elsewhere(
 
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 def test_the_effect_is_that_of_taking_the_feature_out_place_by_place(
-    backend: str, index: wb.FeatureIndex
+    backend: str, index: wb.features.FeatureIndex
 ) -> None:
-    result = wb.feature_page(
-        model(backend), dictionary(), FEATURE, index, labels=empty(), n_effect=5, seed=3
+    result = wb.features.page(
+        model(backend), index, dictionary(), FEATURE, labels=empty(), n_effect=5, seed=3
     )
 
     def without(feature: int, text: int, position: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -184,7 +186,7 @@ def test_the_effect_is_that_of_taking_the_feature_out_place_by_place(
 
 
 def test_controls_are_as_active_as_the_feature_and_drawn_by_the_seed(
-    index: wb.FeatureIndex,
+    index: wb.features.FeatureIndex,
 ) -> None:
     lengths = dictionary().W_dec.norm(dim=-1).numpy()
     away = {
@@ -198,8 +200,8 @@ def test_controls_are_as_active_as_the_feature_and_drawn_by_the_seed(
     near = sorted(away, key=lambda f: away[f])[:16]
 
     def controls(seed: int) -> tuple[int, ...]:
-        page = wb.feature_page(
-            model(), dictionary(), FEATURE, index, labels=empty(), n_effect=1, seed=seed
+        page = wb.features.page(
+            model(), index, dictionary(), FEATURE, labels=empty(), n_effect=1, seed=seed
         )
         return tuple(int(name.split("/")[1]) for name in page.controls)
 
@@ -208,7 +210,7 @@ def test_controls_are_as_active_as_the_feature_and_drawn_by_the_seed(
     assert len(set(drawn)) > 1 and drawn[0] == controls(0)
 
 
-def test_effects_have_intervals_over_places(page: wb.FeaturePage) -> None:
+def test_effects_have_intervals_over_places(page: wb.features.FeaturePage) -> None:
     frame = page.effect()
     kl = page.effect_kl.astype(np.float64)
     low, high = bootstrap(lambda c: kl[c].mean(-1), len(kl), 0.95, 0)
@@ -219,8 +221,8 @@ def test_effects_have_intervals_over_places(page: wb.FeaturePage) -> None:
     assert frame.loc["loss", "control"] == pytest.approx(known.mean())
 
 
-def test_a_dead_feature_has_a_page_that_says_so(index: wb.FeatureIndex) -> None:
-    dead = wb.feature_page(model(), dictionary(), DEAD, index, labels=empty())
+def test_a_dead_feature_has_a_page_that_says_so(index: wb.features.FeatureIndex) -> None:
+    dead = wb.features.page(model(), index, dictionary(), DEAD, labels=empty())
     assert dead.dead and dead.n_active == 0 and dead.contexts == () and dead.frequency == 0
     assert repr(dead) == f"FeaturePage(tinyworld: {SITE}/{DEAD} never fires on 612 tokens)"
     assert len(dead.promoted) == 10 and len(dead.nearest) == 10 and dead.together == ()
@@ -229,31 +231,35 @@ def test_a_dead_feature_has_a_page_that_says_so(index: wb.FeatureIndex) -> None:
     assert dead.png()[:4] == b"\x89PNG"
 
 
-def test_what_does_not_exist_or_fit_is_named(index: wb.FeatureIndex, tmp_path: Path) -> None:
+def test_what_does_not_exist_or_fit_is_named(
+    index: wb.features.FeatureIndex, tmp_path: Path
+) -> None:
     for feature in (N_FEATURES, -1):
         with pytest.raises(ValueError, match="has features 0 to 39; got"):
-            wb.feature_page(model(), dictionary(), feature, index)
+            wb.features.page(model(), index, dictionary(), feature)
     with pytest.raises(ValueError, match="is written L1.resid_post/0 to L1.resid_post/39"):
-        wb.feature_page(model(), dictionary(), "L0.resid_post/3", index)
+        wb.features.page(model(), index, dictionary(), "L0.resid_post/3")
     both = Dictionaries([dictionary()])
     with pytest.raises(ValueError, match="Among several dictionaries a feature is named.*got 3"):
-        wb.feature_page(model(), both, 3, index)
+        wb.features.page(model(), index, both, 3)
     with pytest.raises(KeyError, match="no dictionary of L0.resid_post"):
-        wb.feature_page(model(), both, "L0.resid_post/3", index)
+        wb.features.page(model(), index, both, "L0.resid_post/3")
     with pytest.raises(ValueError, match="is of another dictionary of L1.resid_post"):
-        wb.feature_page(model(), other(), 3, index)
+        wb.features.page(model(), index, other(), 3)
     # The same dictionary on other activations: what the index says is not what the model gives.
     shifted = replace(dictionary(), site="L0.resid_post", out_site=None)
-    there = wb.index_features(model(), shifted, rows(), path=tmp_path / "there", progress=False)
+    there = wb.features.index(model(), rows(), shifted, path=tmp_path / "there", progress=False)
     wrong = replace(index, facts=there.facts)
     with pytest.raises(ValueError, match="was made with another model: tinyworld gives codes that"):
-        wb.feature_page(model(), shifted, FEATURE, wrong)
+        wb.features.page(model(), wrong, shifted, FEATURE)
 
 
-def test_texts_in_place_of_an_index_make_one_that_is_used_again(index: wb.FeatureIndex) -> None:
+def test_texts_in_place_of_an_index_make_one_that_is_used_again(
+    index: wb.features.FeatureIndex,
+) -> None:
     given: list[Any] = [rows(), [model().tokenizer.decode(row) for row in rows()]]
     pages = [
-        wb.feature_page(model(), dictionary(), DENSE, texts, n_effect=0, progress=False)
+        wb.features.page(model(), texts, dictionary(), DENSE, n_effect=0, progress=False)
         for texts in given
     ]
     assert repr(pages[0]) == repr(pages[1])
@@ -261,25 +267,25 @@ def test_texts_in_place_of_an_index_make_one_that_is_used_again(index: wb.Featur
 
 
 def test_labels_are_shown_with_their_score_and_made_where_there_are_none(
-    page: wb.FeaturePage, index: wb.FeatureIndex
+    page: wb.features.FeaturePage, index: wb.features.FeatureIndex
 ) -> None:
-    automatic = wb.Labels.from_index(index)
+    automatic = wb.features.label(index)
     assert (page.label, page.f1) == (automatic[FEATURE].text, automatic[FEATURE].f1)
     assert page.score == automatic[FEATURE].score and page.label_by == "tokens"
     assert page.nearest_labels[0] == str(automatic[page.nearest[0]])
     labels = empty()
     labels[FEATURE] = "things"
     labels[page.together[0]] = "beside"
-    edited = wb.feature_page(model(), dictionary(), FEATURE, index, labels=labels, n_effect=0)
+    edited = wb.features.page(model(), index, dictionary(), FEATURE, labels=labels, n_effect=0)
     assert (edited.label, edited.score, edited.label_by) == ("things", "not scored", "person")
     assert edited.together_labels[0] == "beside (not scored)"
     assert "things (not scored), fires at" in repr(edited)
 
 
-def test_a_page_is_saved_tabled_and_drawn(page: wb.FeaturePage, tmp_path: Path) -> None:
+def test_a_page_is_saved_tabled_and_drawn(page: wb.features.FeaturePage, tmp_path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    again = wb.FeaturePage.load(page.save(tmp_path / "page"))
+    again = wb.features.FeaturePage.load(page.save(tmp_path / "page"))
     assert again.contexts[2].tokens == page.contexts[2].tokens
     np.testing.assert_array_equal(again.effect_kl, page.effect_kl)
     frame = page.to_frame()
@@ -291,7 +297,7 @@ def test_a_page_is_saved_tabled_and_drawn(page: wb.FeaturePage, tmp_path: Path) 
     figure: Any = page.plot(contexts=6).figure
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert sum("%" in text for text in texts) == 6
-    assert wb.FeaturePage.__name__ not in figure._suptitle.get_text()
+    assert wb.features.FeaturePage.__name__ not in figure._suptitle.get_text()
     assert page.feature in figure._suptitle.get_text()
     alone = page.plot(contexts=3, ax=plt.subplots()[1])
     assert len(alone.figure.axes) == 1
@@ -337,8 +343,8 @@ def test_another_model_with_another_tokenizer_and_precision_has_pages_too(
     made_here = Dictionary(
         site, TopK(decoder.T.clone(), torch.zeros(20), 4), decoder, torch.zeros(d)
     )
-    index = wb.index_features(
-        other_model, made_here, texts, path=tmp_path / "index", progress=False
+    index = wb.features.index(
+        other_model, texts, made_here, path=tmp_path / "index", progress=False
     )
     tokens = other_model.tokens(texts)
     assert [index.text(t) for t in range(3)] == [
@@ -348,7 +354,7 @@ def test_another_model_with_another_tokenizer_and_precision_has_pages_too(
     active = made_here.encode(x) > 0
     np.testing.assert_allclose(index.count, active.sum(0), atol=1 if dtype == "bfloat16" else 0)
     feature = int(index.count.argmax())
-    result = wb.feature_page(other_model, made_here, feature, index, n_effect=4)
+    result = wb.features.page(other_model, index, made_here, feature, n_effect=4)
     shown = result.contexts[0]
     assert shown.tokens == tokens.strings[shown.text][: shown.position + 9][-len(shown.tokens) :]
     assert np.isfinite(result.effect_kl).all() and (result.effect_kl > -1e-3).all()

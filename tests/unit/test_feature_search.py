@@ -15,7 +15,7 @@ FIRST_HELD_OUT = 9
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
+def index(tmp_path_factory: pytest.TempPathFactory) -> wb.features.FeatureIndex:
     return made(tmp_path_factory.mktemp("search") / "index")
 
 
@@ -28,11 +28,11 @@ def words_that_stand_in_both_parts(n: int) -> list[str]:
 
 
 def test_a_token_gives_the_features_with_most_of_their_activity_on_it(
-    index: wb.FeatureIndex,
+    index: wb.features.FeatureIndex,
 ) -> None:
     token = words_that_stand_in_both_parts(1)[0]
     number = next(i for i, s in index.strings.items() if s == token)
-    frame = index.find(token=token, n=6)
+    frame = wb.features.find(index, token=token, n=6)
     share, rate = {}, {}
     seen = sum(row.count(number) for row in rows())
     for feature in range(N_FEATURES):
@@ -45,10 +45,10 @@ def test_a_token_gives_the_features_with_most_of_their_activity_on_it(
     assert frame.feature.tolist() == [f"{SITE}/{f}" for f in best]
     assert frame.share.tolist() == pytest.approx([share[f] for f in best], rel=1e-3)
     assert frame.rate.tolist() == pytest.approx([rate[f] for f in best])
-    labels = wb.Labels.from_index(index)
+    labels = wb.features.label(index)
     assert frame.label.tolist() == [labels[f].text for f in best]
     assert frame.frequency.tolist() == pytest.approx([len(fired(f)) / 612 for f in best])
-    assert index.find(token=token.strip(), n=6).equals(frame)
+    assert wb.features.find(index, token=token.strip(), n=6).equals(frame)
 
 
 def scores(words: set[str], feature: int, held_out: bool) -> tuple[float, float, float]:
@@ -68,10 +68,10 @@ def scores(words: set[str], feature: int, held_out: bool) -> tuple[float, float,
 
 
 def test_a_concept_gives_the_features_with_the_best_f1_and_their_held_out_score(
-    index: wb.FeatureIndex,
+    index: wb.features.FeatureIndex,
 ) -> None:
     words = words_that_stand_in_both_parts(5)
-    frame = index.find(concept=words, n=3)
+    frame = wb.features.find(index, concept=words, n=3)
     fitted = {f: scores({w.strip() for w in words}, f, False)[0] for f in range(N_FEATURES)}
     best = sorted(fitted, key=lambda f: -fitted[f])[:3]
     assert frame.feature.tolist() == [f"{SITE}/{f}" for f in best]
@@ -82,44 +82,49 @@ def test_a_concept_gives_the_features_with_the_best_f1_and_their_held_out_score(
 
 
 def test_several_concepts_have_their_own_rows_and_more_than_32_are_refused(
-    index: wb.FeatureIndex,
+    index: wb.features.FeatureIndex,
 ) -> None:
     words = [w.strip() for w in words_that_stand_in_both_parts(4)]
     named = wb.concepts({"first": words[:2], "second": words[2:]})
-    frame = index.find(concept=named, n=2)
+    frame = wb.features.find(index, concept=named, n=2)
     assert frame.concept.tolist() == ["first", "first", "second", "second"]
-    assert frame[2:].feature.tolist() == index.find(concept=words[2:], n=2).feature.tolist()
+    assert (
+        frame[2:].feature.tolist()
+        == wb.features.find(index, concept=words[2:], n=2).feature.tolist()
+    )
     with pytest.raises(ValueError, match="One view shows 1 to 32 concepts; got 33"):
-        index.find(concept={f"concept {i}": words for i in range(33)})
+        wb.features.find(index, concept={f"concept {i}": words for i in range(33)})
 
 
-def test_a_part_of_a_label_is_found_in_any_letters_best_score_first(index: wb.FeatureIndex) -> None:
-    labels = wb.Labels.from_index(index)
+def test_a_part_of_a_label_is_found_in_any_letters_best_score_first(
+    index: wb.features.FeatureIndex,
+) -> None:
+    labels = wb.features.label(index)
     word = max((t for i in labels for t in labels[i].tokens), key=len)
-    frame = index.find(text=word.strip().upper(), labels=labels)
+    frame = wb.features.find(index, text=word.strip().upper(), labels=labels)
     wanted = [i for i in labels if any(word in token for token in labels[i].tokens)]
     assert set(frame.feature) >= {f"{SITE}/{i}" for i in wanted}
     known = frame.label_f1.fillna(0).tolist()
     assert known == sorted(known, reverse=True)
-    assert len(index.find(text="", labels=labels, n=100)) == len(labels)
+    assert len(wb.features.find(index, text="", labels=labels, n=100)) == len(labels)
     labels[DENSE] = "Fires on everything"
-    found = index.find(text="EVERY", labels=labels)
+    found = wb.features.find(index, text="EVERY", labels=labels)
     assert found.feature.tolist() == [f"{SITE}/{DENSE}"] and found.label_f1.isna().all()
 
 
-def test_bad_questions_are_named(index: wb.FeatureIndex) -> None:
+def test_bad_questions_are_named(index: wb.features.FeatureIndex) -> None:
     with pytest.raises(ValueError, match="by one of token=, concept= and text=; got token=None"):
-        index.find()
+        wb.features.find(index)
     with pytest.raises(ValueError, match="by one of token=, concept= and text="):
-        index.find(token=" the", text="the")
+        wb.features.find(index, token=" the", text="the")
     with pytest.raises(ValueError, match="do not have the token ' zzz'"):
-        index.find(token=" zzz")
+        wb.features.find(index, token=" zzz")
     with pytest.raises(ValueError, match="None of the words of 'zzz' stands in the index's texts"):
-        index.find(concept=["zzz"])
+        wb.features.find(index, concept=["zzz"])
     with pytest.raises(ValueError, match="A concept is a list of words; got 'dog'"):
-        index.find(concept="dog")
+        wb.features.find(index, concept="dog")
     with pytest.raises(ValueError, match=r"n is a whole number from 1; got 0\."):
-        index.find(text="a", n=0)
+        wb.features.find(index, text="a", n=0)
     with pytest.raises(TypeError, match="tokn"):
-        index.find(tokn=" the")
+        wb.features.find(index, tokn=" the")
     assert Path(index.folder).is_dir()

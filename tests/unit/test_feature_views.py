@@ -55,7 +55,7 @@ def flow() -> wb.features.FeatureFlow:
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
+def index(tmp_path_factory: pytest.TempPathFactory) -> wb.features.FeatureIndex:
     return made(tmp_path_factory.mktemp("index") / "small")
 
 
@@ -102,10 +102,10 @@ def test_a_flow_too_large_to_be_read_is_drawn_as_a_picture() -> None:
         large.widget()
 
 
-def test_a_page_is_given_the_results_numbers(index: wb.FeatureIndex) -> None:
+def test_a_page_is_given_the_results_numbers(index: wb.features.FeatureIndex) -> None:
     number = int(np.argsort(-index.count)[5])
-    page = wb.feature_page(
-        model(), dictionary(), number, index, n_contexts=3, n_sampled=2, k=4, n_effect=3,
+    page = wb.features.page(
+        model(), index, dictionary(), number, n_contexts=3, n_sampled=2, k=4, n_effect=3,
         progress=False,
     )  # fmt: skip
     shown = page.widget(editable=True)
@@ -147,8 +147,8 @@ def test_a_page_is_given_the_results_numbers(index: wb.FeatureIndex) -> None:
     assert "at 3 places where it is active" in told["ablation_note"]
 
 
-def test_the_page_of_a_dead_feature_says_so(index: wb.FeatureIndex) -> None:
-    page = wb.feature_page(model(), dictionary(), 39, index, progress=False)
+def test_the_page_of_a_dead_feature_says_so(index: wb.features.FeatureIndex) -> None:
+    page = wb.features.page(model(), index, dictionary(), 39, progress=False)
     shown = page.widget()
     assert page.dead and repr(shown) == f"FeaturePage({SITE}/39, dead)"
     assert shown._page["mean"] is None and shown._page["histogram"] is None
@@ -157,7 +157,7 @@ def test_the_page_of_a_dead_feature_says_so(index: wb.FeatureIndex) -> None:
 
 def test_a_grid_is_given_every_activation_that_is_known_and_says_which_is_not() -> None:
     sae = dictionary("relu")
-    found = wb.feature_activations(model(), sae, PROMPT, k=3, features=[2, 5])
+    found = wb.features.activations(model(), PROMPT, sae, k=3, features=[2, 5])
     grid = found.widget(n_shown=4)
     assert isinstance(grid, FeatureGrid) and grid.n_shown == 4
     assert grid._tokens == list(found.tokens[0]) and grid.features[:2] == found.names
@@ -180,7 +180,7 @@ def test_a_grid_is_given_every_activation_that_is_known_and_says_which_is_not() 
 
 
 def test_each_prompt_has_its_own_grid_and_another_is_refused() -> None:
-    found = wb.feature_activations(model(), dictionary("relu"), [PROMPT, "Rome is"], k=2)
+    found = wb.features.activations(model(), [PROMPT, "Rome is"], dictionary("relu"), k=2)
     second = found.widget(row=1)
     assert second._tokens == list(found.tokens[1])
     n = len(found.tokens[1])
@@ -191,7 +191,7 @@ def test_each_prompt_has_its_own_grid_and_another_is_refused() -> None:
 
 
 def test_where_nothing_is_active_there_is_no_grid() -> None:
-    found = wb.feature_activations(model(), dictionary("relu"), "Rome is", k=1, features=[39])
+    found = wb.features.activations(model(), "Rome is", dictionary("relu"), k=1, features=[39])
     silent = type(found)(
         **{
             **{name: getattr(found, name) for name in found.__dataclass_fields__},
@@ -208,7 +208,7 @@ def test_where_nothing_is_active_there_is_no_grid() -> None:
 def test_each_is_one_page_that_needs_no_network(what: str, flow: wb.features.FeatureFlow) -> None:
     result: Any = flow
     if what == "activations":
-        result = wb.feature_activations(model(), dictionary("relu"), PROMPT, k=3)
+        result = wb.features.activations(model(), PROMPT, dictionary("relu"), k=3)
     text = result.to_html(title="A <page>")
     assert "<title>A &lt;page&gt;</title>" in text
     assert 'src="http' not in text and 'href="http' not in text

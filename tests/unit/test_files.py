@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import workbench as wb
 from tests.unit.bent_files import graph, labels, made_up, same
-from tests.unit.kernels import index_files, training_state
+from tests.unit.kernels import index_files
 from tests.unit.random_dictionaries import dictionary
 from workbench import files
 from workbench.result import Result, axes
@@ -47,19 +46,13 @@ def _labelled(folder: Path, n: int) -> None:
 SAVED: dict[str, tuple[Callable[[Path, int], Any], Callable[[Path], Any]]] = {
     "result": (lambda f, n: result(n).save(f / "one"), lambda f: Numbers.load(f / "one")),
     "dictionary": (
-        lambda f, n: wb.save_dictionary(dictionary("topk", seed=n), f),
-        lambda f: wb.load_dictionary(f).tensors,
+        lambda f, n: dictionary("topk", seed=n).save(f),
+        lambda f: wb.Dictionary.load(f).tensors,
     ),
-    "labels": (_labelled, lambda f: wb.Labels.of(replace(dictionary("topk"), path=f))),
+    "labels": (_labelled, lambda f: wb.features.Labels.of(replace(dictionary("topk"), path=f))),
     "graph": (
         lambda f, n: replace(graph(), prompt=f"prompt {n}").to_neuronpedia(f / "one.json"),
         lambda f: wb.Graph.from_neuronpedia(f / "one.json"),
-    ),
-    "checkpoint": (
-        lambda f, n: training_state.write_state(
-            f / "x.safetensors", {"a": torch.full((3,), n)}, {"n": n}
-        ),
-        lambda f: training_state.read_state(f / "x.safetensors"),
     ),
     "page": (
         lambda f, n: files.put_text(f / "page.html", f"page {n}"),
@@ -268,7 +261,7 @@ def savers() -> dict[str, Callable[[Path], Any]]:
     def index(path: Path) -> Any:
         model = wb.load("tinyworld", device="cpu")
         read = wb.dictionaries("tinyworld")["L2.resid_post"]
-        return wb.index_features(model, read, ["The capital", "Of it"], path=path, progress=False)
+        return wb.features.index(model, ["The capital", "Of it"], read, path=path, progress=False)
 
     return {
         "result": result(1).save,

@@ -220,14 +220,14 @@ def test_labels_are_shown_for_the_names_that_have_one() -> None:
         flow = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1, labels=labels)
         for name, label in zip(flow.graph.ids, flow.graph.labels, strict=True):
             assert label == ("the root" if name == ROOT else name)
-    for wrong in (3, wb.Labels.empty(dictionaries()["L1.resid_post"])):
+    for wrong in (3, wb.features.Labels.empty(dictionaries()["L1.resid_post"])):
         with pytest.raises(ValueError, match=r"labels is a mapping .* or has of\(name\); .* Got"):
             wb.feature_flow(dictionaries(), ROOT, labels=wrong)
 
 
 def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Path) -> None:
     dictionary = replace(dictionaries()["L1.resid_post"], path=tmp_path)
-    labels = wb.Labels.empty(dictionary)
+    labels = wb.features.Labels.empty(dictionary)
     labels.keep(5, replace(labels[5], text="names of people", f1=0.875, by="person"))
     labels.save()
     flow = wb.feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)

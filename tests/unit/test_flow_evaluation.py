@@ -373,12 +373,10 @@ def test_dictionaries_trained_on_stories260k_flow_the_same_on_both_backends(asse
     ]
     folder = assets / "models" / "stories260K"
     both = [load(folder, backend=b, device="cpu") for b in ("nnsight", "transformer_lens")]
-    dicts = [
-        wb.train_dictionary(
-            both[0], site, told, n_features=48, k=6, steps=40, batch_size=64, progress=False
-        )
-        for site in ("L1.resid_post", "L2.resid_post", "L2.mlp_out", "L2.attn_out")
-    ]
+    sites = ("L1.resid_post", "L2.resid_post", "L2.mlp_out", "L2.attn_out")
+    dicts = wb.features.train(
+        both[0], told, sites, n_features=48, k=6, steps=40, batch_size=64, progress=False
+    )
     results = []
     for one in both:
         found = wb.features.match(

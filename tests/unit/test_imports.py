@@ -115,6 +115,8 @@ TABLE: dict[str, set[str]] = {
         "dictionary",
         "edits",
         "effects",
+        "encoding",
+        "files",
         "graph",
         "memory",
         "methods",
@@ -122,10 +124,12 @@ TABLE: dict[str, set[str]] = {
         "model",
         "pictures",
         "probing",
+        "reading",
         "resample",
         "result",
         "site",
         "tasks",
+        "texts",
         "tokens",
     },
     "information": {
@@ -158,6 +162,7 @@ TABLE: dict[str, set[str]] = {
         "memory",
         # The components of a model, and what cuts them.
         "circuits",
+        "features",
         "model",
         "site",
         "edits",
@@ -188,7 +193,6 @@ TABLE: dict[str, set[str]] = {
         "controls",
         "effects",
         "experiment",
-        "features",
         "resample",
         # A result names the mark of its picture.
         "pictures",
@@ -319,8 +323,6 @@ ANYWHERE = {"check"}
 AT_CALL_TIME: dict[str, set[str]] = {
     # Views know every method and bring anywidget, pictures bring seaborn (1.5 s).
     "result": {"views", "plots"},
-    # An index finds by labels, and labels are made from an index.
-    "methods/features/feature_index": {"methods"},
 }
 #: Their imports are moved with them.
 NOT_YET_AT_THE_TOP = {"live", "widgets"}

@@ -30,7 +30,7 @@ class Use(NamedTuple):
     held_out: int
 
 
-class Counted(wb.FeatureIndex):
+class Counted(wb.features.FeatureIndex):
     """The counts of an index of one feature, which labels are made from.
 
     more: firings on tokens beyond those that are listed.
@@ -69,7 +69,7 @@ class Counted(wb.FeatureIndex):
 
 def label(*uses: Token, **options: Any) -> Any:
     index: Any = Counted(list(uses), **options)
-    return wb.Labels.from_index(index)[0]
+    return wb.features.label(index)[0]
 
 
 def test_of_sets_that_are_as_good_the_one_with_fewer_tokens_is_taken() -> None:
@@ -111,7 +111,7 @@ def test_the_score_is_of_the_held_out_places_alone() -> None:
 def test_a_persons_token_counts_wherever_it_stands_among_the_features_own() -> None:
     uses = [Token(f"t{i:02}", 1 / 20, (3, 2), (3, 4)) for i in range(20)]
     index: Any = Counted(uses)
-    labels = wb.Labels.from_index(index)
+    labels = wb.features.label(index)
     found = labels.set(0, "rare", tokens=["t18", "t02"], index=index)
     assert found.recall == pytest.approx(4 / 40) and found.precision == pytest.approx(4 / 8)
     # Two tokens that are written alike are both meant, the second beyond the first sixteen.

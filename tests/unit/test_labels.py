@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
+from data.tinyworld.labels import make_labels
 from tests.unit.indexed import (
     DEAD,
     N_FEATURES,
@@ -22,7 +23,7 @@ from tests.unit.indexed import (
     other,
     rows,
 )
-from tests.unit.kernels import make_labels, written
+from tests.unit.kernels import written
 from workbench import files
 
 #: The index of `made` holds back the last three of the twelve texts.
@@ -30,7 +31,7 @@ FIRST_HELD_OUT = 9
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> wb.FeatureIndex:
+def index(tmp_path_factory: pytest.TempPathFactory) -> wb.features.FeatureIndex:
     return made(tmp_path_factory.mktemp("labels") / "index")
 
 
@@ -55,8 +56,10 @@ def f1(feature: int, tokens: set[str], held_out: bool) -> tuple[float, float, fl
     return 2 * precision * recall / max(precision + recall, 1e-12), precision, recall
 
 
-def test_every_label_has_the_score_of_its_tokens_on_held_out_texts(index: wb.FeatureIndex) -> None:
-    labels = wb.Labels.from_index(index)
+def test_every_label_has_the_score_of_its_tokens_on_held_out_texts(
+    index: wb.features.FeatureIndex,
+) -> None:
+    labels = wb.features.label(index)
     assert list(labels) == [f for f in range(N_FEATURES) if index.count[f]]
     for feature in labels:
         label = labels[feature]
@@ -67,17 +70,18 @@ def test_every_label_has_the_score_of_its_tokens_on_held_out_texts(index: wb.Fea
         else:
             assert label.f1 is None and label.score == "not scored"
     assert (
-        labels[DEAD] == wb.Labels.empty(dictionary())[DEAD] and labels[DEAD].score == "not scored"
+        labels[DEAD] == wb.features.Labels.empty(dictionary())[DEAD]
+        and labels[DEAD].score == "not scored"
     )
 
 
 def test_the_tokens_are_the_best_of_all_sets_on_the_texts_for_fitting(
-    index: wb.FeatureIndex,
+    index: wb.features.FeatureIndex,
 ) -> None:
     for feature in range(0, N_FEATURES - 2, 6):
         used = [use for use in index.tokens(feature)[:16] if use.fitted]
         candidates = [use.string for use in used if use.share >= 0.01][:9]
-        chosen = set(wb.Labels.from_index(index)[feature].tokens)
+        chosen = set(wb.features.label(index)[feature].tokens)
         got = f1(feature, chosen, held_out=False)[0]
         for size in (1, 2, len(candidates)):
             for some in combinations(candidates, min(size, len(candidates))):
@@ -88,19 +92,19 @@ def test_a_label_is_written_with_its_first_tokens_and_says_how_many_more() -> No
     assert written([" dog", "dog", " cat"]) == "dog, cat"
     assert written([" a", " b", " c", " d", " e", "\n"]) == "a, b, c, d … +2"
     assert written(["\n", "."]) == r"'\n', ‘.’"
-    plain = wb.Labels.empty(dictionary())[0]
+    plain = wb.features.Labels.empty(dictionary())[0]
     assert str(replace(plain, text="dog", tokens=(" dog",), f1=0.934)) == "dog (F1 0.93)"
     assert str(replace(plain, text="birds", by="person")) == "birds (not scored)"
     assert replace(plain, text="dog", f1=0.5).score == "F1 0.50 on held-out text"
 
 
 def test_a_person_edits_a_label_and_it_is_scored_where_tokens_are_given(
-    index: wb.FeatureIndex,
+    index: wb.features.FeatureIndex,
 ) -> None:
-    labels = wb.Labels.from_index(index)
+    labels = wb.features.label(index)
     labels[3] = "  kinds of birds "
     assert labels[3] == replace(
-        wb.Labels.empty(dictionary())[3], text="kinds of birds", by="person"
+        wb.features.Labels.empty(dictionary())[3], text="kinds of birds", by="person"
     )
     assert labels["L1.resid_post/3"].score == "not scored"
     token = index.tokens(5)[0].string
@@ -111,8 +115,8 @@ def test_a_person_edits_a_label_and_it_is_scored_where_tokens_are_given(
     assert repr(labels) == "Labels(L1.resid_post: 39 of 40 features, 2 by a person)"
 
 
-def test_bad_labels_are_named(index: wb.FeatureIndex) -> None:
-    labels = wb.Labels.from_index(index)
+def test_bad_labels_are_named(index: wb.features.FeatureIndex) -> None:
+    labels = wb.features.label(index)
     for feature in (N_FEATURES, -1, "L0.resid_post/3", "L1.resid_post"):
         with pytest.raises(ValueError, match="are of L1.resid_post/0 to L1.resid_post/39; got"):
             labels[feature] = "x"
@@ -128,15 +132,15 @@ def test_bad_labels_are_named(index: wb.FeatureIndex) -> None:
 
 
 def test_labels_are_saved_with_the_dictionary_and_read_again(
-    index: wb.FeatureIndex, tmp_path: Path
+    index: wb.features.FeatureIndex, tmp_path: Path
 ) -> None:
     kept = replace(dictionary(), path=tmp_path / "kept")
     (tmp_path / "kept").mkdir()
-    assert len(wb.Labels.of(kept)) == 0
-    labels = wb.Labels.from_index(index, kept.path)
+    assert len(wb.features.Labels.of(kept)) == 0
+    labels = wb.features.label(index, kept.path)
     labels[3] = "kinds of “birds”"
     assert labels.save() == tmp_path / "kept" / "labels.json"
-    again = wb.Labels.of(kept)
+    again = wb.features.Labels.of(kept)
     assert list(again) == list(labels)
     for feature in labels:
         a, b = again[feature], labels[feature]
@@ -145,35 +149,40 @@ def test_labels_are_saved_with_the_dictionary_and_read_again(
     again[3] = "fish"
     again.save()
     before = (tmp_path / "kept" / "labels.json").read_text().splitlines()
-    assert sum("fish" in line for line in before) == 1 and wb.Labels.of(kept)[3].text == "fish"
+    assert (
+        sum("fish" in line for line in before) == 1
+        and wb.features.Labels.of(kept)[3].text == "fish"
+    )
     assert [p.name for p in (tmp_path / "kept").iterdir()] == ["labels.json"]
 
 
-def test_labels_of_another_dictionary_are_refused(index: wb.FeatureIndex, tmp_path: Path) -> None:
-    labels = wb.Labels.from_index(index)
+def test_labels_of_another_dictionary_are_refused(
+    index: wb.features.FeatureIndex, tmp_path: Path
+) -> None:
+    labels = wb.features.label(index)
     labels.save(tmp_path)
     with pytest.raises(
         ValueError, match="are of another dictionary .fingerprint .*Delete the file"
     ):
-        wb.Labels.of(replace(other(), path=tmp_path))
+        wb.features.Labels.of(replace(other(), path=tmp_path))
     with pytest.raises(ValueError, match="has the labels of another dictionary; these are of L1"):
-        wb.Labels.empty(other()).save(tmp_path)
+        wb.features.Labels.empty(other()).save(tmp_path)
     body = json.loads((tmp_path / "labels.json").read_text())
     (tmp_path / "labels.json").write_text(json.dumps(body | {"format": 7}))
     with pytest.raises(ValueError, match="has format 7; this workbench reads format 1"):
-        wb.Labels.of(replace(dictionary(), path=tmp_path))
+        wb.features.Labels.of(replace(dictionary(), path=tmp_path))
     (tmp_path / "labels.json").write_text("[]")
     with pytest.raises(ValueError, match="is not a file of labels .TypeError"):
-        wb.Labels.of(replace(dictionary(), path=tmp_path))
+        wb.features.Labels.of(replace(dictionary(), path=tmp_path))
 
 
 def test_a_read_only_folder_keeps_them_elsewhere_until_it_can_be_written(
-    index: wb.FeatureIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    index: wb.features.FeatureIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "read only"
     folder.mkdir()
     kept = replace(dictionary(), path=folder)
-    labels = wb.Labels.from_index(index, folder)
+    labels = wb.features.label(index, folder)
     labels[2] = "first"
     make = files.tempfile.mkdtemp
 
@@ -186,19 +195,19 @@ def test_a_read_only_folder_keeps_them_elsewhere_until_it_can_be_written(
         patched.setattr(files.tempfile, "mkdtemp", refuse)
         path = labels.save()
         assert path.is_relative_to(tmp_path / "cache") and list(folder.iterdir()) == []
-        assert wb.Labels.of(kept)[2].text == "first"
+        assert wb.features.Labels.of(kept)[2].text == "first"
         with pytest.raises(PermissionError):
             labels.save(folder)
     labels[2] = "second"
     assert labels.save() == folder / "labels.json" and not path.exists()
-    assert wb.Labels.of(kept)[2].text == "second"
-    assert wb.Labels.empty(replace(kept, path=None)).save() == path
+    assert wb.features.Labels.of(kept)[2].text == "second"
+    assert wb.features.Labels.empty(replace(kept, path=None)).save() == path
 
 
 def test_a_write_that_fails_leaves_the_old_labels(
-    index: wb.FeatureIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    index: wb.features.FeatureIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = wb.Labels.from_index(index)
+    labels = wb.features.label(index)
     labels.save(tmp_path)
     before = (tmp_path / "labels.json").read_bytes()
     labels[2] = "new"
@@ -214,10 +223,10 @@ def test_a_write_that_fails_leaves_the_old_labels(
 
 
 def test_labels_for_shipping_come_from_the_texts_alone(
-    index: wb.FeatureIndex, tmp_path: Path
+    index: wb.features.FeatureIndex, tmp_path: Path
 ) -> None:
     labels = make_labels(model(), replace(dictionary(), path=tmp_path), rows(), progress=False)
-    wanted = wb.Labels.from_index(index)
+    wanted = wb.features.label(index)
     assert {i: labels[i] for i in labels} == {i: wanted[i] for i in wanted}
     assert labels.folder == tmp_path and list(tmp_path.iterdir()) == []
     assert Counter(labels[i].by for i in labels) == {"tokens": len(labels)}

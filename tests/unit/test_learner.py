@@ -35,7 +35,7 @@ def test_training_begins_at_the_mean_with_vectors_of_length_root_d() -> None:
 
 
 def test_the_decoder_rows_stay_of_length_1_and_move_at_right_angles_only() -> None:
-    made = learner(lr=0.01)
+    made = learner(learning_rate=0.01)
     before = made.weights.W_dec.detach().clone()
     made.step({SITE: vectors(64)})
     gradient = made.weights.W_dec.grad

@@ -34,16 +34,16 @@ def test_the_code_is_the_calls_with_what_they_need_and_without_defaults() -> Non
     calls.given("dicts", dicts)
     calls.begin()
     dictionary = calls("", operator.getitem, dicts, "L1.resid_post")
-    edit = calls("", wb.ScaleFeatures, dictionary, [4], [0.5])
+    edit = calls("", dictionary.scale, {4: 0.5})
     calls("unused", operator.getitem, dicts, "L2.resid_post")
-    run = calls("run", model.run, PROMPT, edits=[edit], logits_at="last", read=())
+    run = calls("run", model.run, PROMPT, edits=edit, logits_at="last", read=())
     calls("words", calls("", getattr, run, "logits").softmax, -1)
     calls.end()
     lines = calls.code.splitlines()
     assert lines[:2] == ["import workbench as wb", ""]
     assert "# dicts: those that this explorer was given" in lines
     assert "model = wb.load('tinyworld')" in lines
-    assert "    edits=[wb.ScaleFeatures(dicts['L1.resid_post'], [4], [0.5])]," in lines
+    assert "    edits=dicts['L1.resid_post'].scale({4: 0.5})," in lines
     assert lines[-1] == "words = run.logits.softmax(-1)" and "read=" not in calls.code
     space: dict[str, Any] = {"dicts": dicts}
     exec(calls.code, space)
@@ -53,7 +53,7 @@ def test_the_code_is_the_calls_with_what_they_need_and_without_defaults() -> Non
 def test_what_is_not_public_cannot_be_printed_and_what_is_no_literal_has_a_name() -> None:
     with pytest.raises(TypeError, match="^An explorer makes public calls; got <function test_"):
         public_name(test_a_call_with_the_same_arguments_is_made_once)
-    assert public_name(wb.Labels.of) == "wb.Labels.of"
+    assert public_name(wb.features.Labels.of) == "wb.features.Labels.of"
     calls = Calls()
     calls.begin()
     calls("documented", getattr, object(), "__doc__")

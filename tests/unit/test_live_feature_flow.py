@@ -14,7 +14,7 @@ import torch
 import workbench as wb
 from tests.unit.kernels import flow_answers
 from tests.unit.steering_models import PATH, PROMPTS, hugging_face, others, planted, tinyworld
-from workbench.dictionary.base import Dictionary
+from workbench.dictionary.base import Dictionary, ScaleFeatures
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
 from workbench.live import LiveFeatureFlow
@@ -97,7 +97,7 @@ def test_it_begins_with_a_feature_on_which_the_next_word_depends() -> None:
     best = codes.topk(10).indices.tolist()
     changes = {}
     for number in best:
-        edit = wb.ScaleFeatures(alone, number, 0.0)
+        edit = ScaleFeatures(alone, number, 0.0)
         plain = tinyworld().run(PROMPTS[1], logits_at="last").logits[0, 0].log_softmax(-1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wb.UnchangedEdit)
@@ -137,7 +137,7 @@ def test_scaling_a_feature_changes_what_is_downstream_and_the_next_words(
 def test_the_code_gives_the_numbers_that_are_shown(explorer: LiveFeatureFlow) -> None:
     explorer.scale(PATH[1], 0.5)
     explorer.scale(PATH[3], 0.0)
-    assert "wb.ScaleFeatures(dicts['L1.resid_post'], [4], [0.5], rows=[1, 3])" in explorer.code
+    assert "dicts['L1.resid_post'].scale({4: 0.5}, rows=[1, 3])" in explorer.code
     assert "# dicts: those that this explorer was given" in explorer.code
     found = run_code(explorer, dicts=planted())
     for i in (0, 2):
@@ -246,7 +246,7 @@ def test_expanding_adds_the_next_matches_and_keeps_what_is_scaled(
 def test_features_are_found_by_words_of_their_labels(
     explorer: LiveFeatureFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = wb.Labels.empty(planted()["L2.resid_post"])
+    labels = wb.features.Labels.empty(planted()["L2.resid_post"])
     plain = replace(labels[0], by="tokens")
     for i, text, tokens, scores in (
         (5, "dog, cat", (" dog", " cat"), (0.4, 0.5, 0.3)),

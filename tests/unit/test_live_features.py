@@ -33,12 +33,12 @@ def explorer(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Li
     named = {f"concept {i}": [f"the{i}", "the", *words] for i in range(33)}
     concepts = wb.concepts(named, families={name: name for name in named})
     return explore(
-        model(), dicts, rows(), prompt="The nurse said", concepts=concepts, progress=False
+        model(), rows(), dicts, prompt="The nurse said", concepts=concepts, progress=False
     )
 
 
 def test_it_opens_with_the_best_label_and_lists_all(explorer: LiveFeatures) -> None:
-    labels = wb.Labels.from_index(explorer.index)
+    labels = wb.features.label(explorer.index)
     scores = {i: labels[i].f1 or 0.0 for i in labels}
     assert len(explorer.found) == len(labels)
     number = int(explorer.feature.split("/")[1])
@@ -56,7 +56,7 @@ def test_it_opens_with_the_best_label_and_lists_all(explorer: LiveFeatures) -> N
 def test_a_search_lists_what_the_index_finds(explorer: LiveFeatures) -> None:
     explorer.way = "token"
     explorer.query = " the"
-    wanted = explorer.index.find(token=" the", n=200)
+    wanted = wb.features.find(explorer.index, token=" the", n=200)
     assert explorer.found.feature.tolist() == wanted.feature.tolist()
     first = explorer.boxes["listed"].options[0][0]
     assert first.endswith(f"{100 * wanted.share[0]:.0f} % of it here")
@@ -66,7 +66,7 @@ def test_a_search_lists_what_the_index_finds(explorer: LiveFeatures) -> None:
     explorer.way = "concept"
     explorer.query = "the, The"
     assert explorer.message == ""
-    wanted = explorer.index.find(concept=["the", "The"], n=200)
+    wanted = wb.features.find(explorer.index, concept=["the", "The"], n=200)
     assert explorer.found.f1.tolist() == wanted.f1.tolist()
     explorer.way = "label"
     explorer.query = "no such words"
@@ -129,7 +129,7 @@ def test_a_label_is_edited_scored_by_its_tokens_and_saved(explorer: LiveFeatures
     explorer.view.label = "my own"
     assert (explorer.page.label, explorer.page.score) == ("my own", "not scored")
     assert explorer.view._page["score"] == "not scored"
-    assert wb.Labels.of(explorer.dictionary)[explorer.feature].text == "my own"
+    assert wb.features.Labels.of(explorer.dictionary)[explorer.feature].text == "my own"
     assert any("my own (not scored)" in text for text, _ in explorer.boxes["listed"].options)
     explorer.view.label = f"by tokens [{token.strip()}]"
     wanted = replace(explorer.labels[explorer.feature])
@@ -138,14 +138,14 @@ def test_a_label_is_edited_scored_by_its_tokens_and_saved(explorer: LiveFeatures
     explorer.view.label = "nothing [zzz]"
     assert "None of the tokens 'zzz' stands" in explorer.message
     assert explorer.view.label == explorer.page.label == "by tokens"
-    again = explore(model(), explorer.dicts, rows(), feature=explorer.feature, progress=False)
+    again = explore(model(), rows(), explorer.dicts, feature=explorer.feature, progress=False)
     assert again.page.label == "by tokens" and again.page.f1 == pytest.approx(wanted.f1, abs=5e-5)
 
 
 def test_a_prompt_is_followed_and_one_that_cannot_be_run_is_told(explorer: LiveFeatures) -> None:
     explorer.prompt = "The king of France"
     assert explorer.active.tokens[0][-1] == " France"
-    wanted = wb.feature_activations(model(), explorer.dictionary, "The king of France")
+    wanted = wb.features.activations(model(), "The king of France", explorer.dictionary)
     np.testing.assert_array_equal(explorer.active.values, wanted.values)
     page = explorer.page
     explorer.prompt = ""

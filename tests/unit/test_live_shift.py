@@ -82,7 +82,7 @@ def test_the_strongest_features_are_listed_with_labels_and_separations(
     assert explorer.names == effects.nodes["node"][:32]
     assert len(explorer.boxes["ticked"].boxes) == 32
     dictionary, number = given["dicts"].feature(explorer.names[0])
-    label = wb.Labels.of(dictionary)[number]
+    label = wb.features.Labels.of(dictionary)[number]
     first = f"{explorer.names[0]}  {effects.separation[0]:+.2f}  {label}"
     assert explorer.boxes["ticked"].boxes[0].description == first
 

@@ -17,6 +17,7 @@ import torch
 
 import workbench as wb
 from tests.unit.lens_models import PROMPT, TEXTS, words_model
+from workbench.dictionary.base import ScaleFeatures
 from workbench.model import ModelSpec
 
 BACKENDS = ("nnsight", "transformer_lens")
@@ -90,9 +91,9 @@ def under_other_weights(model: Any) -> Any:
 
 @cache
 def dictionary_of(model: Any) -> Any:
-    return wb.train_dictionary(
-        model, SITE, TEXTS, n_features=24, batch_size=32, steps=20, progress=False
-    )
+    return wb.features.train(
+        model, TEXTS, SITE, n_features=24, batch_size=32, steps=20, progress=False
+    )[SITE]
 
 
 def codes(model: Any) -> Any:
@@ -100,7 +101,7 @@ def codes(model: Any) -> Any:
     x = np.random.default_rng(0).normal(size=(3, 32)).astype(np.float32)
     dictionary = dictionary_of(model)
     found = dictionary.encode(torch.as_tensor(x, device="cpu"))
-    edit = wb.ScaleFeatures(dictionary, [1, 2], 0.5)
+    edit = ScaleFeatures(dictionary, [1, 2], 0.5)
     run = model.run(PROMPT, read=SITE, grad_of=metric, edits=edit)
     return found, dictionary.decode(found), dictionary.reconstruct(run[SITE]), run.grad(SITE)
 
@@ -133,10 +134,10 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "path": lambda model: wb.circuits.path_patch(model, pair(), sender="L0H1.z"),
     "ablate": lambda model: wb.ablate(model, pair(), ["L1H2.z", "L0.mlp_out"]),
     "information": lambda model: wb.information.graph(model, PROMPT, n_edges=10),
-    "features": lambda model: wb.feature_activations(model, dictionary_of(model), PROMPT),
-    "check": lambda model: wb.check_dictionary(model, dictionary_of(model), TEXTS[:2]),
-    "evaluate": lambda model: wb.evaluate_dictionary(
-        model, dictionary_of(model), TEXTS[:4], progress=False
+    "features": lambda model: wb.features.activations(model, PROMPT, dictionary_of(model)),
+    "check": lambda model: wb.features.check(model, TEXTS[:2], dictionary_of(model)),
+    "evaluate": lambda model: wb.features.evaluate(
+        model, TEXTS[:4], dictionary_of(model), progress=False
     ),
     "probe": lambda model: vars(
         wb.probe(wb.activations(model, TEXTS * 4, SITE, labels={"y": [0, 1] * 6}), "y")
@@ -147,9 +148,9 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "tuned lens": lambda model: wb.lens.tuned(model, TEXTS, steps=3, progress=False),
     "words": lambda model: wb.vocabulary.neurons(model, 1),
     "dictionary": lambda model: (
-        wb.train_dictionary(
-            model, SITE, TEXTS, n_features=24, batch_size=32, steps=4, progress=False
-        ).tensors
+        wb.features.train(
+            model, TEXTS, SITE, n_features=24, batch_size=32, steps=4, progress=False
+        )[SITE].tensors
     ),
     "unlearn": lambda model: wb.weights.unlearn(
         model, [(PROMPT, " Mary")], TEXTS[:3], steps=2, batch_size=1

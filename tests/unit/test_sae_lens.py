@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.sae_lens_environment import NotInstalled, run, sae_lens_python
 from tests.unit.random_dictionaries import activations, forms
-from workbench.dictionary.loading import load_dictionary
-from workbench.dictionary.writing import architecture_of, save_dictionary
+from workbench.dictionary.base import Dictionary
+from workbench.dictionary.writing import architecture_of
 
 pytestmark = pytest.mark.slow
 
@@ -52,8 +52,8 @@ def test_sae_lens_gives_the_codes_of_a_dictionary_written_here(python: str, tmp_
     save_file({"x": x}, tmp_path / "x.safetensors")
     made = forms()
     for name, dictionary in made.items():
-        save_dictionary(dictionary, tmp_path / name)
-    save_dictionary(made["topk"], tmp_path / "topk_half", dtype=torch.float16)
+        dictionary.save(tmp_path / name)
+    made["topk"].save(tmp_path / "topk_half", dtype=torch.float16)
     run(python, str(PEER), "read", str(tmp_path))
     refused = json.loads((tmp_path / "refused.json").read_text())
     ours = {n for n, d in made.items() if architecture_of(d).startswith("workbench_")}
@@ -78,7 +78,7 @@ def test_sae_lens_gives_the_codes_of_a_dictionary_written_here(python: str, tmp_
         torch.testing.assert_close(
             dictionary.reconstruct(given), theirs["out"], **out, msg=named(name)
         )
-    half = load_dictionary(tmp_path / "topk_half")
+    half = Dictionary.load(tmp_path / "topk_half")
     theirs = load_file(tmp_path / "topk_half" / "answers.safetensors")
     torch.testing.assert_close(half.encode(x), theirs["codes"], **CLOSE)
 
@@ -88,7 +88,7 @@ def test_a_dictionary_that_sae_lens_saved_gives_its_codes_here(python: str, tmp_
     folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
     assert len(folders) == 14
     for folder in folders:
-        dictionary = load_dictionary(folder)
+        dictionary = Dictionary.load(folder)
         theirs = load_file(folder / "answers.safetensors")
         codes = dictionary.encode(theirs["x"])
         assert (codes > 0).any() and (codes == 0).any()
@@ -98,5 +98,5 @@ def test_a_dictionary_that_sae_lens_saved_gives_its_codes_here(python: str, tmp_
             dictionary.reconstruct(theirs["x"]), theirs["out"], **out, msg=named(folder.name)
         )
         assert dictionary.model == "tiny"
-        again = load_dictionary(save_dictionary(dictionary, folder / "again"))
+        again = Dictionary.load(dictionary.save(folder / "again"))
         assert torch.equal(again.encode(theirs["x"]), codes)

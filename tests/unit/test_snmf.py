@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.unit.kernels import snmf, training
-from tests.unit.training_vectors import vectors
+from tests.unit.kernels import snmf
+from tests.unit.training_vectors import fit_dictionary, vectors
 from workbench.dictionary.encoders import Factors, factor_codes
 from workbench.site import Site
 
@@ -97,9 +97,7 @@ def test_factors_that_take_no_part_are_given_something_to_explain(monkeypatch: A
 
 def test_the_dictionary_reads_plain_activations_and_its_factors_have_length_1() -> None:
     x = vectors() - 4
-    found = training.fit_dictionary(
-        x, site=SITE, kind="snmf", n_features=10, steps=60, batch_size=64
-    )
+    found = fit_dictionary(x, site=SITE, kind="snmf", n_features=10, steps=60, batch_size=64)
     assert isinstance(found.encoder, Factors)
     assert torch.allclose(found.W_dec.norm(dim=-1), torch.ones(10), atol=1e-5)
     assert not found.b_dec.any()

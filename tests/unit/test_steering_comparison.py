@@ -283,10 +283,10 @@ def test_a_llama_that_others_trained_is_steered_along_trained_dictionaries(
     for backend in ("nnsight", "transformer_lens"):
         model = load(folder, backend=backend, device="cpu")
         if trained is None:
-            trained = wb.train_dictionaries(
+            trained = wb.features.train(
                 model,
-                ["L1.resid_post", "L2.resid_post"],
                 stories,
+                ["L1.resid_post", "L2.resid_post"],
                 n_features=96,
                 k=8,
                 steps=40,

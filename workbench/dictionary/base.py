@@ -15,8 +15,12 @@ from .. import check
 from ..change import Change
 from ..check import checked, floating, numbers_of, refuse, tensor, vectors
 from ..edits import Add, Edit, ProjectOut, broadcast
+from ..model import Norm
 from ..site import Site
+from . import loading, writing
 from .encoders import Encoder, Linear, MatchingPursuit
+from .formats.parts import Given
+from .loading import Format
 from .normalization import Normalization
 
 
@@ -111,6 +115,59 @@ class Dictionary:
         else:
             read = Linear((rows / sizes).T.contiguous(), torch.zeros(len(rows)))
         return cls(site, read, rows, torch.zeros(rows.shape[1]), names=tuple(names), model=model)
+
+    # -- on disk ---------------------------------------------------------------------------------
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        sae_id: str | None = None,
+        site: Site | str | None = None,
+        out_site: Site | str | None = None,
+        model: str | None = None,
+        center: bool | None = None,
+        factor: float | None = None,
+        norm: Norm | None = None,
+        format: Format | None = None,
+        revision: str | None = None,
+    ) -> Self:
+        """A dictionary from disk or the Hub: SAELens, Gemma Scope, dictionary_learning, …
+
+            wb.Dictionary.load("gpt2-small-res-jb", sae_id="blocks.6.hook_resid_pre")
+
+        source: a folder, the file of the weights, a Hub repository or a release by sae-lens's name.
+        sae_id: the folder of one dictionary below it. The form is told from the files, unless
+        `format` names it. site, out_site, model, center, factor: what the files do not say, or say
+        wrongly. center: its training took the mean over d_model from the activations. factor: what
+        it multiplied them by. norm: `model.norm("ln2", layer)`, for one that reads the normed
+        stream before the norm's weight (Gemma Scope's transcoders): it is folded in.
+
+        Weights are read in float32, on the CPU; `to` moves them. Nothing that a file holds is run.
+        Raises `FileNotFoundError` where a file is missing and `ValueError` for one that is cut
+        short, pickled, not finite, of wrong shapes, or of a form or site that is not read.
+        """
+        given = Given(site, out_site, model, center, factor, norm)
+        where, fields = loading.read(source, sae_id, format, revision, given)
+        try:
+            return cls(**fields)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+
+    def save(self, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+        """The folder, with cfg.json and sae_weights.safetensors in SAELens's form in it.
+
+        sae-lens loads it and gives the same codes; batchtopk is written as the jumprelu that it is
+        after training, a factor is folded in. What SAELens has no word for (snmf, linear, a few
+        combinations) has an architecture of our own, which sae-lens refuses. dtype: of the matrices
+        on disk; torch.float16 halves the file. A folder that exists keeps its other files. A save
+        that breaks off leaves the dictionary before or this one; reading tells a changed byte.
+
+        Raises `ValueError` for weights that are no finite numbers in `dtype`, and for an `info`
+        that is not plain data.
+        """
+        return writing.write(self, path, dtype)
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -302,15 +359,23 @@ class Dictionary:
         row = self.W_dec[self.check_feature(feature)] * size
         return Change(Add(self.out_site, row)).at(strength)
 
-    def set(self, values: Mapping[Any, Any]) -> Change:
-        """The change that puts codes in place, {feature: value}; others and the error stay."""
-        features, each = _by_feature(self, values)
-        return Change(SetFeatures(self, features, each))
+    def set(self, values: Mapping[Any, Any], *, rows: Any = None, positions: Any = None) -> Change:
+        """The change that puts codes in place, {feature: value}; others and the error stay.
 
-    def scale(self, factors: Mapping[Any, Any]) -> Change:
-        """The change that multiplies codes, {feature: factor}: 0 takes a feature away."""
+        rows, positions: where, as of any `Edit`; None: everywhere.
+        """
+        features, each = _by_feature(self, values)
+        return Change(SetFeatures(self, features, each, rows=rows, positions=positions))
+
+    def scale(
+        self, factors: Mapping[Any, Any], *, rows: Any = None, positions: Any = None
+    ) -> Change:
+        """The change that multiplies codes, {feature: factor}: 0 takes a feature away.
+
+        rows, positions: where, as of any `Edit`; None: everywhere.
+        """
         features, each = _by_feature(self, factors)
-        return Change(ScaleFeatures(self, features, each))
+        return Change(ScaleFeatures(self, features, each, rows=rows, positions=positions))
 
     def project_out(self, features: Any) -> Change:
         """The change that takes away what lies along the directions of features."""

@@ -14,7 +14,6 @@ from ..change import Change
 from ..check import checked, given
 from ..site import Site
 from .base import Dictionary
-from .loading import load_dictionary
 
 
 @checked
@@ -145,7 +144,7 @@ def dictionaries(name: str | Path) -> Dictionaries:
     """The shipped dictionaries of an embedded model, or those in the folders of a directory.
 
     name: "tinyworld", or a directory whose folders hold one dictionary each, in any form that
-    `load_dictionary` reads. Raises `ValueError` for anything else.
+    `Dictionary.load` reads. Raises `ValueError` for anything else.
     """
     folder = Path(name)
     if not os.path.isdir(folder):
@@ -154,7 +153,7 @@ def dictionaries(name: str | Path) -> Dictionaries:
         if str(name) not in names:
             raise ValueError(
                 f"Dictionaries ship for {', '.join(names)}, and a directory of dictionaries can be "
-                f"given; got {given(str(name))}. wb.load_dictionary reads a single one."
+                f"given; got {given(str(name))}. wb.Dictionary.load reads a single one."
             )
         folder = shipped / str(name)
     parts = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -162,4 +161,4 @@ def dictionaries(name: str | Path) -> Dictionaries:
         raise ValueError(
             f"{folder} holds no folder, so no dictionary. Give its parent, or another."
         )
-    return Dictionaries(load_dictionary(path) for path in parts)
+    return Dictionaries(Dictionary.load(path) for path in parts)

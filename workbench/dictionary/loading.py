@@ -1,4 +1,4 @@
-"""Loading: a dictionary from a folder, a file or the Hub, in any of the forms read here."""
+"""Loading: a dictionary's fields from a folder, a file or the Hub, in any form read here."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .. import check
-from ..check import checked
 from ..files import locked
-from ..model import Norm
 from ..reading import check_file
-from ..site import Site
 from . import hub
-from .base import Dictionary
 from .formats import circuit_tracer, dictionary_learning, gemma_scope, sae_lens
 from .formats.parts import Given, Parts, assemble
 
@@ -23,45 +18,16 @@ Format = Literal["sae_lens", "gemma_scope", "dictionary_learning", "circuit_trac
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-@checked
-def load_dictionary(
+def read(
     source: str | Path,
-    *,
-    sae_id: str | None = None,
-    site: Site | str | None = None,
-    out_site: Site | str | None = None,
-    model: str | None = None,
-    center: bool | None = None,
-    factor: float | None = None,
-    norm: Norm | None = None,
-    format: Format | None = None,
-    revision: str | None = None,
-    device: Any = "cpu",
-    dtype: Any = None,
-) -> Dictionary:
-    """A dictionary from disk or the Hub: SAELens, Gemma Scope, dictionary_learning, circuit-tracer.
-
-    source: a folder, the file of the weights, a Hub repository ("google/gemma-scope-2b-pt-res") or
-    a release by sae-lens's name ("gpt2-small-res-jb"). sae_id: the folder of one dictionary below
-    the source, such as "blocks.6.hook_resid_pre" or "layer_12/width_16k/average_l0_82"; "layer_3"
-    of a circuit-tracer set. The form is told from the files, unless `format` names it.
-
-    site, out_site, model, center, factor: what the files do not say, or say wrongly. center: its
-    training took the mean over d_model from the activations, as for GPT-2's "jb" releases. factor:
-    what its training multiplied activations by. norm: `model.norm("ln2", layer)`, for a transcoder
-    that reads the normed stream before the norm's weight (Gemma Scope's): the weight is folded in,
-    so that it reads mlp_in. Other foldings leave codes and reconstructions as they are: b_dec taken
-    from the input goes into b_enc, lengths of decoder rows into the encoder.
-
-    Weights are read in float32 unless `dtype` says otherwise. Nothing that a file holds is run:
-    safetensors, npz without pickle, and state dicts through weights_only=True.
-
-    Raises `FileNotFoundError` where a file is missing and `ValueError` for one that is cut short,
-    pickled, not finite, of wrong shapes, or of a form, architecture or site that is not read.
-    """
+    sae_id: str | None,
+    format: Format | None,
+    revision: str | None,
+    given: Given,
+) -> tuple[Path, dict[str, Any]]:
+    """The file of the weights, and a dictionary's fields, as `Dictionary.load` asks for them."""
     if format is not None and format not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}; got {format!r}.")
-    device, dtype = check.device("device", device), check.floating("dtype", dtype)
     path = Path(source).expanduser()
     if os.path.lexists(path):
         if not path.is_dir():
@@ -85,8 +51,7 @@ def load_dictionary(
         ) from None
     if parts.center is None:
         parts = replace(parts, center=_centred(repository))
-    given = Given(site, out_site, model, center, factor, norm, device, dtype)
-    return assemble(parts if parts.name else replace(parts, name=name), given)
+    return parts.where, assemble(parts if parts.name else replace(parts, name=name), given)
 
 
 def _centred(repository: str) -> bool:

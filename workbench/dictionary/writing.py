@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from ..check import checked
 from ..files import SUM, aside, seal, sum_of
-from .base import Dictionary
 from .encoders import BatchTopK, Factors, Gated, JumpReLU, Linear, MatchingPursuit, TopK
 from .formats.sae_lens import CONFIG, OWN, SCALINGS, WEIGHTS
 
@@ -36,27 +34,8 @@ _TRANSCODERS = {
 }
 
 
-@checked
-def save_dictionary(
-    dictionary: Dictionary, folder: str | Path, *, dtype: torch.dtype | None = None
-) -> Path:
-    """The folder, with cfg.json and sae_weights.safetensors in SAELens's form in it.
-
-    sae-lens loads it and gives the same codes: relu, jumprelu, topk, gated and matching_pursuit by
-    these names, batchtopk as the jumprelu that it is after training, relu and jumprelu transcoders,
-    with a skip or without. A normalisation factor is folded into the weights; a dictionary that
-    takes the mean from its input says so as center_writing_weights, and sae-lens then wants the
-    model centred. What SAELens has no word for (snmf, linear, and a few combinations) is written
-    with an architecture of our own, which `load_dictionary` reads and sae-lens refuses.
-
-    dtype: of the matrices on disk, the dictionary's own by default; torch.float16 halves the file.
-    Vectors (biases, thresholds) stay in float32. A folder that exists keeps its other files. The
-    two files are put in place whole and hold checksums: a save that breaks off leaves the
-    dictionary before or this one, and reading tells a byte that was changed.
-
-    Raises `ValueError` for weights that are no finite numbers in `dtype`, and for an `info` that is
-    not plain data.
-    """
+def write(dictionary: Any, folder: str | Path, dtype: torch.dtype | None) -> Path:
+    """The folder, with the two files in it, as `Dictionary.save` says."""
     architecture = architecture_of(dictionary)
     own_form = architecture.startswith(OWN)
     tensors = _tensors(dictionary, architecture)
@@ -86,7 +65,7 @@ def save_dictionary(
     return out
 
 
-def architecture_of(dictionary: Dictionary) -> str:
+def architecture_of(dictionary: Any) -> str:
     """SAELens's word for a dictionary, or one of our own where it has none."""
     kind, encoder, scale = dictionary.kind, dictionary.encoder, dictionary.normalization.scale
     skip = dictionary.W_skip is not None
@@ -105,13 +84,13 @@ def architecture_of(dictionary: Dictionary) -> str:
     return _KINDS[kind]
 
 
-def _tied(dictionary: Dictionary, encoder: MatchingPursuit) -> bool:
+def _tied(dictionary: Any, encoder: MatchingPursuit) -> bool:
     return torch.equal(encoder.directions, dictionary.W_dec) and torch.equal(
         encoder.b_dec, dictionary.b_dec
     )
 
 
-def _tensors(dictionary: Dictionary, architecture: str) -> dict[str, torch.Tensor]:
+def _tensors(dictionary: Any, architecture: str) -> dict[str, torch.Tensor]:
     """The weights in SAELens's names and layouts, a factor folded in where it has none."""
     encoder, own = dictionary.encoder, architecture.startswith(OWN)
     out = {"W_dec": dictionary.W_dec, "b_dec": dictionary.b_dec}
@@ -140,7 +119,7 @@ def _tensors(dictionary: Dictionary, architecture: str) -> dict[str, torch.Tenso
     return out
 
 
-def _settings(dictionary: Dictionary, architecture: str, own_form: bool) -> dict[str, Any]:
+def _settings(dictionary: Any, architecture: str, own_form: bool) -> dict[str, Any]:
     encoder, normalization = dictionary.encoder, dictionary.normalization
     folded = normalization.scale == "factor" and not own_form
     cfg: dict[str, Any] = {

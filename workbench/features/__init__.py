@@ -1,4 +1,4 @@
-"""Features: what dictionaries find, where each comes from and goes, what it does."""
+"""Features: dictionaries made and tested, what each feature fires on, and where it leads."""
 
 import lazy_loader
 

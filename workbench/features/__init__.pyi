@@ -1,17 +1,32 @@
 """The public names of the family, and the module that holds each."""
 
+from .activations import FeatureActivations as FeatureActivations
+from .activations import activations as activations
+from .check import DictionaryCheck as DictionaryCheck
+from .check import check as check
 from .circuit import FeatureCircuit as FeatureCircuit
 from .circuit import circuit as circuit
 from .circuit_evaluation import FeatureCircuitEvaluation as FeatureCircuitEvaluation
 from .circuit_evaluation import evaluate_circuit as evaluate_circuit
 from .concept_evaluation import ConceptEvaluation as ConceptEvaluation
 from .concept_evaluation import evaluate_concepts as evaluate_concepts
+from .decompose import decompose as decompose
 from .effects import FeatureEffects as FeatureEffects
 from .effects import effects as effects
+from .evaluate import DictionaryEvaluation as DictionaryEvaluation
+from .evaluate import evaluate as evaluate
+from .find import find as find
 from .flow import FeatureFlow as FeatureFlow
 from .flow import flow as flow
 from .flow_evaluation import evaluate_flow as evaluate_flow
+from .index import FeatureIndex as FeatureIndex
+from .index import index as index
+from .label import Labels as Labels
+from .label import label as label
 from .matching import FeatureMatches as FeatureMatches
 from .matching import match as match
+from .page import FeaturePage as FeaturePage
+from .page import page as page
 from .shift import Shift as Shift
 from .shift import shift as shift
+from .train import train as train

@@ -15,11 +15,11 @@ from ..check import Count, NotNegative, Seed, checked
 from ..dictionary.collection import Dictionaries
 from ..edits import Edit, unchanged_is_fine
 from ..graph import Graph
-from ..methods.features.dictionary_check import check_fits
 from ..model import Metric, Model, ModelSpec, Resume, Run
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import TOKENS_PER_PASS, Examples, Group, Task, TaskBatch
+from .check import check_fits
 from .effects import FeatureEffects
 from .effects import effects as effects_of
 from .nodes import Codes, FeatureBasis, References, parts_of, sites_of

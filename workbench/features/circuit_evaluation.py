@@ -13,11 +13,11 @@ from ..check import Count, Level, Seed, checked
 from ..dictionary.collection import Dictionaries
 from ..edits import Edit
 from ..methods.faithfulness import faithfulness, faithfulness_interval
-from ..methods.features.dictionary_check import check_fits
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..site import Site
 from ..tasks import Examples, Task, TaskBatch, check_finite
+from .check import check_fits
 from .circuit import FeatureCircuit
 from .effects import node_effects
 from .nodes import (

@@ -12,9 +12,9 @@ import torch
 from ..activations import activations, answered, batches, check_texts
 from ..concepts import ConceptTokens
 from ..dictionary.base import Dictionary
-from ..methods.features.splices import CODES_AT_ONCE
 from ..model import Model
 from ..site import Site
+from .evaluate import CODES_AT_ONCE
 
 #: Up to so many numbers are kept in place of running the model again at the next pass.
 KEPT = 2**26

@@ -14,7 +14,6 @@ from ..activations import check_texts
 from ..check import Count, Level, Seed, checked
 from ..concepts import Concepts
 from ..dictionary.base import Dictionary
-from ..methods.features.named import named_dictionaries
 from ..model import Model
 from ..resample import interval, weights
 from ..result import Result, axes, provenance
@@ -30,6 +29,7 @@ from .concept_detection import (
     word_means,
 )
 from .concept_swaps import Places, SwapRuns, draw_swaps
+from .evaluate import named_dictionaries
 
 #: The scores of one dictionary, in the order of the table.
 SCORES = ("f1", "precision", "recall", "n_split", "split_f1", "absorption", "absorption_fraction",
@@ -268,7 +268,7 @@ def evaluate_concepts(
 
     texts: the first half chooses each concept's feature and threshold, the second counts. dicts:
     one, a list, a `Dictionaries`, or named ones in a mapping: sparse autoencoders beside
-    `steering.directions` of the concepts, random directions and factorisations.
+    `steering.directions` of the concepts, `features.decompose` and factorisations.
 
     Causal: for prompts about a word the codes of two features, the best of the word's concept and
     the best of another concept of the same family and parent, are set to what they are on average
@@ -284,7 +284,7 @@ def evaluate_concepts(
     wrong are left out.
 
     Raises `ValueError` for a concept without a word in either half, for words or answers that are
-    several tokens, for less than two texts, and as `evaluate_dictionary`.
+    several tokens, for less than two texts, and as `features.evaluate`.
 
     Source: F1 and splitting after Chanin et al. 2024 and SAEBench (Karvonen et al. 2025); cause
     and control after RAVEL (Huang et al. 2024, arXiv:2402.17700); supervised features beside

@@ -13,7 +13,7 @@ from ..activations import batches, check_texts, pooled
 from ..check import ArgumentError, Count, checked
 from ..dictionary.collection import Dictionaries
 from ..edits import Set
-from ..methods.features.dictionary_check import check_fits
+from ..features.check import check_fits
 from ..model import Model, Resume, Run
 from ..pictures.marks import Bars
 from ..probing.probe import Probe

@@ -16,9 +16,9 @@ from ..check import Count, Natural, Seed, checked, given
 from ..dictionary.collection import dictionaries
 from ..edits import Add
 from ..graph import Graph
-from ..methods.features.labels import Labels
 from ..result import Result, axes, labels
 from ..site import Site
+from .label import Labels
 from .matching import (
     BEFORE,
     CLASSES,

@@ -448,7 +448,7 @@ def as_dictionaries(dicts: Any) -> Dictionaries:
         return Dictionaries(several)
     raise TypeError(
         "A flow passes dictionaries, as wb.dictionaries('tinyworld') or several "
-        f"wb.load_dictionary(…); got {given(dicts)}."
+        f"wb.Dictionary.load(…); got {given(dicts)}."
     )
 
 

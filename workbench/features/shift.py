@@ -12,7 +12,7 @@ import pandas as pd
 from ..activations import activations, check_texts
 from ..check import Count, Level, Seed, checked
 from ..dictionary.collection import Dictionaries
-from ..methods.features.dictionary_check import check_fits
+from ..features.check import check_fits
 from ..model import Model
 from ..probing.probe import Probe
 from ..resample import bootstrap

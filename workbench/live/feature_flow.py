@@ -19,7 +19,7 @@ from ..dictionary.collection import Dictionaries
 from ..features.flow import FeatureFlow
 from ..features.flow import flow as follow
 from ..features.matching import FeatureMatches
-from ..methods.features.feature_page import FeaturePage
+from ..features.page import FeaturePage
 from ..model import Model
 from ..views.features import feature_page, flow_data
 from ..widgets import GraphView
@@ -306,7 +306,7 @@ class LiveFeatureFlow(Explorer):
         calls, ids = self.calls, flow.graph.ids
         edits, row_of = self._names.edits(calls, scales)
         tokens = calls("", self.model.tokens, prompt)
-        rows = calls("", tokens.take, [0] * (2 + len(edits)))
+        rows = calls("", tokens.take, [0] * (2 + len(row_of)))
         if position is not None and not 0 <= position < tokens.lengths[0]:
             position = None
         sites = sorted({self._names.feature(name)[0].site for name in ids})

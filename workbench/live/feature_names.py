@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from ..activations import check_texts
-from ..dictionary.base import ScaleFeatures
+from ..change import Change
 from ..dictionary.collection import Dictionaries, dictionaries
 from ..features.flow import FeatureFlow
 from ..features.flow import flow as follow
-from ..methods.features.feature_index import FeatureIndex, index_features
-from ..methods.features.feature_page import FeaturePage, feature_page
-from ..methods.features.labels import Label, Labels
+from ..features.index import FeatureIndex
+from ..features.index import index as index_features
+from ..features.label import Label, Labels
+from ..features.page import FeaturePage
+from ..features.page import page as feature_page
 from ..model import Model
 from ..tokens import Tokens
 from .calls import Calls
@@ -107,13 +109,11 @@ class FeatureNames:
             number for number in best if self._has_come(str(dictionary.feature(number)), of_flow)
         ]
         chosen = come or best
-        edits = [
-            ScaleFeatures(dictionary, number, 0.0, rows=row) for row, number in enumerate(chosen, 1)
-        ]
+        without = [dictionary.scale({n: 0.0}, rows=row) for row, n in enumerate(chosen, 1)]
         rows = tokens.take([0] * (1 + len(chosen)))
-        log_probs = self._next(rows, edits)
-        plain, without = log_probs[0], log_probs[1:]
-        kl = (plain.exp() * (plain - without)).sum(-1)
+        log_probs = self._next(rows, Change(without))
+        plain, silent = log_probs[0], log_probs[1:]
+        kl = (plain.exp() * (plain - silent)).sum(-1)
         return str(dictionary.feature(chosen[int(kl.argmax())]))
 
     def _has_come(self, feature: str, of_flow: Mapping[str, Any]) -> bool:
@@ -121,7 +121,7 @@ class FeatureNames:
         found = follow(self.dicts, feature, direction="back", depth=1, **of_flow)
         return any(lane == "resid" for lane in found.lanes[:-1])
 
-    def _next(self, tokens: Tokens, edits: Sequence[ScaleFeatures]) -> torch.Tensor:
+    def _next(self, tokens: Tokens, edits: Change) -> torch.Tensor:
         """(batch, d_vocab) log-probabilities of the next token."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=SILENT)
@@ -135,10 +135,8 @@ class FeatureNames:
         except KeyError as error:
             raise ValueError(str(error.args[0])) from None
 
-    def edits(
-        self, calls: Calls, scales: Mapping[str, float]
-    ) -> tuple[list[ScaleFeatures], dict[str, int]]:
-        """One edit a dictionary, and for each the row that has all edits before it and not itself.
+    def edits(self, calls: Calls, scales: Mapping[str, float]) -> tuple[Change, dict[str, int]]:
+        """The change, an edit a site, and for each the row that has all edits before it only.
 
         Row 0 is plain and row 1 has them all. What a scaled feature is multiplied from is read in
         its own row: a dictionary that reads the stream after its own edit gives another code.
@@ -151,22 +149,21 @@ class FeatureNames:
         edits = []
         for i, site in enumerate(sites):
             rows = [1, *range(2 + i + 1, 2 + len(sites))]
-            numbers, factors = list(scaled[site]), list(scaled[site].values())
             dictionary = calls("", operator.getitem, self.dicts, site)
-            edits.append(calls("", ScaleFeatures, dictionary, numbers, factors, rows=rows))
-        return edits, {site: 2 + i for i, site in enumerate(sites)}
+            edits.append(calls("", dictionary.scale, scaled[site], rows=rows))
+        return calls("", Change, edits), {site: 2 + i for i, site in enumerate(sites)}
 
     def page(self, feature: str) -> FeaturePage:
         """The feature's page; the index of its dictionary is made, or read, at the first one."""
         dictionary, number = self.feature(feature)
         site = str(dictionary.out_site)
         if site not in self._indices:
-            self._indices[site] = index_features(self.model, dictionary, self.texts, progress=False)
+            self._indices[site] = index_features(self.model, self.texts, dictionary, progress=False)
         return feature_page(
             self.model,
+            self._indices[site],
             dictionary,
             number,
-            self._indices[site],
             labels=self.labels_of(site),
             others=self.dicts,
             progress=False,

@@ -14,10 +14,15 @@ from ..check import checked
 from ..concepts import Concepts
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
-from ..methods.features.feature_activations import FeatureActivations, feature_activations
-from ..methods.features.feature_index import FeatureIndex, index_features
-from ..methods.features.feature_page import FeaturePage, feature_page
-from ..methods.features.labels import Labels
+from ..features.activations import FeatureActivations
+from ..features.activations import activations as feature_activations
+from ..features.find import find
+from ..features.index import FeatureIndex
+from ..features.index import index as index_features
+from ..features.label import Labels
+from ..features.label import label as label_of
+from ..features.page import FeaturePage
+from ..features.page import page as feature_page
 from ..model import Model
 from ..views.features import activations_data, page_data
 from ..widgets import FeatureGrid
@@ -153,10 +158,10 @@ class LiveFeatures(Explorer):
             dictionary = self.dictionary
             index = self._texts
             if not isinstance(index, FeatureIndex):
-                index = index_features(self.model, dictionary, self._texts, progress=self._progress)
+                index = index_features(self.model, self._texts, dictionary, progress=self._progress)
             index.check(dictionary)
             labels = Labels.of(dictionary)
-            made = Labels.from_index(index, dictionary.path)
+            made = label_of(index, dictionary.path)
             for number in labels:
                 made.keep(number, labels[number])
             self._known[self._site] = index, made
@@ -233,7 +238,7 @@ class LiveFeatures(Explorer):
             raise
 
     def _asked(self, query: str) -> dict[str, Any]:
-        """What a search is for, as `FeatureIndex.find` takes it."""
+        """What a search is for, as `features.find` takes it."""
         if self.way == "label" or not query.strip():
             return {"text": query}
         if self.way == "token":
@@ -243,7 +248,7 @@ class LiveFeatures(Explorer):
         return {"concept": concept, "n": 5} if several else {"concept": concept}
 
     def _find(self) -> pd.DataFrame:
-        return self.index.find(**{"labels": self.labels, "n": MOST_LISTED, **self._search})
+        return find(self.index, **{"labels": self.labels, "n": MOST_LISTED, **self._search})
 
     def _concepts(self, query: str) -> dict[str, Sequence[str]] | list[str]:
         """The concepts that a search names, else its words as one."""
@@ -272,15 +277,15 @@ class LiveFeatures(Explorer):
         if index is self._texts:
             calls.given("index", index)
         else:
-            calls.stands_for("index", index, index_features, model, dictionary, self._texts)
+            calls.stands_for("index", index, index_features, model, self._texts, dictionary)
         saved = len(Labels.of(dictionary)) > 0
-        how = (Labels.of, dictionary) if saved else (Labels.from_index, index)
+        how = (Labels.of, dictionary) if saved else (label_of, index)
         calls.given("labels", labels, *how)
         search = {"labels": labels, "n": MOST_LISTED, **self._search}
-        self.found = calls("found", index.find, **search)
+        self.found = calls("found", find, index, **search)
         try:
             active = calls(
-                "active", feature_activations, model, dictionary, self.prompt, labels=labels
+                "active", feature_activations, model, self.prompt, dictionary, labels=labels
             )
         except Exception:
             if self.grid is not None:
@@ -291,9 +296,9 @@ class LiveFeatures(Explorer):
             "page",
             feature_page,
             model,
+            index,
             self.dicts,
             self.shown,
-            index,
             labels=labels,
             progress=False,
         )
@@ -347,8 +352,8 @@ def _line(row: dict[Any, Any]) -> str:
 @checked
 def features(
     model: Model,
-    dictionary: Dictionary | Dictionaries,
     texts: Any,
+    dicts: Dictionary | Dictionaries,
     *,
     feature: str | None = None,
     prompt: str = PROMPT,
@@ -362,10 +367,10 @@ def features(
     with the best label. concepts: named sets of words that the search knows, of which 32 go into
     one view.
 
-    Raises what `index_features` raises, and what a run raises for the first prompt; later trouble
+    Raises what `features.index` raises, and what a run raises for the first prompt; later trouble
     is shown in place.
     """
-    collection = Dictionaries([dictionary]) if isinstance(dictionary, Dictionary) else dictionary
+    collection = Dictionaries([dicts]) if isinstance(dicts, Dictionary) else dicts
     return LiveFeatures(
         model,
         collection,

@@ -14,9 +14,9 @@ import traitlets
 from ..check import Seed, checked
 from ..dictionary.collection import Dictionaries
 from ..features.effects import FeatureEffects
+from ..features.label import Labels
 from ..features.shift import Shift, check_rows
 from ..features.shift import shift as measure
-from ..methods.features.labels import Labels
 from ..model import Model
 from ..probing.probe import Probe
 from .calls import Calls

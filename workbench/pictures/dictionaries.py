@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..methods.features.dictionary_check import ENOUGH, DictionaryCheck
+from ..features.check import ENOUGH, DictionaryCheck
 from .attribution import POSITIVE
 
 #: An explained variance below this is drawn as this, its number beside it: it has no lower end.

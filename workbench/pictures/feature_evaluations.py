@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
 from ..features.concept_evaluation import ConceptEvaluation
-from ..methods.features.dictionary_evaluation import DENSE, DictionaryEvaluation
+from ..features.evaluate import DENSE, DictionaryEvaluation
 
 #: Bins of the logarithm of a frequency.
 N_BINS = 24

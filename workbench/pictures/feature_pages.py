@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..methods.features.feature_activations import FeatureActivations
-from ..methods.features.feature_page import FeatureContext, FeaturePage
-from ..methods.features.labels import Label
+from ..features.activations import FeatureActivations
+from ..features.label import Label
+from ..features.page import FeatureContext, FeaturePage
 from ..plots import NAMED, shown_token
 from .attribution import NEGATIVE, POSITIVE
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..features.activations import FeatureActivations
 from ..features.flow import FeatureFlow
+from ..features.page import FeatureContext, FeaturePage
 from ..graph import Graph
-from ..methods.features.feature_activations import FeatureActivations
-from ..methods.features.feature_page import FeatureContext, FeaturePage
 from ..widgets import FeatureGrid, GraphView
 from ..widgets import FeaturePage as PageWidget
 from . import NoView

@@ -1,4 +1,4 @@
-"""Parts: what every reader finds in its files, and the one way from there to a `Dictionary`."""
+"""Parts: what every reader finds in its files, and the one way to a dictionary's fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 
 from ...model import Norm
 from ...site import Site
-from ..base import Dictionary
 from ..encoders import (
     BatchTopK,
     Encoder,
@@ -70,7 +69,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Given:
-    """What the caller of `load_dictionary` says, which comes before what the files say."""
+    """What the caller of `Dictionary.load` says, which comes before what the files say."""
 
     site: Site | str | None = None
     out_site: Site | str | None = None
@@ -78,15 +77,13 @@ class Given:
     center: bool | None = None
     factor: float | None = None
     norm: Norm | None = None
-    device: Any = "cpu"
-    dtype: Any = None
 
 
-def assemble(parts: Parts, given: Given) -> Dictionary:
-    """The dictionary of these parts.
+def assemble(parts: Parts, given: Given) -> dict[str, Any]:
+    """The fields of the dictionary of these parts.
 
-    Raises `ValueError` that names the file for weights that are missing, of another shape, or not
-    finite, and for a site that is not known or is no site here.
+    Raises `ValueError` that names the file for weights that are missing or of another shape, and
+    for a site that is not known or is no site here.
     """
     _check_shapes(parts, parts.tensors)
     # Folding is done in float32, whatever is kept in the end.
@@ -99,23 +96,22 @@ def assemble(parts: Parts, given: Given) -> Dictionary:
     if normed:
         fold_norm(tensors, _norm(parts, given, site))
     try:
-        normalization = _normalization(parts, given)
-        dictionary = Dictionary(
-            site=site,
-            out_site=out_site,
-            encoder=_encoder(parts, tensors),
-            W_dec=tensors["W_dec"],
-            b_dec=tensors["b_dec"],
-            W_skip=tensors.get("W_skip"),
-            normalization=normalization,
-            model=parts.model if given.model is None else given.model,
-            name=parts.name,
-            path=parts.where.parent,
-            info=dict(parts.info),
-        )
+        normalization, encoder = _normalization(parts, given), _encoder(parts, tensors)
     except ValueError as error:
         raise ValueError(f"{parts.where}: {error}") from None
-    return dictionary.to(given.device, torch.float32 if given.dtype is None else given.dtype)
+    return {
+        "site": site,
+        "out_site": out_site,
+        "encoder": encoder,
+        "W_dec": tensors["W_dec"],
+        "b_dec": tensors["b_dec"],
+        "W_skip": tensors.get("W_skip"),
+        "normalization": normalization,
+        "model": parts.model if given.model is None else given.model,
+        "name": parts.name,
+        "path": parts.where.parent,
+        "info": dict(parts.info),
+    }
 
 
 def word(path: Path, cfg: Mapping[str, Any], name: str) -> str:
@@ -240,8 +236,8 @@ def _normalization(parts: Parts, given: Given) -> Normalization:
         warnings.warn(
             f"{parts.where} was trained on activations times a factor (SAELens's "
             "expected_average_only_in), which its files do not hold; it is taken as 1. "
-            "wb.check_dictionary tells from the model what it would be; give it as factor=.",
-            stacklevel=4,
+            "wb.features.check tells from the model what it would be; give it as factor=.",
+            stacklevel=5,
         )
         scale, factor = "none", 1.0
     return Normalization(center=center, scale=scale, factor=float(factor))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,20 +13,19 @@ from typing import Any
 
 import pandas as pd
 
-from ...check import checked
-from ...dictionary.base import Dictionary
-from ...files import SUM, aside, check_seal, seal
-from ...model import Model
-from ...reading import check_file, parse_json
-from ...site import Site
-from .feature_index import FeatureIndex, index_features
+from ..check import checked
+from ..dictionary.base import Dictionary
+from ..files import SUM, aside, check_seal, seal
+from ..reading import check_file, parse_json
+from ..site import Site
+from .index import FeatureIndex
 from .index_files import cache_folder
 
 FILE = "labels.json"
 FORMAT = 1
 #: What a file has, besides the checksum of all of it.
 ENTRIES = {"format", "fingerprint", "site", "n_features", "labels"}
-_AGAIN = "Delete it, and make the labels again with Labels.from_index."
+_AGAIN = "Delete it, and make the labels again with features.label."
 #: A label by tokens has at most so many, of which so many are written out.
 MOST_TOKENS, WRITTEN_TOKENS = 16, 4
 #: And only those with this share of the feature's activity, where there are any.
@@ -105,22 +103,6 @@ class Labels:
                 break
         return labels
 
-    @classmethod
-    def from_index(cls, index: FeatureIndex, folder: Path | None = None) -> Labels:
-        """A label by tokens for every feature that fires, scored on the index's held-out texts.
-
-        Of the 16 tokens with most of a feature's activity, and at least 1 % of it where any has
-        that, those are taken that give the best F1 on the other texts. Where a prediction is made
-        token by token, the best set is those with the largest share of occurrences at which the
-        feature fires, so only such sets are tried.
-        """
-        found = {}
-        for feature in range(index.n_features):
-            if index.count[feature]:
-                found[feature] = automatic(index, feature)
-        facts = (index.site, index.n_features, index.facts["dictionary"])
-        return cls(*facts, found, folder)
-
     def number(self, feature: int | str | Site) -> int:
         """The number of a feature given as a number or a name. Raises `ValueError` for none such"""
         if isinstance(feature, (str, Site)):
@@ -174,7 +156,7 @@ class Labels:
             if index is None or index.facts["dictionary"] != self.fingerprint:
                 raise ValueError(
                     "A label's tokens are scored on an index of the same dictionary; "
-                    f"got {index!r}. Give index=index_features(model, dictionary, texts)."
+                    f"got {index!r}. Give index=features.index(model, texts, dictionary)."
                 )
             label = scored(index, number, text.strip(), tuple(tokens), "person")
         self._labels[number] = label
@@ -250,25 +232,23 @@ class Labels:
         )
 
 
-def make_labels(
-    model: Model, dictionary: Dictionary, texts: Any, *, progress: bool = True
-) -> Labels:
-    """Labels by tokens for every feature that fires on the texts; the last quarter scores them."""
-    with tempfile.TemporaryDirectory() as folder:
-        index = index_features(
-            model,
-            dictionary,
-            texts,
-            path=Path(folder) / "index",
-            n_contexts=1,
-            n_sampled=1,
-            progress=progress,
-        )
-        return Labels.from_index(index, dictionary.path)
+@checked
+def label(index: FeatureIndex, folder: Path | None = None) -> Labels:
+    """A label by tokens for every feature that fires, scored on the index's held-out texts.
+
+        labels = wb.features.label(wb.features.index(model, texts, dictionary))
+
+    Of the 16 tokens with most of a feature's activity, and at least 1 % of it where any has that,
+    those are taken that give the best F1 on the other texts. Where a prediction is made token by
+    token, the best set is those with the largest share of occurrences at which the feature fires,
+    so only such sets are tried. folder: where `save` keeps them.
+    """
+    found = {i: automatic(index, i) for i in range(index.n_features) if index.count[i]}
+    return Labels(index.site, index.n_features, index.facts["dictionary"], found, folder)
 
 
 def automatic(index: FeatureIndex, feature: int) -> Label:
-    """The label by tokens of one feature; see `Labels.from_index`."""
+    """The label by tokens of one feature; see `label`."""
     used = [use for use in index.tokens(feature, MOST_TOKENS) if use.fitted]
     used = [use for use in used if use.share >= LEAST_SHARE] or used
     seen = index.token_counts[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ...check import Count, checked
-from ...dictionary.base import Dictionary
-from ...model import Model
-from ...result import Result, axes, provenance
-from .normalization_trials import default_texts, sample, score, variants
+from ..activations import batches
+from ..check import checked
+from ..dictionary.base import Dictionary
+from ..dictionary.normalization import Normalization
+from ..encoding import text_ids
+from ..model import Model
+from ..result import Result, axes, provenance
+from ..texts import texts as shipped_texts
 
 #: Below this share of the variance the check warns, and where another normalisation leaves less of
 #: what is unexplained than `CLEARLY` times. Where it also gives back each activation's own length,
@@ -129,13 +132,11 @@ def check_fits(model: Model, *dictionaries: Dictionary) -> None:
 
 
 @checked
-def check_dictionary(
-    model: Model, dictionary: Dictionary, texts: Any = None, *, batch_size: Count = 8
-) -> DictionaryCheck:
+def check(model: Model, texts: Any, dictionary: Dictionary) -> DictionaryCheck:
     """Whether a dictionary was made for what this model computes, in numbers.
 
     texts: a list of texts, of lists of token ids, or `Tokens`, of which up to 4,096 positions are
-    read; by default the model's shipped ones, else a few English sentences, which say little of
+    read; None: the model's shipped ones, else a few English sentences, which say little of
     other languages. The dictionary's own normalisation is measured beside others: with the mean
     over d_in taken away or left, by the factor that gives these activations the length √d_in,
     and by each activation's own length or layer norm.
@@ -149,7 +150,7 @@ def check_dictionary(
     """
     check_fits(model, dictionary)
     given = default_texts(model) if texts is None else texts
-    x, y, first, strings = sample(model, dictionary, given, batch_size)
+    x, y, first, strings = sample(model, dictionary, given)
     norms = x.norm(dim=-1)
     share = (x.mean(-1) ** 2 * x.shape[-1]).sum() / (norms**2).sum().clamp(min=1e-30)
     factor = x.shape[-1] ** 0.5 / max(float(norms.mean()), 1e-30)
@@ -226,7 +227,107 @@ def _how(result: DictionaryCheck, i: int) -> str:
     """How to have the dictionary with another normalisation."""
     center, scale = bool(result.center[i]), result.scale[i]
     if scale == "factor":
-        return f"load_dictionary(…, center={center}, factor={result.factor[i]:.4g})"
+        return f"Dictionary.load(…, center={center}, factor={result.factor[i]:.4g})"
     if scale == "none" and result.scale[0] == "none":
-        return f"load_dictionary(…, center={center})"
+        return f"Dictionary.load(…, center={center})"
     return f"dataclasses.replace(…, normalization=Normalization({center}, {scale!r}))"
+
+
+#: Positions that are sampled at most, and encoded at a time.
+MOST_POSITIONS, AT_ONCE = 4096, 512
+#: Texts in a pass.
+TEXTS_AT_ONCE = 8
+#: Texts that are read where none are given and the model has none of its own.
+SAMPLE = (
+    "The library opens at nine in the morning and closes when the last reader has gone home.",
+    "In 1911 the expedition reached the pole, planted a flag, and began the long walk back.",
+    "She said that the results were surprising, but that nobody should trust them before a second "
+    "laboratory had found the same.",
+    "def area(width, height):\n    return width * height\n",
+    "Water boils at 100 degrees at the level of the sea and at less on a high mountain.",
+    "“Where have you been?” he asked. “At the market,” she answered, “and then at the harbour.”",
+    "The committee will meet on Tuesday to discuss the budget, the new bridge, and the schools.",
+    "Mary and John went to the store, and John gave a bottle of milk to Mary.",
+)
+
+
+def default_texts(model: Model) -> Sequence[Any]:
+    """The model's shipped texts, else sentences as its own token ids."""
+    try:
+        return shipped_texts(model.spec.name, n=64)
+    except ValueError:
+        # In another language's tokens a sentence may be longer than a small model reads.
+        return [row[: model.spec.n_ctx] for row in text_ids(model.tokenizer, SAMPLE)]
+
+
+def sample(
+    model: Model, dictionary: Dictionary, texts: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[tuple[str, ...], ...]]:
+    """(position, d) what is read and what is decoded, which are first tokens, and the tokens."""
+    sites = sorted({dictionary.site, dictionary.out_site})
+    read: list[torch.Tensor] = []
+    wanted: list[torch.Tensor] = []
+    first: list[torch.Tensor] = []
+    strings: list[tuple[str, ...]] = []
+    n = 0
+    for _, tokens in batches(model, texts, TEXTS_AT_ONCE):
+        with torch.no_grad():
+            run = model.run(tokens, read=sites, logits_at=(), stop_after=sites[-1])
+        mask = tokens.mask
+        for site, parts in ((dictionary.site, read), (dictionary.out_site, wanted)):
+            activation = run[site]
+            parts.append(activation[mask.to(activation.device)].float().cpu())
+        first.append((tokens.position_ids == 0)[mask].cpu())
+        strings.extend(tokens.strings)
+        n += len(first[-1])
+        if n >= MOST_POSITIONS:
+            break
+    x, y, at_start = (torch.cat(parts)[:MOST_POSITIONS] for parts in (read, wanted, first))
+    return x, y, at_start, tuple(strings)
+
+
+def variants(dictionary: Dictionary, factor: float) -> dict[str, Normalization]:
+    """The dictionary's own normalisation, then others that it could have been trained with."""
+    own = dictionary.normalization
+    streams = dictionary.site.axes[-1] == "d_model"
+    out = {"as it is": own}
+    if streams and own.scale != "layer_norm":
+        name = "mean left in" if own.center else "mean taken away"
+        out[name] = replace(own, center=not own.center)
+    if own.scale != "none":
+        out["not scaled"] = Normalization(own.center)
+    if own.scale != "factor":
+        out[f"times {factor:.3g}"] = Normalization(own.center, "factor", factor)
+    if own.scale != "layer_norm":
+        out["layer norm"] = Normalization(False, "layer_norm")
+    if own.scale != "constant_norm":
+        out["constant norm"] = Normalization(own.center, "constant_norm")
+    return out
+
+
+def score(
+    dictionary: Dictionary,
+    way: Normalization,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    first: torch.Tensor,
+) -> tuple[float, float, float]:
+    """Explained variance over all positions and over all but first tokens, and L0."""
+    tried = replace(dictionary, normalization=way)
+    errors, active = [], 0
+    for start in range(0, len(x), AT_ONCE):
+        part = x[start : start + AT_ONCE].to(tried.device)
+        codes = tried.encode(part)
+        active += int((codes != 0).sum())
+        error = tried.decode(codes, part).float().cpu() - y[start : start + AT_ONCE]
+        errors.append(error.double().pow(2).sum(-1))
+    error = torch.cat(errors)
+
+    def explained(kept: torch.Tensor) -> float:
+        if int(kept.sum()) < 2:
+            return float("nan")
+        chosen = y[kept].double()
+        spread = float((chosen - chosen.mean(0)).pow(2).sum())
+        return 1 - float(error[kept].sum()) / spread if spread else float("nan")
+
+    return explained(torch.ones_like(first)), explained(~first), active / len(x)

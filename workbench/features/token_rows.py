@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ...activations import check_texts
-from ...encoding import id_rows, text_ids
-from ...model import Model
-from ...tokens import Tokens, pad, token_strings
+from ..activations import check_texts
+from ..encoding import id_rows, text_ids
+from ..model import Model
+from ..tokens import Tokens, pad, token_strings
 
 #: Texts that are encoded at a time.
 AT_ONCE = 4096

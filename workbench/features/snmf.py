@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 
-from ...dictionary.base import Dictionary
-from ...dictionary.encoders import Factors, factor_codes
-from ...site import Site
+from ..dictionary.base import Dictionary
+from ..dictionary.encoders import Factors, factor_codes
+from ..site import Site
 from .activation_buffer import Vectors, seeded
-from .learner import explained_variance
-from .training_options import TrainingOptions
+from .learner import TrainingOptions, explained_variance
 
 #: Multiplicative updates of the codes at each step of the training.
 CODE_STEPS = 20
@@ -94,8 +93,6 @@ class FactorLearner:
         eye = torch.eye(len(size), device=x.device)
         found = torch.linalg.solve(self.gram + hold * eye, self.products + hold * factors)
         length = found.norm(dim=-1).clamp(min=1e-12)
-        # solve answers column by column; a state that was read back is row by row, and products of
-        # the two would round differently.
         self.factors = (found / length[:, None]).contiguous()
         # The factors are of length 1, so the codes, and their sums, take the length over.
         self.gram *= length[:, None] * length
@@ -124,25 +121,6 @@ class FactorLearner:
         dead = dead[:n]
         self.factors[dead] = torch.nn.functional.normalize(error[rows], dim=-1)
         self.gram[dead], self.gram[:, dead], self.products[dead] = 0.0, 0.0, 0.0
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Everything that a later step depends on: tensors, and plain numbers."""
-        tensors = {
-            "factors": self.factors,
-            "gram": self.gram,
-            "products": self.products,
-            "generator": self.generator.get_state(),
-        }
-        return tensors, {"factor": self.factor, "step_number": self.step_number}
-
-    def restore(
-        self, tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Any
-    ) -> None:
-        """Go on from a state."""
-        for name in ("factors", "gram", "products"):
-            setattr(self, name, tensors[name].to(device))
-        self.generator.set_state(tensors["generator"])
-        self.factor, self.step_number = numbers["factor"], numbers["step_number"]
 
     def dictionary(self, *, model: str, name: str, info: dict[str, Any]) -> Dictionary:
         """The factors as a dictionary, of length 1, in the model's own units."""

@@ -10,21 +10,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ...check import Count, Level, Natural, Seed, checked
-from ...dictionary.base import Dictionary
-from ...dictionary.collection import Dictionaries
-from ...model import Model
-from ...resample import bootstrap
-from ...result import Arrays, Result, axes, provenance
-from ...site import Site
-from ...tokens import token_strings
-from .dictionary_check import check_fits
-from .direct_logits import direct_logits, extremes
-from .feature_index import FeatureIndex, index_features
-from .index_entries import Place, spread
-from .labels import Label, Labels, automatic
-from .neighbours import labels_of, nearest
-from .removal import remove
+from ..check import Count, Level, Natural, Seed, checked
+from ..dictionary.base import Dictionary, ScaleFeatures
+from ..dictionary.collection import Dictionaries
+from ..model import Model, Resume
+from ..resample import bootstrap
+from ..result import Arrays, Result, axes, provenance
+from ..site import Site
+from ..tokens import token_strings
+from .check import check_fits
+from .index import FeatureIndex, Place, spread
+from .index import index as index_of
+from .label import Label, Labels, automatic
 from .token_rows import tokens_of
 
 #: How far the codes of an index may be from the model's own, as a share, before it is refused.
@@ -187,11 +184,11 @@ class FeaturePage(Result):
 
 
 @checked
-def feature_page(
+def page(
     model: Model,
-    dictionary: Dictionary | Dictionaries,
-    feature: int | str | Site,
     texts: Any,
+    dicts: Dictionary | Dictionaries,
+    feature: int | str | Site,
     *,
     labels: Labels | None = None,
     others: Dictionaries | None = None,
@@ -207,7 +204,7 @@ def feature_page(
     """Contexts, tokens, histogram, neighbours and effect of one feature, as a `FeaturePage`.
 
     feature: a number, or a name like "L3.resid_post/123"; with `Dictionaries` a name. texts: an
-    index, as `index_features` gives one, or texts, of which one is made or read again. labels: by
+    index, as `features.index` gives one, or texts, of which one is made or read again. labels: by
     default those saved with the dictionary, and where there are none, a label by tokens from the
     index. others: dictionaries in which near features are looked for too; by default the given
     `Dictionaries`. n_contexts, n_sampled: how many contexts of the largest codes, and of evenly
@@ -218,22 +215,23 @@ def feature_page(
     Raises `ValueError` for a feature that does not exist, a dictionary that does not fit the model,
     and an index of another dictionary or model. A feature that never fires has a page that says so.
     """
-    if isinstance(dictionary, Dictionaries):
+    if isinstance(dicts, Dictionaries):
         if not isinstance(feature, (str, Site)):
             raise ValueError(
                 "Among several dictionaries a feature is named, like 'L3.resid_post/123'; got "
                 f"{feature!r}."
             )
-        others = dictionary if others is None else others
-        dictionary, number = dictionary.feature(feature)
+        others = dicts if others is None else others
+        dictionary, number = dicts.feature(feature)
     else:
+        dictionary = dicts
         number = dictionary.check_feature(feature)
     check_fits(model, dictionary)
     if isinstance(texts, FeatureIndex):
         index = texts
         index.check(dictionary)
     else:
-        index = index_features(model, dictionary, texts, progress=progress)
+        index = index_of(model, texts, dictionary, progress=progress)
     if labels is None:
         labels = Labels.of(dictionary)
     label = labels[number]
@@ -338,7 +336,7 @@ def _check_codes(
     if (middle := float(np.median(away))) > FARTHEST:
         raise ValueError(
             f"The index in {index.folder} was made with another model: {model.spec.name} gives "
-            f"codes that are {100 * middle:.0f} % away from it. Make it again with index_features."
+            f"codes that are {100 * middle:.0f} % away from it. Make it again with features.index."
         )
 
 
@@ -376,3 +374,193 @@ def _named_tokens(
     size = len(tokenizer)
     strings = [token_strings(tokenizer, [i])[0] if i < size else f"[{i}]" for i, _ in found]
     return {name: tuple(strings), number: np.array([value for _, value in found])}
+
+
+#: So many control features are drawn, from so many that are closest in activity.
+CONTROLS, CLOSEST = 4, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What removing a feature does at places where it fires, and the same of control features.
+
+    kl, loss: (place,) KL(plain ‖ without) and rise of the next token's loss, in nats; a loss is NaN
+    where the text ends. lowered, raised: ids and mean changes of probability without it.
+    """
+
+    controls: tuple[int, ...]
+    kl: np.ndarray
+    loss: np.ndarray
+    control_kl: np.ndarray
+    control_loss: np.ndarray
+    lowered: list[tuple[int, float]]
+    raised: list[tuple[int, float]]
+
+
+def remove(
+    model: Model,
+    dictionary: Dictionary,
+    index: FeatureIndex,
+    feature: int,
+    n_places: int,
+    k: int,
+    seed: int,
+) -> Removal:
+    """What removing the feature, and each control, does at places drawn where it fires.
+
+    The feature's code is set to 0 at every position up to the place, and the prediction there is
+    compared. The controls have `n_places` places together.
+    """
+    own = spread(index.sampled(feature), n_places)
+    if not own:
+        none = np.zeros(0)
+        return Removal((), none, none, none, none, [], [])
+    controls = equal_activity(dictionary, index, feature, seed)
+    share = -(-n_places // max(1, len(controls)))
+    jobs = [(feature, place) for place in own]
+    jobs += [(c, place) for c in controls for place in spread(index.sampled(c), share)]
+    plain, without = _predictions(model, dictionary, index, jobs)
+    kl = (plain.exp() * (plain - without)).sum(-1).cpu().numpy()
+    loss = _next_loss(index, jobs, plain, without)
+    n = len(own)
+    change = (without[:n].exp() - plain[:n].exp()).mean(0)
+    return Removal(
+        controls,
+        kl[:n],
+        loss[:n],
+        kl[n:],
+        loss[n:],
+        extremes(-change, k, -1.0),
+        extremes(change, k),
+    )
+
+
+def equal_activity(
+    dictionary: Dictionary, index: FeatureIndex, feature: int, seed: int
+) -> tuple[int, ...]:
+    """Features drawn from those that fire about as often and write about as much as the feature.
+
+    Closeness is of the logarithms of frequency and of mean code × length of the decoder row.
+    """
+    alive = np.flatnonzero(index.count)
+    alive = alive[alive != feature]
+    lengths = dictionary.W_dec.float().norm(dim=-1).cpu().numpy()
+    size = np.log(np.maximum(index.mean * lengths, 1e-30))
+    often = np.log(np.maximum(index.count, 1))
+    away = np.hypot(size[alive] - size[feature], often[alive] - often[feature])
+    closest = alive[np.argsort(away, kind="stable")[:CLOSEST]]
+    generator = np.random.default_rng([seed, feature])
+    drawn = generator.permutation(closest)[:CONTROLS]
+    return tuple(int(i) for i in sorted(drawn))
+
+
+def _predictions(
+    model: Model, dictionary: Dictionary, index: FeatureIndex, jobs: list[tuple[int, Place]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(place, d_vocab) log-probabilities at each place, plain and without its feature."""
+    # What stands behind a place does not change the prediction there.
+    rows = [index.text(place.text)[: place.position + 1] for _, place in jobs]
+    tokens = tokens_of(model, rows, index.strings)
+    edits = [
+        ScaleFeatures(
+            dictionary, [feature], rows=[r for r, job in enumerate(jobs) if job[0] == feature]
+        )
+        for feature in sorted({feature for feature, _ in jobs})
+    ]
+    layer = dictionary.site.layer
+    with torch.inference_mode():
+        if layer is None:
+            runs = [model.run(tokens, edits=changes, logits_at="last") for changes in ((), edits)]
+        else:
+            # Below the feature's layer both are the same.
+            enters = Site("resid_pre", layer)
+            plain = model.run(tokens, read=[enters], logits_at="last")
+            again = Resume(layer, plain[enters])
+            runs = [plain, model.run(tokens, edits=edits, logits_at="last", resume=again)]
+        logits = [run.logits for run in runs if run.logits is not None]
+        plain_, without = (each[:, 0].float().log_softmax(-1) for each in logits)
+    return plain_, without
+
+
+def _next_loss(
+    index: FeatureIndex, jobs: list[tuple[int, Place]], plain: torch.Tensor, without: torch.Tensor
+) -> np.ndarray:
+    """(place,) how much the loss of the token that follows rises; NaN where none follows."""
+    out = np.full(len(jobs), np.nan)
+    for row, (_, place) in enumerate(jobs):
+        text = index.text(place.text)
+        if place.position + 1 < len(text):
+            follows = text[place.position + 1]
+            out[row] = float(plain[row, follows] - without[row, follows])
+    return out
+
+
+def nearest(
+    dictionary: Dictionary, feature: int, others: Dictionaries | None, k: int
+) -> list[tuple[str, float]]:
+    """The features whose decoder rows have the largest cosine with the feature's."""
+    direction = dictionary.directions[feature]
+    found: list[tuple[str, float]] = []
+    rest = (
+        [] if others is None else [d for d in others.values() if d.out_site != dictionary.out_site]
+    )
+    for each in [dictionary, *rest]:
+        if each.out_site.axes[-1] != dictionary.out_site.axes[-1] or each.d_out != dictionary.d_out:
+            continue
+        cosine = each.directions @ direction.to(each.directions)
+        if each is dictionary:
+            cosine = torch.where(
+                torch.arange(len(cosine), device=cosine.device) == feature, -2, cosine
+            )
+        found += [(str(each.feature(i)), c) for i, c in extremes(cosine, min(k, len(cosine) - 1))]
+    return sorted(found, key=lambda pair: -pair[1])[:k]
+
+
+def labels_of(
+    names: Sequence[str], labels: Labels, index: FeatureIndex, others: Dictionaries | None
+) -> tuple[str, ...]:
+    """Each feature's label with its score, "" where it has none."""
+    known: dict[str, Labels] = {labels.site: labels}
+    out = []
+    for name in names:
+        site = Site.parse(name)
+        whole = str(site.whole)
+        if whole not in known and others is not None:
+            known[whole] = Labels.of(others[whole])
+        label = known[whole][name]
+        if not label.text and whole == index.site and site.unit is not None:
+            label = automatic(index, site.unit) if index.count[site.unit] else label
+        out.append(str(label) if label.text else "")
+    return tuple(out)
+
+
+#: Streams whose vectors are added to the residual stream, or are it.
+RESIDUAL = ("embed", "resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+
+
+def direct_logits(model: Model, site: Site, direction: torch.Tensor) -> torch.Tensor | None:
+    """(d_vocab,) float32: W_U · (weight of the final norm × centred direction), less its mean.
+
+    The norm's division by the size of the residual stream is left out, so the numbers compare
+    tokens and not features; what later layers do with the direction is left out too. Neurons
+    (mlp_post) are first written by W_out, and a norm behind the MLP gives its weight. None for a
+    site whose vectors are not added to the residual stream.
+    """
+    x = direction.to(model.weight("W_U", copy=False))
+    if site.stream == "mlp_post":
+        x = x @ model.weight("W_out", site.layer, copy=False) * model.spec.residual_multiplier
+        behind = model.norm("ln2_post", site.layer)
+        x = x if behind is None else behind.center(x) * behind.weight
+    elif site.stream not in (*RESIDUAL, "ln_final"):
+        return None
+    norm = model.norm("ln_final")
+    if norm is not None and site.stream != "ln_final":
+        x = norm.center(x) * norm.weight
+    logits = (x @ model.weight("W_U", copy=False)).float() * model.spec.logit_scale
+    return logits - logits.mean()
+
+
+def extremes(values: torch.Tensor, k: int, sign: float = 1.0) -> list[tuple[int, float]]:
+    """The k largest values of (d_vocab,) with their ids, times a sign."""
+    best, ids = values.topk(min(k, len(values)))
+    return [(i, sign * value) for i, value in zip(ids.tolist(), best.tolist(), strict=True)]

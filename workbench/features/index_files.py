@@ -13,8 +13,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ...files import SUM, aside, check_seal, is_sum_of, sealed, sum_of
-from ...reading import Header, check_counts, check_file, parse_json, safetensors_header
+from ..files import SUM, aside, check_seal, is_sum_of, sealed, sum_of
+from ..reading import Header, check_counts, check_file, parse_json, safetensors_header
 
 #: A folder with a larger number was made by a newer workbench.
 FORMAT = 1
@@ -105,7 +105,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"An index of features is a folder with {FACTS} and {ARRAYS}; {folder} has no "
-                f"{name}. Make it with index_features."
+                f"{name}. Make it with features.index."
             ) from None
     try:
         facts = parse_json(folder / FACTS)

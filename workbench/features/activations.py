@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ...check import Count, checked
-from ...dictionary.base import Dictionary, feature_numbers
-from ...model import Model, Prompts
-from ...result import Result, axes, provenance
-from ...site import Site
-from .dictionary_check import check_fits
-from .labels import Labels
+from ..check import Count, checked
+from ..dictionary.base import Dictionary, feature_numbers
+from ..model import Model, Prompts
+from ..result import Result, axes, provenance
+from ..site import Site
+from .check import check_fits
+from .label import Labels
 
 #: So many features stand in one view at most, where none are chosen.
 MOST_SHOWN = 32
@@ -79,10 +79,10 @@ class FeatureActivations(Result):
 
 
 @checked
-def feature_activations(
+def activations(
     model: Model,
+    prompts: Prompts,
     dictionary: Dictionary,
-    prompt: Prompts,
     *,
     k: Count = 10,
     features: Sequence[int | str | Site] | None = None,
@@ -99,7 +99,7 @@ def feature_activations(
     """
     check_fits(model, dictionary)
     chosen = None if features is None else feature_numbers(dictionary, list(features))
-    tokens = model.tokens(prompt)
+    tokens = model.tokens(prompts)
     labels = Labels.of(dictionary) if labels is None else labels
     with torch.inference_mode():
         reads = {dictionary.site, dictionary.out_site}

@@ -8,17 +8,18 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from ...check import Count, Later, checked
-from ...concepts import Concepts
-from .feature_index import FeatureIndex
-from .labels import Label, Labels, automatic
+from ..check import Count, Later, checked
+from ..concepts import Concepts
+from .index import FeatureIndex
+from .label import Label, Labels, automatic
+from .label import label as label_of
 
 #: A view of more concepts than this can no longer be read.
 MOST_CONCEPTS = 32
 
 
 @checked
-def find_features(
+def find(
     index: FeatureIndex,
     *,
     token: str | None = None,
@@ -54,7 +55,7 @@ def find_features(
     if concept is not None:
         return _framed(index, labels, _by_concepts(index, _named(concept), n))
     assert text is not None
-    labels = Labels.from_index(index) if labels is None else labels
+    labels = label_of(index) if labels is None else labels
     sought = text.strip().casefold()
     found = [
         i

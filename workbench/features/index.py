@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,62 @@ import torch
 from safetensors import safe_open
 from tqdm.auto import tqdm
 
-from ...check import Count, Level, checked
-from ...dictionary.base import Dictionary
-from ...files import placed
-from ...model import Model
-from .index_entries import Place, Together, TokenPairs, TokenUse
+from ..check import Count, Level, checked
+from ..dictionary.base import Dictionary
+from ..files import placed
+from ..model import Model
 from .index_files import ARRAYS, cache_folder, check_same, read_facts, write
-from .index_tally import Tally, active_codes, bin_edges
+from .tally import Tally, active_codes, bin_edges
 from .token_rows import TokenRows
+
+#: Texts in a pass.
+TEXTS_AT_ONCE = 32
+
+
+class Place(NamedTuple):
+    """Where a feature fires: text number, position in it, and the code there."""
+
+    text: int
+    position: int
+    value: float
+
+
+class TokenUse(NamedTuple):
+    """A token a feature fires on: the share of the feature's activity that falls on it, the share
+    of its occurrences at which the feature fires; `fitted` and `held_out` count these firings.
+    """
+
+    id: int
+    string: str
+    share: float
+    rate: float
+    fitted: int
+    held_out: int
+
+
+class Together(NamedTuple):
+    """A feature that fires together with another: positions of both over positions of either."""
+
+    feature: int
+    jaccard: float
+    n_both: int
+
+
+class TokenPairs(NamedTuple):
+    """Every kept pair of feature and token: the sum of codes, and firings in either part."""
+
+    feature: np.ndarray
+    token: np.ndarray
+    total: np.ndarray
+    fitted: np.ndarray
+    held_out: np.ndarray
+
+
+def spread(places: Sequence[Place], n: int) -> list[Place]:
+    """`n` of the places, evenly over their order; all where there are no more."""
+    if len(places) <= n:
+        return list(places)
+    return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
 
 
 @checked
@@ -116,7 +165,7 @@ class FeatureIndex:
             raise ValueError(
                 f"The index in {self.folder} is of another dictionary of {self.site} (fingerprint "
                 f"{self.facts['dictionary']}) than {dictionary!r} ({dictionary.fingerprint}). Make "
-                "one of this dictionary with index_features."
+                "one of this dictionary with features.index."
             )
 
     # -- of every feature --------------------------------------------------------------------------
@@ -242,12 +291,6 @@ class FeatureIndex:
         features = np.repeat(np.arange(self.n_features), np.diff(self._starts))
         return TokenPairs(features, *(self._whole(name) for name in names))
 
-    def find(self, **options: Any) -> pd.DataFrame:
-        """Features by token=, concept= or text= of their label; see `find_features`."""
-        from .feature_search import find_features
-
-        return find_features(self, **options)
-
     @cached_property
     def _starts(self) -> np.ndarray:
         return self._whole("token_starts")
@@ -276,16 +319,15 @@ class FeatureIndex:
 
 
 @checked
-def index_features(
+def index(
     model: Model,
-    dictionary: Dictionary,
     texts: Any,
+    dictionary: Dictionary,
     *,
     path: str | Path | None = None,
     n_contexts: Count = 20,
     n_sampled: Count = 20,
     held_out: Level = 0.25,
-    batch_size: Count = 32,
     progress: bool = True,
 ) -> FeatureIndex:
     """What every feature fires on: contexts, histogram, tokens, features that fire together.
@@ -295,7 +337,7 @@ def index_features(
     $WORKBENCH_CACHE (else ~/.cache/workbench) named by model, dictionary, texts and options.
     n_contexts: how many of the largest codes are kept a feature, each of another text; n_sampled:
     and how many drawn evenly from all at which it fires. held_out: share of the texts, the last
-    ones, on which labels are scored. batch_size: texts at a time.
+    ones, on which labels are scored.
 
     Memory: the token ids, the codes of one batch and a few numbers a feature and context. Features
     that fire together are counted on up to 65,536 positions.
@@ -322,13 +364,11 @@ def index_features(
     }
     folder = cache_folder() / _key(facts) if path is None else placed(Path(path))
     if os.path.lexists(folder):
-        index = FeatureIndex.open(folder)
-        check_same(folder, index.facts, facts)
-        return index
+        found = FeatureIndex.open(folder)
+        check_same(folder, found.facts, facts)
+        return found
     first_held_out = min(rows.n_texts - 1, max(1, round(rows.n_texts * (1 - held_out))))
-    tally = _gather(
-        model, dictionary, rows, n_contexts, n_sampled, first_held_out, batch_size, progress
-    )
+    tally = _gather(model, dictionary, rows, n_contexts, n_sampled, first_held_out, progress)
     cut = rows.offsets[first_held_out]
     counts = [np.bincount(ids, minlength=spec.d_vocab) for ids in np.split(rows.ids, [cut])]
     arrays = {
@@ -360,7 +400,6 @@ def _gather(
     n_contexts: int,
     n_sampled: int,
     first_held_out: int,
-    batch_size: int,
     progress: bool,
 ) -> Tally:
     """Everything about the features, from one pass over the texts."""
@@ -375,8 +414,8 @@ def _gather(
     site = dictionary.site
     bar = tqdm(total=len(rows.ids), desc="feature index", unit="token", disable=not progress)
     with bar, torch.inference_mode():
-        for start in range(0, rows.n_texts, batch_size):
-            numbers = range(start, min(start + batch_size, rows.n_texts))
+        for start in range(0, rows.n_texts, TEXTS_AT_ONCE):
+            numbers = range(start, min(start + TEXTS_AT_ONCE, rows.n_texts))
             tokens = rows.tokens(model, numbers)
             run = model.run(tokens, read=[site], logits_at=(), stop_after=site)
             mask = tokens.mask

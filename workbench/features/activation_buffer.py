@@ -9,15 +9,13 @@ from typing import Any, Protocol
 
 import torch
 
-from ...check import given
-from ...model import Model
-from ...site import Site
-from ...tokens import Tokens
+from ..check import given
+from ..model import Model
+from ..site import Site
+from ..tokens import Tokens
 
 #: Texts that go through the model in one pass.
 TEXTS_A_PASS = 32
-#: Given vectors that are taken in at a time.
-VECTORS_A_CHUNK = 8192
 
 Vectors = dict[Site, "torch.Tensor"]
 
@@ -25,11 +23,8 @@ Vectors = dict[Site, "torch.Tensor"]
 class Corpus(Protocol):
     """A corpus of vectors that can be read from its beginning, again and again."""
 
-    def chunks(self, start: int) -> Iterator[tuple[Vectors, bytes]]:
-        """The vectors of each chunk from number `start` on, and a hash of what they come from.
-
-        Each site's vectors are (row, d), the same rows at every site.
-        """
+    def chunks(self) -> Iterator[Vectors]:
+        """The vectors of each chunk: of each site (row, d), the same rows at every site."""
         ...
 
 
@@ -56,12 +51,8 @@ class ModelVectors:
         self.model, self.texts = model, texts
         self.sites = tuple(model.spec.check(site) for site in sites)
 
-    def chunks(self, start: int) -> Iterator[tuple[Vectors, bytes]]:
-        if isinstance(self.texts, Sequence):
-            texts = iter(self.texts[start * TEXTS_A_PASS :])
-        else:
-            texts = islice(begin(self.texts), start * TEXTS_A_PASS, None)
-        number = start * TEXTS_A_PASS
+    def chunks(self) -> Iterator[Vectors]:
+        texts, number = begin(self.texts), 0
         while batch := list(islice(texts, TEXTS_A_PASS)):
             try:
                 tokens = self.model.tokens(batch)
@@ -73,30 +64,7 @@ class ModelVectors:
             number += len(batch)
             run = self.model.run(tokens, read=self.sites, logits_at=(), stop_after=max(self.sites))
             real = tokens.mask
-            digest = hashlib.sha256(tokens.ids[real].cpu().numpy().tobytes()).digest()
-            yield {site: run[site][real.to(run[site].device)] for site in self.sites}, digest
-
-
-class GivenVectors:
-    """Vectors that are there already: a tensor (row, d), tensors in turn, or a function of them."""
-
-    def __init__(self, site: Site, vectors: Any) -> None:
-        self.site, self.vectors = site, vectors
-
-    def chunks(self, start: int) -> Iterator[tuple[Vectors, bytes]]:
-        for x in islice(self._parts(), start, None):
-            if x.ndim != 2:
-                raise ValueError(
-                    "Vectors to train on are tensors (row, d), a vector a row; got shape "
-                    f"{tuple(x.shape)}."
-                )
-            yield {self.site: x}, hashlib.sha256(x.float().cpu().numpy().tobytes()).digest()
-
-    def _parts(self) -> Iterator[torch.Tensor]:
-        if hasattr(self.vectors, "shape"):
-            yield from torch.as_tensor(self.vectors).split(VECTORS_A_CHUNK)
-        else:
-            yield from map(torch.as_tensor, begin(self.vectors))
+            yield {site: run[site][real.to(run[site].device)] for site in self.sites}
 
 
 def begin(stream: Any) -> Iterator[Any]:
@@ -123,8 +91,7 @@ class ActivationBuffer:
 
     When they are used up the next ones are read, and the corpus begins again at its end. A corpus
     that fits whole is read once and shuffled anew each time. What is left of a shuffle after its
-    last whole batch is not given out. `position` says where the buffer stands, and `restore` goes
-    there by reading the same vectors again, so that a state need not hold them.
+    last whole batch is not given out.
 
     n_seen: vectors given out. n_corpus: the vectors of the whole corpus, None before its end.
     Raises `ValueError` for an empty corpus, vectors that are not finite, and a stream that ends and
@@ -133,14 +100,11 @@ class ActivationBuffer:
 
     def __init__(self, corpus: Corpus, size: int, batch_size: int, seed: int) -> None:
         self.corpus, self.size, self.batch_size, self.seed = corpus, size, batch_size, seed
-        self._reader: Iterator[tuple[Vectors, bytes]] | None = None
+        self._reader: Iterator[Vectors] | None = None
         #: The vectors; those of the present shuffle are its first `n`.
         self._held: Vectors = {}
         self.n, self.whole = 0, False
         self.shuffle, self.batch = -1, 0
-        #: The chunk at which what is held begins, and the one that is read next.
-        self.first, self.next = 0, 0
-        self.digest = ""
         self.n_seen, self.n_corpus = 0, None
         self._n_read = 0
         self._order: torch.Tensor | None = None
@@ -173,55 +137,23 @@ class ActivationBuffer:
         self.n_seen += n
         return {site: x[rows.to(x.device)] for site, x in self._held.items()}
 
-    def position(self) -> dict[str, Any]:
-        """Where the buffer stands, as plain data."""
-        names = ("shuffle", "batch", "first", "next", "whole", "digest", "n_seen", "n_corpus")
-        return {name: getattr(self, name) for name in names} | {"n_read": self._n_read}
-
-    def restore(self, position: dict[str, Any]) -> None:
-        """Go to a position by reading the vectors that were held there once more.
-
-        Raises `ValueError` where the corpus now has other vectors there.
-        """
-        if position["shuffle"] < 0:
-            return
-        self.next = position["first"]
-        self._read()
-        if (self.digest, self.next) != (position["digest"], position["next"]):
-            raise ValueError(
-                "A training goes on with the texts that it began with; those given now are "
-                "others. Give the same texts, or another checkpoint to begin anew."
-            )
-        for name in ("shuffle", "batch", "first", "n_seen", "n_corpus"):
-            setattr(self, name, position[name])
-        self._n_read = position["n_read"]
-        self._mix()
-
     def _refill(self) -> None:
         if not self.whole:
-            self.first = self.next
             self._read()
         self.shuffle += 1
         self.batch = 0
-        self._mix()
-
-    def _mix(self) -> None:
         generator = seeded(self.seed, "shuffle", self.shuffle)
         self._order = torch.randperm(self.n, generator=generator)
 
     def _read(self) -> None:
-        """Fill the buffer from chunk `next` on."""
-        first, self.n = self.next, 0
-        digest = hashlib.sha256()
+        """Fill the buffer from where reading stopped."""
+        at_first, self.n = self._n_read == 0, 0
         if self._reader is None:
-            self._reader = self.corpus.chunks(first)
+            self._reader = self.corpus.chunks()
         fruitless = False
         while self.n < self.size:
-            chunk = next(self._reader, None)
-            if chunk is not None:
-                vectors, part = chunk
-                digest.update(part)
-                self.next += 1
+            vectors = next(self._reader, None)
+            if vectors is not None:
                 n = self._take(vectors)
                 self._n_read += n
                 fruitless = fruitless and n == 0
@@ -238,13 +170,12 @@ class ActivationBuffer:
                     f"larger buffer_size than {self.size}."
                 )
             self.n_corpus = self._n_read if self.n_corpus is None else self.n_corpus
-            if first == 0 and self.n:
+            if at_first and self.n:
                 self.whole = self.n == self._n_read
                 if self.whole:
                     break
-            fruitless, self.next = True, 0
-            self._reader = self.corpus.chunks(0)
-        self.digest = digest.hexdigest()[:16]
+            fruitless = True
+            self._reader = self.corpus.chunks()
 
     def _take(self, vectors: Vectors) -> int:
         """Hold a chunk as far as there is room; how many vectors it has."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from ...dictionary import encoders
-from ...dictionary.base import Dictionary
-from ...site import Site
+from ..check import Count, NotNegative, Positive, Power, Seed, checked, whole
+from ..dictionary import encoders
+from ..dictionary.base import Dictionary
+from ..site import Site
 from . import losses
 from .activation_buffer import Vectors, seeded
 from .losses import Outcome, Weights
-from .training_options import TrainingOptions
 
 #: Steps between two looks for dead features; one that was off on all of them is dead.
 REVIVE_EVERY = 250
@@ -28,6 +28,58 @@ THRESHOLD_MEMORY = 0.99
 #: Share of the steps after which p begins to fall.
 ANNEAL_FROM = 0.25
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+#: The kinds that can be trained.
+TRAINED = ("topk", "batchtopk", "relu", "matching_pursuit", "snmf")
+SPARSE = ("topk", "batchtopk", "matching_pursuit")
+READ_ONLY = ("jumprelu", "gated", "linear")
+DEFAULT_K = 32
+DEFAULT_L1 = {"relu": 2.0, "snmf": 1.0}
+
+
+@checked
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The settings of a training. Raises `ValueError` for one that cannot be.
+
+    k: codes a row, of the sparse kinds; l1: the weight of the sparsity loss of "relu" and "snmf",
+    p: the power that the one of "relu" ends with. None takes the default where the kind has the
+    setting. The rest is as in `train`.
+    """
+
+    kind: str = "topk"
+    n_features: Count = 1024
+    k: Count | None = None
+    l1: NotNegative | None = None
+    p: Power = 1.0
+    steps: Count = 2000
+    batch_size: Count = 1024
+    learning_rate: Positive = 1e-3
+    buffer_size: Count = 2**15
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        if self.kind in READ_ONLY:
+            raise ValueError(
+                f"Dictionaries of kind {self.kind!r} are read, not trained, here. Train one of "
+                f"{', '.join(TRAINED)}, or read one with Dictionary.load."
+            )
+        if self.kind not in TRAINED:
+            raise ValueError(f"kind is one of {', '.join(TRAINED)}; got {self.kind!r}.")
+        self._take("k", self.kind in SPARSE, min(DEFAULT_K, self.n_features))
+        self._take("l1", self.kind in DEFAULT_L1, DEFAULT_L1.get(self.kind))
+        if self.p != 1 and self.kind != "relu":
+            raise ValueError(f"p is a setting of kind 'relu'; got {self.p!r} with {self.kind!r}.")
+        if self.k is not None:
+            whole("k", self.k, 1, self.n_features, "There are no more features.")
+
+    def _take(self, name: str, has: bool, default: Any) -> None:
+        value = getattr(self, name)
+        if value is not None and not has:
+            raise ValueError(f"{name} is no setting of kind {self.kind!r}; got {value!r}.")
+        if value is None and has:
+            object.__setattr__(self, name, default)
 
 
 @dataclass
@@ -55,7 +107,7 @@ class Units:
 
 
 class Learner:
-    """One dictionary in training: everything that a step changes, and nothing else.
+    """One dictionary in training.
 
     site, out_site: what it reads and what it stands for. options: the training's. Decoder rows are
     kept at length 1. Dead features are revived by resampling: their rows become the errors of rows
@@ -98,7 +150,7 @@ class Learner:
         self.weights = weights
         names = ("W_dec", "b_dec") if self._pursues else tuple(weights.parameters)
         self.learnt = {name: weights.parameters[name].requires_grad_() for name in names}
-        self.optimizer = torch.optim.Adam(self.learnt.values(), lr=self.options.lr)
+        self.optimizer = torch.optim.Adam(self.learnt.values(), lr=self.options.learning_rate)
 
     @property
     def _pursues(self) -> bool:
@@ -112,7 +164,7 @@ class Learner:
         Raises `FloatingPointError` where the loss is not a finite number.
         """
         x, y = self.units(vectors[self.site]), self.out_units(vectors[self.out_site])
-        self.optimizer.param_groups[0]["lr"] = self.options.lr * self._rate()
+        self.optimizer.param_groups[0]["lr"] = self.options.learning_rate * self._rate()
         self.optimizer.zero_grad()
         with torch.enable_grad():
             outcome = self._outcome(x, y)
@@ -121,7 +173,8 @@ class Learner:
         if not abs(loss) < float("inf"):
             raise FloatingPointError(
                 f"The training of {self.out_site} diverged: at step {self.step_number} the loss is "
-                f"{loss}. Lower lr, which is {self.options.lr:g}, or begin from another seed."
+                f"{loss}. Lower learning_rate, which is {self.options.learning_rate:g}, or begin "
+                "from another seed."
             )
         W_dec = self.weights.W_dec
         with torch.no_grad():
@@ -204,50 +257,6 @@ class Learner:
             if name in self.learnt:
                 for moment in _MOMENTS:
                     self.optimizer.state[self.learnt[name]][moment][dead] = 0.0
-
-    # -- state -----------------------------------------------------------------------------------
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Everything that a later step depends on: tensors, and plain numbers."""
-        tensors = dict(self.weights.parameters)
-        for name, parameter in self.learnt.items():
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"adam.{name}.{key}"] = value
-        tensors |= {
-            "mean": self.units.mean,
-            "out_mean": self.out_units.mean,
-            "fired": self.fired,
-            "generator": self.generator.get_state(),
-        }
-        numbers = {
-            "factor": self.units.factor,
-            "out_factor": self.out_units.factor,
-            "step_number": self.step_number,
-            "strength": self.strength,
-            "p": self.p,
-            "threshold": self.threshold,
-        }
-        return tensors, numbers
-
-    def restore(
-        self, tensors: dict[str, torch.Tensor], numbers: dict[str, Any], device: Any
-    ) -> None:
-        """Go on from a state."""
-        moved = {k: v if k == "generator" else v.to(device) for k, v in tensors.items()}
-        names = ("W_enc", "b_enc", "W_dec", "b_dec")
-        self._hold(Weights(**{name: moved[name] for name in names}))
-        for name, parameter in self.learnt.items():
-            for key, value in moved.items():
-                if key.startswith(f"adam.{name}."):
-                    # The count of steps stays where torch keeps it.
-                    value = tensors[key] if key.endswith(".step") else value
-                    self.optimizer.state[parameter][key.rsplit(".", 1)[1]] = value
-        self.units = Units(moved["mean"], numbers["factor"])
-        self.out_units = Units(moved["out_mean"], numbers["out_factor"])
-        self.fired = moved["fired"]
-        self.generator.set_state(moved["generator"])
-        for name in ("step_number", "strength", "p", "threshold"):
-            setattr(self, name, numbers[name])
 
     # -- the end ---------------------------------------------------------------------------------
 
