@@ -208,10 +208,9 @@ def _patch(*args: Any, max_rows: Any = None, **options: Any) -> Any:
     )  # fmt: skip
 
 
-# The old tree, which reads this file too, has no such family.
-if hasattr(wb, "circuits"):
-    moves("circuit_of")(wb.circuits.of)
-    moves("Circuit")(wb.circuits.Circuit)
+@moves("circuit_of")
+def _circuit_of(*args: Any, **options: Any) -> Any:
+    return wb.circuits.of(*args, **options)
 
 
 @moves("check_attribution")
