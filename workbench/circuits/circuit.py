@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,6 @@ from ..model import Model
 from ..pictures.marks import GraphPicture
 from ..result import Result, axes, provenance
 from .components import Components, graph_edges, node_ids, node_kinds, node_layers
-
-if TYPE_CHECKING:
-    from .attribution import Attribution
 
 #: How many connected random circuits are drawn until one has the number of edges asked for.
 RANDOM_TRIES = 50
@@ -178,7 +175,7 @@ def of(
     )
 
 
-def check_model(of: Attribution | Circuit, model: Model) -> None:
+def check_model(of: Any, model: Model) -> None:
     """Raises `ValueError` where an attribution or a circuit was made on another model."""
     own = Components.of(model.spec)
     if (of.model, of.parts) != (model.spec.name, own):
