@@ -997,8 +997,35 @@ def _feature_circuit(*args: Any, **options: Any) -> Any:
 
 
 @moves("evaluate_feature_circuit")
-def _evaluate_feature_circuit(*args: Any, n_random: int = 5, **options: Any) -> Any:
-    return wb.features.evaluate_circuit(*args, n_controls=n_random, **options)
+def _evaluate_feature_circuit(*args: Any, n_random: int = 5, **options: Any) -> Moved:
+    new: Any = wb.features.evaluate_circuit(*args, n_controls=n_random, **options)
+    names = {"faithfulness": "inside", "completeness": "outside", "no_errors": "without errors"}
+    names |= {"only_errors": "errors alone", "no_dictionary_errors": "all features"}
+
+    def score(name: str, kind: str) -> tuple[float, float, float]:
+        value, low, high = new.score(change=names[name], reference=kind)
+        return (value, low, high) if value == value else (value, value, value)
+
+    def random_scores(kind: str) -> np.ndarray:
+        return new.effect(of="controls")[np.array(new.controls["reference"]) == kind, 0]
+
+    def curve(kind: str, nodes: str = "features") -> np.ndarray:
+        nodes = "heads and neurons" if nodes == "parts" else nodes
+        return new.effect()[new.rows(change="top", reference=kind, nodes=nodes), 0]
+
+    def frame() -> pd.DataFrame:
+        kinds = list(dict.fromkeys(new.changes["reference"]))
+        lines: list[dict[str, float]] = []
+        for kind in kinds:
+            line: dict[str, float] = {}
+            for name in names:
+                value, low, high = score(name, kind)
+                ends = {f"{name}_low": low, f"{name}_high": high}
+                line |= {name: value} | (ends if name in ("faithfulness", "completeness") else {})
+            lines.append(line | {"random_faithfulness": float(random_scores(kind).mean())})
+        return pd.DataFrame(lines, index=pd.Index(kinds, name="reference"))
+
+    return Moved(new, frame=frame, score=score, random_scores=random_scores, curve=curve)
 
 
 @moves("train_classifier")
@@ -1038,9 +1065,47 @@ def _classifier_effects(model: Any, probe: Any, dicts: Any, texts: Any, labels: 
 
 @moves("shift")
 def _shift(
-    model: Any, probe: Any, dicts: Any, features: Any, texts: Any, labels: Any, **options: Any
-) -> Any:
-    return wb.features.shift(model, texts, probe, dicts, features, labels=labels, **options)
+    model: Any, probe: Any, dicts: Any, features: Any, texts: Any, labels: Any, *,
+    candidates: Any = None, **options: Any,
+) -> Moved:  # fmt: skip
+    like: Any = wb.features.effects(model, texts, dicts, metric=probe, labels=labels)
+    if candidates is not None:
+        like = replace(like, active=np.isin(like.nodes["node"], candidates).astype(float))
+    new = wb.features.shift(
+        model, texts, probe, dicts, features, labels=labels,
+        like=None if candidates is None else like, **options,
+    )  # fmt: skip
+    ways = ["before", "after", "random"]
+    if options.get("training") is not None:
+        ways += ["recentred", "random recentred", "retrained"]
+
+    def right(measure: Any, way: str) -> np.ndarray:
+        if way == "before":
+            return measure.plain
+        change = {"random": "after", "random recentred": "recentred"}.get(way, way)
+        if way == change:
+            return measure.changed[new.rows(change=way)[0]]
+        return measure.control[np.array(new.controls["change"]) == change].mean(0)
+
+    def ends(values: np.ndarray) -> tuple[float, float, float]:
+        from workbench.resample import bootstrap
+
+        return (float(values.mean()), *bootstrap(lambda c: values[c].mean(-1), len(values)))
+
+    def frame() -> pd.DataFrame:
+        lines = []
+        for way in ways:
+            value, low, high = ends(right(new["accuracy"], way))
+            line = {"accuracy": value, "accuracy_low": low, "accuracy_high": high}
+            groups = new.measures[1:] or [replace(new["accuracy"], name="all")]
+            lines.append(line | {g.name: np.nanmean(right(g, way)) for g in groups})
+        return pd.DataFrame(lines, index=pd.Index(ways, name="way"))
+
+    one = new["accuracy"]
+    return Moved(
+        new, frame=frame, ways=ways, accuracy=lambda way: ends(right(one, way)),
+        gain=lambda: ends(right(one, "after") - one.plain),
+    )  # fmt: skip
 
 
 # -- dictionaries ----------------------------------------------------------------------------------

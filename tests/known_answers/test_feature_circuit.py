@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from workbench.dictionary.collection import Dictionaries, dictionaries
+from workbench.effects import Effects
 from workbench.features.circuit import FeatureCircuit, circuit
-from workbench.features.circuit_evaluation import FeatureCircuitEvaluation, evaluate_circuit
+from workbench.features.circuit_evaluation import evaluate_circuit
 from workbench.loading import load
 from workbench.tasks import TaskBatch, task
 
@@ -40,7 +41,7 @@ def found(backend: str = "nnsight") -> FeatureCircuit:
 
 
 @cache
-def evaluated() -> FeatureCircuitEvaluation:
+def evaluated() -> Effects:
     return evaluate_circuit(
         model(),
         pairs(True),
@@ -55,13 +56,13 @@ def evaluated() -> FeatureCircuitEvaluation:
 def test_at_most_a_hundred_nodes_carry_agreement_to_pairs_they_were_not_chosen_on() -> None:
     result = evaluated()
     assert len(found().nodes) <= MOST and set(found().features)
-    assert result.score("faithfulness", "mean-position")[0] >= 0.8
-    assert (result.random_scores("mean-position") < 0.2).all()
-    assert result.score("completeness", "mean-position")[0] < 0.3
+    assert result.score(change="inside")[0] >= 0.8
+    assert (result.effect(of="controls")[:, 0] < 0.2).all()
+    assert result.score(change="outside")[0] < 0.3
     batch = pairs(True)
     plain = batch.metric(model().run(batch.clean, logits_at="last").logits)
-    np.testing.assert_allclose(result.whole, plain.numpy(), rtol=1e-3, atol=1e-4)
-    small, large = result.curve("mean-position")
+    np.testing.assert_allclose(result.measures[0].plain, plain.numpy(), rtol=1e-3, atol=1e-4)
+    small, large = result.effect()[result.rows(change="top", nodes="features"), 0]
     assert small < large
 
 

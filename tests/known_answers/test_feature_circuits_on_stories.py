@@ -52,6 +52,6 @@ def test_both_backends_give_the_same_circuit_and_scores(models: list[Any]) -> No
     assert one.nodes == other.nodes and len(one.features) > 5
     np.testing.assert_allclose(one.effects, other.effects, **CLOSE)
     np.testing.assert_allclose(one.to_logits, other.to_logits, **CLOSE)
-    for field in ("whole", "empty", "inside", "outside", "random", "coordinates"):
-        first, second = (getattr(each, field) for each in scores)
+    for field in ("plain", "changed", "control"):
+        first, second = (getattr(each.measures[0], field) for each in scores)
         np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-3, err_msg=field)

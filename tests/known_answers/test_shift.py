@@ -8,6 +8,7 @@ the two are independent.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,8 +20,9 @@ from workbench.activations import activations
 from workbench.dictionary.base import Dictionary
 from workbench.dictionary.collection import Dictionaries
 from workbench.dictionary.encoders import Linear
+from workbench.effects import Effects
 from workbench.features.effects import effects
-from workbench.features.shift import Shift, shift
+from workbench.features.shift import shift
 from workbench.loading import load
 from workbench.probing.probe import Probe, probe
 
@@ -83,10 +85,12 @@ def classifier() -> Probe:
 
 
 @cache
-def without(*features: int, backend: str = "nnsight") -> Shift:
+def without(*features: int, backend: str = "nnsight") -> Effects:
     given, labels, groups = texts(120, 1, balanced=True)
     biased, biased_labels, _ = texts(N_BIASED, 0, balanced=False)
     names = [f"L0.resid_pre/{i}" for i in features]
+    found: Any = effects(model(), biased, dicts(), metric=classifier(), labels=biased_labels)
+    units = [name.rpartition("/")[2] for name in found.nodes["node"]]
     return shift(
         model(backend),
         given,
@@ -97,7 +101,7 @@ def without(*features: int, backend: str = "nnsight") -> Shift:
         groups=groups,
         training=(biased, biased_labels),
         # Neither the label's feature nor the shortcut's is a random one.
-        candidates=[f"L0.resid_pre/{i}" for i in (*features, *range(2, 4 + N_FILLERS))],
+        like=replace(found, active=[0.0 if unit in ("0", "1") else 1.0 for unit in units]),
     )
 
 
@@ -112,10 +116,9 @@ def test_the_dictionary_reads_the_words_it_is_made_of() -> None:
 
 def test_the_classifier_is_right_on_biased_texts_and_often_wrong_on_balanced_ones() -> None:
     assert classifier().accuracy[0] == 1.0
-    before = without(SHORTCUT).accuracy("before")
-    assert 0.45 <= before[0] <= 0.75
-    groups = without(SHORTCUT).group_accuracy("before")
-    assert min(groups.values()) <= 0.35 and max(groups.values()) == 1.0
+    accuracy, *groups = (np.nanmean(one.plain) for one in without(SHORTCUT).measures)
+    assert 0.45 <= accuracy <= 0.75
+    assert min(groups) <= 0.35 and max(groups) == 1.0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -123,18 +126,18 @@ def test_without_the_shortcut_the_classifier_is_right_and_without_others_it_is_n
     backend: str,
 ) -> None:
     result = without(SHORTCUT, backend=backend)
-    assert result.accuracy("after")[0] >= 0.95
-    assert result.accuracy("recentred")[0] >= 0.95
-    assert result.accuracy("retrained")[0] >= 0.95
-    assert result.gain("after")[1] >= 0.2
-    assert abs(result.gain("random")[0]) <= 0.05
-    assert abs(result.gain("random recentred")[0]) <= 0.05
-    assert min(result.group_accuracy("after").values()) >= 0.9
+    frame = result.to_frame()
+    accuracy = frame[frame.measure == "accuracy"].set_index("change")
+    assert (accuracy.changed >= 0.95).all() and len(accuracy) == 3
+    assert result.score(change="after")[1] >= 0.2
+    assert (accuracy.control[["after", "recentred"]].abs() <= 0.05).all()
+    assert frame.changed[frame.change == "after"].min() >= 0.9
 
 
 def test_without_the_label_itself_nothing_is_left_but_the_shortcut() -> None:
     result = without(LABEL)
-    assert result.accuracy("after")[0] <= 0.6 and result.accuracy("retrained")[0] <= 0.6
+    accuracy = result["accuracy"].changed.mean(1)
+    assert accuracy[0] <= 0.6 and accuracy[2] <= 0.6
 
 
 def test_the_shortcut_is_the_feature_that_separates_the_classes_most() -> None:

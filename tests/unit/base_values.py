@@ -134,8 +134,6 @@ OF_CALLS: dict[str, Values] = {
     "Dictionaries.feature": _fixed(name=FEATURE),
     "Dictionaries.only": _fixed(streams=("resid_post",)),
     "FeatureMatches.with_thresholds": _fixed(thresholds=0.2), "Graph()": GRAPH,
-    **{f"FeatureCircuitEvaluation.{name}": _fixed(reference="mean", name="faithfulness")
-       for name in ("curve", "random_scores", "score")},
     "circuits.minimality": {
         "effects": lambda c: wb.circuits.evaluate(
             c.model, wb.task("capitals", n=2), c.made("Circuit"), references="zero",
@@ -191,7 +189,6 @@ OF_CALLS: dict[str, Values] = {
     "NeuronVocabulary.words": _fixed(neuron="L1.mlp_post/5"),
     "Observable()": _fixed(weights=np.ones(1986)),
     "Run.__getitem__": _fixed(site="L1.resid_post"), "Run.grad": _fixed(site="L1.resid_post"),
-    "Shift.accuracy": _fixed(way="after"), "Shift.group_accuracy": _fixed(way="after"),
     "Site()": _fixed(layer=1, head=2), "Site.parse": _fixed(name="L1H2.z"),
     "Stitching.interval": {"component": _first("Stitching", "components")},
     "TunedLens.chosen": {"writers": lambda c: c.writers}, "JacobianLens.chosen":

@@ -153,71 +153,39 @@ def test_a_random_circuit_as_far_from_one_is_no_worse() -> None:
     assert line(evaluated((2, 2), random=[(2, 2), (0, 0)])).beyond == 0.5
 
 
-def feature_circuit(seed: int | None = 0, **given: Any) -> Any:
-    """One reference, of which each kind of node has its own nothing; two sizes, two pairs."""
-    fields: dict[str, Any] = {
-        "empty": [-1.0, 1.0],
-        "inside": [-2.0, -2.0],
-        "outside": [3.0, 3.0],
-        "no_errors": [1.0, 1.0],
-        "only_errors": [2.0, 0.0],
-        "no_dictionary_errors": [2.5, 2.5],
-        "random": [[0.0, 0.0], [5.0, 5.0]],
-        "at_size": [[-1.0, -1.0], [4.0, 4.0]],
-        "coordinates": [[0.0, 2.0], [1.0, 1.0]],
-        "coordinates_empty": [1.0, 1.0],
-        "parts": [[2.0, 2.0], [-2.0, -2.0]],
-        "parts_empty": [-2.0, -2.0],
-    } | given
-    return made(
-        wb.features.FeatureCircuitEvaluation,
-        seed,
-        task="t",
-        metric_name="logit_difference",
-        circuit="ig",
-        n_features=1,
-        n_errors=1,
-        gap=2.0,
-        references=("mean",),
-        sizes=np.array([1, 2]),
-        whole=np.array([1.0, 3.0]),
-        **{name: np.array([values]) for name, values in fields.items()},
-    )
-
-
 def test_scores_of_feature_circuits_keep_their_sign_and_each_curve_its_own_nothing() -> None:
-    result = feature_circuit()
-    wanted = {
-        "faithfulness": -1.0,
-        "completeness": 1.5,
-        "no_errors": 0.5,
-        "only_errors": 0.5,
-        "no_dictionary_errors": 1.25,
+    # One reference, of which each kind of node has its own nothing; two sizes, two pairs.
+    changes = {
+        ("inside", "mean", "features", 2): [-2.0, -2.0],
+        ("outside", "mean", "features", None): [3.0, 3.0],
+        ("empty", "mean", "features", None): [-1.0, 1.0],
+        ("top", "mean", "features", 1): [-1.0, -1.0],
+        ("top", "mean", "features", 2): [4.0, 4.0],
+        ("empty", "mean", "coordinates", None): [1.0, 1.0],
+        ("top", "mean", "coordinates", 1): [0.0, 2.0],
+        ("top", "mean", "coordinates", 2): [1.0, 1.0],
+        ("empty", "mean", "parts", None): [-2.0, -2.0],
+        ("top", "mean", "parts", 1): [2.0, 2.0],
+        ("top", "mean", "parts", 2): [-2.0, -2.0],
     }
-    for name, value in wanted.items():
-        assert result.score(name, "mean")[0] == pytest.approx(value)
-        assert result.to_frame().loc["mean", name] == pytest.approx(value)
-    assert result.random_scores("mean").tolist() == [0.0, 2.5]
-    assert result.to_frame().loc["mean", "random_faithfulness"] == pytest.approx(1.25)
-    assert result.curve("mean").tolist() == [-0.5, 2.0]
-    assert result.curve("mean", "coordinates").tolist() == [0.0, 0.0]
-    assert result.curve("mean", "parts").tolist() == [1.0, 0.0]
-
-
-@pytest.mark.parametrize("level", [0.5, 0.95])
-@pytest.mark.parametrize("seed", [0, 3])
-def test_scores_of_feature_circuits_have_the_interval_of_their_seed(
-    level: float, seed: int
-) -> None:
-    result = feature_circuit(seed, inside=[0.5, 4.0])
-    ratios = []
-    for rows in draws(2, 2000, seed):
-        inside, empty, whole = (
-            np.array(x)[rows].mean() for x in ([0.5, 4.0], [-1.0, 1.0], [1.0, 3.0])
-        )
-        ratios.append((inside - empty) / (whole - empty))
-    found = result.score("faithfulness", "mean", level)
-    assert found[1:] == pytest.approx(two_sided(ratios, level), abs=1e-6)
+    controls = {("inside", "mean", "features", None, "random", i): [5.0 * i] * 2 for i in (0, 1)}
+    names = ["change", "reference", "nodes", "n_nodes"]
+    changed, control = (np.array(list(each.values())) for each in (changes, controls))
+    one = Measure("t", "logits", np.array([1.0, 3.0]), changed, control)
+    result = made(
+        wb.Effects,
+        what="t",
+        changes=table_of(names, list(changes)),
+        controls=table_of([*names, "kind", "draw"], list(controls)),
+        measures=(one,),
+    ).scaled("empty", "plain", 0.1)
+    assert result.score(change="inside")[0] == pytest.approx(-1.0)
+    assert result.score(change="outside")[0] == pytest.approx(1.5)
+    assert result.effect(of="controls")[:, 0].tolist() == [0.0, 2.5]
+    wanted = {"features": [-0.5, 2.0], "coordinates": [0.0, 0.0], "parts": [1.0, 0.0]}
+    for nodes, curve in wanted.items():
+        rows = result.rows(change="top", nodes=nodes)
+        assert result.effect()[rows, 0].tolist() == pytest.approx(curve)
 
 
 def test_a_check_sets_the_first_of_both_and_their_ranks_beside_each_other_by_size() -> None:

@@ -42,7 +42,7 @@ def circuit(name: str = "gpt2") -> wb.features.FeatureCircuit:
 
 
 @cache
-def evaluated(name: str = "gpt2", backend: str = "nnsight") -> wb.features.FeatureCircuitEvaluation:
+def evaluated(name: str = "gpt2", backend: str = "nnsight") -> wb.Effects:
     return wb.features.evaluate_circuit(
         model(name, backend),
         batch(name),
@@ -53,6 +53,31 @@ def evaluated(name: str = "gpt2", backend: str = "nnsight") -> wb.features.Featu
         n_controls=2,
         seed=3,
     )
+
+
+#: The changes by the names of what they keep.
+FIELDS = {
+    "empty": "empty",
+    "inside": "inside",
+    "outside": "outside",
+    "no_errors": "without errors",
+    "only_errors": "errors alone",
+    "no_dictionary_errors": "all features",
+}
+KINDS_OF_NODES = ("features", "coordinates", "heads and neurons")
+
+
+def values(
+    result: wb.Effects, change: str, reference: str, nodes: str = "features", **n: Any
+) -> Any:
+    """(batch,) the metric under a change."""
+    rows = result.rows(change=change, reference=reference, nodes=nodes, **n)
+    return result.measures[0].changed[rows[0]]
+
+
+def drawn_of(result: wb.Effects, reference: str) -> Any:
+    """(random, batch) the metric with random circuits."""
+    return result.measures[0].control[np.array(result.controls["reference"]) == reference]
 
 
 def slow(name: str, masks: dict[Site, np.ndarray], kind: str) -> np.ndarray:
@@ -69,7 +94,7 @@ def test_every_run_of_an_evaluation_is_one_with_codes_put_in_by_hand(name: str) 
     errors = {site: np.append(0 * mask[:-1], mask[-1]) > 0 for site, mask in chosen.items()}
     every = {site: np.append(0 * mask[:-1] + 1, 0) > 0 for site, mask in chosen.items()}
     rest = {site: ~mask for site, mask in chosen.items()}
-    for at, kind in enumerate(REFERENCES):
+    for kind in REFERENCES:
         choices = {
             "empty": nothing,
             "inside": chosen,
@@ -80,15 +105,12 @@ def test_every_run_of_an_evaluation_is_one_with_codes_put_in_by_hand(name: str) 
         }
         for field, masks in choices.items():
             np.testing.assert_allclose(
-                getattr(result, field)[at], slow(name, masks, kind), err_msg=field, **CLOSE
+                values(result, FIELDS[field], kind), slow(name, masks, kind), err_msg=field, **CLOSE
             )
         for i in range(2):
             drawn = circuit(name).random(3 + i).chosen(dicts())
-            np.testing.assert_allclose(result.random[at, i], slow(name, drawn, kind), **CLOSE)
-    assert (result.n_features, result.n_errors) == (
-        len(circuit(name).features),
-        len(circuit(name).errors),
-    )
+            np.testing.assert_allclose(drawn_of(result, kind)[i], slow(name, drawn, kind), **CLOSE)
+    assert result.rows(change="inside", n_nodes=len(circuit(name).nodes)).size == 2
 
 
 def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
@@ -96,25 +118,24 @@ def test_the_curves_keep_the_best_nodes_of_each_kind() -> None:
     effects = wb.features.effects(model(), batch(), dicts(), method="ig", steps=2)
     every = [(site, i, abs(v)) for site in effects.sites for i, v in enumerate(effects.at(site))]
     best = sorted(every, key=lambda row: -row[2])
-    for at, size in enumerate(SIZES):
+    for size in SIZES:
         masks: Any = {site: np.zeros(n, bool) for site, n in effects.sizes.items()}
         for site, i, _ in best[:size]:
             masks[site][i] = True
-        np.testing.assert_allclose(
-            result.at_size[1, at], slow("gpt2", masks, "counterfactual"), **CLOSE
-        )
-    for values in (result.at_size, result.coordinates, result.parts):
-        for kind in range(len(REFERENCES)):
-            np.testing.assert_allclose(values[kind, -1], result.whole, **CLOSE)
-    for nodes, values, empty in (
-        ("features", result.at_size, result.empty),
-        ("coordinates", result.coordinates, result.coordinates_empty),
-        ("parts", result.parts, result.parts_empty),
-    ):
-        low, high = empty[1].mean(), result.whole.mean()
-        wanted = (values[1].mean(-1) - low) / (high - low)
-        np.testing.assert_allclose(result.curve("counterfactual", nodes), wanted, rtol=1e-4)
-        assert result.curve("counterfactual", nodes)[-1] == pytest.approx(1, abs=1e-4)
+        found = values(result, "top", "counterfactual", n_nodes=size)
+        np.testing.assert_allclose(found, slow("gpt2", masks, "counterfactual"), **CLOSE)
+    plain, last = result.measures[0].plain, SIZES[-1]
+    for nodes in KINDS_OF_NODES:
+        for kind in REFERENCES:
+            every = values(result, "top", kind, nodes, n_nodes=last)
+            np.testing.assert_allclose(every, plain, **CLOSE)
+        low, high = values(result, "empty", "counterfactual", nodes).mean(), plain.mean()
+        tops = [values(result, "top", "counterfactual", nodes, n_nodes=n).mean() for n in SIZES]
+        curve = result.effect()[
+            result.rows(change="top", reference="counterfactual", nodes=nodes), 0
+        ]
+        np.testing.assert_allclose(curve, (tops - low) / (high - low), rtol=1e-4)
+        assert curve[-1] == pytest.approx(1, abs=1e-4)
 
 
 def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() -> None:
@@ -123,7 +144,7 @@ def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() 
     )
     options: dict[str, Any] = {"references": "mean", "sizes": (3,), "n_controls": 1}
     result = wb.features.evaluate_circuit(model(), batch(), plain, dicts(), n=2, **options)
-    assert result.whole.shape == (2,) == result.inside[0].shape and len(result.tokens) == 2
+    assert result.measures[0].changed.shape[1] == 2 == len(result.tokens)
     two = batch().take(range(2))
     effects = wb.features.effects(model(), two, dicts(), reference=plain.reference)
     every = [(site, i, abs(v)) for site in effects.sites for i, v in enumerate(effects.at(site))]
@@ -131,7 +152,7 @@ def test_as_many_pairs_are_taken_as_are_asked_for_and_the_circuits_own_method() 
     for site, i, _ in sorted(every, key=lambda row: -row[2])[:3]:
         masks[site][i] = True
     wanted = [kept_pass("gpt2", dicts(), masks, "mean", row, two) for row in range(2)]
-    np.testing.assert_allclose(result.at_size[0, 0], wanted, **CLOSE)
+    np.testing.assert_allclose(values(result, "top", "mean", n_nodes=3), wanted, **CLOSE)
 
 
 def test_without_any_coordinate_of_every_stream_the_prompt_is_the_corrupt_one() -> None:
@@ -141,7 +162,8 @@ def test_without_any_coordinate_of_every_stream_the_prompt_is_the_corrupt_one() 
         logits, _ = plain_pass("gpt2", ids_of(batch(), row, "corrupt"))
         corrupt.append(metric(batch(), row, logits).item())
     # The last residual stream is among the sites, so that nothing of the clean prompt is left.
-    np.testing.assert_allclose(result.coordinates_empty[1], corrupt, **CLOSE)
+    found = values(result, "empty", "counterfactual", "coordinates")
+    np.testing.assert_allclose(found, corrupt, **CLOSE)
 
 
 def test_heads_and_neurons_are_put_to_their_reference_by_hand() -> None:
@@ -185,55 +207,47 @@ def test_everything_kept_is_the_plain_model_and_choices_do_not_touch_each_other(
 
 def test_scores_are_ratios_of_means_with_intervals_around_them() -> None:
     result = evaluated()
-    fields = {"faithfulness": "inside", "completeness": "outside", "no_errors": "no_errors"}
-    for at, kind in enumerate(REFERENCES):
-        low, high = result.empty[at].mean(), result.whole.mean()
-        for name, field in fields.items():
-            value, lowest, highest = result.score(name, kind)
-            wanted = (getattr(result, field)[at].mean() - low) / (high - low)
+    plain = result.measures[0].plain
+    for kind in REFERENCES:
+        low, high = values(result, "empty", kind).mean(), plain.mean()
+        for name in ("inside", "outside", "without errors"):
+            value, lowest, highest = result.score(change=name, reference=kind)
+            wanted = (values(result, name, kind).mean() - low) / (high - low)
             assert value == pytest.approx(wanted, rel=1e-4)
             assert lowest <= value <= highest
-        wanted = (result.random[at].mean(-1) - low) / (high - low)
-        np.testing.assert_allclose(result.random_scores(kind), wanted, rtol=1e-4)
-    flat = np.zeros((2, 3))
-    half = replace(
-        result, empty=flat, inside=flat + 1, outside=flat + 1.01, whole=flat[0] + 2, gap=1.0
-    )
-    assert half.score("faithfulness", REFERENCES[0])[0] == 0.5
+        wanted = (drawn_of(result, kind).mean(-1) - low) / (high - low)
+        beside = np.array(result.controls["reference"]) == kind
+        np.testing.assert_allclose(result.effect(of="controls")[beside, 0], wanted, rtol=1e-4)
     # Less than a twentieth of the gap between nothing and the whole model measures nothing.
-    assert np.isnan(replace(half, whole=flat[0] + 0.01).score("completeness", REFERENCES[0])).all()
+    one = result.measures[0]
+    assert one.smallest == pytest.approx(0.05 * abs(examples.Examples.of(model(), batch()).gap))
+    flat = replace(one, changed=0 * one.changed, plain=0 * one.plain + 0.9 * one.smallest)
+    assert np.isnan(replace(result, measures=(flat,)).score(change="outside")).all()
 
 
 def test_both_backends_give_the_same_scores() -> None:
-    one, other = (evaluated(backend=backend) for backend in BACKENDS)
-    for field in ("empty", "inside", "outside", "random", "at_size", "coordinates", "parts"):
+    one, other = (evaluated(backend=backend).measures[0] for backend in BACKENDS)
+    for field in ("plain", "changed", "control"):
         np.testing.assert_allclose(getattr(one, field), getattr(other, field), rtol=1e-3, atol=1e-4)
 
 
-def test_an_evaluation_is_listed_and_the_same_from_disk(tmp_path: Path) -> None:
+def test_an_evaluation_is_listed_drawn_and_the_same_from_disk(tmp_path: Path) -> None:
     result = evaluated()
     frame = result.to_frame()
-    assert list(frame.index) == list(REFERENCES)
-    for kind in REFERENCES:
-        assert frame.loc[kind, "faithfulness"] == result.score("faithfulness", kind)[0]
-        assert frame.loc[kind, "only_errors"] == result.score("only_errors", kind)[0]
-    assert "faithfulness" in repr(result)
+    inside = frame[frame.change == "inside"]
+    assert list(inside.reference) == list(REFERENCES) and inside.control.notna().all()
+    lines = {line.get_label() for line in result.plot().lines}
+    assert {"inside features", *(f"top {nodes}" for nodes in KINDS_OF_NODES)} <= lines
     result.save(tmp_path / "scores")
-    again = wb.features.FeatureCircuitEvaluation.load(tmp_path / "scores")
-    np.testing.assert_array_equal(again.random, result.random)
-    assert again.score("faithfulness", "counterfactual") == result.score(
-        "faithfulness", "counterfactual"
-    )
+    again = wb.Effects.load(tmp_path / "scores")
+    np.testing.assert_array_equal(again.measures[0].control, result.measures[0].control)
+    at: Any = {"change": "inside", "reference": "counterfactual"}
+    assert again.score(**at) == result.score(**at)
 
 
 def test_what_is_not_there_is_refused_by_name() -> None:
-    result = evaluated()
-    with pytest.raises(ValueError, match="A score is one of faithfulness, .*; got 'inside'"):
-        result.score("inside", "counterfactual")
-    with pytest.raises(ValueError, match="has the references mean-position.*; got 'zero'"):
-        result.score("faithfulness", "zero")
-    with pytest.raises(ValueError, match="A curve is of features, .*; got 'heads'"):
-        result.curve("counterfactual", "heads")
+    with pytest.raises(KeyError, match="No change has .*zero"):
+        evaluated().score(change="inside", reference="zero")
     call: Any = wb.features.evaluate_circuit
     for options in ({"references": ()}, {"sizes": ()}, {"sizes": (0,)}, {"n_controls": 0}):
         with pytest.raises(

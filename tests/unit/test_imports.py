@@ -131,6 +131,9 @@ TABLE: dict[str, set[str]] = {
         "tasks",
         "texts",
         "tokens",
+        "circuits",
+        "controls",
+        "experiment",
     },
     "information": {
         "edits",

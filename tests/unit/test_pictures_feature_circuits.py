@@ -1,4 +1,4 @@
-"""Pictures of feature circuits, effects, evaluations and SHIFT hold the results' own numbers."""
+"""Pictures of feature circuits and effects hold the results' own numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from matplotlib.text import Annotation, Text
 import workbench as wb
 
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
-CURVES = ("features", "coordinates", "parts")
 BASE: dict[str, Any] = {"model": "toy", "revision": "", "versions": {}, "seed": 0, "tokens": ()}
 SITES = tuple(
     f"L{layer}.{stream}" for layer in (0, 1) for stream in ("attn_out", "mlp_out", "resid_post")
@@ -70,54 +69,6 @@ def circuit(n: int = 4) -> wb.features.FeatureCircuit:
         sources=sources,
         targets=sources + step,
         weights=generator.normal(size=len(sources)),
-    )
-
-
-def evaluation() -> wb.features.FeatureCircuitEvaluation:
-    generator = np.random.default_rng(2)
-    shape = (2, 6)
-
-    def metric(*more: int) -> np.ndarray:
-        return generator.normal(1, 0.1, size=(shape[0], *more, shape[1]))
-
-    return wb.features.FeatureCircuitEvaluation(
-        **BASE,
-        task="agreement",
-        metric_name="logit_difference",
-        circuit="ig",
-        n_features=20,
-        n_errors=2,
-        gap=2.0,
-        references=("mean-position", "mean"),
-        sizes=np.array([5, 10, 50]),
-        whole=generator.normal(2, 0.1, size=shape[1]),
-        empty=metric() - 1,
-        inside=metric() + 0.7,
-        outside=metric() - 0.9,
-        no_errors=metric(),
-        only_errors=metric(),
-        no_dictionary_errors=metric() + 0.5,
-        random=metric(3) - 0.9,
-        at_size=metric(3),
-        coordinates=metric(3) - 0.5,
-        coordinates_empty=metric() - 1,
-        parts=metric(3) + 0.5,
-        parts_empty=metric() - 1,
-    )
-
-
-def shifted(groups: tuple[str, ...] = ("A she", "A he", "B she", "B he")) -> wb.features.Shift:
-    ways = ("before", "after", "random", "recentred", "random recentred", "retrained")
-    generator = np.random.default_rng(4)
-    return wb.features.Shift(
-        **BASE,
-        classifier="a classifier",
-        features=("L0.resid_post/1", "L0.resid_post/2"),
-        ways=ways,
-        group_names=groups,
-        right=generator.random((len(ways), 40)) < 0.7,
-        labels=np.arange(40) % 2,
-        groups=np.arange(40) % len(groups),
     )
 
 
@@ -209,55 +160,3 @@ def test_of_a_large_circuit_the_strongest_nodes_and_edges_are_drawn_and_the_rest
     assert texts_apart(ax)
     few = result.plot(n_nodes=10, n_edges=3)
     assert len(boxes(few)) == 11 and len(arrows(few)) <= 3
-
-
-@pytest.mark.parametrize("reference", ["mean-position", "mean"])
-def test_an_evaluations_curves_are_its_scores_at_one_reference(reference: str) -> None:
-    result = evaluation()
-    ax = result.plot(reference=reference)
-    lines = {line.get_label(): line for line in ax.lines}
-    for nodes, name in zip(
-        CURVES, ("features and errors", "coordinates", "heads and neurons"), strict=True
-    ):
-        np.testing.assert_allclose(lines[name].get_ydata(), result.curve(reference, nodes))
-        assert list(lines[name].get_xdata()) == [5, 10, 50]
-    crosses = lines["random circuits"]
-    np.testing.assert_allclose(crosses.get_ydata(), result.random_scores(reference))
-    assert set(crosses.get_xdata()) == {22}
-    (whole,) = ax.containers
-    value, low, high = result.score("faithfulness", reference)
-    assert whole[0].get_ydata()[0] == pytest.approx(value)
-    ends = whole[2][0].get_segments()[0][:, 1]
-    np.testing.assert_allclose(sorted(ends), [low, high], rtol=1e-6)
-    dotted = lines["all features, no error"].get_ydata()
-    assert dotted[0] == pytest.approx(result.score("no_dictionary_errors", reference)[0])
-    assert reference in ax.get_title()
-    assert texts_apart(ax)
-
-
-def test_an_evaluation_is_drawn_at_its_first_reference_and_refuses_one_it_lacks() -> None:
-    result = evaluation()
-    assert "mean-position" in result.plot().get_title()
-    with pytest.raises(ValueError, match=r"has the references mean-position, mean; got 'zero'"):
-        result.plot(reference="zero")
-
-
-def test_shift_shows_each_ways_accuracy_with_its_interval_and_groups() -> None:
-    result = shifted()
-    ax = result.plot()
-    heights = [bar.get_height() for bar in ax.patches]
-    np.testing.assert_allclose(heights, [result.accuracy(way)[0] for way in result.ways])
-    dots = {line.get_label(): line.get_ydata() for line in ax.lines}
-    for name in result.group_names:
-        expected = [result.group_accuracy(way)[name] for way in result.ways]
-        np.testing.assert_allclose(dots[name], expected)
-    intervals = [line.get_ydata() for line in ax.lines if line.get_linewidth() == 1.5][-6:]
-    for drawn, way in zip(intervals, result.ways, strict=True):
-        np.testing.assert_allclose(drawn, result.accuracy(way)[1:])
-    assert texts_apart(ax)
-
-
-def test_shift_without_groups_has_no_dots() -> None:
-    ax = shifted(("all",)).plot()
-    assert ax.get_legend() is None
-    assert len(ax.patches) == 6

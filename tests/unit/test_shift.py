@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.unit.feature_circuit_models import (
     CLOSE,
     NAMES,
     N,
+    batch,
     carried,
     dicts,
     model,
@@ -48,7 +50,7 @@ def effects(name: str, pool: str, backend: str = "nnsight") -> wb.features.Featu
 
 
 @cache
-def shifted(backend: str = "nnsight") -> wb.features.Shift:
+def shifted(backend: str = "nnsight") -> wb.Effects:
     return wb.features.shift(
         model("gpt2", backend),
         TEXTS[:12],
@@ -106,8 +108,9 @@ def test_both_backends_give_the_same_effects_and_answers() -> None:
     first, second = (each.to_frame().set_index("node").sort_index() for each in (one, other))
     assert first.index.equals(second.index)
     np.testing.assert_allclose(first.separation, second.separation, **CLOSE)
-    first, second = (shifted(backend).right for backend in BACKENDS)
-    np.testing.assert_array_equal(first, second)
+    first, second = (shifted(backend)["accuracy"] for backend in BACKENDS)
+    np.testing.assert_array_equal(first.changed, second.changed)
+    np.testing.assert_array_equal(first.plain, second.plain)
 
 
 def test_effects_are_listed_by_separation_and_the_same_from_disk(tmp_path: Path) -> None:
@@ -153,15 +156,9 @@ def fall(own: wb.probing.Probe, names: Any) -> float:
 
 def test_every_way_of_reading_is_recomputed_text_by_text() -> None:
     result, own = shifted(), classifier()
-    right = dict(zip(result.ways, result.right, strict=True))
-    assert list(right) == [
-        "before",
-        "after",
-        "random",
-        "recentred",
-        "random recentred",
-        "retrained",
-    ]
+    one = result["accuracy"]
+    right = {"before": one.plain, **dict(zip(result.changes["change"], one.changed, strict=True))}
+    assert list(right) == ["before", "after", "recentred", "retrained"]
     np.testing.assert_array_equal(right["before"], answers(own, ()))
     np.testing.assert_array_equal(right["after"], answers(own, FEATURES))
     moved = fall(own, FEATURES)
@@ -170,46 +167,54 @@ def test_every_way_of_reading_is_recomputed_text_by_text() -> None:
         wb.activations(model(), TEXTS, SITE, labels={"word": LABELS}, edits=edits_of(FEATURES))
     )
     np.testing.assert_array_equal(right["retrained"], answers(anew, FEATURES))
-    assert set(np.unique(right["random"] * 5)) <= set(range(6))
+    assert one.control.shape == (10, 12) and set(np.unique(one.control)) <= {0, 1}
 
 
 def test_random_features_are_as_many_others_of_the_same_sites() -> None:
     own = classifier()
     left = {"L0.resid_post": {2, 5, 7, 9}, "L1.mlp_out": {1, 6}, "L1.attn_out": {4, 3}}
     pool = [f"{site}/{i}" for site, numbers in left.items() for i in numbers]
-    result = wb.features.shift(
-        model(), TEXTS[:12], own, dicts(), FEATURES, labels=LABELS[:12], candidates=pool
-    )
+    like = effects("gpt2", "last")
+    like = replace(like, active=np.isin(like.nodes["node"], pool).astype(float))
+    data: Any = (model(), TEXTS[:12], own, dicts(), FEATURES)
+    result = wb.features.shift(*data, labels=LABELS[:12], like=like)
     others = ["L0.resid_post/7", "L0.resid_post/9", "L1.mlp_out/6", "L1.attn_out/3"]
-    wanted = answers(own, others)
-    np.testing.assert_allclose(result.right[2], wanted.astype(float))
-    assert result.ways == ("before", "after", "random")
-    assert result.group_names == ("all",) and not result.groups.any()
-    with pytest.raises(ValueError, match="there is none beside L0.resid_post/2"):
-        wb.features.shift(
-            model(), TEXTS, own, dicts(), FEATURES, labels=LABELS, candidates=FEATURES
-        )
+    for control in result["accuracy"].control:
+        np.testing.assert_array_equal(control, answers(own, others))
+    assert result.changes == {"change": ("after",)} and len(result.measures) == 1
+    none = replace(like, active=np.isin(like.nodes["node"], FEATURES).astype(float))
+    with pytest.raises(ValueError, match="Random units are drawn from the others of a layer, 0"):
+        wb.features.shift(*data, labels=LABELS[:12], like=none)
+    task = wb.features.effects(model(), batch(), dicts())
+    with pytest.raises(ValueError, match="like is of wb.features.effects"):
+        wb.features.shift(*data, labels=LABELS[:12], like=task)
 
 
 def test_accuracy_gain_and_groups_are_means_over_texts(tmp_path: Path) -> None:
     result = shifted()
-    for i, way in enumerate(result.ways):
-        value, low, high = result.accuracy(way)
-        assert value == pytest.approx(result.right[i].mean()) and low <= value <= high
-        gain, low, high = result.gain(way)
-        assert gain == pytest.approx(result.right[i].mean() - result.right[0].mean(), abs=1e-6)
-        assert low <= gain <= high
-        for name, value in result.group_accuracy(way).items():
-            rows = [k for k in range(12) if ("even" if k % 4 else "odd") == name]
-            assert value == pytest.approx(result.right[i, rows].mean())
+    one = result["accuracy"]
+    rows = {
+        name: [k for k in range(12) if ("even" if k % 4 else "odd") == name]
+        for name in ("odd", "even")
+    }
     frame = result.to_frame()
-    assert list(frame.index) == list(result.ways)
-    assert list(frame.columns) == ["accuracy", "accuracy_low", "accuracy_high", "odd", "even"]
+    assert list(dict.fromkeys(frame.measure)) == ["accuracy", "odd", "even"]
+    for i, way in enumerate(result.changes["change"]):
+        line = frame[(frame.measure == "accuracy") & (frame.change == way)].iloc[0]
+        assert line.changed == pytest.approx(one.changed[i].mean())
+        assert line.changed_low <= line.changed <= line.changed_high
+        gain, low, high = result.score(change=way)
+        assert gain == pytest.approx(one.changed[i].mean() - one.plain.mean(), abs=1e-6)
+        assert low <= gain <= high
+        for name, own in rows.items():
+            line = frame[(frame.measure == name) & (frame.change == way)].iloc[0]
+            assert line.n == len(own) and line.plain == pytest.approx(one.plain[own].mean())
+            assert line.changed == pytest.approx(one.changed[i, own].mean())
     assert "4 features taken away" in repr(result)
+    assert len(result.plot().get_yticklabels()) == 9
     result.save(tmp_path / "shift")
-    np.testing.assert_array_equal(wb.features.Shift.load(tmp_path / "shift").right, result.right)
-    with pytest.raises(ValueError, match="The ways are before, .*; got 'later'"):
-        result.accuracy("later")
+    again = wb.Effects.load(tmp_path / "shift")["accuracy"]
+    np.testing.assert_array_equal(again.changed, one.changed)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from .check import DictionaryCheck as DictionaryCheck
 from .check import check as check
 from .circuit import FeatureCircuit as FeatureCircuit
 from .circuit import circuit as circuit
-from .circuit_evaluation import FeatureCircuitEvaluation as FeatureCircuitEvaluation
 from .circuit_evaluation import evaluate_circuit as evaluate_circuit
 from .concept_evaluation import ConceptEvaluation as ConceptEvaluation
 from .concept_evaluation import evaluate_concepts as evaluate_concepts
@@ -27,6 +26,5 @@ from .matching import FeatureMatches as FeatureMatches
 from .matching import match as match
 from .page import FeaturePage as FeaturePage
 from .page import page as page
-from .shift import Shift as Shift
 from .shift import shift as shift
 from .train import train as train

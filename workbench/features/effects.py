@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,13 +13,13 @@ from ..activations import batches, check_texts, pooled
 from ..check import ArgumentError, Count, checked
 from ..dictionary.collection import Dictionaries
 from ..edits import Set
-from ..features.check import check_fits
 from ..model import Model, Resume, Run
 from ..pictures.marks import Bars
 from ..probing.probe import Probe
 from ..result import Labels, Result, axes, labels, provenance
 from ..site import Site
 from ..tasks import Examples, Group, Task, TaskBatch
+from .check import check_fits
 from .nodes import Basis, Codes, References, check_reference, feature_bases, parts_of, sites_of
 
 METHODS = ("attribution", "ig")
@@ -72,20 +72,19 @@ class FeatureEffects(Result):
         """The sites, in the order of a forward pass."""
         return tuple(self.sizes)
 
-    def at(self, site: str) -> np.ndarray:
-        """(node,) the effects at a site, 0 where there is none, that of the error last.
+    def at(self, site: str, column: Literal["effect", "separation", "active"] = "effect") -> Any:
+        """(node,) a column at a site, 0 where a node is not listed, the error last.
 
         Raises `KeyError` for another site.
         """
         if site not in self.sizes:
             raise KeyError(f"These effects are of {', '.join(self.sizes)}; got {site!r}.")
         out = np.zeros(self.sizes[site], np.float32)
-        for name, where, effect in zip(
-            self.nodes["node"], self.nodes["site"], self.effect, strict=True
-        ):
+        values = getattr(self, column)
+        for name, where, value in zip(self.nodes["node"], self.nodes["site"], values, strict=True):
             if where == site:
                 unit = name.rpartition("/")[2]
-                out[-1 if unit == "error" else int(unit)] = effect
+                out[-1 if unit == "error" else int(unit)] = value
         return out
 
     def _facts(self) -> str:

@@ -13,9 +13,10 @@ import traitlets
 
 from ..check import Seed, checked
 from ..dictionary.collection import Dictionaries
+from ..effects import Effects
 from ..features.effects import FeatureEffects
 from ..features.label import Labels
-from ..features.shift import Shift, check_rows
+from ..features.shift import check_rows
 from ..features.shift import shift as measure
 from ..model import Model
 from ..probing.probe import Probe
@@ -26,6 +27,8 @@ from .feature_names import read_from
 
 #: So many features can be ticked at most: more are not read one by one.
 MOST_LISTED = 32
+#: Of the table of effects, what is shown.
+COLUMNS = ["measure", "change", "plain", "changed", "effect", "low", "high", "control"]
 
 
 PAGE = """<!doctype html>
@@ -49,7 +52,7 @@ class AccuracyTable(ipywidgets.HTML):
 
     def update(self, frame: pd.DataFrame) -> None:
         """Show a table of numbers, with two decimals."""
-        self._table = frame.rename_axis(None).to_html(float_format=lambda x: f"{x:.2f}", border=0)
+        self._table = frame.to_html(float_format=lambda x: f"{x:.2f}", border=0, index=False)
         self._draw()
 
     def _draw(self, change: Any = None) -> None:
@@ -113,7 +116,7 @@ class LiveShift(Explorer):
     """Features with a box to tick, and a probe's accuracy before and after they are gone.
 
     names: of the features that are listed, the largest absolute separation first. ticked: those
-    that are taken away, which can be set. result: the `Shift` of the last run, None while nothing
+    that are taken away, which can be set. result: the `Effects` of the last run, None while nothing
     is ticked. frame: the table that is shown. The code has the names of the arguments of
     `wb.live.shift`.
     """
@@ -146,7 +149,7 @@ class LiveShift(Explorer):
             "labels": labels,
             "groups": groups,
             "training": training,
-            "candidates": effects.nodes["node"],
+            "like": effects,
             "seed": seed,
         }
         calls = Calls()
@@ -164,7 +167,7 @@ class LiveShift(Explorer):
         self._head.value = (
             "Features, with the logits that each puts between the classes, and labels:"
         )
-        self.result: Shift | None = None
+        self.result: Effects | None = None
         self.frame: pd.DataFrame
         start = {"ticked": {"names": self.names, "captions": captions}}
         super().__init__(model, AccuracyTable, start, calls)
@@ -173,11 +176,8 @@ class LiveShift(Explorer):
         calls, given = self.calls, (self.model, self._texts, self.probe, self.dicts)
         result = None
         if self.ticked:
-            # Of the effects only the names of the features are needed.
-            nodes = calls("", getattr, self.effects, "nodes")
-            calls("", operator.getitem, nodes, "node")
             result = calls("result", measure, *given, list(self.ticked), **self._options)
-            frame = calls("frame", result.to_frame)
+            frame = calls("frame", operator.getitem, calls("", result.to_frame), COLUMNS)
         else:
             frame = self._before()
         # All at once, so that trouble leaves what was there.
@@ -185,14 +185,13 @@ class LiveShift(Explorer):
         return calls("", dict, frame=frame)
 
     def _before(self) -> pd.DataFrame:
-        """The accuracy of the model as it is, in the form of `Shift.to_frame`."""
+        """The accuracy of the model as it is, in the form of `COLUMNS`."""
         probe, texts = self.probe, self._texts
         labels, groups = self._options["labels"], self._options["groups"]
-        target, names, groups = check_rows(probe, texts, labels, groups)
-        right = (self.calls("logits", probe.logits, self.model, texts) > 0) == target
-        line = {"accuracy": float(right.mean())}
-        line |= {name: float(right[groups == i].mean()) for i, name in enumerate(names)}
-        return pd.DataFrame([line], index=pd.Index(["before"], name="way"))
+        second, rows = check_rows(probe, texts, labels, groups)
+        right = (self.calls("logits", probe.logits, self.model, texts) > 0) == second
+        plain = [right[own].mean() for own in rows.values()]
+        return pd.DataFrame({"measure": list(rows), "plain": plain})
 
     def _page(self, title: str) -> str:
         return PAGE.format(title=html.escape(title), body=self.view.value)

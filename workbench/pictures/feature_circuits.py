@@ -1,4 +1,4 @@
-"""Feature circuits, their evaluation, and SHIFT as pictures."""
+"""Feature circuits as pictures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch
 
 from ..features.circuit import FeatureCircuit
-from ..features.circuit_evaluation import FeatureCircuitEvaluation
-from ..features.shift import Shift
 from .attribution import NEGATIVE, POSITIVE
 
 #: The streams of a layer, in the order of a pass, and their names.
@@ -23,16 +20,6 @@ LANES = {"attn_out": "attention", "mlp_out": "MLP", "resid_post": "residual stre
 _WIDTH, _HEIGHT = 0.68, 0.72
 #: Rows between two layers.
 _BETWEEN = 1.2
-_CURVES = {
-    "features": ("features and errors", "#2166ac"),
-    "coordinates": ("coordinates", "#7f7f7f"),
-    "parts": ("heads and neurons", "#d8902a"),
-}
-_WAYS = {
-    "after": "after",
-    "random": "as many random",
-    "random recentred": "as many random,\nrecentred",
-}
 
 
 def feature_circuit(
@@ -177,101 +164,6 @@ def _ends(
         return (x + half, y), (to_x + half, to_y), 0.25
     side = half if to_x > x else -half
     return (x + side, y), (to_x - side, to_y), 0.0
-
-
-def feature_circuit_evaluation(
-    result: FeatureCircuitEvaluation, *, reference: str | None = None, ax: Axes | None = None
-) -> Axes:
-    """Faithfulness over the number of nodes: features, coordinates, and heads with neurons.
-
-    The circuit stands there with its 95 % interval, random circuits of its size as crosses, and
-    as a dotted line what all features do without any error. reference: which panel, by default the
-    first of the evaluation. Raises `ValueError` for one that it does not have.
-    """
-    reference = result.references[0] if reference is None else reference
-    value, low, high = result.score("faithfulness", reference)
-    if ax is None:
-        ax = plt.subplots(figsize=(7.6, 4.2), layout="constrained")[1]
-    for nodes, (name, color) in _CURVES.items():
-        curve = result.curve(reference, nodes)
-        ax.plot(result.sizes, curve, "o-", color=color, markersize=4, label=name)
-    size = result.n_features + result.n_errors
-    scores = result.random_scores(reference)
-    ax.plot(np.full(len(scores), size), scores, "x", color="0.3", label="random circuits")
-    ax.errorbar(
-        [size],
-        [value],
-        yerr=[[value - low], [high - value]],
-        fmt="D",
-        color=NEGATIVE,
-        markeredgecolor="white",
-        markersize=8,
-        capsize=3,
-        zorder=4,
-        label="the circuit",
-    )
-    reach = result.score("no_dictionary_errors", reference)[0]
-    ax.axhline(reach, color=POSITIVE, linewidth=1, linestyle=":", label="all features, no error")
-    for level in (0.0, 1.0):
-        ax.axhline(level, color="0.85", linewidth=1, zorder=0)
-    ax.set_xscale("log")
-    ax.set_xticks(result.sizes.tolist(), [f"{size:g}" for size in result.sizes])
-    ax.minorticks_off()
-    ax.set_xlabel("nodes that keep what they carry")
-    ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
-    ax.set_title(f"{result.model}, {result.task}: the others carry {reference}", fontsize=10)
-    ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def shift(result: Shift, *, ax: Axes | None = None) -> Axes:
-    """The accuracy of each way with its 95 % interval, and of each group of texts as a dot."""
-    if ax is None:
-        size = 2.6 + 1.05 * len(result.ways), 3.8
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
-    ax.axhline(0.5, color="0.85", linewidth=1, zorder=0)
-    groups = [result.group_accuracy(way) for way in result.ways]
-    names = list(groups[0])
-    if len(names) > 1:
-        palette = sns.color_palette("colorblind", len(names))
-        for i, (name, color) in enumerate(zip(names, palette, strict=True)):
-            at = np.arange(len(groups)) + 0.16 + 0.28 * i / max(1, len(names) - 1)
-            values = [each[name] for each in groups]
-            ax.plot(at, values, "o", color=color, markersize=5, label=_plain(name), clip_on=False)
-    for i, way in enumerate(result.ways):
-        value, low, high = result.accuracy(way)
-        random = way.startswith("random")
-        ax.bar(
-            [i - 0.12],
-            [value],
-            0.42,
-            color="0.75" if random else POSITIVE,
-            zorder=1,
-            alpha=0.45 if way == "before" else 1.0,
-        )
-        ax.plot([i - 0.12] * 2, [low, high], color="0.15", linewidth=1.5)
-        ax.text(
-            i - 0.12,
-            0.03,
-            f"{value:.2f}",
-            ha="center",
-            fontsize=8,
-            color="black" if random or way == "before" else "white",
-        )
-    shown = [_WAYS.get(way, way) for way in result.ways]
-    ax.set_xticks(range(len(shown)), shown, fontsize=8)
-    ax.set_ylim(0, 1)
-    ax.set_ylabel("accuracy")
-    ax.set_title(
-        f"{result.model}: {len(result.features)} features taken away, {result.right.shape[1]} "
-        "texts, bars with 95 % intervals",
-        fontsize=10,
-    )
-    if len(names) > 1:
-        ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
 
 
 def _plain(text: str) -> str:
