@@ -925,8 +925,13 @@ def _observable(*args: Any, **options: Any) -> Any:
 
 
 @moves("couplings")
-def _couplings(vectors: Any) -> Any:
-    return wb.vocabulary.couplings(vectors)
+def _couplings(vectors: Any) -> Moved:
+    new = wb.vocabulary.couplings(vectors)
+
+    def frame() -> pd.DataFrame:
+        return pd.DataFrame(new.coefficients, pd.Index(new.names, name="moved"), new.follows)
+
+    return Moved(new, frame=frame)
 
 
 @moves("evaluate_observable")

@@ -205,6 +205,11 @@ def test_a_norm_changes_the_size_and_hardly_the_direction() -> None:
     assert direct.agreement == pytest.approx(1.0, abs=1e-6)
 
 
+def square(table: wb.vocabulary.Couplings) -> Any:
+    """A row moves by 1, a column follows."""
+    return table.to_frame().pivot(index="moved", columns="follows", values="coefficient")
+
+
 def test_couplings_are_ratios_of_products() -> None:
     model = words_model()
     one, other = (
@@ -219,7 +224,7 @@ def test_couplings_are_ratios_of_products() -> None:
     )
     assert table.cosines[0, 1] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)), rel=1e-5)
     assert one.coupling(other, "L1H1") == pytest.approx(v.coupling(w))
-    cell: Any = table.to_frame().loc[" Mary −  John", " store"]
+    cell: Any = square(table).loc[" Mary −  John", " store"]
     assert cell == pytest.approx(v.coupling(w), rel=1e-5)
     names = wb.vocabulary.couplings([v, one.propagate("L1H2")]).names
     assert names == (" Mary −  John by L1H1", " Mary −  John by L1H2")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from itertools import pairwise
 
+import networkx
 import numpy as np
 
 from ..graph import Graph
@@ -18,37 +20,28 @@ def edge_name(source: str, target: str, channel: str) -> str:
 
 
 def strongest_path(graph: Graph, shares: np.ndarray, source: int, target: int) -> list[int]:
-    """The edges of the path with the largest product of shares, in order; [] where there is none.
-
-    Nodes are in the order of a pass, so that every edge goes from a smaller number to a larger.
-    """
-    best = np.zeros(len(graph.ids))
-    via = np.full(len(graph.ids), -1)
-    best[source] = 1
-    for edge in np.argsort(graph.sources, kind="stable"):
-        s, t = graph.sources[edge], graph.targets[edge]
-        reached = best[s] * shares[edge]
-        if reached > best[t]:
-            best[t], via[t] = reached, edge
-    out: list[int] = []
-    while target != source:
-        if via[target] < 0:
-            return []
-        out.append(int(via[target]))
-        target = int(graph.sources[via[target]])
-    return out[::-1]
+    """The edges of the path of the largest product of shares, in order; [] where there is none."""
+    best: dict[tuple[int, int], int] = {}
+    for edge in np.argsort(-shares, kind="stable").tolist():
+        if shares[edge] > 0:
+            best.setdefault((int(graph.sources[edge]), int(graph.targets[edge])), edge)
+    ends = networkx.DiGraph()
+    # Shares are at most 1, but for the last bit.
+    ends.add_weighted_edges_from((*e, max(0.0, -np.log(shares[i]))) for e, i in best.items())
+    try:
+        nodes = networkx.dijkstra_path(ends, source, target)
+    except (networkx.NetworkXNoPath, networkx.NodeNotFound):
+        return []
+    return [best[pair] for pair in pairwise(nodes)]
 
 
 def between(graph: Graph, source: int, target: int) -> np.ndarray:
     """(edge,) bool: the edges that lie on some path from one node to another."""
-    order = np.argsort(graph.sources, kind="stable")
-    after, before = np.zeros(len(graph.ids), bool), np.zeros(len(graph.ids), bool)
-    after[source] = before[target] = True
-    for edge in order:
-        after[graph.targets[edge]] |= after[graph.sources[edge]]
-    for edge in np.argsort(-graph.targets, kind="stable"):
-        before[graph.sources[edge]] |= before[graph.targets[edge]]
-    return after[graph.sources] & before[graph.targets]
+    ends = networkx.DiGraph(zip(graph.sources.tolist(), graph.targets.tolist(), strict=True))
+    ends.add_nodes_from([source, target])
+    after = {source, *networkx.descendants(ends, source)}
+    before = {target, *networkx.ancestors(ends, target)}
+    return np.isin(graph.sources, list(after)) & np.isin(graph.targets, list(before))
 
 
 def walked(graph: Graph, shares: np.ndarray, roots: Sequence[int]) -> np.ndarray:

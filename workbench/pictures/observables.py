@@ -1,4 +1,4 @@
-"""Observables as pictures: their vectors in words, paths, attributions and couplings."""
+"""Observables as pictures: their vectors in words, and attributions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from ..plots import new_axes, shown_token
 from ..vocabulary.observable_attribution import ObservableAttribution
 from ..vocabulary.observable_gradient import path_name
-from ..vocabulary.observable_paths import ObservablePaths
-from ..vocabulary.observables import Couplings, ObservableVector
+from ..vocabulary.observables import ObservableVector
 from .attribution import NEGATIVE, POSITIVE
 
 
@@ -28,16 +27,6 @@ def observable_vector(
     ax = _bars([shown_token(words[i], 16) for i in order], scores[order], ax)
     ax.set_xlabel(f"{_plain(result.observable)} (logits, from the {result.embedding} embedding)")
     ax.set_title(f"{result.model}: what {result.name} reads at {result.site}", fontsize=10)
-    return ax
-
-
-def observable_paths(result: ObservablePaths, *, top: int = 15, ax: Axes | None = None) -> Axes:
-    """The paths with the widest spread as bars, the widest at the top."""
-    names = [path_name(path) for path in result.paths[:top]]
-    ax = _bars(names, result.spread[:top], ax)
-    over = f"{len(result.words)} words" if result.words else "the vocabulary"
-    ax.set_xlabel(f"spread of the scores over {over} (logits)")
-    ax.set_title(f"{result.model}: paths of {_plain(result.observable)}", fontsize=10)
     return ax
 
 
@@ -65,30 +54,6 @@ def observable_attribution(
     by = f" by {path_name(result.path)}" if result.path else ""
     ax.set_title(f"{result.model}: {_plain(result.observable)}{by}", fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def couplings(result: Couplings, *, values: str = "coefficients", ax: Axes | None = None) -> Axes:
-    """The square table in colours: a row moves by 1, a column follows.
-
-    values: "coefficients" or "cosines".
-    """
-    if values not in ("coefficients", "cosines"):
-        raise ValueError(f"The values are coefficients or cosines; got {values!r}.")
-    table = getattr(result, values)
-    n = len(result.names)
-    ax = new_axes(ax, 3.2 + 0.75 * n, 2.2 + 0.6 * n)
-    most = float(np.abs(table).max())
-    image = ax.imshow(table, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
-    for (row, column), value in np.ndenumerate(table):
-        color = "white" if abs(value) > 0.6 * most else "black"
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
-    names = [_plain(name) for name in result.names]
-    ax.set_xticks(range(n), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
-    ax.set_yticks(range(n), names, fontsize=8)
-    ax.set(xlabel="follows", ylabel="moves by 1")
-    ax.figure.colorbar(image, ax=ax, label=values[:-1])
-    ax.set_title(f"{result.model}: observables at {result.site}", fontsize=10)
     return ax
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..circuits.components import Components
 from ..model import Model, Prompts
 from ..ordinary import ordinary_torch
-from ..result import Result, axes, provenance
+from ..pictures.marks import Bars
+from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tokens import Tokens, token_strings
 from .observable_gradient import (
@@ -37,35 +37,32 @@ from .observable_gradient import (
 class ObservablePaths(Result):
     """The paths of one head, alone or with one MLP after it, the widest spread first.
 
-    paths: their components. spread: (path,) the standard deviation of a path's scores over `words`,
-    or over the whole vocabulary where words is empty, in logits; norm: (path,) the vector's length.
-    points: at what the paths were linearised. A path that spreads far can tell tokens apart by the
-    observable; whether its head attends to them is for a run to say.
+    A path that spreads far can tell tokens apart by the observable; whether its head attends to
+    them is for a run to say.
     """
 
     observable: str
+    #: The words that the scores spread over, none for the whole vocabulary.
     words: tuple[str, ...]
+    #: At what the paths were linearised, and at how many of them.
     points: str
     n_points: int
+    #: The components of each.
     paths: tuple[tuple[str, ...], ...]
-    spread: np.ndarray = axes("path")
-    norm: np.ndarray = axes("path")
+    names: tuple[str, ...] = labels("row", "its components", name="path")
+    spread: np.ndarray = axes("row", note="standard deviation of its scores over words (logits)")
+    norm: np.ndarray = axes("row", note="length of its vector (logits)")
 
-    picture = "observables.observable_paths"
+    picture = Bars("spread", "path", top=15)
 
     @property
     def best(self) -> tuple[str, ...]:
         """The path with the widest spread, as `Observable.propagate` takes it."""
         return self.paths[0]
 
-    def to_frame(self) -> pd.DataFrame:
-        """One line a path, the first the best: path, spread and norm (logits)."""
-        names = [path_name(path) for path in self.paths]
-        return pd.DataFrame({"path": names, "spread": self.spread, "norm": self.norm})
-
     def _facts(self) -> str:
-        some = zip(self.paths[:3], self.spread, strict=False)
-        each = ", ".join(f"{path_name(path)} {spread:.2g}" for path, spread in some)
+        some = zip(self.names[:3], self.spread, strict=False)
+        each = ", ".join(f"{name} {spread:.2g}" for name, spread in some)
         return f"{self.observable}, {len(self.paths)} paths by spread: {each}"
 
 
@@ -118,6 +115,7 @@ def ranked_paths(
         points="single tokens" if at is None else "prompts",
         n_points=len(tokens),
         paths=tuple(tuple(map(str, path)) for _, _, path in rows),
+        names=tuple(path_name(path) for _, _, path in rows),
         spread=np.array([row[0] for row in rows]),
         norm=np.array([row[1] for row in rows]),
     )

@@ -15,7 +15,8 @@ from ..check import Count, checked, refuse, whole
 from ..edits import Edit
 from ..model import Model, Prompts
 from ..ordinary import ordinary_torch
-from ..result import Result, axes, provenance
+from ..pictures.marks import Heat
+from ..result import Result, axes, labels, provenance
 from ..targets import Targets, token_ids
 from ..tokens import Tokens, token_strings
 from ..writers import tolerance
@@ -428,24 +429,20 @@ def _propagate(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Couplings(Result):
-    """The coupling coefficients of vectors that read one residual stream.
-
-    names: one a vector. coefficients: (moved, follows), v·w / v·v: by how much the observable of w
-    is expected to move when that of v moves by 1, over streams of which nothing else is known.
-    cosines: (moved, follows), symmetric; 1 where the two are one feature at two sizes.
-    """
+    """The coupling coefficients of vectors that read one residual stream, each with each."""
 
     site: str
-    names: tuple[str, ...]
-    coefficients: np.ndarray = axes("moved follows")
-    cosines: np.ndarray = axes("moved follows")
+    names: tuple[str, ...] = labels("row", "the observable that moves by 1", name="moved")
+    follows: tuple[str, ...] = labels("label", "the observable that follows", name="follows")
+    #: v·w / v·v, over streams of which nothing else is known.
+    coefficients: np.ndarray = axes(
+        "row label", note="by how much it is expected to move", name="coefficient"
+    )
+    cosines: np.ndarray = axes(
+        "row label", note="1 where the two are one feature at two sizes", name="cosine"
+    )
 
-    picture = "observables.couplings"
-
-    def to_frame(self) -> pd.DataFrame:
-        """The coefficients as a square table: a row moves by 1, a column follows."""
-        rows = pd.Index(self.names, name="moved")
-        return pd.DataFrame(self.coefficients, rows, pd.Index(self.names, name="follows"))
+    picture = Heat("coefficient", "follows", "moved", signed=True)
 
     def _facts(self) -> str:
         return f"{len(self.names)} observables at {self.site}"
@@ -473,6 +470,7 @@ def couplings(vectors: Sequence[ObservableVector]) -> Couplings:
         tokens=(),
         site=first.site,
         names=vector_names(vectors),
+        follows=vector_names(vectors),
         coefficients=products / squares[:, None],
         cosines=products / np.sqrt(squares[:, None] * squares),
     )
