@@ -144,7 +144,7 @@ OF_CALLS: dict[str, Values] = {
     **{f"FeatureIndex.{name}": _fixed(feature=3)
        for name in ("check_feature", "contexts", "histogram", "sampled", "together", "tokens",
                     "name")},
-    "FeatureIndex.find": _fixed(token=" the"),
+    "features.find": _fixed(token=" the"), "features.decompose": _fixed(kind="random"),
     "FeatureIndex.open": {"folder": lambda c: c.made("FeatureIndex").folder},
     "FeatureIndex.text": _fixed(number=1),
     "FeatureMatches.of": _fixed(lane="resid"),
