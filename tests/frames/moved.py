@@ -37,7 +37,7 @@ import pandas as pd
 import workbench as wb
 from workbench.dictionary import encoders
 
-from .calls import Context, Moved, Tables
+from .calls import Context, Moved, Tables, as_new
 
 #: How the tests read patches; the calls of the comparison are a package of their own.
 READ: Any = import_module("patchings" if __package__ == "frames" else "tests.patchings")
@@ -1175,9 +1175,21 @@ def _index_features(model: Any, dictionary: Any, texts: Any, **options: Any) -> 
     return Moved(new, find=lambda **asked: wb.features.find(new, **asked))
 
 
+moves("FeatureIndex")(wb.features.FeatureIndex)
+
+
+def _empty_labels(dictionary: Any) -> Moved:
+    new = wb.features.Labels.empty(dictionary)
+    return Moved(
+        new, set=lambda *a, index=None, **options: new.set(*a, index=as_new(index), **options)
+    )
+
+
 moves("Labels")(
     SimpleNamespace(
-        from_index=wb.features.label, of=wb.features.Labels.of, empty=wb.features.Labels.empty
+        from_index=lambda index, folder=None: wb.features.label(as_new(index), folder),
+        of=wb.features.Labels.of,
+        empty=_empty_labels,
     )
 )
 

@@ -96,14 +96,11 @@ feature_edges = import_module("workbench.features.circuit")
 # Pairs that are drawn of many positions and that do and do not fit: limits made small.
 from workbench.features import tally as tally
 
-# One step of a training by hand: units, revival, folding.
+# One step of a training by hand: units, losses, revival, folding.
 from workbench.features import learner as learner
 
 # A label's text is its first tokens.
 from workbench.features.label import written as written
-
-# Losses against sums that are written out.
-from workbench.features import losses as losses
 
 # Any set of nodes of any sites, kept in one pass, against codes put in by hand.
 from workbench.features.circuit_evaluation import kept_metric as kept_metric

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.unit.kernels import TrainingOptions, losses
+from tests.unit.kernels import TrainingOptions
 from tests.unit.kernels import learner as learner_file
+from tests.unit.kernels import learner as losses
 from tests.unit.training_vectors import vectors
 from workbench.dictionary import encoders
 from workbench.site import Site

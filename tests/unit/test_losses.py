@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.kernels import losses
+from tests.unit.kernels import learner as losses
 from tests.unit.training_vectors import vectors
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tqdm.auto import tqdm
 
-from tests.unit.kernels import losses
+from tests.unit.kernels import learner as losses
 from tests.unit.training_vectors import KINDS, fit_dictionary, same, vectors
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..activations import batches, check_texts, row_sums
+from ..activations import Moments, batches, check_texts, row_sums, stream
 from ..check import Level, Seed, checked
 from ..dictionary.base import Dictionary, Splice
-from ..edits import Edit, Set, UnchangedEdit
+from ..edits import Edit, Set, unchanged_is_fine
+from ..metrics import text_kl, text_loss
 from ..model import Model, Resume, Run
 from ..resample import bootstrap
 from ..result import Result, axes, provenance
@@ -249,17 +249,12 @@ def mean_activations(
     model: Model, dictionaries: Sequence[Dictionary], texts: Any, progress: bool
 ) -> dict[Any, torch.Tensor]:
     """The mean activation at each site that is decoded, float64."""
-    sites = sorted({d.out_site for d in dictionaries})
-    sums: dict[Any, Any] = dict.fromkeys(sites, 0.0)
-    n = 0
-    for _, tokens in batches(
-        model, texts, TEXTS_AT_ONCE, title="mean activations", progress=progress
-    ):
-        run = model.run(tokens, read=sites, stop_after=sites[-1])
-        for site in sites:
-            sums[site] = sums[site] + row_sums(run[site], tokens).sum(0)
-        n += sum(tokens.lengths)
-    return {site: total / n for site, total in sums.items()}
+    moments = {site: Moments() for site in sorted({d.out_site for d in dictionaries})}
+    how: dict[str, Any] = {"title": "mean activations", "progress": progress}
+    for part in stream(model, texts, list(moments), batch_size=TEXTS_AT_ONCE, **how):
+        for site, own in moments.items():
+            own.add(torch.tensor(part[site]))
+    return {site: own.mean.to(model.spec.device) for site, own in moments.items()}
 
 
 class SpliceSums:
@@ -333,9 +328,8 @@ class SpliceSums:
         sites = tuple(d.out_site for d in dictionaries)
 
         def logits(edits: Sequence[Edit]) -> torch.Tensor:
-            with warnings.catch_warnings():
-                # A dictionary may be perfect, and an activation may be its mean.
-                warnings.simplefilter("ignore", UnchangedEdit)
+            # A dictionary may be perfect, and an activation may be its mean.
+            with unchanged_is_fine():
                 out = self.model.run(run.tokens, edits=edits, resume=resume).logits
             assert out is not None
             return out
@@ -388,20 +382,12 @@ def _resume_layer(dictionaries: Sequence[Dictionary]) -> int:
 
 def _next_token_loss(logits: torch.Tensor, tokens: Tokens) -> np.ndarray:
     """(batch,) float64: summed −log probability of each row's next tokens, in nats."""
-    out = []
-    for row in range(tokens.n_rows):
-        columns = tokens.columns(row)
-        following = tokens.ids[row, columns[1:]].to(logits.device)
-        scores = logits[row, columns[:-1]].float().log_softmax(-1)
-        out.append(-float(scores.gather(-1, following[:, None]).double().sum()))
-    return np.array(out)
+    n = np.array(tokens.lengths) - 1
+    mean = text_loss(logits.float().log_softmax(-1), tokens).double().cpu().numpy()
+    return np.where(n > 0, mean * n, 0.0)
 
 
 def _kl(logits: torch.Tensor, plain: torch.Tensor, tokens: Tokens) -> np.ndarray:
     """(batch,) float64: summed KL(plain ‖ logits) over each row's tokens, in nats."""
-    out = []
-    for row in range(tokens.n_rows):
-        columns = tokens.columns(row)
-        now, own = (x[row, columns].float().log_softmax(-1) for x in (logits, plain))
-        out.append(float((own.exp() * (own - now)).double().sum()))
-    return np.array(out)
+    now, own = (x.float().log_softmax(-1) for x in (logits, plain))
+    return text_kl(now, own, tokens).double().cpu().numpy() * np.array(tokens.lengths)
