@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from ..result import Result, axes, labels, provenance
 from ..targets import Targets, token_ids
 from ..tokens import token_strings
 from .neurons import Layers, Side, directions_of, layers_of, projection_of, sides_of
-from .projection import ColumnMoments, NormChoice, check_norm, read_words
+from .projection import ColumnMoments, NormChoice, read_words
 
 Effect = Literal["promote", "suppress", "either"]
-EFFECTS: tuple[Effect, ...] = get_args(Effect)
 #: Words of its own that are kept of each neuron.
 N_OWN = 5
 #: Neurons whose scores for all random words are held at once.
@@ -136,9 +135,6 @@ def find_neurons(
     if not ids:
         raise ValueError("Neurons are found by at least one word; got none. Write words=[' dog'].")
     searched, (side,) = layers_of(model, layers), sides_of(model, _one(side))
-    check_norm(norm)
-    if effect not in EFFECTS:
-        raise ValueError(f"effect is one of {EFFECTS}; got {effect!r}.")
     whole("n", n, 1, len(searched) * model.spec.d_mlp, "No more neurons are searched.")
     projection = projection_of(model, side, norm)
     if max(ids) >= projection.d_vocab:

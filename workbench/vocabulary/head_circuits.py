@@ -29,7 +29,6 @@ from .projection import (
 )
 
 EmbeddingChoice = Literal["weights", "first_block"]
-EMBEDDINGS: tuple[EmbeddingChoice, ...] = ("weights", "first_block")
 Head = tuple[int, int]
 
 #: Words of a product in single precision, and of a batch of one-token passes.
@@ -170,14 +169,6 @@ class Writing:
             rows = norm.center(rows) * norm.weight.float()
         rows = rows.T * self.projection.scale
         return torch.cat([some.T.float() @ rows for some in matrix.split(ROWS, 1)])
-
-
-def check_embedding(embedding: str) -> None:
-    """Raises `ValueError` for another choice than those of `EMBEDDINGS`."""
-    if embedding not in EMBEDDINGS:
-        raise ValueError(
-            f"Words are read as {' or '.join(map(repr, EMBEDDINGS))}; got embedding={embedding!r}."
-        )
 
 
 def head_name(layer: int, head: int) -> str:

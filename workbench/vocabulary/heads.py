@@ -30,7 +30,6 @@ from .head_circuits import (
     Singular,
     WordVectors,
     Writing,
-    check_embedding,
     extreme_pairs,
     head_name,
     ov_factors,
@@ -45,7 +44,7 @@ from .head_scores import (
     previous_token,
     sampled_words,
 )
-from .projection import NormChoice, check_k, check_norm, n_words
+from .projection import NormChoice, check_k, n_words
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,7 +64,8 @@ class HeadVocabulary(Result):
     notes: tuple[str, ...]
     #: Of the vocabulary.
     n_words: int
-    #: "weights" (one column), "prompts" (of random words) or "none".
+    #: "weights" (where positions are a table: for the mean word at each, which says less of deeper
+    #: layers), "prompts" (of random words) or "none".
     previous_token_source: str
     #: That of even attention.
     previous_token_chance: float
@@ -114,7 +114,8 @@ class HeadVocabulary(Result):
     pair_shares: np.ndarray = axes("head circuit")
     #: Of OV and QK, largest first.
     singular_values: np.ndarray = axes("head circuit d_head")
-    #: Of unit length; sides are what OV reads and writes, and query and key.
+    #: Of W_V W_O and W_Q W_Kᵀ in the residual stream, of unit length; sides are what OV reads and
+    #: writes, and query and key.
     directions: np.ndarray = axes("head circuit direction side d_model")
     #: Their words: sign "+" of a direction goes with "+" of its partner, "-" with "-".
     direction_ids: np.ndarray = axes("head circuit direction sign side k", np.int32)
@@ -190,43 +191,23 @@ def heads(
 ) -> HeadVocabulary:
     """What heads read and write as words, with their scores, as a `HeadVocabulary`.
 
+        wb.vocabulary.heads(model, ["L2H3"], embedding="first_block").to_frame("pairs")
+
     heads: "L3H1" or "L3H1.z", several, or None for all. k: words a singular direction. n_pairs:
-    word pairs of each kind, 0 for none (they take most of the time: a vocabulary² of products, in
-    blocks that are never kept, less what bounds rule out). n_directions: singular directions of OV
-    and of QK. top: a head copies a word that is among so many of the words it writes for it.
-    n_tokens: of how many words the shares are, None for all of up to 4,096 and else a sample of
-    1,024. n_controls: random heads a head is compared with. seed: of the sample, the random heads
-    and the random prompts.
+    word pairs of each kind, 0 for none (they take most of the time). n_directions: singular
+    directions of OV and of QK. top: a head copies a word that is among so many of the words it
+    writes for it. norm: "folded" takes the norms beside a head into account, "none" weights as they
+    are. embedding: "weights" reads words as W_E has them, "first_block" as block 0 leaves them when
+    each stands alone (heads of layer 0 read W_E even then). n_tokens: of how many words the shares
+    are, None for all of up to 4,096 and else a sample of 1,024. n_controls: random heads of the
+    same singular values. seed: of the sample, the random heads and the random prompts.
 
-    OV: word → W_V → W_O → unembedding, in logits; QK: query word → W_Q, W_K → key word, q·k /
-    √d_head. norm: "folded" gives each word the size that the norm before attention gives it, and
-    folds in that norm's weight and the final one's (and a post-norm's, as in Gemma 2); "none" takes
-    weights as they are. What depends on the rest of a prompt is left out: division by the size of
-    the final stream and of a post-norm, biases, rotary positions, and norms of queries and keys
-    (Qwen 3, OLMo 2). embedding: "weights" reads words as W_E has them; "first_block" as block 0
-    leaves them when each stands alone, the effective embedding by which Wang et al. call heads
-    copying; heads of layer 0 read W_E even then. Under grouped queries a head has the key and value
-    of its group.
+    `notes` say what is left out. Raises `ValueError` for a head, k, n_pairs, n_tokens or n_controls
+    that the model does not have, and where its embedding has another width than its stream.
 
-    Singular directions are those of W_V W_O and W_Q W_Kᵀ in the residual stream, with the norm
-    before attention folded in: they can be added to a stream, ablated and compared, and do not
-    depend on which words a vocabulary happens to have. What is written is read as a logit lens
-    reads it, at the size 1; what is read, as the number that a word gives.
-
-    previous_token does not depend on norm and embedding: where positions are a table it is from
-    weights alone, for the mean word at each position, which says less and less of deeper layers;
-    else it is measured on prompts of random words (see previous_token_source).
-
-    Raises `ValueError` for a head, k, n_pairs, n_tokens or n_controls that the model does not have,
-    and for a model whose embedding has another width than its residual stream.
-
-    Sources: Dar et al. 2022 (arXiv:2209.02535), section 3, the circuits in embedding space; Elhage
-    et al. 2021, the copying score; Wang et al. 2022 (arXiv:2211.00593), section 3.1, copying share,
-    and McDougall et al. 2023 (arXiv:2310.04625), section 3, suppression share; Millidge and Black
-    2022, singular directions as words.
+    Sources: Dar et al. 2022, section 3; Elhage et al. 2021, copying score; Wang et al. 2022,
+    section 3.1, copying share; McDougall et al. 2023, section 3; Millidge and Black 2022.
     """
-    check_norm(norm)
-    check_embedding(embedding)
     chosen = parse_heads(model.spec, heads)
     check_counts(
         model, k=k, n_pairs=n_pairs, n_directions=n_directions, top=top, n_controls=n_controls

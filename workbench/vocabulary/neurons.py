@@ -27,7 +27,6 @@ from .projection import (
     behind,
     check_k,
     check_measures,
-    check_norm,
     joined,
     read_words,
     reading_projection,
@@ -245,7 +244,6 @@ def neurons(
     share: "Decoding specialised feature neurons in LLMs with the final projection layer" (2025).
     """
     read, chosen = layers_of(model, layers), sides_of(model, sides)
-    check_norm(norm)
     check_measures(measures)
     projections = {side: projection_of(model, side, norm) for side in chosen}
     for projection in projections.values():

@@ -17,7 +17,6 @@ from ..model import Model, Norm
 from ..readout import top_k
 
 NormChoice = Literal["folded", "none"]
-NORMS: tuple[NormChoice, ...] = ("folded", "none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,6 @@ def writing_projection(model: Model, norm: NormChoice = "folded") -> Projection:
     norm: "folded" passes directions through the final norm's centring and weight, "none" leaves
     both out.
     """
-    check_norm(norm)
     folded = model.norm("ln_final") if norm == "folded" else None
     return Projection(
         model.weight("W_U", copy=False)[:, : n_words(model)], folded, model.spec.logit_scale
@@ -87,7 +85,6 @@ def reading_projection(model: Model, norm: NormChoice = "folded") -> Projection:
     reader's norm gives it ("folded"), or as it is stored ("none"). Directions are not resized: the
     numbers are a neuron's pre-activation less its bias, in its own units.
     """
-    check_norm(norm)
     embedding = token_embeddings(model)[: n_words(model)]
     scale = None
     if norm == "folded":
@@ -131,14 +128,6 @@ def token_embeddings(model: Model) -> torch.Tensor:
             f"{model.spec.d_model}. Read only what is written instead (sides='out', details=False)."
         )
     return embedding
-
-
-def check_norm(norm: str) -> None:
-    """Raises `ValueError` for another choice than "folded" and "none"."""
-    if norm not in NORMS:
-        raise ValueError(
-            f"The norm's weight is {' or '.join(map(repr, NORMS))}; got norm={norm!r}."
-        )
 
 
 # -- words of directions --------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,6 @@ from .projection import (
 )
 
 Space = Literal["unembed", "embed"]
-SPACES: tuple[Space, ...] = get_args(Space)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,8 +122,6 @@ def words(
 
     Source: Dar et al., "Analyzing Transformers in Embedding Space" (2022), section 3.
     """
-    if space not in SPACES:
-        raise ValueError(f"space is one of {SPACES}; got {space!r}.")
     given, own = _given(vectors)
     rows = _rows(model, given)
     labels = list(own or (f"direction {i}" for i in range(len(rows))) if names is None else names)
