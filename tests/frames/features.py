@@ -187,10 +187,19 @@ def train_classifier(c: Context) -> Tables:
         y = np.asarray(labels)
         two = logits if logits.ndim > 1 else np.stack([np.zeros_like(logits), logits], -1)
         log_p = two - np.logaddexp.reduce(two, axis=-1, keepdims=True)
+        edits, pool = options.get("edits", ()), options.get("pool", "last")
+        each = [
+            c.model.run(t, read="L2.resid_post", edits=edits, logits_at=())["L2.resid_post"][0]
+            for t in texts
+        ]
+        rows = np.stack([(x.mean(0) if pool == "mean" else x[-1]).cpu().numpy() for x in each])
+        size = np.asarray(got.weight, float) * rows.std(0, ddof=1)
+        penalty = float(options.get("l2", 0.01) * (size**2).sum())
         out[f"{name} frame"], out[f"{name} logits"] = got, logits
         out[f"{name} fit"] = {
             "penalty": float(options.get("l2", 0.01)),
-            "loss": float(-log_p[np.arange(len(y)), y].mean()),
+            # What is made small: with the penalty, in units of the rows' standard deviations.
+            "loss": float(-log_p[np.arange(len(y)), y].mean()) + penalty,
             "accuracy": float((two.argmax(-1) == y).mean()),
         }
     return out

@@ -1046,11 +1046,14 @@ def _train_classifier(
     edits: Any = (),
 ) -> Moved:
     acts = wb.activations(model, texts, site, pool=pool, labels={"y": labels}, edits=edits)
-    new = wb.probe(acts, "y", method="logistic", l2=l2, controls=(), folds=2)
+    # The same penalty, now in units of the standard deviation of the rows themselves, n for n − 1.
+    same = l2 * len(acts) / (len(acts) - 1)
+    new = wb.probe(acts, "y", method="logistic", l2=same, controls=(), folds=2)
     right = (new.logits(model, texts, edits=edits) > 0) == np.array(labels, bool)
     line = {"site": new.site, "pool": pool, "classes": " / ".join(classes), "n_texts": len(acts)}
     line |= {"accuracy": right.mean(), "l2": l2}
-    return Moved(new, frame=lambda: pd.DataFrame([line]))
+    weight = new.weights[new.site][1] - new.weights[new.site][0]
+    return Moved(new, frame=lambda: pd.DataFrame([line]), weight=weight)
 
 
 @moves("classifier_effects")
