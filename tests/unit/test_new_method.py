@@ -42,7 +42,7 @@ def test_a_new_method_touches_its_file_a_line_of_the_stub_its_test_and_its_noteb
     file, stub, test = blocks(repository)
     family, name = Path(file).parts[1:]
     call = f"wb.{family}.{name.removesuffix('.py')}"
-    assert stub == f"workbench/{family}/__init__.pyi" and test == f"tests/unit/test_{name}"
+    assert stub == f"workbench/{family}/__init__.pyi" and test == f"tests/unit/{family}/test_{name}"
     # Everything a result can do, which no further line says.
     source = f"""
 exec(open({test!r}).read())

@@ -23,7 +23,7 @@ from tests.unit.feature_circuit_models import (
     model,
     plain_pass,
 )
-from tests.unit.test_probe_logits import LABELS, TEXTS
+from tests.unit.probing.test_probe_logits import LABELS, TEXTS
 from workbench.dictionary.base import ScaleFeatures
 from workbench.dictionary.collection import Dictionaries
 

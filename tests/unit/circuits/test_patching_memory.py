@@ -11,8 +11,8 @@ import torch
 
 from tests.patchings import patch
 from tests.unit import lens_models
+from tests.unit.circuits.test_patching import BACKENDS, CLOSE, TASK
 from tests.unit.kernels import memory, sweep
-from tests.unit.test_patching import BACKENDS, CLOSE, TASK
 
 
 class Counted:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.patchings import patch
 from tests.unit import lens_models
-from tests.unit.test_patching import TASK
+from tests.unit.circuits.test_patching import TASK
 
 
 def refusals() -> Iterator[Any]:

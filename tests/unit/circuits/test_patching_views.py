@@ -11,7 +11,7 @@ import pytest
 
 from tests.patchings import patch
 from tests.unit import lens_models
-from tests.unit.test_patching import SMALL, TASK, words
+from tests.unit.circuits.test_patching import SMALL, TASK, words
 from tests.unit.widget_data import widget_data
 from workbench.widgets import TokenGrid
 
