@@ -253,7 +253,7 @@ def _find_circuits(
 NAMES["Concepts"] = SimpleNamespace(of_words=wb.concepts)
 
 
-def _directions(method: str) -> Any:
+def _directions(method: Any) -> Any:
     def call(model: Any, site: Any, concepts: Any, texts: Any, **_: Any) -> Any:
         acts = wb.Activations.of_concepts(model, texts, concepts, site)
         made: Any = wb.steering.directions(acts, [*acts.labels], method=method)[site]
@@ -265,7 +265,7 @@ def _directions(method: str) -> Any:
             made.W_dec[order],
             made.b_dec,
             model=made.model,
-            name={"probe": "supervised"}.get(method, made.name),
+            name=str({"probe": "supervised"}.get(method, made.name)),
             info={"concepts": names},
         )
 
@@ -343,11 +343,12 @@ def _steer(
         ]
         return frame.sort_values("steered", ascending=False, kind="stable")
 
+    texts: Any = new.texts
     return Moved(
         new,
         frame=lambda: pd.concat([lists(r) for r in range(len(new.tokens))], ignore_index=True),
         kl=new.measures[0].changed[0], added=added, unit=units[0] if units else 0.0,
-        plain_texts=new.texts["plain"], steered_texts=new.texts["steered"],
+        plain_texts=texts["plain"], steered_texts=texts["steered"],
     )  # fmt: skip
 
 
@@ -405,7 +406,7 @@ def _compare_steering(
         table = at(**options)
         columns = [f"{n}{end}" for n in ("effect", "minus") for end in ("", "_low", "_high")]
         columns.insert(3, "area")
-        named = table[columns].rename(columns=lambda c: c.replace("minus", "flow_minus"))
+        named: Any = table[columns].rename(columns=lambda c: c.replace("minus", "flow_minus"))
         named = named.rename_axis("way").sort_values("effect", ascending=False, kind="stable")
         # What was drawn comes last, since another draw may have any place.
         return pd.concat([named.drop(index="random"), named.loc[["random"]]])

@@ -58,7 +58,7 @@ def test_a_stub_names_the_file_and_the_tests_stand_in_the_folder_of_the_same_nam
     own = sorted((ROOT / "tests" / "unit" / folder).glob("test_*.py"))
     named = [path for path in own if path.stem == f"test_{last}"] or own
     words = {each.rpartition(".")[2] for each in spellings(call)}
-    written = re.compile("|".join(rf"\b{word}\(" for word in sorted(words)))
+    written = re.compile("|".join(rf"\b{word}(\(| as )" for word in sorted(words)))
     sources = [path.read_text(encoding="utf-8") for path in named]
     assert any(map(written.search, sources)), (module, named)
 

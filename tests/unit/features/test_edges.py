@@ -33,9 +33,7 @@ from workbench.dictionary.collection import Dictionaries
 CHOSEN = np.array([0, 3, 5, 8, N])
 
 
-def edges_of(
-    name: str, each: Dictionaries, kind: str, backend: str = "nnsight"
-) -> feature_edges.Edges:
+def edges_of(name: str, each: Dictionaries, kind: str, backend: str = "nnsight") -> Any:
     traced = model(name, backend)
     bases: Any = node_bases.feature_bases(each)
     chosen = {basis.site: CHOSEN for basis in bases}
@@ -45,11 +43,11 @@ def edges_of(
 
 
 @cache
-def found(name: str, kind: str = "counterfactual", backend: str = "nnsight") -> feature_edges.Edges:
+def found(name: str, kind: str = "counterfactual", backend: str = "nnsight") -> Any:
     return edges_of(name, dicts(), kind, backend)
 
 
-def table(edges: feature_edges.Edges) -> np.ndarray:
+def table(edges: Any) -> np.ndarray:
     n = len(edges.to_logits)
     out = np.zeros((n, n))
     out[edges.sources, edges.targets] = edges.weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,7 @@ def test_bad_questions_are_named(index: wb.features.FeatureIndex) -> None:
         wb.features.find(index, concept="dog")
     with pytest.raises(ValueError, match=r"n is a whole number from 1; got 0\."):
         wb.features.find(index, text="a", n=0)
+    unknown: dict[str, Any] = {"tokn": " the"}
     with pytest.raises(TypeError, match="tokn"):
-        wb.features.find(index, tokn=" the")
+        wb.features.find(index, **unknown)
     assert Path(index.folder).is_dir()

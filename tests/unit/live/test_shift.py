@@ -98,7 +98,8 @@ def test_a_tick_runs_shift_and_the_code_gives_the_same_table(
     assert explorer.result is not None
     assert "2 features taken away" in explorer.result.what
     whole = explorer.result.to_frame()
-    pd.testing.assert_frame_equal(explorer.frame, whole[list(explorer.frame)])
+    shown: Any = whole[list(explorer.frame)]
+    pd.testing.assert_frame_equal(explorer.frame, shown)
     pd.testing.assert_frame_equal(by_code(explorer, given), explorer.frame, atol=1e-6)
     for way in ("after", "recentred", "retrained"):
         assert f"<td>{way}</td>" in explorer.view.value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head_circuits, "BLOCK_COLUMNS", 32)
 
 
-def factors(
-    n_left: int, n_right: int, d: int, *, skew: float = 0.0, seed: int = 0
-) -> head_circuits.Factors:
+def factors(n_left: int, n_right: int, d: int, *, skew: float = 0.0, seed: int = 0) -> Any:
     """Random factors; skew: how much rows differ in length, exponentially."""
     generator = torch.Generator().manual_seed(seed)
     left, right = (torch.randn(n, d, generator=generator) for n in (n_left, n_right))
@@ -27,7 +27,7 @@ def factors(
     )
 
 
-def sorted_pairs(given: head_circuits.Factors) -> list[tuple[float, int, int]]:
+def sorted_pairs(given: Any) -> list[tuple[float, int, int]]:
     """Every pair, the largest number first."""
     every = []
     for i, row in enumerate(given.left.double().numpy()):

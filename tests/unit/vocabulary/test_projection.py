@@ -19,7 +19,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def projection(**options: Any) -> kernel.Projection:
+def projection(**options: Any) -> Any:
     norm = Norm(True, random(WIDTH, seed=1) + 2, torch.zeros(WIDTH), 1e-5)
     return kernel.Projection(random(WIDTH, TOKENS, seed=2), norm, **options)
 
