@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..check import Count, Seed, checked, refuse
+from ..check import Count, Seed, checked, one_of, refuse
 from ..edits import Edit, Set, unchanged_is_fine
 from ..effects import Effects, table_of
 from ..model import Model
@@ -20,7 +20,7 @@ from .circuit import Circuit, check_model
 from .components import ARROW, Components
 from .cuts import cut_edits, node_edits
 from .patching import effects_between
-from .references import GroupRun, References, check_kind, others
+from .references import KINDS, GroupRun, References, others
 
 
 class Cut(NamedTuple):
@@ -123,7 +123,7 @@ def _name(components: Named) -> str:
 
 def read_cuts(model: Model, components: Named, reference: str) -> tuple[Cut, ...]:
     """The cuts that a call names. Raises as `ablate`."""
-    check_kind(reference)
+    one_of("reference", reference, KINDS)
     if isinstance(components, Circuit):
         check_model(components, model)
         components = components.edges
@@ -132,7 +132,7 @@ def read_cuts(model: Model, components: Named, reference: str) -> tuple[Cut, ...
     if not cuts:
         raise ValueError("An ablation cuts at least one node, edge or neuron; got none.")
     for cut in cuts:
-        check_kind(cut.reference)
+        one_of("reference", cut.reference, KINDS)
         if _is_neuron(cut):
             model.spec.check(cut.target, edit=True)
             if cut.reference == "optimal":

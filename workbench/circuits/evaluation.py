@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..change import Change
-from ..check import Count, Level, Seed, checked
+from ..check import Count, Level, Seed, checked, one_of
 from ..effects import Effects
 from ..experiment import experiment
 from ..model import Model
@@ -18,7 +18,7 @@ from ..resample import N_RESAMPLES, interval
 from ..result import Result, axes, labels
 from ..tasks import Examples, Task, TaskBatch
 from .circuit import Circuit, check_model, greedy, named_edges
-from .references import References, check_kind
+from .references import KINDS, References
 
 #: An ablation that moves the metric by less than this share of clean − corrupt measures nothing.
 SMALLEST_RANGE = 0.05
@@ -61,7 +61,7 @@ def evaluate(
     check_model(circuit, model)
     kinds = list(dict.fromkeys([references] if isinstance(references, str) else references))
     for kind in kinds:
-        check_kind(kind)
+        one_of("references", kind, KINDS)
     if not kinds or any(not 0 < f <= 1 for f in fractions):
         raise ValueError(
             "An evaluation has at least one reference, and fractions above 0 and up to 1; got "

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .. import metrics
+from ..check import one_of
 from ..memory import free_bytes
 from ..model import Model
 from ..site import Site
@@ -16,7 +17,7 @@ from ..tasks import Examples, Group, tokens_per_pass
 from .components import Components
 from .cuts import EdgeCut, contribution_sites, contributions, node_edits
 
-#: Every kind of ablation, and what a component then adds to the residual stream.
+#: Every reference, and what a component then adds to the residual stream.
 KINDS = {
     "zero": "nothing",
     "mean": "its mean over the task's clean prompts and positions",
@@ -28,12 +29,6 @@ KINDS = {
 }
 #: Examples, steps and step size (in units of the component's own spread) of the search.
 N_EXAMPLES, N_STEPS, STEP = 16, 25, 0.3
-
-
-def check_kind(kind: str) -> None:
-    """Raises `ValueError` for what is no kind of ablation."""
-    if kind not in KINDS:
-        raise ValueError(f"An ablation is one of {', '.join(KINDS)}; got {kind!r}.")
 
 
 @dataclass(frozen=True)
@@ -80,8 +75,8 @@ class References:
         return self._corrupt
 
     def of(self, kind: str) -> Iterator[GroupRun]:
-        """Each group with the values of one kind of ablation. Raises as `check_kind`."""
-        check_kind(kind)
+        """Each group with the values of one kind of ablation. Raises `ValueError` for another."""
+        one_of("reference", kind, KINDS)
         generator = np.random.default_rng(self.seed)
         noise = torch.Generator().manual_seed(self.seed)
         scale = self._embedding_scale() if kind == "noise" else 0.0

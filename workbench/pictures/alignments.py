@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from ..compare.align import CONTROLS, WeightAlignment
 from ..compare.stitch import Stitching
 from ..plots import NAMED, new_axes
-from .attribution import POSITIVE
+from .marks import POSITIVE
 
 #: What is drawn of each control, in the order of `CONTROLS`.
 _CHANCE = {"tokens": ("permuted tokens", "0.55"), "units": ("mixed units", "#e08214")}

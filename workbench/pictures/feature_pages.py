@@ -15,7 +15,7 @@ from ..features.activations import FeatureActivations
 from ..features.label import Label
 from ..features.page import FeatureContext, FeaturePage
 from ..plots import NAMED, shown_token
-from .attribution import NEGATIVE, POSITIVE
+from .marks import NEGATIVE, POSITIVE
 
 #: Letters in a line of context, and inches that each takes in the fixed-width type.
 LETTERS, WIDTH, FONT = 76, 0.0675, 8

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from ..plots import NAMED, new_axes, shown_token
 from ..vocabulary.head_circuits import CIRCUITS, SIDES, SIGNS
 from ..vocabulary.heads import HeadVocabulary
-from .attribution import NEGATIVE, POSITIVE
+from .marks import NEGATIVE, POSITIVE
 
 #: Inches of a head's square, of a line of text, and of the room above and below.
 CELL, LINE, MARGIN = 0.42, 0.2, 1.1

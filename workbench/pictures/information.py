@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from ..information.graph import InformationGraph
 from ..information.paths import grown
 from ..plots import new_axes, quoted, shown_token
-from .attribution import NEGATIVE, POSITIVE
+from .marks import NEGATIVE, POSITIVE
 
 #: The colours of the GraphView widget; an MLP's other neurons are drawn like its neurons.
 COLORS = {

@@ -9,7 +9,7 @@ from ..plots import new_axes, shown_token
 from ..vocabulary.observable_attribution import ObservableAttribution
 from ..vocabulary.observable_gradient import path_name
 from ..vocabulary.observables import ObservableVector
-from .attribution import NEGATIVE, POSITIVE
+from .marks import NEGATIVE, POSITIVE
 
 
 def observable_vector(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from ..effects import Effects
 from ..plots import shown_token
-from .attribution import POSITIVE
+from .marks import POSITIVE
 
 
 def steer(result: Effects, *, row: int = 0, largest: int = 12, ax: Axes | None = None) -> Axes:

@@ -294,8 +294,8 @@ def test_several_sets_under_several_references_are_each_as_alone() -> None:
 @pytest.mark.parametrize(
     ("targets", "kind", "error"),
     [
-        ("L3H1.z", "none", "An ablation is one of zero, mean, mean-position.*got 'none'"),
-        ("L1H1.z: off", "zero", "An ablation is one of .*got 'off'"),
+        ("L3H1.z", "none", "reference is one of 'zero', 'mean', 'mean-position'.*got 'none'"),
+        ("L1H1.z: off", "zero", "reference is one of .*got 'off'"),
         ([], "zero", "cuts at least one node, edge or neuron; got none"),
         ("L9H1.z", "zero", r"layers 0 to 1 with heads 0 to 3; got 'L9H1\.z'"),
         ("L0H1.q", "zero", r"A component is written .* got 'L0H1\.q'"),

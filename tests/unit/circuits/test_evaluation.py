@@ -281,7 +281,7 @@ def test_what_a_node_adds_is_paired_by_example(level: float) -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"references": "none"}, "An ablation is one of zero, mean.*got 'none'"),
+        ({"references": "none"}, "references is one of 'zero', 'mean'.*got 'none'"),
         ({"references": ()}, r"at least one reference.*got references=\(\)"),
         ({"fractions": (0.0, 1)}, "An evaluation has at least one reference, and fractions"),
         ({"fractions": (0.5, 1.5)}, r"up to 1; got .*fractions=\(0\.5, 1\.5\)"),

@@ -13,8 +13,9 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Annotation, Text
 
 import workbench as wb
+from tests.unit.kernels import marks
 
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+POSITIVE, NEGATIVE = marks.POSITIVE, marks.NEGATIVE
 BASE: dict[str, Any] = {"model": "toy", "revision": "", "versions": {}, "seed": 0, "tokens": ()}
 SITES = tuple(
     f"L{layer}.{stream}" for layer in (0, 1) for stream in ("attn_out", "mlp_out", "resid_post")

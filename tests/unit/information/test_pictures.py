@@ -12,10 +12,11 @@ from matplotlib.colors import to_hex
 
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
+from tests.unit.kernels import marks
 from tests.unit.lens_models import zoo_model
 
 #: The colours of what adds and of what takes away.
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+POSITIVE, NEGATIVE = marks.POSITIVE, marks.NEGATIVE
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 

@@ -13,11 +13,12 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 import workbench as wb
+from tests.unit.kernels import marks
 from tests.unit.lens_models import words_model
 from workbench.plots import shown_token
 
 #: The colours of what adds and of what takes away.
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+POSITIVE, NEGATIVE = marks.POSITIVE, marks.NEGATIVE
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.unit.kernels import marks
 from tests.unit.lens_models import TEXTS, words_model
 from workbench.plots import shown_token
 
 #: The colours of what adds and of what takes away.
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+POSITIVE, NEGATIVE = marks.POSITIVE, marks.NEGATIVE
 
 PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book to"]
 
