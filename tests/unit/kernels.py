@@ -158,6 +158,9 @@ information_paths = import_module("workbench.information.paths")
 # The edits of one edge's cut, many edges to a pass: a weight is the slope of its cut.
 from workbench.information.cut import cut_edits as cut_edits
 
+# The share of random words whose best neuron scores as high, or as low: equal counts as well.
+from workbench.vocabulary.found import against_draws as against_draws
+
 # A gradient along chosen components, beside a small difference of what they write.
 from workbench.vocabulary.observable_gradient import path_gradient as path_gradient
 from workbench.vocabulary.observable_gradient import read_path as read_path

@@ -167,11 +167,9 @@ def find_neurons(
     found_scores = _numpy(scores[rows])
     negative = found_scores < 0
     vocabulary = token_strings(model.tokenizer, range(projection.d_vocab))
-    # A positive score is held against the best neuron of each draw, a negative one the worst.
     best, worst = (_numpy(torch.stack(each)) for each in (highest, lowest))
     best, worst = best.max(0), worst.min(0)
-    chance = np.where(negative[:, None], worst, best)
-    as_far = np.where(negative[:, None], -1, 1) * (chance - found_scores[:, None]) >= 0
+    chance, as_far = against_draws(found_scores, best, worst)
     low, high = np.quantile(chance, [0.025, 0.975], axis=1)
     return FoundNeurons(
         **provenance(model, seed=seed),
@@ -193,7 +191,7 @@ def find_neurons(
         control=chance.mean(1),
         control_low=low,
         control_high=high,
-        by_chance=as_far.mean(1),
+        by_chance=as_far,
         among_first=(ranks < len(ids)).sum(1),
         median_rank=np.median(ranks, 1),
         word_scores=_numpy(each[rows]),
@@ -202,6 +200,18 @@ def find_neurons(
         chance_highest=best,
         chance_lowest=worst,
     )
+
+
+def against_draws(
+    scores: np.ndarray, highest: np.ndarray, lowest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(row, draw) what each score is held against, and (row,) the share that is as far out.
+
+    A positive score is held against the best neuron of each draw, a negative one the worst.
+    """
+    negative = scores[:, None] < 0
+    chance = np.where(negative, lowest, highest)
+    return chance, (np.where(negative, -1, 1) * (chance - scores[:, None]) >= 0).mean(1)
 
 
 def _one(side: Any) -> Side:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.unit.kernels import against_draws
 from tests.unit.made_results import draws, made, two_sided
 
 SIMILARITY = [0.5, 0.25, 0.75, -0.25]
@@ -90,28 +91,12 @@ def test_the_mean_similarity_has_an_interval_of_its_level(level: float, seed: in
 
 
 def test_a_draw_that_finds_as_much_is_counted_and_nothing_counts_as_promoting() -> None:
-    scores = [2.0, 0.0, -1.0, -3.0]
-    found = made(
-        wb.vocabulary.FoundNeurons,
-        words=(" a", " b"),
-        neurons=tuple(f"L0.mlp_post/{i}" for i in range(4)),
-        own_words=((" a",),) * 4,
-        side="out",
-        effect="either",
-        norm="folded",
-        n_searched=4,
-        word_ids=np.arange(2),
-        scores=np.array(scores),
-        word_scores=np.zeros((4, 2)),
-        values=np.zeros((4, 2)),
-        ranks=np.array([[0, 1], [2, 0], [1, 2], [2, 3]]),
-        chance_highest=np.array([2.0, 1.0, 3.0, -0.5, 0.0]),
-        chance_lowest=np.array([-1.0, -4.0, -2.0, 0.0, -0.5]),
-    )
-    assert found.by_chance().tolist() == pytest.approx([2 / 5, 4 / 5, 3 / 5, 1 / 5])
-    frame = found.to_frame()
-    assert frame["among_first"].tolist() == [2, 1, 1, 0]
-    assert frame["median_rank"].tolist() == [0.5, 1.0, 1.5, 2.5]
+    scores = np.array([2.0, 0.0, -1.0, -3.0])
+    highest = np.array([2.0, 1.0, 3.0, -0.5, 0.0])
+    lowest = np.array([-1.0, -4.0, -2.0, 0.0, -0.5])
+    chance, share = against_draws(scores, highest, lowest)
+    assert share.tolist() == pytest.approx([2 / 5, 4 / 5, 3 / 5, 1 / 5])
+    assert chance.tolist() == [[*highest], [*highest], [*lowest], [*lowest]]
 
 
 def checked(approximate: Any, exact: Any) -> Any:
@@ -135,8 +120,8 @@ def test_ranks_are_of_sizes_and_equal_sizes_share_theirs() -> None:
     assert check.pearson < 0 < check.spearman
     assert check.overlap(1) == 0.0 and check.overlap(2) == 0.5 and check.overlap(3) == 1.0
     frame = check.to_frame()
-    assert frame["name"].tolist() == ["b", "c", "a", "e", "d", "f"]
-    assert frame["error"].tolist() == [-6.0, 6.0, 4.0, 0.5, 0.25, 0.0]
+    assert frame["name"].tolist() == [*"abcdef"]
+    assert (frame["approximate"] - frame["exact"]).tolist() == [4.0, -6.0, 6.0, 0.25, 0.5, 0.0]
 
 
 @pytest.mark.filterwarnings("error")
