@@ -50,7 +50,7 @@ def test_a_feature_is_switched_off_and_numbers_words_and_page_follow(jupyterlab:
     )
     live.press("code")
     code = live.value("explorer.code")
-    assert "[4.0], rows=[1])" in code
+    assert ": 4.0}, rows=[1])" in code
     box = live.page.locator("textarea:visible").last
     assert box.input_value().strip() == code.strip()
 

@@ -34,8 +34,8 @@ PARENTS, CHILDREN, D = 2, 6, 32
 #: Each parent alone, and with each of its children, is a "word".
 WORDS = CHILDREN + 1
 TRAINING: dict[str, dict[str, Any]] = {
-    "relu": {"l1": 2.0, "lr": 3e-3},
-    "matching_pursuit": {"k": 2, "lr": 1e-2},
+    "relu": {"l1": 2.0, "learning_rate": 3e-3},
+    "matching_pursuit": {"k": 2, "learning_rate": 1e-2},
 }
 
 

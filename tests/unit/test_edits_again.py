@@ -71,7 +71,7 @@ def nodes(model: Any) -> list[wb.Edit]:
 def of_sources(model: Any) -> list[wb.Edit]:
     needs = ("L1.pattern", "L1.v")
     group = model.spec.n_heads // model.spec.n_kv_heads
-    cut: dict[str, Any] = {"values": (1,), "keys": (2,), "evenly": True, "fraction": 0.5}
+    cut: dict[str, Any] = {"values": (1,), "keys": (2,), "evenly": True, "strength": 0.5}
     return [kinds()["CutSources"]("L1.z", 1, 4, group, rows=0, needs=needs, **cut)]
 
 

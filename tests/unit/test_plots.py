@@ -191,7 +191,7 @@ RESULTS = sorted(
     and issubclass(getattr(wb, name), wb.Result)
 )  # fmt: skip
 #: What is not drawn, and effects, each of which has a mark of its own.
-WITHOUT_PICTURE = {"Result", "Activations", "Effects"}
+WITHOUT_PICTURE = {"Result", "Effects"}
 
 
 @pytest.mark.parametrize("name", RESULTS)

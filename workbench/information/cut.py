@@ -232,7 +232,7 @@ class CutSources(Edit):
             left = weights.clone()
             left[:, list(self.keys)] *= 1 - self.strength
             total = left.sum(-1, keepdim=True)
-            if float(total.min()) < 1e-6:
+            if float(total.detach().min()) < 1e-6:
                 name = f"L{self.site.layer}H{self.head}.z@{self.at}"
                 raise _NothingLeft(
                     f"A head attends to something; with the keys of positions {list(self.keys)} "

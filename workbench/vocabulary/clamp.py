@@ -94,7 +94,7 @@ def clamp(
         seed=seed,
         progress=progress,
     )
-    held = [f"{s} at {v:.4g}" for s, v in zip(sites[:3], values, strict=False)]
+    held = [f"{s} at {v:.3g}" for s, v in zip(sites[:3], values, strict=False)]
     return replace(
         effects,
         what=", ".join(held) + ", …" * (len(sites) > 3),

@@ -132,7 +132,7 @@ def test_the_highest_activation_is_that_on_the_texts_elsewhere(model: Any) -> No
         max(float(x) for text in TEXTS for x in model.run(text, read=name)[name].flatten())
         for name in NEURONS
     ]
-    assert clamp.what.startswith(f"{NEURONS[0]} at {2 * highest[0]:.4g}, ")
+    assert clamp.what.startswith(f"{NEURONS[0]} at {2 * highest[0]:.3g}, ")
     edits = held(NEURONS, [2 * each for each in highest])
     expected = [plain_probability(model, prompt, edits) for prompt in PROMPTS]
     np.testing.assert_allclose(clamp["probability"].changed[0], expected, rtol=1e-4)
