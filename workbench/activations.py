@@ -469,7 +469,7 @@ def _groups(groups: Any, labels: Mapping[str, Any] | None, own: np.ndarray) -> n
             rule = f"the name of a label, one of {list(labels or {})}, or one entry a text"
             raise refuse("groups", rule, groups)
         groups = (labels or {})[groups]
-    if isinstance(groups, str) or not hasattr(groups, "__len__") or len(groups) != len(own):
+    if isinstance(groups, str) or np.shape(groups)[:1] != (len(own),):
         raise refuse("groups", f"the name of a label, or one entry a text, {len(own)}", groups)
     names = [str(each) for each in groups]
     return np.unique(names, return_inverse=True)[1].astype(np.int64)

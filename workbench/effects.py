@@ -134,6 +134,7 @@ class Effects(Result):
         these rows only.
         """
         one = self._measure(measure)
+        of = one_of("of", of, ("changes", "controls"))
         table = {name: column[some] for name, column in getattr(self, of).items()}
         values = (one.changed if of == "changes" else one.control)[some]
         by = weights_of(len(one.plain), draws, self.seed) if weights is None else weights

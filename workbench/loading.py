@@ -241,7 +241,7 @@ def _device(device: str | torch.device) -> torch.device:
         place = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(
-            f"A device is 'auto', 'cpu', 'cuda' or 'cuda:1'; got {device!r}."
+            f"A device is 'auto', 'cpu', 'cuda' or 'cuda:1'; got {given(device)}."
         ) from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(

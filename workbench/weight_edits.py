@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .check import as_real, checked, tensor
+from .check import as_real, checked, refuse, tensor
 
 #: What `index` counts, and along which axis of the weight as `Model.weight` gives it.
 _UNITS: dict[str, tuple[str, int]] = {
@@ -77,7 +77,10 @@ class WeightEdit:
 
     def by_unit(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight, as `Model.weight` gives it, with its units along the first axis."""
-        return weight.movedim(_UNITS[self.name][1], 0)
+        axis = _UNITS[self.name][1]
+        if not -weight.ndim <= axis < weight.ndim:
+            raise refuse(self.name, f"a weight with an axis {axis} of units", weight)
+        return weight.movedim(axis, 0)
 
     def changed(self, before: torch.Tensor) -> torch.Tensor:
         """before (unit, …) → after, of the same shape and dtype.

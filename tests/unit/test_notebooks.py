@@ -126,8 +126,8 @@ def test_the_notebooks_are_numbered_from_the_start_and_the_readme_lists_them_in_
         "04_ablating_a_circuit.ipynb",
     ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"\]\(notebooks/([\w.-]+\.ipynb)\)", readme)
-    assert list(dict.fromkeys(listed)) == names
+    listed = re.findall(r"^\d+\. \[\w+\]\(notebooks/([\w.-]+\.ipynb)\)", readme, flags=re.M)
+    assert listed == names
 
 
 @every_notebook

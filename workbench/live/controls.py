@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import traitlets
 
 from ..check import ArgumentError, number, refuse, whole
@@ -90,8 +91,10 @@ class Control(property):
             value = check(self.name, value, widget.min, widget.max)
         elif isinstance(widget.value, str) and not isinstance(value, str):
             raise refuse(self.name, "a text", value)
-        elif isinstance(widget.value, bool) and not isinstance(value, bool):
-            raise refuse(self.name, "True or False", value)
+        elif isinstance(widget.value, bool):
+            if not isinstance(value, (bool, np.bool_)):
+                raise refuse(self.name, "True or False", value)
+            value = bool(value)
         elif isinstance(widget.value, (list, tuple)):
             several = isinstance(value, (list, tuple))
             if not several or not all(isinstance(each, (str, int)) for each in value):

@@ -64,8 +64,9 @@ class Probe(Result):
 
     def read(self, rows: torch.Tensor, site: str | None = None) -> torch.Tensor:
         """(row, d_model) activations → (row,) logits, or (row, label), as `logits` has them."""
-        weight = torch.as_tensor(self.weights[site or self.site].copy(), device=rows.device)
-        bias = torch.as_tensor(self.bias[self.sites.index(site or self.site)].copy()).to(weight)
+        at = self.site if site is None else one_of("site", site, self.sites)
+        weight = torch.as_tensor(self.weights[at].copy(), device=rows.device)
+        bias = torch.as_tensor(self.bias[self.sites.index(at)].copy()).to(weight)
         found = vectors("rows", rows, weight.shape[1]).to(weight) @ weight.T + bias
         return found[:, 1] - found[:, 0] if len(bias) == 2 else found
 
