@@ -52,9 +52,8 @@ def load(
 ) -> Model:
     """A traced language model: an embedded one, a local directory, a Hugging Face id, or in memory.
 
-    A Hugging Face model in memory, freshly fine-tuned for example, comes with its `tokenizer` and
-    perhaps a `name`. It keeps its device and dtype and stays as it is: training can go on with it,
-    and runs see its weights as they are at that moment, as long as they are written in place.
+    A Hugging Face model in memory comes with its `tokenizer` and perhaps a `name`. It keeps its
+    device and dtype; training can go on with it, and runs see weights written in place.
 
     backend: "nnsight" or "transformer_lens". device: "auto" takes a CUDA GPU where there is one and
     else the CPU; on Apple's MPS, taken when it is named, some numbers differ. dtype: None keeps
@@ -67,10 +66,9 @@ def load(
     Warns of weights in it that the model has no place for, and of what transformers says of it.
 
     Raises `OSError` for a model, a file or a tokenizer that is not there, `ImportError` for a
-    library that it needs, and `ValueError` for the rest: an unknown backend, device or dtype, a
-    model in memory without its tokenizer, weights that are missing, do not fit or are not finite,
-    a broken file, tokens without an embedding, what is no causal language model. Each says the
-    next step.
+    library that it needs, and `ValueError` for the rest: an unknown choice, a model in memory
+    without its tokenizer, weights that are missing, do not fit or are not finite, a broken file,
+    tokens without an embedding, what is no causal language model. Each says the next step.
     """
     if not isinstance(backend, str) or backend not in BACKENDS:
         raise ValueError(f"A backend is one of {', '.join(BACKENDS)}; got {given(backend)}.")

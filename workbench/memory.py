@@ -1,4 +1,4 @@
-"""Memory: how much is free, and work in portions that become smaller when it runs out."""
+"""Memory: how much is free, and work in batches that become smaller when it runs out."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def in_portions(n: int, size: int, work: Callable[[int, int], T]) -> tuple[list[T], int]:
-    """What `work(start, stop)` gives for portions of `n` items, and the size that fitted.
+def in_batches(n: int, size: int, work: Callable[[int, int], T]) -> tuple[list[T], int]:
+    """What `work(start, stop)` gives for batches of `n` items, and the size that fitted.
 
-    A portion that runs out of memory is halved and begun again. Raises `MemoryError` where one
+    A batch that runs out of memory is halved and begun again. Raises `MemoryError` where one
     item alone does not fit.
     """
     out: list[T] = []
@@ -60,7 +60,7 @@ def in_portions(n: int, size: int, work: Callable[[int, int], T]) -> tuple[list[
                     f"smaller model or another device. ({str(error).splitlines()[0]})"
                 ) from error
             size = (stop - at) // 2
-            # Only now is the failed portion's memory let go of: the error held on to it.
+            # Only now is the failed batch's memory let go of: the error held on to it.
             failed = True
         else:
             failed, at = False, stop

@@ -343,12 +343,12 @@ def _steer(
         ]
         return frame.sort_values("steered", ascending=False, kind="stable")
 
-    texts: Any = new.texts
+    said: Any = new.texts
     return Moved(
         new,
         frame=lambda: pd.concat([lists(r) for r in range(len(new.tokens))], ignore_index=True),
         kl=new.measures[0].changed[0], added=added, unit=units[0] if units else 0.0,
-        plain_texts=texts["plain"], steered_texts=texts["steered"],
+        plain_texts=said["plain"], steered_texts=said["steered"],
     )  # fmt: skip
 
 
@@ -403,10 +403,10 @@ def _compare_steering(
         return tuple(float(line[f"{name}{end}"]) for end in ("", "_low", "_high"))
 
     def best(**options: Any) -> pd.DataFrame:
-        table = at(**options)
+        table: Any = at(**options)
         columns = [f"{n}{end}" for n in ("effect", "minus") for end in ("", "_low", "_high")]
         columns.insert(3, "area")
-        named: Any = table[columns].rename(columns=lambda c: c.replace("minus", "flow_minus"))
+        named = table[columns].rename(columns=lambda c: c.replace("minus", "flow_minus"))
         named = named.rename_axis("way").sort_values("effect", ascending=False, kind="stable")
         # What was drawn comes last, since another draw may have any place.
         return pd.concat([named.drop(index="random"), named.loc[["random"]]])

@@ -145,11 +145,11 @@ head_scores = import_module("workbench.vocabulary.head_scores")
 # Directions read as words in blocks that no array of all directions and words is made for.
 projection = import_module("workbench.vocabulary.projection")
 
-# Sizes of portions, which tests shrink so that their seams are crossed.
+# Sizes of batches, which tests shrink so that their seams are crossed.
 align = import_module("workbench.compare.align")
 # The same; and the effects of neurons, estimated by one gradient a text.
 stitch = import_module("workbench.compare.stitch")
-# Sizes of portions again.
+# Sizes of batches again.
 found = import_module("workbench.vocabulary.found")
 
 # Paths and walks in a graph, by every path of small random graphs.

@@ -48,19 +48,14 @@ def patch(
         pattern                                     "head" (default), "dst", "head dst"
         mlp_post                                    "pos" (default), "neuron", "neuron pos"
 
-    "layer" patches each layer as a whole. k and v have key/value heads where queries are grouped.
+    "layer" patches each layer as a whole; k and v have key/value heads. direction: "denoise" runs
+    the corrupt prompts and puts in clean activations, an effect of 1 is the clean run; "noise" the
+    other way round. layers, positions: which to patch, None for all; positions not in `by` are
+    patched together. n: how many pairs. What a patch leaves as it was is the plain run to the bit.
 
-    direction: "denoise" runs the corrupt prompts and puts in clean activations, an effect of 1 is
-    the clean run; "noise" the other way round. layers, positions: which to patch, None for all;
-    positions not in `by` are patched together (of a pattern, destinations). n: how many pairs. The
-    labels layer, head or neuron, and pos (dst) tell patches apart; token is what stands there in
-    all examples, clean / corrupt. What a patch leaves as it was is the plain run to the bit.
-
-    Raises `ValueError` for an unknown or unfitting choice, pairs of unequal length, and a metric
-    that is not finite or alike in both; `IndexError` for a position that a prompt lacks;
-    `MemoryError` where not even one row fits, before anything runs.
-
-    Source: Vig et al. 2020; Meng et al. 2022, section 2; Heimersheim and Nanda 2024.
+    Raises `ValueError` for an unfitting choice, pairs of unequal length, and a metric that is not
+    finite or alike in both; `IndexError` for a position that a prompt lacks; `MemoryError` where
+    not one row fits. Source: Vig et al. 2020; Meng et al. 2022; Heimersheim and Nanda 2024.
     """
     axes_of = _read_by(over, by)
     chosen = _read_layers(model, over, layers)

@@ -11,7 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..edits import Edit
-from ..memory import free_bytes, in_portions
+from ..memory import free_bytes, in_batches
 from ..model import Model, Past, Resume
 from ..site import Site
 from ..tasks import Examples, Group, check_finite
@@ -227,7 +227,7 @@ def run_sweep(
                 place = patches.place.clip(min=0)
                 out[rows, patches.layer, patches.unit.clip(min=0), place] = values
 
-            in_portions(len(group.rows), budget.examples, of_examples)
+            in_batches(len(group.rows), budget.examples, of_examples)
     finally:
         bar.close()
     kept = (True, True, sweep.by_unit, sweep.by_position)
@@ -314,19 +314,19 @@ class Patcher:
         """(patch,) float64: the metric of each."""
         final = self._resid.new_empty((len(patches), self._model.spec.d_model))
         for start, index in self._segments(patches):
-            # Side by side in all layers, so that each portion runs through every block once.
+            # Side by side in all layers, so that each batch runs through every block once.
             order = index[
                 np.lexsort([a[index] for a in (patches.layer, patches.unit, patches.place)])
             ]
             order = order[np.argsort(patches.example[order], kind="stable")]
 
-            def portion(at: int, stop: int, order: np.ndarray = order, start: int = start) -> None:
+            def work(at: int, stop: int, order: np.ndarray = order, start: int = start) -> None:
                 chosen = order[at:stop]
                 ends = self._through_the_layers(patches.take(chosen), start)
                 final[torch.as_tensor(chosen, device=final.device)] = ends
                 bar.update(stop - at)
 
-            in_portions(len(order), self._budget.patches, portion)
+            in_batches(len(order), self._budget.patches, work)
         return self._metric(final, patches)
 
     def _segments(self, patches: Patches) -> Iterator[tuple[int, np.ndarray]]:
@@ -403,7 +403,7 @@ class Patcher:
             part = patches.take(slice(at, stop))
             return self._rows(layer, resid[at:stop], part, max(0, n_old - at), start)
 
-        done, self._n_rows = in_portions(len(patches), self._n_rows, rows)
+        done, self._n_rows = in_batches(len(patches), self._n_rows, rows)
         return torch.cat(done)
 
     def _rows(
@@ -444,7 +444,7 @@ class Patcher:
             assert run.logits is not None
             return check_finite(self._group.metric(run.logits, examples), "patched")
 
-        done, self._n_unembedded = in_portions(len(patches), self._n_unembedded, rows)
+        done, self._n_unembedded = in_batches(len(patches), self._n_unembedded, rows)
         return np.concatenate([np.empty(0), *done])
 
     def _value(self, site: Site, patches: Patches, start: int) -> torch.Tensor:

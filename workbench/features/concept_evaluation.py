@@ -271,24 +271,16 @@ def evaluate_concepts(
     `steering.directions` of the concepts, `features.decompose` and factorisations.
 
     Causal: for prompts about a word the codes of two features, the best of the word's concept and
-    the best of another concept of the same family and parent, are set to what they are on average
-    at the other concept. This is done at the word, with the features and means of words, and where
-    the prompt is answered, with the features that are best there at telling prompts about the
-    concepts apart, since a model may need the word no more by then. The change is given the length
-    `strength` · ‖mean of the other concept − mean of the own‖ at that place, the same for every
-    dictionary, so that only its direction counts. Features and means of answers come from half of
-    each concept's words (`Concepts.fitting`), the prompts ask about the other half. Success is how
-    much of the answers' probability goes to the other concept's answer; answers about the same
-    words that should stay are the control, and damage is what else the model predicts differently.
-    n_prompts: how many prompts of each sort a family has at most; those that the model answers
-    wrong are left out.
+    of another of its family, are set to their means at the other concept, at the word and where
+    the prompt is answered, by a change of length `strength` · ‖mean of the other − mean of the
+    own‖ for every dictionary. Features and means come from half of each concept's words, prompts
+    ask about the other half. Success is how much of the answers' probability goes to the other's
+    answer; answers about the same words that should stay are the control. n_prompts: prompts of
+    each sort a family has at most; those that the model answers wrong are left out.
 
-    Raises `ValueError` for a concept without a word in either half, for words or answers that are
-    several tokens, for less than two texts, and as `features.evaluate`.
-
-    Source: F1 and splitting after Chanin et al. 2024 and SAEBench (Karvonen et al. 2025); cause
-    and control after RAVEL (Huang et al. 2024, arXiv:2402.17700); supervised features beside
-    others after Makelov et al. 2024.
+    Raises `ValueError` for a concept without a word in either half, for words or answers of
+    several tokens, for less than two texts, and as `features.evaluate`. Source: Chanin et al. 2024
+    and SAEBench (Karvonen et al. 2025); RAVEL (Huang et al. 2024); Makelov et al. 2024.
     """
     n = check_texts(texts)
     if n < 2:

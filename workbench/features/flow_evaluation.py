@@ -17,7 +17,7 @@ from ..data import DataNotFound
 from ..dictionary.base import Dictionary, ScaleFeatures
 from ..dictionary.collection import dictionaries
 from ..effects import Effects, Measure, table_of
-from ..memory import in_portions
+from ..memory import in_batches
 from ..metrics import text_loss
 from ..model import Model, Resume, Run
 from ..result import provenance
@@ -553,8 +553,8 @@ class _Batch:
         spec = self.model.spec
         vectors = 8 + (2 * spec.d_vocab // spec.d_model if self.loss else 0)
         size = tokens_per_pass(vectors, spec.d_model) // self.tokens.n_columns
-        parts, _ = in_portions(
-            len(moving), size, lambda a, b: self._portion(target, moving[a:b], before)
+        parts, _ = in_batches(
+            len(moving), size, lambda a, b: self._of_batch(target, moving[a:b], before)
         )
         out = {trial: found for part in parts for trial, found in part.items()}
         # What is not active where the target is cannot move it: nothing is rescaled.
@@ -568,7 +568,7 @@ class _Batch:
         own = self.codes[trial.source][self.row[trial.text]]
         return bool(((own != 0) & (before != 0).to(own.device)).any())
 
-    def _portion(
+    def _of_batch(
         self, target: Dictionary, trials: Sequence[Trial], before: dict[Trial, torch.Tensor]
     ) -> dict[Trial, Moved]:
         """One pass with a row for each trial."""

@@ -148,7 +148,7 @@ def test_free_memory_is_what_the_system_says_or_unknown(
     assert memory.free_bytes(torch.device("meta")) is None
 
 
-def test_portions_cover_every_item_once_and_keep_the_size_that_fitted() -> None:
+def test_batches_cover_every_item_once_and_keep_the_size_that_fitted() -> None:
     seen: list[range] = []
 
     def work(start: int, stop: int) -> int:
@@ -157,7 +157,7 @@ def test_portions_cover_every_item_once_and_keep_the_size_that_fitted() -> None:
         seen.append(range(start, stop))
         return stop - start
 
-    done, size = memory.in_portions(10, 8, work)
+    done, size = memory.in_batches(10, 8, work)
     assert [i for part in seen for i in part] == list(range(10))
     assert sum(done) == 10 and size == 2 and max(done) <= 3
-    assert memory.in_portions(0, 8, work) == ([], 8)
+    assert memory.in_batches(0, 8, work) == ([], 8)

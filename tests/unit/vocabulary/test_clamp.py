@@ -106,7 +106,7 @@ def test_the_continuations_are_those_of_the_edited_model(model: Any, clamp: wb.E
     assert texts_of(clamp)["held"] == model.generate(PROMPTS, 3, edits=edits).texts
 
 
-def test_portions_and_padding_sides_change_nothing(
+def test_batches_and_padding_sides_change_nothing(
     model: Any, clamp: wb.Effects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = import_module("workbench.experiment")
