@@ -136,9 +136,11 @@ def _thin(labels: Sequence[Text], axis: str) -> None:
 
 
 def put_title(ax: Axes, text: str) -> None:
-    """The title on as many lines as the figure's width asks for."""
+    """The title on as many lines as the width asks for: the figure's, or its column's."""
     figure: Any = ax.figure
-    room = 0.95 * figure.bbox.width
+    place = ax.get_subplotspec()
+    columns = 1 if place is None else place.get_topmost_subplotspec().get_gridspec().ncols
+    room = 0.95 * figure.bbox.width / columns
     title = ax.set_title(plain(text), fontsize=10)
     width = title.get_window_extent().width
     if width > room:

@@ -275,7 +275,7 @@ def test_the_picture_is_a_point_a_change_beside_its_controls_or_what_a_method_na
         ]
         widths = [patch.get_width() for patch in ax.patches]
         np.testing.assert_allclose(widths, own.control_high - own.control_low)
-        assert ax.get_title() == f"m, measure {measure}, kind random"
+        assert ax.get_title() == f"m: x, measure {measure}"
     lines = marks.Lines("effect", "strength", by="change", low="low", high="high", beside="control")
     ax = replace(pushes, picture=lines).plot(where={"measure": "gain"})
     gain = frame[frame.measure == "gain"]

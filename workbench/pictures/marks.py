@@ -71,7 +71,7 @@ class Mark(ABC):
         frame = result.to_frame() if mark.table is None else result.to_frame(mark.table)
         frame, chosen = mark._chosen(frame)
         ax = mark.draw(result, frame, ax)
-        parts = [result.model, *(f"{name} {value}" for name, value in chosen.items())]
+        parts = [_subject(result), *(f"{name} {value}" for name, value in chosen.items())]
         put_title(ax, ", ".join([*parts, *filter(None, [ax.get_title()])]))
         fit(ax)
         return ax
@@ -84,6 +84,8 @@ class Mark(ABC):
         notes = frame.attrs.get("notes", {})
         chosen = {name: frame[name].iloc[0] for name in self.first if name in frame and len(frame)}
         chosen |= self.where
+        # One that all lines share needs no words.
+        said = {n: v for n, v in chosen.items() if n in frame and frame[n].nunique() > 1}
         for name, value in chosen.items():
             if name not in frame or not (frame[name] == value).any():
                 known = frame[name].unique().tolist() if name in frame else list(frame)
@@ -96,7 +98,7 @@ class Mark(ABC):
                 )
             frame = frame[frame[name] == value]
         frame.attrs["notes"] = notes
-        return frame, chosen
+        return frame, said
 
     def _note(self, frame: Any, column: str) -> str:
         return plain(frame.attrs.get("notes", {}).get(column, "").rstrip(".") or column)
@@ -562,6 +564,13 @@ def _text(column: str, value: Any) -> str:
 
 
 # -- colours ----------------------------------------------------------------------------------
+
+
+def _subject(result: Result) -> str:
+    """The model, and what the picture shows of it: what effects are of, or the short form."""
+    own = "" if type(result)._facts is Result._facts else result._facts()
+    about = getattr(result, "what", "") or own.partition(";")[0]
+    return ": ".join(filter(None, [result.model, textwrap.shorten(about, 90, placeholder=" …")]))
 
 
 def _signs(values: np.ndarray) -> list[str]:

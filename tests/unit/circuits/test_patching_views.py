@@ -44,7 +44,7 @@ def test_layers_and_positions_are_drawn_with_zero_in_the_middle() -> None:
     assert ax.get_ylim()[0] < ax.get_ylim()[1] and labels(ax, "y") == ["L0", "L1"]
     # The prompts have different tokens, so positions are numbers.
     assert labels(ax, "x") == [str(i) for i in range(6)]
-    assert ax.get_title() == "gpt2, measure my task, change resid_pre"
+    assert ax.get_title() == "gpt2: denoise resid_pre on my task"
     assert ax.images[0].colorbar.ax.get_ylabel() == "effect (0 = corrupt, 1 = clean)"
 
 
@@ -53,7 +53,7 @@ def test_one_example_has_its_own_tokens_and_no_place_it_lacks() -> None:
     ax = result.result.plot(table="examples", where={"example": 1})
     np.testing.assert_allclose(cells(ax), result.effects[1, :, :4])
     assert labels(ax, "x") == [f"w{20 + i}" for i in range(4)]
-    assert ax.get_title() == "gpt2, measure my task, change resid_pre, example 1"
+    assert ax.get_title() == "gpt2: noise resid_pre on my task, example 1"
     assert ax.images[0].colorbar.ax.get_ylabel() == "effect (0 = clean, 1 = corrupt)"
     with pytest.raises(ValueError, match=r"'example' is 3\. 'example' is one of 0, 1, 2\."):
         result.result.plot(table="examples", where={"example": 3})

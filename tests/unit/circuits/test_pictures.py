@@ -56,7 +56,7 @@ def test_an_attribution_is_drawn_as_bars_of_its_largest_scores() -> None:
     for bar in ax.patches:
         wanted = marks.POSITIVE if bar.get_width() >= 0 else marks.NEGATIVE
         assert to_hex(bar.get_facecolor()) == wanted
-    assert ax.get_title() == "tinyworld, the 12 largest of 479"
+    assert ax.get_title() == "tinyworld: eap of 479 edges on ioi, 3 examples, the 12 largest of 479"
     # The largest stands on top.
     bottom, top = ax.get_ylim()
     assert bottom > top and texts_apart(ax)
