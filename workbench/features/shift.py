@@ -99,7 +99,7 @@ def shift(
     before, after, beside = right(probe), [*changes.values()], [*drawn.values()]
     return Effects(
         **provenance(model, seed=seed),
-        what=f"{len(names)} features taken away from what {probe!r} reads",
+        what=f"{len(names)} features taken away from what the probe of {probe.label!r} reads",
         changes=table_of(["change"], list(changes)),
         controls=table_of(["change", "kind", "draw"], list(drawn)),
         measures=tuple(
