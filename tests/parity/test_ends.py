@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.backends import sampling
+from workbench.backends.base import end_ids
 
 from . import zoo
 from .conftest import BACKENDS
@@ -103,10 +103,10 @@ def test_a_model_whose_weights_are_elsewhere_has_its_generation_configuration(tm
     hf_model.save_pretrained(tmp_path)
     zoo.tokenizer().save_pretrained(tmp_path)
     model: Any = wb.load(tmp_path, remote=True)
-    assert sampling.end_ids(model.module(""), model.tokenizer) == {0, 7, 9}
+    assert end_ids(model.module(""), model.tokenizer) == {0, 7, 9}
     (tmp_path / "generation_config.json").unlink()
     model = wb.load(tmp_path, remote=True)
-    assert sampling.end_ids(model.module(""), model.tokenizer) == {0}
+    assert end_ids(model.module(""), model.tokenizer) == {0}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -6,8 +6,7 @@ import inspect
 from typing import Any
 
 import workbench as wb
-from workbench.model import Generation, ModelSpec, Run
-from workbench.norm import Norm
+from workbench.model import Generation, ModelSpec, Norm, Run
 
 #: Classes that public calls return and nobody makes: no name at the top, and public all the same.
 RETURNED: dict[str, Any] = {each.__name__: each for each in (Generation, ModelSpec, Norm, Run)}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from ..effects import Effects
+from ..plots import new_axes, put_legend, put_title
 
 
 def evaluation(result: Effects, *, ax: Axes | None = None) -> Axes:
     """Faithfulness over the share of edges kept, a line for each reference; the circuit and its
     complement with 95 % intervals, and the random circuits of the same size as crosses.
     """
-    if ax is None:
-        ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")[1]
+    ax = new_axes(ax, 7.2, 4.6)
     frame: Any = result.to_frame()
     controls, beside = result.effect(of="controls")[:, 0], np.array(result.controls["reference"])
     references = list(dict.fromkeys(frame.reference))
@@ -44,7 +43,7 @@ def evaluation(result: Effects, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("edges kept (% of the model's)")
     ax.set_ylabel("faithfulness (0 = all ablated, 1 = whole model)")
-    ax.set_title(f"{result.model}, {result.what}")
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    put_title(ax, f"{result.model}: {result.what}")
+    put_legend(ax, True, outside=True)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
