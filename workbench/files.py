@@ -93,14 +93,18 @@ def _writing_in(folder: Path) -> Iterator[None]:
         raise told from error
 
 
-def put_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all; what is no plain file (a pipe) is written to."""
+def put_text(path: str | Path, text: str) -> Path:
+    """Write a text file, whole or not at all; what is no plain file (a pipe) is written to.
+
+    Returns its path.
+    """
     path = placed(Path(path))
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_text(text, encoding="utf-8")
-        return
+        return path
     with aside(path) as (part,):
         part.write_text(text, encoding="utf-8")
+    return path
 
 
 def sum_of(path: Path) -> str:

@@ -295,14 +295,15 @@ class Result(Arrays):
                 raise
             raise refuse("A view's option", "one that it takes", options, f"{error}.") from None
 
-    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
-        """One self-contained HTML page that needs no network; written to `path` if given."""
+    def html(self, *, title: str | None = None) -> str:
+        """One self-contained HTML page that needs no network, as text."""
         from . import views
 
-        page = views.page(self, title or repr(self))
-        if path is not None:
-            put_text(path, page)
-        return page
+        return views.page(self, title or repr(self))
+
+    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write the page of `html` to `path`, and return that path."""
+        return put_text(path, self.html(title=title))
 
     def save(self, path: str | Path) -> Path:
         """Write `path`.json (everything but the arrays) and `path`.safetensors (the arrays).

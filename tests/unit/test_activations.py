@@ -175,5 +175,5 @@ def test_the_picture_has_a_point_a_row_in_the_plane_of_largest_variance():
 def test_rows_that_do_not_differ_still_draw_in_a_cell(rows, recwarn):
     acts = Activations.of_rows(rows)
     assert acts._repr_mimebundle_().keys() == {"text/plain", "image/png"}
-    assert acts.to_html().startswith("<!doctype html>")
+    assert acts.html().startswith("<!doctype html>")
     assert not list(recwarn)

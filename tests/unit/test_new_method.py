@@ -50,7 +50,7 @@ assert {call}.__name__ in dir(wb.{family}) and {call}.__doc__
 assert "\\n" not in repr(effects) and len(effects.to_frame()) > 0
 assert effects.plot() is not None
 assert type(effects).load(effects.save("saved")).to_frame().equals(effects.to_frame())
-assert effects.to_html("page.html").startswith("<!doctype html>")
+assert effects.to_html("page.html").read_text().startswith("<!doctype html>")
 assert wb.__file__.startswith({str(with_the_method)!r})
 """
     done = subprocess.run(

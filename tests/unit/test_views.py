@@ -120,15 +120,17 @@ def test_a_view_that_fails_becomes_a_warning(lens: Any, monkeypatch: pytest.Monk
 
 
 def test_the_page_of_a_lens_is_one_file_that_needs_no_network(lens: Any, tmp_path: Path) -> None:
-    text = lens.to_html(tmp_path / "lens.html", title="A <lens> & more")
-    assert (tmp_path / "lens.html").read_text(encoding="utf-8") == text
+    path = lens.to_html(str(tmp_path / "lens.html"), title="A <lens> & more")
+    assert path == tmp_path / "lens.html"
+    text = path.read_text(encoding="utf-8")
+    assert text == lens.html(title="A <lens> & more")
     assert "<title>A &lt;lens&gt; &amp; more</title>" in text
     assert 'src="http' not in text and 'href="http' not in text
 
 
 def test_the_page_of_a_picture_holds_it_and_its_table(tmp_path: Path) -> None:
     split = direct_logit_attribution(words_model(), PROMPT, " Mary")
-    text = split.to_html(title="<img src=x onerror=alert(1)>")
+    text = split.html(title="<img src=x onerror=alert(1)>")
     assert "<img src=x" not in text
     assert 'src="data:image/png;base64,' in text
     assert "L2H3" in text and "contribution" in text
@@ -136,7 +138,7 @@ def test_the_page_of_a_picture_holds_it_and_its_table(tmp_path: Path) -> None:
 
 def test_markup_in_a_token_stays_text_in_a_table() -> None:
     split = direct_logit_attribution(words_model(), "store <img src=x>", " Mary")
-    assert "<img src=x" not in split.to_html()
+    assert "<img src=x" not in split.html()
 
 
 def test_a_page_leaves_no_widget_and_no_figure_behind(
@@ -151,7 +153,7 @@ def test_a_page_leaves_no_widget_and_no_figure_behind(
     seen = attention(words_model(), PROMPT)
     split = direct_logit_attribution(words_model(), PROMPT, " Mary")
     for result in (lens, seen, split):
-        result.to_html()
+        result.html()
         assert set(kept) == before and plt.get_fignums() == figures
     # A widget of one's own stays open, also where its page is made.
     assert shown.model_id in kept and page(shown, "mine") and shown.model_id in kept
@@ -167,6 +169,6 @@ def test_a_page_leaves_no_widget_and_no_figure_behind(
     monkeypatch.setattr("workbench.plots.plot", half_drawn)
     for result in (lens, seen, split):
         with pytest.raises(RuntimeError, match="no page"):
-            result.to_html()
+            result.html()
         assert set(kept) == before and plt.get_fignums() == figures
     shown.close()

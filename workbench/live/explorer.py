@@ -145,12 +145,13 @@ class Explorer(ipywidgets.VBox):
             self._undo.append(self._last)
             self._restore(self._beginning)
 
-    def to_html(self, path: str | Path | None = None, *, title: str | None = None) -> str:
-        """The view as it is now, as one self-contained HTML page; written to `path` if given."""
-        text = self._page(title or self._title())
-        if path is not None:
-            put_text(path, text)
-        return text
+    def html(self, *, title: str | None = None) -> str:
+        """The view as it is now, as one self-contained HTML page that needs no network."""
+        return self._page(title or self._title())
+
+    def to_html(self, path: str | Path, *, title: str | None = None) -> Path:
+        """Write the page of `html` to `path`, and return that path."""
+        return put_text(path, self.html(title=title))
 
     def _page(self, title: str) -> str:
         return page(self.view, title)

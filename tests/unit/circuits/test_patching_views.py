@@ -87,7 +87,7 @@ def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
 
 def test_a_result_without_positions_is_a_page_with_its_picture_and_numbers() -> None:
     result = patch(lens_models.zoo_model("gpt2"), SMALL, over="z")
-    page = result.result.to_html()
+    page = result.result.html()
     assert "denoise z on my task" in page and page.startswith("<!doctype html>")
     assert "image/png" in (bundle := result.result._repr_mimebundle_())
     assert "application/vnd.jupyter.widget-view+json" not in bundle

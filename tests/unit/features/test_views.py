@@ -209,7 +209,7 @@ def test_each_is_one_page_that_needs_no_network(what: str, flow: wb.features.Fea
     result: Any = flow
     if what == "activations":
         result = wb.features.activations(model(), PROMPT, dictionary("relu"), k=3)
-    text = result.to_html(title="A <page>")
+    text = result.html(title="A <page>")
     assert "<title>A &lt;page&gt;</title>" in text
     assert 'src="http' not in text and 'href="http' not in text
     assert "application/vnd.jupyter.widget-view+json" in result._repr_mimebundle_()

@@ -136,5 +136,5 @@ def test_a_cell_draws_the_grid_and_its_page_needs_no_network(result: Any) -> Non
     bundle: Any = result._repr_mimebundle_()
     assert bundle["text/plain"] == repr(result)
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    text = result.to_html(title="<b>A</b>")
+    text = result.html(title="<b>A</b>")
     assert "<title>&lt;b&gt;A&lt;/b&gt;</title>" in text and 'src="http' not in text

@@ -157,5 +157,5 @@ def test_a_circuit_draws_itself_and_names_its_members(models: dict[str, Any]) ->
     assert graph.in_circuit_edges == ["embed→L0H2.v", "L0H2→L0.mlp", "L0.mlp→logits"]
     assert graph.in_circuit_nodes == ["embed", "L0H2", "L0.mlp", "logits"]
     assert len(graph._nodes) == len(circuit.parts.writers) + 1
-    assert "graph-view" in circuit.to_html()
+    assert "graph-view" in circuit.html()
     assert np.isfinite(circuit.scores).all()

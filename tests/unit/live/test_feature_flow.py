@@ -328,5 +328,6 @@ def test_a_silent_feature_is_named_and_markup_is_text(explorer: LiveFeatureFlow)
 
 def test_the_graph_is_one_page_without_a_kernel(explorer: LiveFeatureFlow, tmp_path: Path) -> None:
     explorer.scale(PATH[1], 0.0)
-    text = explorer.to_html(tmp_path / "flow.html")
-    assert PATH[3] in text and (tmp_path / "flow.html").read_text() == text
+    path = explorer.to_html(tmp_path / "flow.html")
+    assert path == tmp_path / "flow.html"
+    assert PATH[3] in (text := explorer.html()) and path.read_text() == text

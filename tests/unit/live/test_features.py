@@ -50,7 +50,7 @@ def test_it_opens_with_the_best_label_and_lists_all(explorer: LiveFeatures) -> N
     assert line.startswith(f"{number}  ·  ") and f"(F1 {scores[number]:.2f})" in line
     assert explorer.grid.features == explorer.active.names
     assert repr(explorer) == f"LiveFeatures({explorer.feature}, {len(labels)} listed)"
-    assert explorer.message == "" and "feature-page" in explorer.to_html()
+    assert explorer.message == "" and "feature-page" in explorer.html()
 
 
 def test_a_search_lists_what_the_index_finds(explorer: LiveFeatures) -> None:

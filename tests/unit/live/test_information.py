@@ -392,5 +392,6 @@ def test_the_graph_is_one_page_without_a_kernel(
     explorer: wb.live.LiveInformation, tmp_path: Path
 ) -> None:
     explorer.view.cut_edges = [EDGE]
-    text = explorer.to_html(tmp_path / "information.html")
-    assert HEAD in text and (tmp_path / "information.html").read_text() == text
+    path = explorer.to_html(tmp_path / "information.html")
+    assert path == tmp_path / "information.html"
+    assert HEAD in (text := explorer.html()) and path.read_text() == text

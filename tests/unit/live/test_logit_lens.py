@@ -143,9 +143,10 @@ def test_it_reads_through_other_lenses_and_components() -> None:
 
 def test_its_page_is_the_grid_as_it_is_now(explorer: live.LiveLogitLens, tmp_path: Path) -> None:
     explorer.view.quantity = "kl"
-    text = explorer.to_html(tmp_path / "live.html")
-    assert (tmp_path / "live.html").read_text(encoding="utf-8") == text
-    assert '"quantity": "kl"' in text
+    path = explorer.to_html(tmp_path / "live.html")
+    assert path == tmp_path / "live.html"
+    text = path.read_text(encoding="utf-8")
+    assert '"quantity": "kl"' in text and text == explorer.html()
 
 
 @pytest.mark.parametrize(
