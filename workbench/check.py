@@ -3,8 +3,10 @@
 `@checked` reads a call's annotations once and holds every argument against them before anything
 runs: `steps: Count` takes a whole number from 1, `Sequence[str]` a list of texts and neither one
 text nor a list of ids, `Literal["add", "remove"]` one of two words. numpy's numbers count as
-Python's, and come in as Python's. What an annotation cannot say (a layer that the model has, shapes
-that go together) the call checks itself, with `whole`, `number`, `one_of` and `tensor`.
+Python's, and come in as Python's; a `Dictionaries` of one passes where a `Dictionary` is asked, and
+one `Dictionary`, or several of them, where `Dictionaries` are. What an annotation cannot say (a
+layer that the model has, shapes that go together) the call checks itself, with `whole`, `number`,
+`one_of` and `tensor`.
 
 Every error is an `ArgumentError` that says the rule, the value given cut to a line, and what to do.
 """
@@ -250,7 +252,18 @@ def held(name: str, hint: Any, value: Any, call: str) -> Any:
     out = fits(hint, value)
     if out is not NO:
         return out
-    kinds = [getattr(each, "__name__", "") for each in (hint, *get_args(hint))]
+    kinds = {getattr(each, "__name__", ""): each for each in (hint, *get_args(hint))}
+    # What is made at sites is Dictionaries, also at one site: one passes for the other.
+    several = list(value.values()) if isinstance(value, Mapping) else value
+    several = several if isinstance(several, (list, tuple)) else [several]
+    if several and all(type(each).__name__ == "Dictionary" for each in several):
+        if "Dictionaries" in kinds:
+            return kinds["Dictionaries"](several)
+        if fits(hint, several[0]) is not NO:
+            if len(several) == 1:
+                return several[0]
+            first = str(next(iter(value))) if isinstance(value, Mapping) else 0
+            raise refuse(name, says(hint), value, f"Take one of them, as dicts[{first!r}].")
     made = next((_MADE_BY[kind] for kind in kinds if kind in _MADE_BY), None)
     raise refuse(name, says(hint, value), value, made or _help(call))
 

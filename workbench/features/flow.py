@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..change import Change
 from ..check import Count, Natural, Seed, checked, given
-from ..dictionary.collection import dictionaries
+from ..dictionary.collection import Dictionaries, dictionaries
 from ..edits import Add
 from ..graph import Graph
 from ..result import Result, axes, labels
@@ -26,7 +26,6 @@ from .matching import (
     FeatureMatches,
     Lanes,
     Method,
-    as_dictionaries,
     as_thresholds,
     by_cosine,
     check_matching,
@@ -140,7 +139,7 @@ class FeatureFlow(Result):
         self,
         strength: float = 1.0,
         *,
-        dicts: Any = None,
+        dicts: Dictionaries | None = None,
         layers: int | Sequence[int] | None = None,
     ) -> Change:
         """The change that pushes along the flow: a length of `strength` in all, in equal shares
@@ -152,7 +151,7 @@ class FeatureFlow(Result):
         whole length in these layers of the path only. Raises `ValueError` for a layer that the path
         has nothing in, for other dictionaries, and for a feature that writes nothing.
         """
-        known = as_dictionaries(dictionaries(self.model) if dicts is None else dicts)
+        known = dictionaries(self.model) if dicts is None else dicts
         path = sorted(Site.parse(name) for name in self.path())
         path = [site for site in path if site.stream in RESIDUAL] or path
         wanted = [layers] if isinstance(layers, int) else layers
@@ -224,7 +223,7 @@ class FeatureFlow(Result):
 
 @checked
 def flow(
-    dicts: Any,
+    dicts: Dictionaries,
     feature: Any = None,
     *,
     method: Method = "cosine",
@@ -257,7 +256,6 @@ def flow(
     Source: Laptev, Balagansky et al., "Analyze Feature Flow to Enhance Interpretation and Steering
     in Language Models" (2025), section 3.
     """
-    dicts = as_dictionaries(dicts)
     lanes = Lanes.of(dicts)
     _check_options(direction, depth, min_similarity)
     roots = _roots(lanes, feature)

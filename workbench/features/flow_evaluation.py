@@ -15,7 +15,7 @@ from ..activations import batches, check_texts
 from ..check import Count, Seed, checked, given
 from ..data import DataNotFound
 from ..dictionary.base import Dictionary, ScaleFeatures
-from ..dictionary.collection import dictionaries
+from ..dictionary.collection import Dictionaries, dictionaries
 from ..effects import Effects, Measure, table_of
 from ..memory import in_batches
 from ..metrics import text_loss
@@ -45,7 +45,7 @@ def evaluate_flow(
     texts: Any,
     flow: FeatureFlow | FeatureMatches,
     *,
-    dicts: Any = None,
+    dicts: Dictionaries | None = None,
     factor: float = 0.0,
     n_edges: Count | None = 60,
     n_samples: Count = 8,
@@ -230,7 +230,7 @@ def flow_edges(
     return [edge for edge, _ in out], np.array([value for _, value in out], np.float32)
 
 
-def flow_dictionaries(flow: Any, dicts: Any) -> Lanes:
+def flow_dictionaries(flow: Any, dicts: Dictionaries | None) -> Lanes:
     """The dictionaries that a flow was made of. Raises as `evaluate_flow`."""
     if not isinstance(flow, (FeatureFlow, FeatureMatches)):
         raise TypeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..check import NO, Count, Seed, checked, fits, given, number, whole
+from ..check import Count, Seed, checked, number, whole
 from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..model import Model
@@ -198,7 +198,7 @@ class FeatureMatches(Result):
 
 @checked
 def match(
-    dicts: Any,
+    dicts: Dictionaries,
     *,
     method: Method = "cosine",
     k: Count = 1,
@@ -359,8 +359,8 @@ class Lanes:
     leads: np.ndarray
 
     @classmethod
-    def of(cls, dicts: Any) -> Lanes:
-        """Of `Dictionaries`, or of several single ones.
+    def of(cls, dicts: Dictionaries) -> Lanes:
+        """Of dictionaries of the residual space.
 
         Before the residual stream after a layer lie that before the layer and the layer's two
         outputs; `resid_pre` of a layer is the same place as `resid_post` of the one before, and
@@ -369,7 +369,6 @@ class Lanes:
         Raises `ValueError` for dictionaries outside the residual space, of different widths, or two
         of one place.
         """
-        dicts = as_dictionaries(dicts)
         sites = tuple(dicts)
         widths = {d.d_out for d in dicts.values()}
         if len(widths) > 1:
@@ -432,24 +431,6 @@ class Lanes:
 def lane_of(site: Site) -> str:
     """The lane in which a site is drawn: "resid", "mlp" or "attn". Raises as `Lanes.of`."""
     return _place(site)[0]
-
-
-def as_dictionaries(dicts: Any) -> Dictionaries:
-    """`Dictionaries` of themselves, of a single dictionary, a mapping or several of them.
-
-    Raises `TypeError` for anything else.
-    """
-    if isinstance(dicts, Dictionaries):
-        return dicts
-    if isinstance(dicts, Mapping):
-        dicts = list(dicts.values())
-    several = fits(Iterable[Dictionary], [dicts] if isinstance(dicts, Dictionary) else dicts)
-    if several is not NO:
-        return Dictionaries(several)
-    raise TypeError(
-        "A flow passes dictionaries, as wb.dictionaries('tinyworld') or several "
-        f"wb.Dictionary.load(…); got {given(dicts)}."
-    )
 
 
 def _place(site: Site) -> tuple[str, int]:

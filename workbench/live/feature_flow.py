@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from ..check import Count, checked, whole
-from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..features.flow import FeatureFlow
 from ..features.flow import flow as follow
@@ -366,7 +365,7 @@ def _labelled(flow: FeatureFlow, labels: list[str]) -> FeatureFlow:
 @checked
 def feature_flow(
     model: Model,
-    dicts: Dictionaries | Dictionary,
+    dicts: Dictionaries,
     texts: Any,
     *,
     feature: str | None = None,
@@ -385,10 +384,9 @@ def feature_flow(
     Raises what `feature_flow` raises, and what a run raises for the first prompt; later trouble is
     shown in place.
     """
-    collection = Dictionaries([dicts]) if isinstance(dicts, Dictionary) else dicts
     return LiveFeatureFlow(
         model,
-        collection,
+        dicts,
         texts,
         feature=feature,
         prompt=prompt,

@@ -353,7 +353,7 @@ def _line(row: dict[Any, Any]) -> str:
 def features(
     model: Model,
     texts: Any,
-    dicts: Dictionary | Dictionaries,
+    dicts: Dictionaries,
     *,
     feature: str | None = None,
     prompt: str = PROMPT,
@@ -370,10 +370,9 @@ def features(
     Raises what `features.index` raises, and what a run raises for the first prompt; later trouble
     is shown in place.
     """
-    collection = Dictionaries([dicts]) if isinstance(dicts, Dictionary) else dicts
     return LiveFeatures(
         model,
-        collection,
+        dicts,
         texts,
         feature=feature,
         prompt=prompt,

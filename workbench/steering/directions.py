@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ def directions(
     label: str | Sequence[str],
     *,
     method: Literal["mean", "probe"] = "mean",
-    orthogonal_to: Dictionary | Mapping[Any, Dictionary] | None = None,
+    orthogonal_to: Dictionaries | None = None,
 ) -> Dictionaries:
     """A direction for each value of a label, at each site, as `Dictionaries` of features so named.
 
@@ -95,18 +95,15 @@ def _blocks(acts: Activations, columns: Sequence[str]) -> list[_Block]:
     return list(made.values())
 
 
-def _others_at(site: str, given: Any) -> np.ndarray | None:
+def _others_at(site: str, given: Dictionaries | None) -> np.ndarray | None:
     """(n, d) directions of length 1 and at right angles that span those to be taken out there."""
     if given is None:
         return None
-    several = {
-        d.out_site: d for d in ([given] if isinstance(given, Dictionary) else given.values())
-    }
-    here = next((d for at, d in several.items() if str(at) == site), None)
-    if here is None:
-        there = ", ".join(map(str, several))
+    if site not in given:
+        there = ", ".join(map(str, given))
         raise refuse("orthogonal_to", f"of {site} too, since that is asked about", there)
-    _, sizes, basis = np.linalg.svd(here.directions.cpu().double().numpy(), full_matrices=False)
+    vectors = given[site].directions.cpu().double().numpy()
+    _, sizes, basis = np.linalg.svd(vectors, full_matrices=False)
     return basis[sizes > 1e-6]
 
 

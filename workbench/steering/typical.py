@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 
 from ..activations import batches
 from ..check import checked
-from ..dictionary.base import Dictionary
 from ..dictionary.collection import Dictionaries
 from ..model import Model
 from ..site import Site
@@ -23,7 +22,7 @@ TEXTS = 32
 def typical_length(
     model: Model,
     texts: Any,
-    dicts: Dictionary | Mapping[Any, Dictionary],
+    dicts: Dictionaries,
     features: str | Site | Sequence[str | Site],
 ) -> float:
     """How far features move the activation where they are active, the mean over the features: a
@@ -38,9 +37,8 @@ def typical_length(
     Raises `ValueError` where there are no texts or a feature is never active on them, `KeyError`
     for a feature of a site without a dictionary, `TypeError` for a single text.
     """
-    known = Dictionaries([dicts] if isinstance(dicts, Dictionary) else dicts.values())
     names = [features] if isinstance(features, (str, Site)) else list(features)
-    pairs = [known.feature(feature) for feature in names]
+    pairs = [dicts.feature(feature) for feature in names]
     total, n = np.zeros(len(pairs)), np.zeros(len(pairs), np.int64)
     read = sorted({dictionary.site for dictionary, _ in pairs})
     for _, tokens in batches(model, texts, TEXTS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from ..change import Change
-from ..check import Count, checked, refuse, tensor
+from ..check import Count, checked, held, refuse, tensor
 from ..dictionary.base import Dictionary
 from ..edits import Add, Edit
 from ..model import Model
@@ -210,8 +210,9 @@ def _outer_biases(
 
 def _given(vectors: Any) -> tuple[Any, Sequence[str]]:
     """The vectors themselves, and their names where they have any."""
-    if isinstance(vectors, Dictionary):
-        return vectors.W_dec, vectors.names
+    if isinstance(vectors, (Dictionary, Mapping)):
+        dictionary = held("vectors", Dictionary, vectors, "vocabulary.words")
+        return dictionary.W_dec, dictionary.names
     if not isinstance(vectors, (Change, Edit)):
         return vectors, ()
     added = [part for part in Change.of(vectors).parts if isinstance(part.what, Add)]
