@@ -127,5 +127,7 @@ def test_dictionaries_of_two_widths_and_no_dictionaries_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="one space, the residual stream; .* widths 16, 32"):
         wb.features.match([wide, narrow], progress=False)
-    with pytest.raises(TypeError, match="A flow passes dictionaries, as wb.dictionaries"):
+    with pytest.raises(
+        TypeError, match=r"dicts is a Dictionaries; got .tinyworld.. Read dictionaries"
+    ):
         wb.features.match("tinyworld", progress=False)  # a name is not yet dictionaries
