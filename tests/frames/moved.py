@@ -1159,8 +1159,11 @@ def _random_dictionary(
 
 
 @moves("check_dictionary")
-def _check_dictionary(model: Any, dictionary: Any, texts: Any = None) -> Any:
-    return wb.features.check(model, texts, dictionary)
+def _check_dictionary(model: Any, dictionary: Any, texts: Any = None) -> Moved:
+    new = wb.features.check(model, texts, dictionary)
+    names = ("site", "out_site", "kind", "n_features", "d_in", "made_for", "n_positions")
+    same = {name: getattr(new, name) for name in (*names, "mean_norm", "mean_share")}
+    return Moved(new, frame=lambda: new.to_frame().set_index("variant").assign(**same))
 
 
 @moves("evaluate_dictionary")

@@ -70,7 +70,7 @@ index_file = import_module("workbench.features.index")
 from workbench.features import activation_buffer as activation_buffer
 
 # The best assignment of rows to columns is scipy's, also among ties.
-from workbench.features.similarity import assign as assign
+from workbench.features.similarity import one_to_one as one_to_one
 
 # Absorbed positions and the share of hedging have answers by hand; made vectors decide them.
 from workbench.features import concept_evaluation as concept_evaluation

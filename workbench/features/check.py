@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from ..activations import batches
+from ..activations import Activations, stream
 from ..check import checked
 from ..dictionary.base import Dictionary
 from ..dictionary.normalization import Normalization
 from ..encoding import text_ids
 from ..model import Model
-from ..result import Result, axes, provenance
+from ..result import Result, axes, labels, provenance
 from ..texts import texts as shipped_texts
 
 #: Below this share of the variance the check warns, and where another normalisation leaves less of
@@ -30,37 +29,39 @@ ENOUGH, CLEARLY, BY_FAR = 0.5, 0.8, 0.5
 class DictionaryCheck(Result):
     """How well a dictionary explains a model's activations, as it is and normalised otherwise.
 
-    dictionary: what it is, in words. site, out_site, kind, n_features, d_in: its own. made_for: the
-    model that it names, "" where it names none. same_model: whether that is this model, None where
-    it names none. variants: names of the normalisations tried, the dictionary's own first. scale,
-    center, factor: of each, as in `Normalization`. n_positions: activations read. mean_norm: their
-    mean length. mean_share: how much of their squared length lies along the mean over d_in, which
-    centring takes away. warned: what the check warned of.
-
-    explained_variance: 1 − squared error / squared distance from the mean activation.
-    explained_after_first: the same without each text's first token, whose activation is often an
-    outlier that outweighs all others (NaN for texts of one token). l0: mean number of active codes.
+    A text's first token often has an outlier that outweighs all others, so its explained variance
+    is told with it and without.
     """
 
+    #: What the dictionary is, in words.
     dictionary: str
     site: str
     out_site: str
     kind: str
     n_features: int
     d_in: int
+    #: The model that the dictionary names, "" where it names none.
     made_for: str
+    #: Whether that is this model, None where it names none.
     same_model: bool | None
-    variants: tuple[str, ...]
-    scale: tuple[str, ...]
     n_positions: int
+    #: The mean length of the activations read.
     mean_norm: float
+    #: How much of their squared length lies along the mean over d_in, which centring takes away.
     mean_share: float
+    #: What the check warned of.
     warned: tuple[str, ...]
-    center: np.ndarray = axes("variant", np.bool_)
-    factor: np.ndarray = axes("variant")
-    explained_variance: np.ndarray = axes("variant")
-    explained_after_first: np.ndarray = axes("variant")
-    l0: np.ndarray = axes("variant")
+    variants: tuple[str, ...] = labels("variant", "the normalisation tried, its own first")
+    scale: tuple[str, ...] = labels("variant", "as in `Normalization`", name="scale")
+    center: np.ndarray = axes("variant", np.bool_, "whether the mean over d_in is taken away")
+    factor: np.ndarray = axes("variant", note="what activations are multiplied by")
+    explained_variance: np.ndarray = axes(
+        "variant", note="1 − squared error / squared distance from the mean activation"
+    )
+    explained_after_first: np.ndarray = axes(
+        "variant", note="the same without first tokens, NaN where there are no others"
+    )
+    l0: np.ndarray = axes("variant", note="mean number of active codes")
 
     picture = "dictionaries.dictionary_check"
 
@@ -74,23 +75,6 @@ class DictionaryCheck(Result):
         """(variant,) explained variance after the first tokens, over all where that is unknown."""
         after = self.explained_after_first
         return np.where(np.isfinite(after), after, self.explained_variance)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a variant: center, scale, factor, explained_variance, explained_after_first, l0;
-        the same on each: site, out_site, kind, n_features, d_in, made_for, n_positions, mean_norm,
-        mean_share.
-        """
-        each = {
-            "center": self.center,
-            "scale": list(self.scale),
-            "factor": self.factor,
-            "explained_variance": self.explained_variance,
-            "explained_after_first": self.explained_after_first,
-            "l0": self.l0,
-        }
-        names = ("site", "out_site", "kind", "n_features", "d_in", "made_for", "n_positions")
-        same = {name: getattr(self, name) for name in (*names, "mean_norm", "mean_share")}
-        return pd.DataFrame(each | same, index=pd.Index(self.variants, name="variant"))
 
     def _facts(self) -> str:
         where = self.site if self.site == self.out_site else f"{self.site} → {self.out_site}"
@@ -265,25 +249,18 @@ def sample(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[tuple[str, ...], ...]]:
     """(position, d) what is read and what is decoded, which are first tokens, and the tokens."""
     sites = sorted({dictionary.site, dictionary.out_site})
-    read: list[torch.Tensor] = []
-    wanted: list[torch.Tensor] = []
-    first: list[torch.Tensor] = []
-    strings: list[tuple[str, ...]] = []
-    n = 0
-    for _, tokens in batches(model, texts, TEXTS_AT_ONCE):
-        with torch.no_grad():
-            run = model.run(tokens, read=sites, logits_at=(), stop_after=sites[-1])
-        mask = tokens.mask
-        for site, parts in ((dictionary.site, read), (dictionary.out_site, wanted)):
-            activation = run[site]
-            parts.append(activation[mask.to(activation.device)].float().cpu())
-        first.append((tokens.position_ids == 0)[mask].cpu())
-        strings.extend(tokens.strings)
-        n += len(first[-1])
-        if n >= MOST_POSITIONS:
+    parts: list[Activations] = []
+    for part in stream(model, texts, sites, batch_size=TEXTS_AT_ONCE):
+        parts.append(part)
+        if sum(map(len, parts)) >= MOST_POSITIONS:
             break
-    x, y, at_start = (torch.cat(parts)[:MOST_POSITIONS] for parts in (read, wanted, first))
-    return x, y, at_start, tuple(strings)
+    read, wanted = (
+        torch.from_numpy(np.concatenate([part[site] for part in parts])[:MOST_POSITIONS])
+        for site in (dictionary.site, dictionary.out_site)
+    )
+    first = torch.from_numpy(np.concatenate([part.position == 0 for part in parts]))
+    strings = tuple(text for part in parts for text in part.tokens)
+    return read, wanted, first[:MOST_POSITIONS], strings
 
 
 def variants(dictionary: Dictionary, factor: float) -> dict[str, Normalization]:

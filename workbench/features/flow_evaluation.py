@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..activations import batches, check_texts
-from ..check import Count, Seed, checked, given
+from ..activations import Moments, batches, check_texts
+from ..check import Count, Seed, checked
 from ..data import DataNotFound
 from ..dictionary.base import Dictionary, ScaleFeatures
 from ..dictionary.collection import Dictionaries, dictionaries
@@ -186,9 +187,6 @@ def _chosen(
 
 # -- edges and their dictionaries ------------------------------------------------------------------
 
-#: Ways of matching that an evaluation makes itself.
-WAYS = ("correlation", "permutation")
-
 
 def flow_edges(
     flow: FeatureFlow | FeatureMatches, lanes: Lanes, n_edges: int | None, rng: np.random.Generator
@@ -230,13 +228,8 @@ def flow_edges(
     return [edge for edge, _ in out], np.array([value for _, value in out], np.float32)
 
 
-def flow_dictionaries(flow: Any, dicts: Dictionaries | None) -> Lanes:
+def flow_dictionaries(flow: FeatureFlow | FeatureMatches, dicts: Dictionaries | None) -> Lanes:
     """The dictionaries that a flow was made of. Raises as `evaluate_flow`."""
-    if not isinstance(flow, (FeatureFlow, FeatureMatches)):
-        raise TypeError(
-            "What is evaluated is a flow, wb.feature_flow(…), or matches, wb.features.match(…); "
-            f"got {given(flow)}."
-        )
     if dicts is None:
         try:
             dicts = dictionaries(flow.model)
@@ -254,16 +247,12 @@ def flow_dictionaries(flow: Any, dicts: Dictionaries | None) -> Lanes:
     return lanes
 
 
-def other_way(way: Any, lanes: Lanes) -> tuple[str, FeatureMatches | None]:
+def other_way(way: str | FeatureMatches, lanes: Lanes) -> tuple[str, FeatureMatches | None]:
     """A way of matching to compare with: its name and its matches, None for those of the survey."""
     if isinstance(way, FeatureMatches):
         if (way.sites, way.fingerprints) != (lanes.names, lanes.fingerprints):
             raise ValueError("Ways of matching are compared on the same dictionaries.")
         return way.method, way
-    if way not in WAYS:
-        raise ValueError(
-            f"A flow is compared with {', '.join(WAYS)} or FeatureMatches; got {way!r}."
-        )
     if way == "correlation":
         return way, None
     return way, match(lanes.dicts, method="permutation", progress=False)
@@ -286,23 +275,61 @@ class Edge:
     target: tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
 class Group:
-    """Edges between the same two dictionaries, and what the survey counts of them.
+    """Edges between the same two dictionaries, and what the texts say of them, batch by batch.
 
-    edges: their numbers. active: (edge, text) positions at which the target is active. rate,
-    length: (edge, feature) of each feature of the source dictionary: the share of those positions
-    at which it is active, and the mean length of what it writes there. correlation: (edge, feature)
-    Pearson's with the target over all positions, NaN where either never changes.
+    edges: their numbers. active: (edge, text) positions at which the target is active.
     """
 
-    source: int
-    target: int
-    edges: tuple[int, ...]
-    active: np.ndarray
-    rate: np.ndarray
-    length: np.ndarray
-    correlation: np.ndarray
+    def __init__(self, source: Dictionary, target: Dictionary, n_texts: int) -> None:
+        self.source, self.target, self.n_texts = source, target, n_texts
+        self.edges: list[int] = []
+        self.targets: list[int] = []
+
+    def begin(self) -> None:
+        """Sums over positions, float64, once all edges are known."""
+        shape = (len(self.edges), self.source.n_features)
+        self.active = np.zeros((len(self.edges), self.n_texts), np.int64)
+        self._fired, self._length, self._product = (
+            torch.zeros(shape, dtype=torch.float64, device=self.source.device) for _ in range(3)
+        )
+        self._of_target, self._of_source = Moments(), Moments()
+
+    def add(self, run: Run, tokens: Tokens, first: int) -> None:
+        """Count a batch whose first text has the number `first`."""
+        mask, source = tokens.mask, self.source
+        with torch.no_grad():
+            codes, x = (
+                self.target.encode_some(run[self.target.site], self.targets),
+                run[source.site][mask],
+            )
+            mask = mask.to(codes.device)
+            on = (codes != 0) & mask[..., None]
+            self.active[:, first : first + len(codes)] = on.sum(1).T.cpu().numpy()
+            other = source.encode(x)
+            target, where = codes[mask].to(other), on[mask].to(other)
+            size = 1.0 if source.is_transcoder else source.normalization.split(x.to(other))[2]
+            self._fired += where.T @ (other != 0).to(other)
+            self._length += where.T @ (other.abs() * size)
+            self._product += target.T @ other
+            self._of_target.add(target)
+            self._of_source.add(other)
+
+    @property
+    def _n_active(self) -> np.ndarray:
+        # Of a target that is never active nothing is asked.
+        return np.maximum(self.active.sum(1), 1)[:, None]
+
+    @cached_property
+    def rate(self) -> np.ndarray:
+        """(edge, feature) at which share of the target's positions each source feature fires."""
+        return self._fired.cpu().numpy() / self._n_active
+
+    @cached_property
+    def length(self) -> np.ndarray:
+        """(edge, feature) the mean length of what each source feature writes there."""
+        norms = self.source.W_dec.float().norm(dim=-1).double()
+        return (self._length * norms).cpu().numpy() / self._n_active
 
     def control(self, i: int, like: int, without: Sequence[int], rng: np.random.Generator) -> int:
         """A random feature of about the activity of `like` where target i is active.
@@ -326,9 +353,12 @@ class Group:
         return float(np.clip(other / own, 1 / MOST_STRENGTH, MOST_STRENGTH))
 
     def correlated(self, i: int) -> int:
-        """The feature that correlates most with target i, −1 where none does."""
-        row = self.correlation[i]
-        return -1 if np.isnan(row).all() else int(np.nanargmax(row))
+        """The feature that correlates most with target i over all positions, −1 where none does."""
+        target, source = self._of_target, self._of_source
+        spread = target.std[i] * source.std
+        together = self._product[i] / source.n - target.mean[i] * source.mean
+        found = torch.where(spread > 0, together / spread, -torch.inf)
+        return int(found.argmax()) if bool((spread > 0).any()) else -1
 
 
 def survey(
@@ -343,95 +373,24 @@ def survey(
 
     One pass over the texts; what is held grows with edges × features, not with the texts.
     """
-    members: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[int, int], Group] = {}
     for number, edge in enumerate(edges):
-        members.setdefault((edge.source[0], edge.target[0]), []).append(number)
-    counts = {
-        key: _Counts.of(lanes, [edges[i].target[1] for i in numbers], key, check_texts(texts))
-        for key, numbers in members.items()
-    }
-    used = sorted({site for key in members for site in key})
-    read = sorted({lanes.dicts[lanes.sites[site]].site for site in used})
+        key = (edge.source[0], edge.target[0])
+        if key not in groups:
+            source, target = (lanes.each[site] for site in key)
+            groups[key] = Group(source, target, check_texts(texts))
+        groups[key].edges.append(number)
+        groups[key].targets.append(edge.target[1])
+    for group in groups.values():
+        group.begin()
+    read = sorted({d.site for group in groups.values() for d in (group.source, group.target)})
     lengths: list[int] = []
     for rows, tokens in batches(model, texts, N_TEXTS, title="survey", progress=progress):
         run = model.run(tokens, read=read, logits_at=())
         lengths.extend(tokens.lengths)
-        for (source, target), count in counts.items():
-            own, other = (lanes.dicts[lanes.sites[i]] for i in (target, source))
-            count.add(own, other, run[own.site], run[other.site], tokens.mask, rows.start)
-    groups = [
-        Group(source, target, tuple(numbers), *counts[source, target].finish())
-        for (source, target), numbers in members.items()
-    ]
-    return groups, np.array(lengths)
-
-
-@dataclass(eq=False)
-class _Counts:
-    """Running sums of one group, float64: over positions, by edge, by feature, or by both."""
-
-    targets: list[int]
-    norms: torch.Tensor
-    active: np.ndarray
-    fired: torch.Tensor
-    length: torch.Tensor
-    product: torch.Tensor
-    target_sums: torch.Tensor
-    source_sums: torch.Tensor
-    n: int = 0
-
-    @classmethod
-    def of(cls, lanes: Lanes, targets: list[int], key: tuple[int, int], n_texts: int) -> _Counts:
-        source = lanes.dicts[lanes.sites[key[0]]]
-
-        def zeros(*shape: int) -> torch.Tensor:
-            return torch.zeros(*shape, dtype=torch.float64, device=source.device)
-
-        n, m = len(targets), source.n_features
-        norms = source.W_dec.float().norm(dim=-1).double()
-        active = np.zeros((n, n_texts), np.int64)
-        fired, length, product = (zeros(n, m) for _ in range(3))
-        return cls(targets, norms, active, fired, length, product, zeros(2, n), zeros(2, m))
-
-    def add(
-        self,
-        own: Any,
-        other: Any,
-        x_own: torch.Tensor,
-        x_other: torch.Tensor,
-        mask: torch.Tensor,
-        first: int,
-    ) -> None:
-        """Count a batch whose first text has the number `first`."""
-        with torch.no_grad():
-            codes, x = own.encode_some(x_own, self.targets), x_other[mask]
-            mask = mask.to(codes.device)
-            on = (codes != 0) & mask[..., None]
-            self.active[:, first : first + len(codes)] = on.sum(1).T.cpu().numpy()
-            source = other.encode(x)
-            target, where = codes[mask].to(source), on[mask].to(source)
-            size = 1.0 if other.is_transcoder else other.normalization.split(x.to(source))[2]
-            self.fired += where.T @ (source != 0).to(source)
-            self.length += where.T @ (source.abs() * size)
-            self.product += target.T @ source
-            for codes, sums in ((target, self.target_sums), (source, self.source_sums)):
-                sums += torch.stack([codes.double().sum(0), codes.double().square().sum(0)])
-            self.n += len(x)
-
-    def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The numbers of a `Group` after its edges."""
-        n_active = torch.as_tensor(self.active.sum(1), device=self.fired.device)[:, None]
-        mean_t, mean_s = self.target_sums[0] / self.n, self.source_sums[0] / self.n
-        var_t, var_s = (
-            (sums[1] / self.n - mean.square()).clamp(min=0)
-            for sums, mean in ((self.target_sums, mean_t), (self.source_sums, mean_s))
-        )
-        scale = (var_t[:, None] * var_s).sqrt()
-        correlation = (self.product / self.n - mean_t[:, None] * mean_s) / scale
-        correlation[scale == 0] = torch.nan
-        parts = (self.fired / n_active, self.length * self.norms / n_active, correlation)
-        rate, length, correlation = (part.cpu().numpy() for part in parts)
-        return self.active, rate, length, correlation
+        for group in groups.values():
+            group.add(run, tokens, rows.start)
+    return list(groups.values()), np.array(lengths)
 
 
 # -- trials: one feature rescaled in a text, and another one read again after it -------------------

@@ -22,16 +22,15 @@ from ..result import Result, axes, provenance
 from ..site import Site
 from .similarity import (
     Codes,
-    assign,
     chance_cosine,
     check_assignable,
     collect_codes,
+    one_to_one,
     top_matches,
     unit_rows,
 )
 
 Method = Literal["cosine", "correlation", "permutation"]
-METHODS: tuple[Method, ...] = ("cosine", "correlation", "permutation")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -290,7 +289,7 @@ def _by_permutation(
         found = np.full(len(a), -1)
         found[back[back >= 0]] = np.flatnonzero(back >= 0)
     else:
-        found = assigned[at, other] = assign((a @ b.T).numpy())
+        found = assigned[at, other] = one_to_one((a @ b.T).numpy())
     there = torch.from_numpy(found >= 0)
     values = torch.full((len(a),), float("nan"))
     values[there] = (a[there] * b[torch.from_numpy(found)[there]]).sum(-1)
@@ -317,8 +316,6 @@ def origin(lanes: Lanes, model: Model | None, seed: int | None) -> dict[str, Any
 
 def check_matching(lanes: Lanes, method: str, k: Any, model: Any, texts: Any) -> None:
     """Raises `ValueError` for options that `match` does not take."""
-    if method not in METHODS:
-        raise ValueError(f"Features are matched by {', '.join(METHODS)}; got {method!r}.")
     if method == "correlation" and (model is None or texts is None):
         raise ValueError(
             "Correlations are of activations: match(dicts, method='correlation') needs model= and "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
 from ..activations import batches
@@ -93,15 +95,6 @@ def check_assignable(n: int, m: int) -> None:
         )
 
 
-def assign(similarity: np.ndarray) -> np.ndarray:
-    """(n,) for each row its column, as `one_to_one`, for up to 4,096 rows and columns.
-
-    Raises `ValueError` for what `check_assignable` refuses, and for NaN or infinity.
-    """
-    check_assignable(*similarity.shape)
-    return one_to_one(similarity)
-
-
 def one_to_one(similarity: np.ndarray) -> np.ndarray:
     """(n,) for each row its column, so that each column is taken once and the sum is largest.
 
@@ -122,53 +115,75 @@ def one_to_one(similarity: np.ndarray) -> np.ndarray:
 
 #: Bytes that the codes of all dictionaries may take together; only those that are not 0 are held.
 CODE_BYTES = 2**31
-#: A code that is not 0: its position and feature (int32) and its value (float32).
+#: A code that is not 0: its feature (int32) and its value (float64).
 BYTES_A_CODE = 12
-#: Products of two codes that are formed at a time.
-PAIRS_AT_ONCE = 2**20
 #: Texts of one pass.
 N_TEXTS = 16
 
 
 @dataclass(frozen=True, eq=False)
-class SparseCodes:
-    """The codes of one dictionary at every position of some texts, without the zeros.
-
-    positions, features: (code,) int32, in the order of positions. values: (code,) float32. starts:
-    (position + 1,) where the codes of each position begin. mean, deviation: (feature,) float64 over
-    all positions, the zeros too.
-    """
-
-    starts: torch.Tensor
-    positions: torch.Tensor
-    features: torch.Tensor
-    values: torch.Tensor
-    mean: torch.Tensor
-    deviation: torch.Tensor
-
-    def to(self, device: torch.device) -> SparseCodes:
-        """The same codes on another device."""
-        return SparseCodes(**{name: tensor.to(device) for name, tensor in vars(self).items()})
-
-
-@dataclass(frozen=True, eq=False)
 class Codes:
-    """The codes of several dictionaries at the same positions. by_site: by a dictionary's number.
+    """The codes of several dictionaries at the same positions.
 
-    n_positions: how many positions the texts have.
+    each: (position, feature) float64 of each dictionary, by its number, without the zeros.
     """
 
-    n_positions: int
-    by_site: tuple[SparseCodes, ...]
+    each: tuple[Any, ...]
 
-    def top(self, at: int, other: int, k: int, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def n_positions(self) -> int:
+        """How many positions the texts have."""
+        return self.each[0].shape[0]
+
+    @cached_property
+    def moments(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(feature,) mean and deviation of each dictionary's codes over all positions."""
+        out = []
+        for codes in self.each:
+            total, square = (
+                np.bincount(codes.indices, values, codes.shape[1])
+                for values in (codes.data, codes.data**2)
+            )
+            mean = total / self.n_positions
+            deviation = np.sqrt(np.maximum(square / self.n_positions - mean**2, 0))
+            # A code that is the same everywhere leaves only rounding.
+            deviation[deviation <= 1e-7 * np.abs(mean)] = 0
+            out.append((mean, deviation))
+        return out
+
+    def top(
+        self, at: int, other: int, k: int, features: np.ndarray | None = None, shift: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(feature, k) correlations and numbers: the best matches of one dictionary's features in
         another. A feature whose code never changes correlates with nothing: NaN and −1.
 
-        shift: by how many positions the codes of `at` are moved against the text.
+        features: numbers, None for all. shift: by how many positions the codes of `at` are moved
+        against the text.
         """
-        features = np.arange(len(self.by_site[at].mean))
-        return self._top(at, other, features, k, shift)
+        b, (mean, deviation), (mean_b, deviation_b) = (
+            self.each[other],
+            self.moments[at],
+            self.moments[other],
+        )
+        features = np.arange(len(mean)) if features is None else features
+        moved = sparse.vstack([self.each[at][-shift:], self.each[at][:-shift]])
+        a = sparse.csr_array(moved.T)
+        values = np.full((len(features), k), np.nan, np.float32)
+        found = np.full((len(features), k), -1, np.int64)
+        # A block holds its moments with all of b, and about three times as much to finish them.
+        size = max(1, BLOCK_BYTES // (4 * 8 * len(mean_b)))
+        for start in range(0, len(features), size):
+            rows = features[start : start + size]
+            product = (a[rows] @ b).toarray() / self.n_positions
+            with np.errstate(divide="ignore", invalid="ignore"):
+                correlation = product - np.outer(mean[rows], mean_b)
+                correlation /= np.outer(deviation[rows], deviation_b)
+            correlation[:, deviation_b == 0] = -np.inf
+            best, which = (x.numpy() for x in torch.from_numpy(correlation).topk(k, 1))
+            there = (deviation[rows, None] > 0) & (best > -np.inf)
+            values[start : start + size] = np.where(there, best, np.nan)
+            found[start : start + size] = np.where(there, which, -1)
+        return values, found
 
     def chance(self, at: int, other: int, seed: int) -> float:
         """The 99 % quantile of the best correlation of codes that are shifted against the text.
@@ -177,72 +192,13 @@ class Codes:
         feature fires is left. NaN where no feature fires in both.
         """
         generator = np.random.default_rng(seed)
-        n = len(self.by_site[at].mean)
+        n = self.each[at].shape[1]
         features = np.sort(generator.choice(n, size=min(n, N_CHANCE), replace=False))
         quarter = self.n_positions // 4
         shift = int(generator.integers(quarter, self.n_positions - quarter))
-        best, _ = self._top(at, other, features, 1, shift)
+        best, _ = self.top(at, other, 1, features, shift)
         there = best[np.isfinite(best)]
         return float(np.quantile(there, CHANCE_LEVEL)) if len(there) else float("nan")
-
-    def _top(
-        self, at: int, other: int, features: np.ndarray, k: int, shift: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        a, b = self.by_site[at], self.by_site[other].to(self.by_site[at].mean.device)
-        n, n_b, device = self.n_positions, len(b.mean), b.mean.device
-        values = np.full((len(features), k), np.nan, np.float32)
-        found = np.full((len(features), k), -1, np.int64)
-        # A block holds its moments with all of b, and about three times as much to finish them.
-        size = max(1, BLOCK_BYTES // (4 * 8 * n_b))
-        for start in range(0, len(features), size):
-            chosen = torch.as_tensor(features[start : start + size], device=device)
-            row = torch.full((len(a.mean),), -1, dtype=torch.long, device=device)
-            row[chosen] = torch.arange(len(chosen), device=device)
-            rows = row[a.features.long()]
-            kept = rows >= 0
-            positions = (a.positions[kept].long() + shift) % n
-            moments = _products(positions, rows[kept], a.values[kept], b, len(chosen))
-            mean, deviation = a.mean[chosen, None], a.deviation[chosen, None]
-            correlation = (moments / n - mean * b.mean) / (deviation * b.deviation)
-            correlation[:, b.deviation == 0] = -torch.inf
-            best, which = correlation.topk(k, 1)
-            there = (deviation > 0) & (best > -torch.inf)
-            part = slice(start, start + len(chosen))
-            nan = torch.full_like(best, torch.nan)
-            values[part] = torch.where(there, best, nan).cpu().numpy()
-            found[part] = torch.where(there, which, -1).cpu().numpy()
-        return values, found
-
-
-def _products(
-    positions: torch.Tensor,
-    rows: torch.Tensor,
-    values: torch.Tensor,
-    b: SparseCodes,
-    n_rows: int,
-) -> torch.Tensor:
-    """(row, feature) float64: Σ over positions of value × b's codes at the same position.
-
-    Every code is paired with those of b at its position, so that the work is as many products as
-    there are, whatever the number of features.
-    """
-    n_b = len(b.mean)
-    out = torch.zeros(n_rows * n_b, dtype=torch.float64, device=values.device)
-    counts = b.starts[positions + 1] - b.starts[positions]
-    ends = counts.cumsum(0)
-    start = 0
-    while start < len(positions):
-        before = int(ends[start - 1]) if start else 0
-        stop = int(torch.searchsorted(ends, before + PAIRS_AT_ONCE, right=True))
-        part = slice(start, max(start + 1, stop))
-        n = counts[part]
-        code = torch.repeat_interleave(n)
-        first = (ends[part] - n - before)[code]
-        partner = b.starts[positions[part]][code] + torch.arange(len(code), device=n.device) - first
-        at = rows[part][code] * n_b + b.features[partner]
-        out.index_add_(0, at, values[part][code].double() * b.values[partner])
-        start = part.stop
-    return out.view(n_rows, n_b)
 
 
 def collect_codes(
@@ -254,41 +210,23 @@ def collect_codes(
     that is not 0, so positions × dictionaries × mean number of active features.
     """
     read = sorted({dictionary.site for dictionary in dictionaries})
-    pieces: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in dictionaries]
-    n, held, n_done = 0, 0, 0
+    pieces: list[list[sparse.csr_array]] = [[] for _ in dictionaries]
+    held = 0
     for rows, tokens in batches(model, texts, N_TEXTS, title="codes", progress=progress):
         run = model.run(tokens, read=read, logits_at=())
         for dictionary, piece in zip(dictionaries, pieces, strict=True):
             with torch.no_grad():
                 codes = dictionary.encode(run[dictionary.site][tokens.mask])
-            where = codes.nonzero()
-            position, feature = (where + where.new_tensor([n, 0])).int().unbind(1)
-            piece.append((position, feature, codes[where[:, 0], where[:, 1]].float()))
-            held += BYTES_A_CODE * len(where)
-        n, n_done = n + int(tokens.mask.sum()), rows.stop
+            at = codes.nonzero(as_tuple=True)
+            values = codes[at].double().cpu().numpy()
+            places = tuple(x.int().cpu().numpy() for x in at)
+            piece.append(sparse.csr_array((values, places), shape=codes.shape))
+            held += BYTES_A_CODE * len(values)
         if held > CODE_BYTES:
-            need = held / n_done * len(texts) / 2**30
+            need = held / rows.stop * len(texts) / 2**30
             raise ValueError(
                 f"The codes of these texts take {BYTES_A_CODE} bytes each that is not 0, and may "
                 f"take {CODE_BYTES / 2**30:.3g} GiB; all {len(texts)} texts would take about "
-                f"{need:.1f}. Give fewer than {n_done} texts, or fewer dictionaries."
+                f"{need:.1f}. Give fewer than {rows.stop} texts, or fewer dictionaries."
             )
-    return Codes(n, tuple(map(_join, dictionaries, pieces, [n] * len(pieces))))
-
-
-def _join(dictionary: Any, pieces: list[tuple[torch.Tensor, ...]], n: int) -> SparseCodes:
-    positions, features, values = map(torch.cat, zip(*pieces, strict=True))
-    pieces.clear()
-    starts = torch.zeros(n + 1, dtype=torch.long, device=values.device)
-    starts[1:] = torch.bincount(positions, minlength=n).cumsum(0)
-    total, square = (
-        torch.zeros(dictionary.n_features, dtype=torch.float64, device=values.device)
-        for _ in range(2)
-    )
-    total.index_add_(0, features.long(), values.double())
-    square.index_add_(0, features.long(), values.double().square())
-    mean = total / n
-    deviation = (square / n - mean.square()).clamp(min=0).sqrt()
-    # A code that is the same everywhere leaves only rounding.
-    deviation[deviation <= 1e-7 * mean.abs()] = 0
-    return SparseCodes(starts, positions, features, values, mean, deviation)
+    return Codes(tuple(sparse.csr_array(sparse.vstack(piece)) for piece in pieces))

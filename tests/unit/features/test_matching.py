@@ -24,7 +24,7 @@ from tests.unit.flow_models import (
     made,
     model,
 )
-from tests.unit.kernels import assign, similarity
+from tests.unit.kernels import one_to_one, similarity
 from workbench.dictionary.collection import Dictionaries
 
 # Among 32 dimensions chance is above the usual threshold, which most tests are not about.
@@ -126,7 +126,6 @@ def test_matches_by_correlation_are_pearsons_over_all_tokens_of_the_texts(backen
 def test_correlations_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = matched("correlation", 2)
     monkeypatch.setattr(similarity, "BLOCK_BYTES", 4 * 8 * 24 * 5)
-    monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", 37)
     again = wb.features.match(
         dictionaries(), method="correlation", k=2, model=model(), texts=TEXTS, progress=False
     )
@@ -169,7 +168,7 @@ def test_assignments_have_the_largest_sum_that_scipy_finds(
         values = np.round(values)
     if seed == 2:  # everyone wants the same
         values = values + 10 * rng.normal(size=(1, shape[1])).astype(np.float32)
-    found = assign(values)
+    found = one_to_one(values)
     rows, columns = linear_sum_assignment(values, maximize=True)
     taken = found[found >= 0]
     assert len(taken) == min(shape) == len(set(taken.tolist()))
@@ -208,7 +207,7 @@ def test_permutations_of_too_many_features_are_refused_with_the_memory_they_woul
     with pytest.raises(ValueError, match="up to 4096 features each; 4097 × 4097"):
         wb.features.match(many, method="permutation", progress=False)
     with pytest.raises(ValueError, match="finite numbers; some are NaN"):
-        assign(np.full((2, 2), np.nan))
+        one_to_one(np.full((2, 2), np.nan))
 
 
 def test_a_feature_that_writes_nothing_is_dead() -> None:
