@@ -189,7 +189,8 @@ _MADE_BY = {
     "Model": "Load a model with wb.load('tinyworld').",
     "Dictionary": "Read a dictionary with wb.Dictionary.load(…).",
     "Dictionaries": "Read dictionaries with wb.dictionaries('tinyworld').",
-    "Task": "Take a task of wb.tasks() with wb.task('ioi'), or make one with Task.from_pairs(…).",
+    "Task": "Take a task of wb.tasks() with wb.task('ioi'), or make one of your own, "
+    "wb.task([(clean, corrupt, answer, foil)]).",
 }
 
 

@@ -12,8 +12,12 @@ from typing import Any
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
+from .check import ArgumentError
+from .check import given as shown
 from .encoding import text_ids
 from .tokens import token_strings
+
+_RULE = "A pair is (clean, corrupt, answer, foil), or a dict with these keys"
 
 
 @dataclass(frozen=True)
@@ -39,34 +43,43 @@ class Pair:
             text = getattr(self, name)
             if not isinstance(text, str) or not text or text != text.rstrip():
                 raise ValueError(
-                    f"The {name} prompt is a text that does not end with a space; got {text!r}. "
-                    "The space belongs to the answer, ' Paris'."
+                    f"The {name} prompt is a text that does not end with a space; got "
+                    f"{shown(text)}. The space belongs to the answer, ' Paris'."
                 )
         for name in ("answers", "foils"):
             words = getattr(self, name)
-            words = (words,) if isinstance(words, str) else tuple(words)
+            several = isinstance(words, Iterable) and not isinstance(words, str)
+            words = tuple(words) if several else (words,)
             if not words or not all(isinstance(word, str) and word for word in words):
-                raise ValueError(f"The {name} are one or more texts; {self.clean!r} has {words!r}.")
+                raise ValueError(
+                    f"The {name} are one or more texts; {shown(self.clean)} has {shown(words)}."
+                )
             object.__setattr__(self, name, words)
         if both := [word for word in self.answers if word in self.foils]:
-            raise ValueError(f"No text is an answer and a foil; {self.clean!r} has {both[0]!r}.")
+            raise ValueError(
+                f"No text is an answer and a foil; {shown(self.clean)} has {both[0]!r}."
+            )
 
     @classmethod
-    def read(cls, given: Pair | Mapping[str, Any]) -> Pair:
-        """The pair that a mapping describes, with this class's fields as its keys.
+    def read(cls, given: Pair | Mapping[str, Any] | Sequence[Any]) -> Pair:
+        """The pair (clean, corrupt, answer, foil), or of a mapping with these keys, or this class's
+        fields.
 
-        Raises `ValueError` for a missing or an unknown key.
+        Raises `ValueError` for a missing or an unknown key, and for what is no pair.
         """
         if isinstance(given, Pair):
             return given
+        if _is_row(given):
+            return cls(*given)
         names = [each.name for each in fields(cls)]
-        if not isinstance(given, Mapping) or not {*names[:4]} <= {*given} <= {*names}:
+        named = {}
+        if isinstance(given, Mapping):
+            plural = {"answer": "answers", "foil": "foils"}
+            named = {plural.get(key, key): value for key, value in given.items()}
+        if len(named) < len(given) or not {*names[:4]} <= {*named} <= {*names}:
             keys = list(given) if isinstance(given, Mapping) else given
-            raise ValueError(
-                f"A pair has the keys {', '.join(names[:4])} and perhaps {', '.join(names[4:])}; "
-                f"got {keys!r}."
-            )
-        return cls(**given)
+            raise ValueError(f"{_RULE}, and perhaps {' and '.join(names[4:])}; got {shown(keys)}.")
+        return cls(**named)
 
 
 @dataclass(frozen=True)
@@ -123,13 +136,15 @@ class PairSet:
     """Pairs that are written for one kind of vocabulary.
 
     whole_words: the set needs a tokenizer in which every word of the prompts, the answers and the
-    foils is one token.
+    foils is one token. one_token: one in which the answers and the foils are; else the first token
+    of each is read.
     """
 
     name: str
     pairs: tuple[Pair, ...]
     whole_words: bool = False
     note: str = ""
+    one_token: bool = False
 
     def check(
         self,
@@ -150,7 +165,7 @@ class PairSet:
         left_out: dict[int, tuple[str, ...]] = {}
         for i, pair in enumerate(self.pairs):
             try:
-                found = _follow(ids, pair, self.whole_words, max_length)
+                found = _follow(ids, pair, self, max_length)
             except _Fails as reason:
                 failures[i] = str(reason)
                 found = (), (), ()
@@ -185,6 +200,41 @@ def read_sets(given: Iterable[Mapping[str, Any]]) -> tuple[PairSet, ...]:
     return tuple(sets)
 
 
+def read_pairs(given: Any) -> tuple[Pair, ...]:
+    """Own pairs: one, several, or a pandas DataFrame, whose further columns become labels.
+
+    Raises `ArgumentError` that names the pair by its number.
+    """
+    if isinstance(given, pd.DataFrame):
+        rows = [_labelled(row) for row in given.to_dict("records")]
+    elif isinstance(given, (Pair, Mapping)) or _is_row(given):
+        rows = [given]
+    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        rows = list(given)
+    else:
+        raise ArgumentError(f"Pairs are a list, or a DataFrame. {_RULE}; got {shown(given)}.")
+    pairs = []
+    for number, row in enumerate(rows):
+        try:
+            pairs.append(Pair.read(row))
+        except ValueError as error:
+            raise ArgumentError(f"Pair {number}: {error}") from None
+    return tuple(pairs)
+
+
+def _is_row(given: Any) -> bool:
+    """Whether it is (clean, corrupt, answer, foil), and no list of four pairs."""
+    row = isinstance(given, (tuple, list)) and len(given) == 4
+    return row and all(isinstance(text, str) for text in given[:2])
+
+
+def _labelled(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row of a table with the columns that are no part of a pair as its labels."""
+    known = {*(each.name for each in fields(Pair)), "answer", "foil"} - {"labels"}
+    own = {key: value for key, value in row.items() if key in known}
+    return own | {"labels": {str(key): value for key, value in row.items() if key not in known}}
+
+
 class _Fails(Exception):
     """Why a pair cannot be used with a tokenizer."""
 
@@ -201,6 +251,12 @@ class _Encoder:
         prompts = {prompt for pair in pairs for prompt in (pair.clean, pair.corrupt)}
         follow = {p.clean + word for p in pairs for word in (*p.answers, *p.foils)}
         follow |= {p.corrupt + word for p in pairs for word in (*p.answers, *p.foils)}
+        follow |= {
+            f"{p.clean} {word}"
+            for p in pairs
+            for word in (*p.answers, *p.foils)
+            if _joined(p.clean, word)
+        }
         texts = sorted(prompts | follow)
         encoded = text_ids(tokenizer, texts, prepend_bos=False)
         self._ids = dict(zip(texts, map(tuple, encoded), strict=True))
@@ -217,9 +273,13 @@ class _Encoder:
             raise _Fails(f"{text!r} has a part that the vocabulary lacks")
         return ids
 
+    def texts(self, ids: Sequence[int]) -> list[str]:
+        """The text of each id."""
+        return [self.strings[i] for i in ids]
+
     def split_word(self, ids: Sequence[int]) -> str | None:
         """The first word that ids cut into several tokens, None where each word is one token."""
-        texts = [self.strings[i] for i in ids]
+        texts = self.texts(ids)
         for i, (left, right) in enumerate(pairwise(texts), 1):
             if left[-1:].isalnum() and right[:1].isalnum():
                 start = re.findall(r"[^\W_]+$", "".join(texts[:i]))
@@ -229,18 +289,21 @@ class _Encoder:
 
 
 def _follow(
-    ids: _Encoder, pair: Pair, whole_words: bool, max_length: int | None
+    ids: _Encoder, pair: Pair, of: PairSet, max_length: int | None
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
     """The ids of a pair's answers and foils, and the words left out. Raises `_Fails`."""
     clean, corrupt = ids[pair.clean], ids[pair.corrupt]
     if len(clean) != len(corrupt):
-        raise _Fails(f"clean has {len(clean)} tokens and corrupt {len(corrupt)}")
+        differ = _differ(ids.texts(clean), ids.texts(corrupt))
+        raise _Fails(f"clean has {len(clean)} tokens and corrupt {len(corrupt)}: {differ}")
     if clean == corrupt:
         raise _Fails("clean and corrupt are the same tokens")
     if max_length is not None and (n := ids.lengths[pair.clean]) > max_length:
         raise _Fails(f"it has {n} tokens and the model reads at most {max_length}")
-    if whole_words:
+    if of.whole_words:
         _check_whole(ids, pair)
+    if of.one_token:
+        _check_one_token(ids, pair)
     answers, lost_answers = _next_ids(ids, pair, pair.answers)
     foils, lost_foils = _next_ids(ids, pair, pair.foils)
     if both := [i for i in foils if i in answers]:
@@ -256,6 +319,41 @@ def _check_whole(ids: _Encoder, pair: Pair) -> None:
         for word in (*pair.answers, *pair.foils):
             if split := ids.split_word(ids[prompt + word]):
                 raise _Fails(f"the word {split!r} is split into several tokens")
+
+
+def _joined(prompt: str, word: str) -> bool:
+    """Whether a word goes on with the last word of a prompt, as one without its space does."""
+    ends = prompt[-1] + word[0]
+    return ends.isascii() and ends.isalpha()
+
+
+def _check_one_token(ids: _Encoder, pair: Pair) -> None:
+    for word in (*pair.answers, *pair.foils):
+        row = ids[pair.clean]
+        if _joined(pair.clean, word) and len(ids[f"{pair.clean} {word}"]) == len(row) + 1:
+            raise _Fails(f"{word!r} lacks its leading space: {' ' + word!r} is one token")
+        whole = ids[pair.clean + word]
+        if whole[: len(row)] == row and len(whole) > len(row) + 1:
+            pieces = ids.texts(whole[len(row) :])
+            raise _Fails(
+                f"{word!r} is {len(pieces)} tokens, {_listed(pieces)}, and one is read: give one "
+                "of these, or another word"
+            )
+
+
+def _differ(clean: list[str], corrupt: list[str]) -> str:
+    """Where two rows of tokens differ, without what they begin and end with alike."""
+    while clean and corrupt and clean[0] == corrupt[0]:
+        clean, corrupt = clean[1:], corrupt[1:]
+    while clean and corrupt and clean[-1] == corrupt[-1]:
+        clean, corrupt = clean[:-1], corrupt[:-1]
+    return f"{_listed(clean)} in place of {_listed(corrupt)}"
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    """The first tokens as text, in quotes."""
+    shown_ = " ".join(map(repr, tokens[:8])) or "nothing"
+    return shown_ + " …" * (len(tokens) > 8)
 
 
 def _next_ids(

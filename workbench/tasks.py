@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -16,11 +16,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from . import data
-from .check import Count, Seed, checked
+from .check import Count, Seed, checked, given
 from .encoding import encode
 from .metrics import TASK_METRICS, pad_ids
 from .model import Model
-from .pairs import Pair, PairSet, SetCheck, read_sets
+from .pairs import Pair, PairSet, SetCheck, read_pairs, read_sets
 from .resample import bootstrap, wilson
 from .tokens import Tokens
 
@@ -31,6 +31,10 @@ SMALLEST_GAP = 1e-5
 #: About how many tokens run in one pass where rows can be split freely, and how many bytes the
 #: vectors may take that are held of each of them.
 TOKENS_PER_PASS, BYTES_PER_PASS = 4096, 2**29
+
+
+#: The set of a person's own pairs, and how they are given.
+OWN, EXAMPLE = "own", "wb.task([(clean, corrupt, answer, foil)])"
 
 
 class TaskDoesNotFit(ValueError):
@@ -200,26 +204,14 @@ class Task:
         if not self.sets or not all(map(len, self.sets)):
             raise ValueError(f"A task has at least one pair in each set; {self.name!r} has none.")
 
-    @classmethod
-    def from_pairs(
-        cls,
-        pairs: Iterable[Pair | Mapping[str, Any]],
-        *,
-        name: str = "my task",
-        metric: str = "logit_difference",
-        whole_words: bool = False,
-    ) -> Task:
-        """A task of your own pairs: `Pair`s, or mappings with clean, corrupt, answers and foils."""
-        own = tuple(map(Pair.read, pairs))
-        return cls(name, (PairSet("own", own, whole_words),), metric)
-
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of the first set; `sets` has them all."""
         return self.sets[0].pairs
 
-    def check(self, tokenizer: PreTrainedTokenizerBase) -> tuple[SetCheck, ...]:
-        """For each set, which of its pairs this tokenizer can use and why the others fail."""
+    def check(self, model: Model | PreTrainedTokenizerBase) -> tuple[SetCheck, ...]:
+        """For each set, which pairs this model, or tokenizer, can use and why the others fail."""
+        tokenizer: Any = getattr(model, "tokenizer", model)
         return tuple(each.check(tokenizer) for each in self.sets)
 
     def on(
@@ -284,11 +276,17 @@ class Task:
             if check.fits:
                 return each, check
             failed.append(repr(check))
+        if all(each.name == OWN for each in self.sets):
+            raise TaskDoesNotFit(
+                f"Prompts of a pair are equally many tokens, answers and foils are one token with "
+                f"its leading space; {self.name} has {'; '.join(failed)}. Change or leave out such "
+                "pairs: task.check(model)[0].to_frame() lists them."
+            )
         raise TaskDoesNotFit(
             f"The task {self.name} fits a tokenizer that can use at least half of a set's pairs, "
             f"and at least 8; this one ({len(tokenizer)} tokens) fits none: {'; '.join(failed)}. "
-            "Look at task.check(tokenizer), use another of wb.tasks(), or give pairs in this "
-            "tokenizer's words to Task.from_pairs."
+            "Look at task.check(model), use another of wb.tasks(), or give your own pairs in its "
+            f"words, {EXAMPLE}."
         )
 
     def _draw(self, check: SetCheck, n: int | None) -> list[int]:
@@ -347,17 +345,48 @@ class Task:
 
 
 @checked
-def task(name: str, *, n: Count | None = None, seed: Seed = 0) -> Task:
-    """The shipped task of that name; `n` pairs of it, drawn with `seed`, where `n` is given.
+def task(
+    source: Any,
+    *,
+    n: Count | None = None,
+    seed: Seed = 0,
+    name: str | None = None,
+    metric: str | None = None,
+) -> Task:
+    """A task: a shipped one by its name, or your own pairs of prompts with their answers.
 
-    Raises `ValueError` for a name that is not one of `tasks()`.
+        wb.task("ioi", n=20)
+        wb.task([("The capital of France is", "The capital of Italy is", " Paris", " Rome")])
+
+    source: a name of `tasks()`; or one pair or several, each (clean, corrupt, answer, foil) or a
+    dict with these keys; or a pandas DataFrame with these columns, whose others become labels.
+    Of a pair, clean and corrupt are equally many tokens, and answer and foil are one token each,
+    with its leading space; several in a list count together. `on(model)` holds them against the
+    model's tokenizer, and `check(model)` lists what does not fit.
+    n: how many pairs, drawn with `seed`, None for all. name, metric: of your own pairs, "my task"
+    and "logit_difference".
+
+    Raises `ValueError` for a name that is not one of `tasks()`, and for a pair that no model can
+    read, naming it by its number.
     """
+    if not isinstance(source, str):
+        own = (PairSet(OWN, read_pairs(source), one_token=True),)
+        return Task(name or "my task", own, metric or "logit_difference", n=n, seed=seed)
     names = _names()
-    if name not in names:
+    if source not in names:
         raise ValueError(
-            f"The tasks are {', '.join(names)}; got {name!r}. wb.tasks() says what each asks, and "
-            "Task.from_pairs makes one of your own pairs."
+            f"The tasks are {', '.join(names)}; got {given(source)}. wb.tasks() says what each "
+            f"asks, and {EXAMPLE} makes one of your own pairs."
         )
+    if name is not None or metric is not None:
+        raise ValueError(
+            f"name and metric are given with your own pairs; the task {source!r} has them. Leave "
+            "them out."
+        )
+    return _shipped(source, n, seed)
+
+
+def _shipped(name: str, n: int | None = None, seed: int = 0) -> Task:
     file = json.loads(data.path("tasks", f"{name}.json").read_text(encoding="utf-8"))
     text = {key: file[key] for key in ("metric", "title", "question", "source")}
     return Task(name, read_sets(file["sets"]), n=n, seed=seed, **text)
@@ -366,7 +395,7 @@ def task(name: str, *, n: Count | None = None, seed: Seed = 0) -> Task:
 @checked
 def tasks() -> pd.DataFrame:
     """The shipped tasks, one a row: title, sets, n_pairs and question, by name."""
-    all_of_them = [task(name) for name in _names()]
+    all_of_them = list(map(_shipped, _names()))
     return pd.DataFrame(
         {
             "title": [each.title for each in all_of_them],
@@ -485,8 +514,8 @@ def as_batch(model: Model, task: Task | TaskBatch, n: int | None = None) -> Task
         batch = task if n is None else task.take(range(n))
     else:
         raise TypeError(
-            "A method that compares clean with corrupt takes a task, wb.task('ioi') or "
-            f"Task.from_pairs(…), or its batch task.on(model); got {task!r}."
+            f"A method that compares clean with corrupt takes a task, wb.task('ioi') or {EXAMPLE}, "
+            f"or its batch task.on(model); got {given(task)}."
         )
     for row, (clean, corrupt) in enumerate(
         zip(batch.clean.lengths, batch.corrupt.lengths, strict=True)
@@ -494,8 +523,7 @@ def as_batch(model: Model, task: Task | TaskBatch, n: int | None = None) -> Task
         if clean != corrupt:
             raise ValueError(
                 "The prompts of a pair have equally many tokens, so that positions match; pair "
-                f"{row} has {clean} and {corrupt}. Reword it; task.check(tokenizer) lists such "
-                "pairs."
+                f"{row} has {clean} and {corrupt}. Reword it; task.check(model) lists such pairs."
             )
     return batch
 

@@ -33,6 +33,7 @@ from tests.benchmarks.logit_lens import N_WORDS, save_model
 from tests.patchings import patch
 from workbench.loading import load
 from workbench.tasks import Task
+from workbench.tasks import task as task_of
 
 #: How close the numbers of both have to be, in the metric's own units.
 CLOSE = 1e-4
@@ -48,7 +49,7 @@ def pair(n_tokens: int, *, early: bool) -> Task:
         corrupt = np.where(np.arange(n_tokens) == EARLY, corrupt, clean)
     texts = [" ".join(f"w{i}" for i in row) for row in (clean, corrupt)]
     words = {"answers": [" w5"], "foils": [" w6"]}
-    return Task.from_pairs([{"clean": texts[0], "corrupt": texts[1], **words}])
+    return task_of([{"clean": texts[0], "corrupt": texts[1], **words}])
 
 
 def theirs(bridge: Any, task: Task, model: Any, whole: bool) -> tuple[np.ndarray, float]:

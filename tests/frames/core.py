@@ -186,7 +186,8 @@ def tasks(c: Context) -> Tables:
         out[f"{name} facts"] = {"accuracy": float(evaluated.accuracy)}
         out[f"{name} intervals"] = evaluated.interval() + evaluated.accuracy_interval()
     batch = c.ioi.on(c.model)
-    own = c.wb.Task.from_pairs(
+    make = getattr(c.wb.Task, "from_pairs", c.wb.task)
+    own = make(
         [{"clean": "The capital of France is", "corrupt": "The capital of Italy is",
           "answers": [" Paris"], "foils": [" Rome"]}], metric="probability_difference")  # fmt: skip
     return out | {

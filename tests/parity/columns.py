@@ -28,7 +28,7 @@ from . import zoo
 BACKENDS = ("nnsight", "transformer_lens")
 PROMPT = "w5 w9 w12 w7 w30 w8"
 CLEAN, CORRUPT = [[5, 9, 12, 7, 30, 8]] * 2, [[5, 40, 12, 9, 31, 8], [6, 9, 13, 7, 30, 20]]
-TASK = wb.Task.from_pairs(
+TASK = wb.task(
     [{"clean": PROMPT, "corrupt": "w5 w40 w12 w9 w31 w8", "answers": " w3", "foils": " w4"}]
 )
 

@@ -153,7 +153,7 @@ def check_patch(model: Any, blocks: Blocks, pairs: Any) -> None:
 def pairs(zoo_model: Callable[..., Any]) -> Any:
     clean, corrupt = (" ".join(f"w{t}" for t in ids) for ids in (CLEAN, CORRUPT))
     pair = {"clean": clean, "corrupt": corrupt, "answers": " w5", "foils": " w6"}
-    return wb.Task.from_pairs([pair]).on(zoo_model("llama", "nnsight"))
+    return wb.task([pair]).on(zoo_model("llama", "nnsight"))
 
 
 @pytest.mark.parametrize(("name", "backend"), PAIRS)

@@ -35,7 +35,7 @@ SWEEPS: list[tuple[str, str, Any]] = [
 def pairs(zoo_model: Callable[..., Any]) -> Any:
     """The pairs as every model of the zoo reads them: one word, one token."""
     words = [tuple(" ".join(f"w{t}" for t in ids) for ids in pair) for pair in PAIRS]
-    task = wb.Task.from_pairs(
+    task = wb.task(
         [
             {"clean": clean, "corrupt": corrupt, "answers": f" w{ANSWER}", "foils": f" w{FOIL}"}
             for clean, corrupt in words

@@ -167,7 +167,7 @@ def test_an_attention_only_model_without_norms_is_what_its_matrices_say(backend:
     parts = wb.direct_logit_attribution(model, prompt, " w3")
     at = float(run.logits[0, -1, 3])
     np.testing.assert_allclose(parts.contributions.sum(1).ravel()[-1], at, rtol=1e-4)
-    task = wb.Task.from_pairs(
+    task = wb.task(
         [{"clean": prompt, "corrupt": "w5 w40 w12 w9 w31 w8", "answers": " w3", "foils": " w4"}]
     )
     exact = wb.attribute(model, task, method="exact").scores

@@ -127,5 +127,5 @@ def test_an_edit_that_cannot_be_sent_is_refused_in_words(cut, zoo_model):
     model = zoo_model("gpt2", "nnsight", remote="local")
     pair = {"clean": "w5 w17 w30", "corrupt": "w9 w3 w28", "answers": [" w7"], "foils": [" w8"]}
     with pytest.raises(ValueError, match=r"are plain data; Cut\w+ cannot be sent \(.*pickle"):
-        wb.ablate(model, wb.Task.from_pairs([pair]), [cut], reference="counterfactual")
+        wb.ablate(model, wb.task([pair]), [cut], reference="counterfactual")
     assert torch.isfinite(model.run([[5, 17, 30]]).logits).all()

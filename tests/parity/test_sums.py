@@ -62,7 +62,7 @@ CHANGES = {
 
 
 def task() -> Any:
-    return wb.Task.from_pairs([PAIR])
+    return wb.task([PAIR])
 
 
 REFUSED: dict[str, tuple[Callable[[Any], object], ...]] = {

@@ -38,7 +38,7 @@ def ioi(n: int = 3) -> TaskBatch:
 def words(prompts: Iterable[tuple[str, str]]) -> Task:
     """Pairs over the words of the zoo's tokenizer."""
     pairs = [{"clean": c, "corrupt": x, "answers": " w5", "foils": " w6"} for c, x in prompts]
-    return Task.from_pairs(pairs)
+    return shipped_task(pairs)
 
 
 #: Of two lengths; the second pair differs in every token, the others in one or two.

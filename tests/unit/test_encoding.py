@@ -310,7 +310,7 @@ def test_tasks_targets_questions_and_texts_follow_the_same_rule(before, after, r
         {"clean": f"w{i} w{i + 1}", "corrupt": f"w{i} w{i + 2}", "answers": " w50", "foils": " w51"}
         for i in range(8, 24)
     ]
-    task = wb.Task.from_pairs(pairs)
+    task = wb.task(pairs)
     batch = task.on(model)
     assert ids(batch.clean) == [[*start, i, i + 1] for i in range(8, 24)]
     assert (batch.answer_ids[:, 0] == 50).all() and (batch.foil_ids[:, 0] == 51).all()
@@ -333,7 +333,7 @@ def test_a_task_as_long_as_the_model_reads_fits_with_its_start_token(reading):
         {"clean": f"{long} w10", "corrupt": f"{long} w11", "answers": " w50", "foils": " w51"}
         for long in (f"w{i}" + " w9" * 61 for i in range(8, 24))
     ]
-    task = wb.Task.from_pairs(pairs)
+    task = wb.task(pairs)
     for prepend_bos in (None, True, False):
         lengths = task.on(model, prepend_bos=prepend_bos).clean.lengths
         assert set(lengths) == {63 if prepend_bos is False else 64}

@@ -78,9 +78,7 @@ def metric(logits: torch.Tensor) -> torch.Tensor:
 def pair() -> Any:
     clean = "When Mary and John went to the store, John gave a drink to"
     corrupt = clean.replace("John gave", "Mary gave")
-    return wb.Task.from_pairs(
-        [{"clean": clean, "corrupt": corrupt, "answers": " Mary", "foils": " John"}]
-    )
+    return wb.task([{"clean": clean, "corrupt": corrupt, "answers": " Mary", "foils": " John"}])
 
 
 def under_other_weights(model: Any) -> Any:

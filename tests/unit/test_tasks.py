@@ -77,7 +77,7 @@ class Oracle:
 
 def test_the_batch_holds_what_each_pair_says() -> None:
     tokenizer = words(SENTENCE)
-    batch = Task.from_pairs(pairs()).on(tokenizer)
+    batch = task(pairs()).on(tokenizer)
     assert len(batch) == batch.clean.n_rows == batch.corrupt.n_rows == 10
     assert batch.clean.lengths == batch.corrupt.lengths
     for row, pair in enumerate(batch.pairs):
@@ -89,7 +89,7 @@ def test_the_batch_holds_what_each_pair_says() -> None:
 
 
 def test_the_metric_of_a_batch_is_answer_minus_foil() -> None:
-    batch = Task.from_pairs(pairs()).on(words(SENTENCE))
+    batch = task(pairs()).on(words(SENTENCE))
     logits = torch.randn(10, 1, 60)
     expected = [
         (logits[i, 0, batch.answer_ids[i, 0]] - logits[i, 0, batch.foil_ids[i, 0]]).item()
@@ -99,7 +99,7 @@ def test_the_metric_of_a_batch_is_answer_minus_foil() -> None:
 
 
 def test_part_of_a_batch_keeps_its_rows_together() -> None:
-    batch = Task.from_pairs(pairs()).on(words(SENTENCE))
+    batch = task(pairs()).on(words(SENTENCE))
     part = batch.take([7, 2])
     logits = torch.randn(10, 1, 60)
     assert part.pairs == (batch.pairs[7], batch.pairs[2])
@@ -144,27 +144,27 @@ def test_a_task_that_fits_no_tokenizer_says_what_failed_first_and_what_to_do() -
     assert "The task capitals fits a tokenizer that can use at least half of a set's pairs" in text
     assert "(257 tokens) fits none: world: 0 of 10 pairs pass (pair 0 fails: clean has " in text
     assert "english: " in text
-    assert "task.check(tokenizer)" in text and "Task.from_pairs" in text
+    assert "task.check(model)" in text and "wb.task([(clean, corrupt, answer, foil)])" in text
 
 
 def test_pairs_that_fail_are_left_out_with_a_warning() -> None:
     unknown = Pair("The capital of Ghana is", "The capital of Italy is", (" Accra",), (" Rome",))
     with pytest.warns(UserWarning, match=r"my task leaves out.*own: 10 of 11 pairs pass.*Ghana"):
-        batch = Task.from_pairs([unknown, *pairs()]).on(words(SENTENCE))
+        batch = task([unknown, *pairs()]).on(words(SENTENCE))
     assert batch.pairs == tuple(pairs())
 
 
 def test_a_task_whose_pairs_all_pass_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Task.from_pairs(pairs()).on(words(SENTENCE))
+        task(pairs()).on(words(SENTENCE))
 
 
 def test_a_prompt_longer_than_the_model_reads_does_not_fit() -> None:
     model = Oracle(words(SENTENCE))
     model.spec.n_ctx = 4
     with pytest.raises(TaskDoesNotFit, match="it has 5 tokens and the model reads at most 4"):
-        Task.from_pairs(pairs()).on(model)  # type: ignore[arg-type]
+        task(pairs()).on(model)  # type: ignore[arg-type]
 
 
 def test_the_check_reports_on_every_set() -> None:
@@ -176,26 +176,26 @@ def test_the_check_reports_on_every_set() -> None:
 @pytest.mark.parametrize("n", [0, -1, 2.0, True])
 def test_a_number_of_pairs_that_is_none_is_refused(n) -> None:
     with pytest.raises(ValueError, match=f"n is a whole number from 1 or None; got {n!r}"):
-        Task.from_pairs(pairs()).on(words(SENTENCE), n=n)
+        task(pairs()).on(words(SENTENCE), n=n)
 
 
 def test_more_pairs_than_there_are_is_refused() -> None:
     with pytest.raises(TaskDoesNotFit, match="has 10 pairs that fit this tokenizer; got n=11"):
-        Task.from_pairs(pairs()).on(words(SENTENCE), n=11)
+        task(pairs()).on(words(SENTENCE), n=11)
 
 
 def test_an_unknown_set_and_an_unknown_metric_are_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="has the sets world, english; got 'french'"):
         BOTH.on(words(SENTENCE), set="french")
     with pytest.raises(ValueError, match="logit_difference, probability_difference; got 'rank'"):
-        Task.from_pairs(pairs(), metric="rank")
+        task(pairs(), metric="rank")
     with pytest.raises(ValueError, match="at least one pair in each set; 'my task' has none"):
-        Task.from_pairs([])
+        task([])
 
 
 def test_an_evaluation_runs_in_batches_and_counts_what_is_right() -> None:
     model = Oracle(words(SENTENCE), wrong="Peru")
-    found = Task.from_pairs(pairs(), name="capitals").evaluate(model, batch_size=4)  # type: ignore[arg-type]
+    found = task(pairs(), name="capitals").evaluate(model, batch_size=4)  # type: ignore[arg-type]
     assert model.batches == [4, 4, 4, 4, 2, 2]
     assert found.accuracy == pytest.approx(0.9)
     assert found.clean.tolist() == [-3.0 if c == "Peru" else 2.0 for c in COUNTRIES]

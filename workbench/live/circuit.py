@@ -73,7 +73,7 @@ class LiveCircuit(Explorer):
     def __init__(
         self, model: Model, chosen: Task, *, n: int, n_edges: int | None, seed: int
     ) -> None:
-        self._seed, self._n, self._own = seed, n, chosen
+        self.model, self._seed, self._n, self._own = model, seed, n, chosen
         #: How many edges the found circuit was asked for.
         self._found_size = n_edges or max(1, Components.of(model.spec).n_edges // 12)
         #: Names of the tasks that code can load; asked once, since it reads their files.
@@ -103,7 +103,10 @@ class LiveCircuit(Explorer):
         )
 
     def _sized(self, chosen: Task) -> Task:
-        return replace(chosen, n=self._n) if chosen.n is None else chosen
+        """The task with a number of pairs: its own, or up to so many of those that fit."""
+        if chosen.n is not None:
+            return chosen
+        return replace(chosen, n=min(self._n, len(chosen.on(self.model))))
 
     def _task_changed(self) -> None:
         """Score the edges of another task, and start again on it."""
@@ -292,8 +295,9 @@ def circuit(
 ) -> LiveCircuit:
     """A model's graph on a task, to be clicked apart, as a `LiveCircuit`.
 
-    n: pairs to average over, where the task does not say. n_edges: of the found circuit, a twelfth
-    of the model's edges where it is None. seed: of the random circuit, resampling and noise.
+    n: pairs to average over at most, where the task does not say. n_edges: of the found circuit, a
+    twelfth of the model's edges where it is None. seed: of the random circuit, resampling and
+    noise.
 
     Raises what `attribute` raises where the task cannot be run; later trouble is shown in place.
     """

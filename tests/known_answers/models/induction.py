@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from workbench.tasks import Task
+from workbench.tasks import task as task_of
 
 from .by_hand import ByHand
 from .known import Edge, KnownModel, to_the_place_before
@@ -103,7 +104,7 @@ def make_task(seed: int = 0) -> Task:
     pairs = [
         make_pair(kind, rng) for kind in ("value", "query", "key") for _ in range(PAIRS_OF_A_KIND)
     ]
-    return Task.from_pairs(pairs, name="induction by hand")
+    return task_of(pairs, name="induction by hand")
 
 
 def make_pair(kind: str, rng: random.Random) -> dict[str, object]:

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 
 from workbench.tasks import Task
+from workbench.tasks import task as task_of
 
 from .by_hand import ByHand
 from .known import Edge, KnownModel, to_the_place_before
@@ -114,7 +115,7 @@ def make_task(seed: int = 0) -> Task:
     """
     rng = random.Random(seed)
     pairs = [make_pair(i % 2 == 0, i // 2 % 2, rng) for i in range(N_PAIRS)]
-    return Task.from_pairs(pairs, name="a word equals the one before")
+    return task_of(pairs, name="a word equals the one before")
 
 
 def make_pair(repeats: bool, changed: int, rng: random.Random) -> dict[str, object]:

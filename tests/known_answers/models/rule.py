@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data.known_rule.rule import VOCABULARY, WORDS, Example, draw
 from workbench.tasks import Task
+from workbench.tasks import task as task_of
 
 from .known import KnownModel, load_plain, save_words, to_the_place_before
 from .rule_weights import true_edges
@@ -54,7 +55,7 @@ def make_task(seed: int = 0) -> Task:
         for change in ("question", "follower", "marker")
         for _ in range(PAIRS_OF_A_KIND)
     ]
-    return Task.from_pairs(pairs, name="the word behind the one of a kind")
+    return task_of(pairs, name="the word behind the one of a kind")
 
 
 def make_pair(change: str, rng: random.Random) -> dict[str, object]:

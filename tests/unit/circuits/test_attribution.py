@@ -39,7 +39,8 @@ from tests.unit.kernels import Components, cuts
 from workbench import attribute, circuits
 from workbench.circuits import Attribution, AttributionCheck, path_patch
 from workbench.model import Norm
-from workbench.tasks import Task, TaskBatch
+from workbench.tasks import TaskBatch
+from workbench.tasks import task as make_task
 
 METHODS = [
     *((m, "nodes") for m in ("attribution", "eap-ig", "eap-ig-activations", "atp*", "exact")),
@@ -278,7 +279,7 @@ def test_scores_without_a_sign_have_none_where_the_answer_is_got_wrong() -> None
         {"clean": p.corrupt, "corrupt": p.clean, "answers": p.answers, "foils": p.foils}
         for p in ioi().pairs
     ]
-    wrong = Task.from_pairs(pairs, whole_words=True)
+    wrong = make_task(pairs)
     result = attribute(model, wrong, method="atp*")
     assert result.clean.mean() < result.corrupt.mean()
     assert (result.scores >= 0).all() and result.scores.max() > 0

@@ -52,7 +52,7 @@ def tinyworld(name: str = "tinyworld", backend: str = "nnsight") -> Any:
 def words(prompts: list[tuple[str, str]]) -> Task:
     """Pairs over the words of the zoo's tokenizer."""
     pairs = [{"clean": c, "corrupt": x, "answers": " w5", "foils": " w6"} for c, x in prompts]
-    return Task.from_pairs(pairs)
+    return shipped_task(pairs)
 
 
 #: Of unequal lengths, in no order; the second pair differs in every token.

@@ -291,7 +291,7 @@ def one_word() -> Task:
         "template": "t",
         "labels": {},
     }
-    return Task.from_pairs([pair] * 8)
+    return task([pair] * 8)
 
 
 @pytest.mark.parametrize(
