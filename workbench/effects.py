@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,38 @@ BLOCK = 1 << 23
 SHARE = "share"
 
 
+def _mean(value: np.ndarray) -> np.ndarray:
+    return value
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return above / np.where(below > 0, below, np.nan)
+
+
+def _slope(xy: Any, x: Any, y: Any, xx: Any, yy: Any) -> np.ndarray:
+    return (xy - x * y) / _variance(x, xx)
+
+
+def _correlation(xy: Any, x: Any, y: Any, xx: Any, yy: Any) -> np.ndarray:
+    return (xy - x * y) / np.sqrt(_variance(x, xx) * _variance(y, yy))
+
+
+def _variance(mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """NaN where all are equal: one example drawn again and again."""
+    variance = square - mean**2
+    return np.where(variance > TIE * square, variance, np.nan)
+
+
+#: What a measure is of the means of its numbers and of so many sums. A slope, beside a constant,
+#: and a correlation are of pairs: their numbers are x · y, their sums x, y, x², y².
+STATISTICS: dict[str, tuple[int, Callable[..., np.ndarray]]] = {
+    "mean": (0, _mean),
+    "ratio": (1, _ratio),
+    "slope": (4, _slope),
+    "correlation": (4, _correlation),
+}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Measure(Arrays):
     """One number an example as the model is, under each change, and under each control.
@@ -32,6 +64,9 @@ class Measure(Arrays):
     An effect is the difference from plain, in `unit`; with a scale of two changes ("plain" is one),
     the share of the way from the first to the second, 0 and 1, as a ratio of means. NaN stands
     where an example has no such number: a position that its prompt lacks.
+
+    A `statistic` of `STATISTICS` other than the mean takes more than one sum over the examples: of
+    a loss a token, the losses of each text and how many tokens it has.
     """
 
     name: str
@@ -39,11 +74,40 @@ class Measure(Arrays):
     plain: np.ndarray = axes("example", np.float64)
     changed: np.ndarray = axes("change example", np.float64)
     control: np.ndarray = axes("draw example", np.float64)
+    #: The other sums of the statistic, in its order: rows of the changes, then of the controls, or
+    #: one row that is the same for all.
+    sums: np.ndarray | None = axes("row example k", np.float64, optional=True)
+    statistic: str = "mean"
     scale: tuple[str, str] | None = None
     #: A way shorter than this is none, and what is measured along it NaN.
     smallest: float = 0.0
     #: Whether it is of texts elsewhere, so that more is worse.
     damage: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n_sums = STATISTICS[one_of("statistic", self.statistic, STATISTICS)][0]
+        n = len(self.changed) + len(self.control)
+        shape = (0, 0, 0) if self.sums is None else self.sums.shape
+        if shape[-1] != n_sums or (n_sums and shape[0] not in (1, n)):
+            raise ValueError(
+                f"A {self.statistic} of {n} changes and controls has sums of the shape "
+                f"(1 or {n}, example, {n_sums}); got {shape}."
+            )
+
+    def of_each(self, values: np.ndarray) -> np.ndarray:
+        """(change, example) the statistic of each example by itself; NaN where it takes more."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return STATISTICS[self.statistic][1](values, *np.moveaxis(self.told(), -1, 0))
+
+    def told(self, of: str = "changes") -> np.ndarray:
+        """(row or 1, example, k) the other sums of the changes, or of the controls."""
+        if self.sums is None:
+            return np.zeros((1, len(self.plain), 0))
+        if len(self.sums) == 1:
+            return self.sums
+        n = len(self.changed)
+        return self.sums[:n] if of == "changes" else self.sums[n:]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,11 +203,15 @@ class Effects(Result):
         values = (one.changed if of == "changes" else one.control)[some]
         by = weights_of(len(one.plain), draws, self.seed) if weights is None else weights
         low, way = (0.0, None) if raw else self._way(one, table, len(values))
-        there = np.isfinite(values)
+        there, told = np.isfinite(values), one.told(of)
+        told = told if len(told) == 1 else told[some]
         with np.errstate(invalid="ignore", divide="ignore"):
-            out = np.where(there, values - low, 0.0) @ by / (there @ by)
+            n = there @ by
+            sums = [np.where(there, told[..., k], 0.0) @ by / n for k in range(told.shape[-1])]
+            of_sums = STATISTICS[one.statistic][1]
+            out = of_sums(np.where(there, values - low, 0.0) @ by / n, *sums)
             if way is not None:
-                size = way @ by
+                size = of_sums(way @ by, *sums)
                 out /= np.where(np.abs(size) < one.smallest, np.nan, size)
         return out
 
@@ -237,7 +305,9 @@ class Effects(Result):
             values[_alone(one, some), 1:] = np.nan
         labels = {c: pd.Series(v[some], dtype=object) for c, v in self.changes.items()}
         columns: dict[str, Any] = {"measure": one.name, **labels}
-        columns |= {"n": np.isfinite(one.changed[some]).sum(1), "plain": np.nanmean(one.plain)}
+        columns["n"] = np.isfinite(one.changed[some]).sum(1)
+        a_ratio = one.statistic == "ratio"
+        columns["plain"] = np.nanmean(one.plain) / (one.told()[0].mean() if a_ratio else 1.0)
         ends = percentiles(raw, level)
         if one.unit == SHARE:
             ends = np.array([wilson(v[np.isfinite(v)], level) for v in one.changed[some]]).T
@@ -268,8 +338,8 @@ class Effects(Result):
             **labels,
             "example": np.tile(np.arange(n), len(self)),
             **told,
-            "plain": np.tile(one.plain, len(self)),
-            "changed": one.changed.ravel(),
+            "plain": np.broadcast_to(one.of_each(one.plain), one.changed.shape).ravel(),
+            "changed": one.of_each(one.changed).ravel(),
             "effect": self._each(one).ravel(),
         }
         if self.at is not None:
@@ -423,7 +493,7 @@ class Effects(Result):
         """(change, example) the effect on each example; on a scale over the mean of its way."""
         low, way = self._way(one, self.changes, len(self))
         if way is None:
-            return one.changed - low
+            return one.of_each(one.changed - low)
         size = way.mean(-1, keepdims=True)
         return (one.changed - low) / np.where(np.abs(size) < one.smallest, np.nan, size)
 

@@ -145,6 +145,49 @@ def test_a_scale_is_a_ratio_of_means_and_its_ends_are_no_lines():
     assert np.isnan(effects.scaled("empty", "plain", smallest=1e6).to_frame().effect).all()
 
 
+def test_a_ratio_is_one_of_sums_also_on_a_scale_and_its_examples_have_their_own(tmp_path):
+    tokens = RNG.integers(2, 9, size=N).astype(float)
+    plain, zero, spliced = tokens * 2, tokens * RNG.normal(5, 0.2, N), tokens * RNG.normal(3, 1, N)
+    control = tokens * RNG.normal(3, 1, size=(2, N))
+    measure = Measure(
+        "loss", "nats a token", plain, np.stack([zero, spliced]), control,
+        sums=tokens[None, :, None], statistic="ratio",
+    )  # fmt: skip
+    table = {"change": ("zero", "spliced")}, {"kind": ("random",) * 2, "draw": (0, 1)}
+    effects = made([measure], *table)
+    line = effects.to_frame().iloc[1]
+    n = tokens.sum()
+    assert line.plain == pytest.approx(2.0) and line.changed == pytest.approx(spliced.sum() / n)
+    assert line.effect == pytest.approx((spliced - plain).sum() / n)
+    drawn = np.random.default_rng(3).integers(N, size=(2000, N))
+    each = (spliced - plain)[drawn].sum(1) / tokens[drawn].sum(1)
+    assert (line.low, line.high) == pytest.approx(tuple(np.quantile(each, [0.025, 0.975])))
+    assert line.changed_low < line.changed < line.changed_high
+    of_controls = effects.effect(of="controls")[:, 0]
+    assert of_controls == pytest.approx((control - plain).sum(1) / n)
+    examples = effects.to_frame("examples")
+    own = examples[examples.change == "spliced"]
+    np.testing.assert_allclose(own.changed, spliced / tokens)
+    np.testing.assert_allclose(own.effect, (spliced - plain) / tokens)
+    scaled = effects.scaled("zero", "plain", smallest=0.5)
+    share = (zero - spliced).sum() / (zero - plain).sum()
+    assert scaled.score(change="spliced")[0] == pytest.approx(share)
+    # The way is 3 nats a token.
+    assert np.isnan(effects.scaled("zero", "plain", smallest=4.0).score(change="spliced")[0])
+    effects.save(tmp_path / "effects")
+    assert Effects.load(tmp_path / "effects").to_frame().equals(effects.to_frame())
+
+
+def test_the_sums_of_a_statistic_are_as_many_as_it_takes():
+    given = "m", "", np.zeros(N), np.zeros((2, N)), np.zeros((1, N))
+    with pytest.raises(ValueError, match=r"A ratio of 3 changes and controls has .* \(1 or 3, "):
+        Measure(*given, sums=np.ones((2, N, 1)), statistic="ratio")
+    with pytest.raises(ValueError, match=r"example, 4\); got \(1, 9, 1\)"):
+        Measure(*given, sums=np.ones((1, N, 1)), statistic="slope")
+    with pytest.raises(ValueError, match="statistic is one of 'mean', 'ratio', 'slope', 'corr"):
+        Measure(*given, statistic="median")
+
+
 def test_a_scale_has_the_ends_of_each_other_label():
     keys = [("empty", "zero"), ("empty", "mean"), ("inside", "zero"), ("inside", "mean")]
     changed = np.array([[0.0] * N, [1.0] * N, [2.0] * N, [2.0] * N])

@@ -58,6 +58,12 @@ def draws_of(result: wb.Effects, measure: str, kind: str) -> np.ndarray:
     return result[measure].control[np.array(result.controls["kind"]) == kind]
 
 
+def values_of(result: wb.Effects, measure: str, kind: str) -> np.ndarray:
+    """(draw,) of the controls of a kind."""
+    each = result.effect(measure, of="controls")[:, 0]
+    return each[np.array(result.controls["kind"]) == kind]
+
+
 def place(prompt: str) -> int:
     """Where the profession stands: after "the" that is not of a place."""
     words = tinyworld().tokenizer.tokenize(prompt)
@@ -125,12 +131,12 @@ def test_scores_are_means_and_slopes_over_the_prompts() -> None:
             "correlation": np.corrcoef(said, actual)[0, 1],
         }
         for name, value in expected.items():
-            mean = draws_of(result, name, "logistic probe")[draw].mean()
-            assert mean == pytest.approx(value, rel=1e-4)
+            own = values_of(result, name, "logistic probe")[draw]
+            assert own == pytest.approx(value, rel=1e-4)
     frame = result.to_frame()
     for name in ("removed", "slope", "pushed"):
         line = frame[(frame.measure == name) & (frame.kind == "logistic probe")].iloc[0]
-        each = draws_of(result, name, "logistic probe").mean(-1) - result[name].plain.mean()
+        each = values_of(result, name, "logistic probe")
         assert line["control"] == pytest.approx(each.mean(), rel=1e-4)
         value, low, high = result.score(name)
         assert line["effect"] == value and low <= value <= high
@@ -143,7 +149,7 @@ def test_truth_is_a_rank_correlation_of_the_words_scores() -> None:
     scores = vector().scores(list(TRUTH))
     expected = float(np.asarray(spearmanr(scores, list(TRUTH.values())))[0])
     assert result.score("truth")[0] == pytest.approx(expected)
-    assert abs(draws_of(result, "truth", "random").mean(-1)).max() <= 1
+    assert abs(values_of(result, "truth", "random")).max() <= 1 + 1e-12
 
 
 def test_damage_is_the_divergence_of_the_ablated_model_on_other_texts() -> None:
