@@ -95,6 +95,10 @@ class Measure(Arrays):
                 f"(1 or {n}, example, {n_sums}); got {shape}."
             )
 
+    def no_less(self, way: np.ndarray) -> np.ndarray:
+        """The length of ways, NaN where there is none."""
+        return np.where((np.abs(way) < self.smallest) | (way == 0), np.nan, way)
+
     def of_each(self, values: np.ndarray) -> np.ndarray:
         """(change, example) the statistic of each example by itself; NaN where it takes more."""
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -212,7 +216,7 @@ class Effects(Result):
             out = of_sums(np.where(there, values - low, 0.0) @ by / n, *sums)
             if way is not None:
                 size = of_sums(way @ by, *sums)
-                out /= np.where(np.abs(size) < one.smallest, np.nan, size)
+                out /= one.no_less(size)
         return out
 
     def excess(
@@ -271,7 +275,7 @@ class Effects(Result):
     def to_frame(
         self, table: str | None = None, *, level: Level = 0.95, draws: Natural = N_RESAMPLES
     ) -> pd.DataFrame:
-        """One line a measure and change: what it does, with intervals.
+        """One line a measure and change that has any example: what it does, with intervals.
 
         Columns: measure, the labels, n (examples), plain and changed (means) with changed_low and
         changed_high, effect with low and high. With controls a line a kind of them: kind, control
@@ -291,7 +295,7 @@ class Effects(Result):
             for start in range(0, len(self), step):
                 for kind in self.kinds or (None,):
                     frame = self._lines(one, slice(start, start + step), kind, level, draws)
-                    frames.append(frame[~frame[self._by].isin(one.scale or ())])
+                    frames.append(frame[~frame[self._by].isin(one.scale or ()) & (frame.n > 0)])
         return pd.concat(frames, ignore_index=True).infer_objects()
 
     def _lines(
@@ -494,8 +498,7 @@ class Effects(Result):
         low, way = self._way(one, self.changes, len(self))
         if way is None:
             return one.of_each(one.changed - low)
-        size = way.mean(-1, keepdims=True)
-        return (one.changed - low) / np.where(np.abs(size) < one.smallest, np.nan, size)
+        return (one.changed - low) / one.no_less(way.mean(-1, keepdims=True))
 
     def _way(self, one: Measure, table: Table, n: int) -> tuple[np.ndarray, np.ndarray | None]:
         """(row or 1, example) where effects begin, and on a scale the way from there to 1."""

@@ -29,15 +29,19 @@ def number(value: Any, digits: int) -> str:
 
 def print_kept(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:
     """Explained variance, loss recovered and divergence, a line a dictionary."""
-    frame = wb.features.evaluate(model, texts, dicts).to_frame()
+    found = wb.features.evaluate(model, texts, dicts)
     print(row("site", "explained variance", "loss recovered", "KL", "dead", "dense"))
     print("|---" * 6 + "|")
-    for name, line in frame.iterrows():
-        ends = (number(line[f"loss_recovered{end}"], 3) for end in ("", "_low", "_high"))
-        recovered = "{} [{}, {}]".format(*ends)
-        shared = number(line["explained_variance"], 3), recovered, number(line["kl"], 3)
-        each = ("", "") if str(name) == "all" else (line["dead"], line["dense"])
-        print(row("all at once" if str(name) == "all" else name, *shared, *each))
+    for name in dict.fromkeys(found.changes["dictionary"]):
+        recovered = "{} [{}, {}]".format(
+            *(number(end, 3) for end in found.score("loss recovered", dictionary=name))
+        )
+        explained, kl, dead, dense = (
+            number(found.score(measure, dictionary=name, draws=0)[0], digits)
+            for measure, digits in (("explained variance", 3), ("KL", 3), ("dead", 0), ("dense", 0))
+        )
+        site = "all at once" if name == "all" else name
+        print(row(site, explained, recovered, kl, dead, dense))
 
 
 def print_concepts(model: Any, dicts: Mapping[Any, Any], texts: Any) -> None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -1168,7 +1169,57 @@ def _check_dictionary(model: Any, dictionary: Any, texts: Any = None) -> Moved:
 
 @moves("evaluate_dictionary")
 def _evaluate_dictionary(model: Any, dictionaries: Any, texts: Any, **options: Any) -> Any:
-    return wb.features.evaluate(model, texts, dictionaries, **_quick(options))
+    new: Any = wb.features.evaluate(model, texts, dictionaries, **_quick(options))
+    ratios = {
+        "explained_variance": "explained variance",
+        "loss_recovered": "loss recovered",
+        "loss_recovered_mean": "loss recovered beside the mean",
+    }
+    sums = {name: new[name].told()[0].sum() for name in ("loss", "KL")}
+
+    def loss(name: str, change: str) -> float:
+        return float(new["loss"].changed[new.rows(dictionary=name, change=change)[0]].sum())
+
+    def frame() -> pd.DataFrame:
+        lines = []
+        n = len(new) // 3
+        for row, name in enumerate(new.changes["dictionary"][:n]):
+            line = {each: new.changes[each][row] for each in ("site", "kind", "n_features")}
+            for old, measure in ratios.items():
+                ends = zip(("", "_low", "_high"), new.score(measure, dictionary=name), strict=True)
+                line |= {old + end: value for end, value in ends}
+            for old in ("l0", "kl"):
+                line[old] = new.score(old.upper(), dictionary=name, draws=0)[0]
+            line["loss"] = new["loss"].plain.sum() / sums["loss"]
+            for change in ("spliced", "zero", "mean"):
+                line[f"loss_{change}"] = loss(name, change) / sums["loss"]
+            for old in ("dead", "dense"):
+                line[old] = int(np.nan_to_num(new[old].changed[row, 0]))
+            lines.append(line | {"n_tokens": int(sums["KL"])})
+        index = pd.Index(new.changes["dictionary"][:n], name="dictionary")
+        return pd.DataFrame(lines, index=index)
+
+    def frequency(name: str) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            index = wb.features.index(
+                model, texts, dictionaries[name], path=f"{folder}/index", progress=False
+            )
+            return np.array(index.frequency)
+
+    def score(measure: str) -> Any:
+        return lambda name: new.score(measure, dictionary=name)
+
+    return Moved(
+        new,
+        frame=frame,
+        dead=lambda name: np.flatnonzero(frequency(name) == 0),
+        dense=lambda name, above: np.flatnonzero(frequency(name) > above),
+        explained_variance=score("explained variance"),
+        l0=lambda name: score("L0")(name)[0],
+        loss_recovered=lambda name, baseline: score(
+            "loss recovered" + " beside the mean" * (baseline == "mean")
+        )(name),
+    )
 
 
 def _quick(options: dict[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,9 @@ feature_activations = import_module("workbench.features.activations")
 # The effect of any node of any site, heads and neurons too, against autograd.
 from workbench.features.effects import node_effects as node_effects
 
+# What dictionaries keep, from sums of each text that are made by hand.
+from workbench.features.evaluate import SpliceSums as SpliceSums
+
 # Edges are vector-Jacobian products with everything between held.
 feature_edges = import_module("workbench.features.circuit")
 

@@ -174,6 +174,7 @@ def test_a_ratio_is_one_of_sums_also_on_a_scale_and_its_examples_have_their_own(
     assert scaled.score(change="spliced")[0] == pytest.approx(share)
     # The way is 3 nats a token.
     assert np.isnan(effects.scaled("zero", "plain", smallest=4.0).score(change="spliced")[0])
+    assert np.isnan(effects.scaled("plain", "plain").score(change="spliced")[0])
     effects.save(tmp_path / "effects")
     assert Effects.load(tmp_path / "effects").to_frame().equals(effects.to_frame())
 

@@ -12,7 +12,6 @@ from .concept_evaluation import evaluate_concepts as evaluate_concepts
 from .decompose import decompose as decompose
 from .effects import FeatureEffects as FeatureEffects
 from .effects import effects as effects
-from .evaluate import DictionaryEvaluation as DictionaryEvaluation
 from .evaluate import evaluate as evaluate
 from .find import find as find
 from .flow import FeatureFlow as FeatureFlow

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..activations import Moments, batches, check_texts, row_sums, stream
-from ..check import Level, Seed, checked
+from ..check import Seed, checked
 from ..dictionary.base import Dictionary, Splice
 from ..edits import Edit, Set, unchanged_is_fine
+from ..effects import Effects, Measure, table_of
 from ..metrics import text_kl, text_loss
 from ..model import Model, Resume, Run
-from ..resample import bootstrap
-from ..result import Result, axes, provenance
+from ..pictures.marks import Dots
+from ..result import provenance
 from ..site import Site
 from ..tokens import Tokens
 from .check import check_fits
@@ -26,147 +25,8 @@ from .check import check_fits
 DENSE = 0.1
 #: An ablation that costs the model fewer nats a token than this leaves nothing to recover.
 SMALLEST_COST = 1e-3
-BASELINES = ("zero", "mean")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class DictionaryEvaluation(Result):
-    """What dictionaries keep of the activations and of the model's loss, one line a dictionary.
-
-    names: the dictionaries, then "all" where several sites were also spliced in one pass. sites,
-    kinds, n_features: of each; "", "" and 0 for "all". n_tokens, n_predicted: of each text, its
-    positions and those with a next token. Sums over the positions of each text: squared_error, of
-    the reconstruction; variance, squared distance from the mean of all texts; active, how many
-    codes are above 0 (not 0 where codes are signed); kl, KL(plain ‖ spliced) in nats. Sums over the
-    predicted positions, in nats: plain, the model's own next-token loss; spliced, with the
-    reconstruction in place of the activation; zero and mean, with 0 and with the mean activation of
-    the texts. frequency: the share of positions at which each feature is active, NaN beyond the
-    features that a dictionary has. NaN in the line "all" where one activation is asked for.
-
-    Scores are ratios of sums over all texts; their intervals are bootstraps over texts.
-    """
-
-    names: tuple[str, ...]
-    sites: tuple[str, ...]
-    kinds: tuple[str, ...]
-    n_features: tuple[int, ...]
-    n_tokens: np.ndarray = axes("text", np.int64)
-    n_predicted: np.ndarray = axes("text", np.int64)
-    squared_error: np.ndarray = axes("dictionary text", np.float64)
-    variance: np.ndarray = axes("dictionary text", np.float64)
-    active: np.ndarray = axes("dictionary text", np.float64)
-    kl: np.ndarray = axes("dictionary text", np.float64)
-    plain: np.ndarray = axes("text", np.float64)
-    spliced: np.ndarray = axes("dictionary text", np.float64)
-    zero: np.ndarray = axes("dictionary text", np.float64)
-    mean: np.ndarray = axes("dictionary text", np.float64)
-    frequency: np.ndarray = axes("dictionary feature")
-
-    picture = "feature_evaluations.dictionary_evaluation"
-
-    def explained_variance(
-        self, name: str | None = None, level: Level = 0.95
-    ) -> tuple[float, float, float]:
-        """1 − squared error / squared distance from the mean, and its interval: value, low, high.
-
-        1 is perfect, 0 no better than the mean. name: of a dictionary, by default the first. NaN
-        for "all" and where the activation never varies.
-        """
-        at = self._at(name)
-        error, variance = self.squared_error[at], self.variance[at]
-        return self._interval(lambda x: 1 - _ratio(x(error), x(variance)), level)
-
-    def loss_recovered(
-        self, name: str | None = None, baseline: str = "zero", level: Level = 0.95
-    ) -> tuple[float, float, float]:
-        """(loss ablated − loss spliced) / (loss ablated − loss plain), and its interval.
-
-        1: the model predicts as well as by itself; 0: no better than with the activation ablated.
-        baseline: what ablated means, "zero" or "mean" (the stricter). NaN where the ablation costs
-        less than 0.001 nats a token, so that there is nothing to recover. Raises `ValueError` for
-        another baseline or name.
-        """
-        at = self._at(name)
-        if baseline not in BASELINES:
-            raise ValueError(f"The baseline is zero or mean; got {baseline!r}.")
-        ablated, spliced = getattr(self, baseline)[at], self.spliced[at]
-        if (ablated - self.plain).sum() < SMALLEST_COST * self.n_predicted.sum():
-            return float("nan"), float("nan"), float("nan")
-        return self._interval(
-            lambda x: _ratio(x(ablated) - x(spliced), x(ablated) - x(self.plain)), level
-        )
-
-    def l0(self, name: str | None = None) -> float:
-        """Mean number of active codes a position."""
-        return float(self.active[self._at(name)].sum() / self.n_tokens.sum())
-
-    def dead(self, name: str | None = None) -> np.ndarray:
-        """The features that are active at no position of the texts (see n_tokens for how many)."""
-        return np.flatnonzero(self._frequency(name) == 0)
-
-    def dense(self, name: str | None = None, above: float = DENSE) -> np.ndarray:
-        """The features that are active at a larger share of the positions than `above`."""
-        return np.flatnonzero(self._frequency(name) > above)
-
-    def _frequency(self, name: str | None) -> np.ndarray:
-        at = self._at(name)
-        return self.frequency[at, : self.n_features[at]]
-
-    def _at(self, name: str | None) -> int:
-        if name is None:
-            return 0
-        if str(name) not in self.names:
-            raise ValueError(
-                f"This evaluation has the dictionaries {', '.join(self.names)}; got {str(name)!r}."
-            )
-        return self.names.index(str(name))
-
-    def _interval(self, statistic: Any, level: float) -> tuple[float, float, float]:
-        value = float(statistic(lambda sums: sums.sum(-1)))
-        if not np.isfinite(value):
-            return value, value, value
-        low, high = bootstrap(
-            lambda chosen: statistic(lambda sums: sums[chosen].sum(-1)),
-            len(self.n_tokens),
-            level,
-            self.seed or 0,
-            n_resamples=1000,
-        )
-        return value, low, high
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a dictionary: site, kind, n_features, explained_variance, loss_recovered (zero),
-        loss_recovered_mean, l0, kl, loss, loss_spliced, loss_zero and loss_mean (nats a token),
-        dead and dense (how many features), n_tokens. In _low and _high: 95 % intervals.
-        """
-        lines = []
-        for at, name in enumerate(self.names):
-            line: dict[str, Any] = {"site": self.sites[at], "kind": self.kinds[at]}
-            line["n_features"] = self.n_features[at]
-            for key, score in (
-                ("explained_variance", self.explained_variance(name)),
-                ("loss_recovered", self.loss_recovered(name)),
-                ("loss_recovered_mean", self.loss_recovered(name, "mean")),
-            ):
-                line[key], line[f"{key}_low"], line[f"{key}_high"] = score
-            n = self.n_predicted.sum()
-            line |= {"l0": self.l0(name), "kl": float(self.kl[at].sum() / self.n_tokens.sum())}
-            line["loss"] = float(self.plain.sum() / n)
-            for key in ("spliced", *BASELINES):
-                line[f"loss_{key}"] = float(getattr(self, key)[at].sum() / n)
-            line |= {"dead": len(self.dead(name)), "dense": len(self.dense(name))}
-            lines.append(line | {"n_tokens": int(self.n_tokens.sum())})
-        return pd.DataFrame(lines, index=pd.Index(self.names, name="dictionary"))
-
-    def _facts(self) -> str:
-        n = f"on {len(self.n_tokens)} texts, {self.n_tokens.sum()} tokens"
-        if len(self.names) > 1:
-            return f"{sum(1 for site in self.sites if site)} dictionaries {n}"
-        return (
-            f"{self.sites[0]}, {self.kinds[0]}, {self.n_features[0]} features: explained variance "
-            f"{self.explained_variance()[0]:.3f}, L0 {self.l0():.1f}, loss recovered "
-            f"{self.loss_recovered()[0]:.3f} (zero), {len(self.dead())} dead {n}"
-        )
+#: What is put in the place of an activation.
+SPLICED = "spliced"
 
 
 @checked
@@ -177,19 +37,23 @@ def evaluate(
     *,
     seed: Seed = 0,
     progress: bool = True,
-) -> DictionaryEvaluation:
-    """How well dictionaries stand for the activations they were made of, over texts.
+) -> Effects:
+    """How well dictionaries stand for the activations they were made of, over texts, as `Effects`.
 
-    dicts: one, a list, a `Dictionaries`, or named ones in a mapping. Each is spliced alone;
-    those of different sites also all in one pass, in a last line "all". texts: a list of texts, of
-    lists of token ids, or `Tokens`; others than those it was trained on. The texts are read twice,
-    first for the mean activations, and never held. seed: of the intervals.
+        wb.features.evaluate(model, texts, dicts).score("loss recovered", dictionary="L1.mlp_out")
+
+    dicts: one, a list, a `Dictionaries`, or named ones in a mapping. Each is spliced alone; those
+    of different sites also all in one pass, as "all". texts: others than those it was trained on,
+    read twice, first for the mean activations. seed: of the intervals, over texts. Changes:
+    "spliced", "zero" and "mean", what is put in the activation's place. Measures: loss recovered, 0
+    as with zero and 1 as with nothing changed, and beside the mean, the stricter (NaN where the
+    ablation costs less than 0.001 nats a token); explained variance, 1 − squared error / squared
+    distance from the mean; L0, active codes a position; KL(plain ‖ changed) and next-token loss,
+    nats a token; dead and dense, how many features are active nowhere, or at more than a tenth.
 
     Raises `ValueError` for no texts, no dictionary, a site that the model does not have or cannot
-    edit, another width, texts without any next token, and numbers that are not finite.
-
-    Source: Karvonen et al., "SAEBench" (2025, arXiv:2503.09532), core measures; loss recovered as
-    in Rajamanoharan et al. (2024, arXiv:2404.16014), section 4.1, against zero and mean ablation.
+    edit, another width, texts without any next token, and numbers that are not finite. Source:
+    SAEBench (2025, arXiv:2503.09532); Rajamanoharan et al. (2024, arXiv:2404.16014), section 4.1.
     """
     named = named_dictionaries(model, dicts, edit=True)
     check_texts(texts)
@@ -200,12 +64,7 @@ def evaluate(
             model, texts, TEXTS_AT_ONCE, title="evaluate dictionaries", progress=progress
         ):
             runs.add(tokens)
-    return DictionaryEvaluation(**provenance(model, seed=seed), **runs.fields())
-
-
-def _ratio(above: Any, below: Any) -> Any:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(below) > 0, np.divide(above, below), np.nan)
+    return runs.effects(seed)
 
 
 def named_dictionaries(model: Model, given: Any, *, edit: bool = False) -> dict[str, Dictionary]:
@@ -336,7 +195,7 @@ class SpliceSums:
 
         assert run.logits is not None
         spliced = logits([Splice(d) for d in dictionaries])
-        out = {"spliced": _next_token_loss(spliced, run.tokens)}
+        out = {SPLICED: _next_token_loss(spliced, run.tokens)}
         out["kl"] = _kl(spliced, run.logits, run.tokens)
         # Several dictionaries of one site share what its ablation costs.
         if sites not in self.ablated:
@@ -348,27 +207,63 @@ class SpliceSums:
             }
         return out | self.ablated[sites]
 
-    def fields(self) -> dict[str, Any]:
-        """The fields of the result that are its own."""
-        own = list(self.named.values())
-        n_tokens = np.concatenate(self.per_text["n_tokens"])
-        if np.concatenate(self.per_text["n_predicted"]).sum() == 0:
+    def effects(self, seed: int) -> Effects:
+        n_tokens, n_predicted, plain = (
+            np.concatenate(self.per_text[key]) for key in ("n_tokens", "n_predicted", "plain")
+        )
+        if n_predicted.sum() == 0:
             raise ValueError(
                 "A loss is of a next token, and every text has only one token. Give longer texts."
             )
-        extra = int(self.together)
-        frequency = np.full((len(own) + extra, max(d.n_features for d in own)), np.nan)
-        for row, count in enumerate(self.counts.values()):
-            frequency[row, : len(count)] = count / n_tokens.sum()
-        return {
-            "names": (*self.named, *[TOGETHER] * extra),
-            "sites": (*(str(d.out_site) for d in own), *[""] * extra),
-            "kinds": (*(d.kind for d in own), *[""] * extra),
-            "n_features": (*(d.n_features for d in own), *[0] * extra),
-            "frequency": frequency,
-            **{key: np.concatenate(parts, -1) for key, parts in self.sums.items()},
-            **{key: np.concatenate(parts) for key, parts in self.per_text.items()},
+        sums = {key: np.concatenate(parts, -1) for key, parts in self.sums.items()}
+        # An ablation that costs nothing leaves nothing to recover.
+        costs = {
+            key: (sums[key] - plain).sum(-1, keepdims=True) >= SMALLEST_COST * n_predicted.sum()
+            for key in ("zero", "mean")
         }
+        found: list[Measure] = []
+
+        def add(name: str, unit: str, n: np.ndarray, plain: Any, *each: Any, **more: Any) -> None:
+            nothing = np.full((len(each[0]), len(n)), np.nan)
+            changed = [nothing if one is None else one for one in each]
+            told: dict[str, Any] = {"sums": n[None, :, None], "statistic": "ratio"} | more
+            none = np.zeros((0, len(n)))
+            found.append(Measure(name, unit, plain, np.concatenate(changed), none, **told))
+
+        nats, zeros = "nats a token", np.zeros(len(plain))
+        spliced, zero, mean = (sums[key] for key in (SPLICED, "zero", "mean"))
+        for name, end in (("loss recovered", "zero"), ("loss recovered beside the mean", "mean")):
+            ends = [np.where(costs[end], each, np.nan) for each in (zero, mean)]
+            add(name, nats, n_predicted, plain, spliced, *ends, scale=(end, "plain"))
+        far = sums["squared_error"], None, sums["variance"]
+        add("explained variance", "a position", n_tokens, zeros, *far, scale=("mean", "plain"))
+        add("L0", "codes", n_tokens, zeros, sums["active"], None, None)
+        add("KL", nats, n_tokens, zeros, sums["kl"], None, None)
+        add("loss", nats, n_predicted, plain, spliced, zero, mean)
+        extra = int(self.together)
+        shares = [count / n_tokens.sum() for count in self.counts.values()]
+        for name, counted in (("dead", lambda x: x == 0), ("dense", lambda x: x > DENSE)):
+            count = np.array([*(counted(x).sum() for x in shares), *[np.nan] * extra])[:, None]
+            one = np.ones(1)
+            add(name, "features", one, 0 * one, count, None, None, sums=None, statistic="mean")
+        dicts = [(n, str(d.out_site), d.kind, d.n_features) for n, d in self.named.items()]
+        dicts += [(TOGETHER, "", "", 0)] * extra
+        keys = [(change, *one) for change in (SPLICED, "zero", "mean") for one in dicts]
+        return Effects(
+            **provenance(self.model, seed=seed),
+            what=f"dictionaries on {len(plain)} texts of {n_tokens.sum()} tokens",
+            changes=table_of(["change", "dictionary", "site", "kind", "n_features"], keys),
+            controls={},
+            measures=tuple(found),
+            picture=Dots(
+                "effect",
+                "dictionary",
+                "low",
+                "high",
+                label="loss recovered (0 = zeroed, 1 = nothing changed)",
+                where={"measure": "loss recovered", "change": SPLICED},
+            ),
+        )
 
 
 def _resume_layer(dictionaries: Sequence[Dictionary]) -> int:

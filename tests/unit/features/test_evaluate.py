@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -56,8 +55,16 @@ def several() -> Dictionaries:
 
 
 @cache
-def evaluated(backend: str = "nnsight") -> wb.features.DictionaryEvaluation:
+def evaluated(backend: str = "nnsight") -> wb.Effects:
     return wb.features.evaluate(tinyworld("tinyworld", backend), TEXTS, several(), progress=False)
+
+
+BESIDE = "loss recovered beside the mean"
+
+
+def texts_of(result: wb.Effects, measure: str, dictionary: Any, change: str = "spliced") -> Any:
+    """(text,) the sums of a measure."""
+    return result[measure].changed[result.rows(dictionary=str(dictionary), change=change)[0]]
 
 
 def alone(text: str, *edits: Any) -> tuple[torch.Tensor, float]:
@@ -79,8 +86,15 @@ def activations(text: str, site: Any) -> torch.Tensor:
 def test_every_sum_is_that_of_each_text_by_itself() -> None:
     result = evaluated()
     sites = ["L0.attn_out", "L1.resid_post", "L2.mlp_out"]
-    assert result.names == (*sites, "all") and result.sites == (*sites, "")
-    assert result.n_features == (40, 30, 24, 0) and result.kinds == ("topk",) * 3 + ("",)
+    own = {name: column[:4] for name, column in result.changes.items()}
+    assert own == {
+        "change": ("spliced",) * 4,
+        "dictionary": (*sites, "all"),
+        "site": (*sites, ""),
+        "kind": ("topk",) * 3 + ("",),
+        "n_features": (40, 30, 24, 0),
+    }
+    n_tokens, n_predicted = (result[name].told()[0, :, 0] for name in ("KL", "loss"))
     everything = [Splice(d) for d in several().values()]
     for at, dictionary in enumerate(several().values()):
         site = dictionary.out_site
@@ -91,61 +105,65 @@ def test_every_sum_is_that_of_each_text_by_itself() -> None:
             codes = dictionary.encode(x)
             fired += (codes > 0).sum(0)
             plain, loss = alone(text)
-            assert result.n_tokens[t] == len(x) and result.n_predicted[t] == len(x) - 1
-            assert result.plain[t] == near(loss)
+            assert n_tokens[t] == len(x) and n_predicted[t] == len(x) - 1
+            assert result["loss"].plain[t] == near(loss)
             error = (y - dictionary.decode(codes, x)).double().pow(2).sum()
-            assert result.squared_error[at, t] == near(float(error))
-            variance = (y.double() - mean).pow(2).sum()
-            assert result.variance[at, t] == near(float(variance))
-            assert result.active[at, t] == int((codes > 0).sum())
+            assert texts_of(result, "explained variance", site)[t] == near(float(error))
+            variance = float((y.double() - mean).pow(2).sum())
+            assert texts_of(result, "explained variance", site, "mean")[t] == near(variance)
+            assert texts_of(result, "L0", site)[t] == int((codes > 0).sum())
             now, spliced = alone(text, Splice(dictionary))
-            assert result.spliced[at, t] == near(spliced)
+            assert texts_of(result, "loss", site)[t] == near(spliced)
             kl = float((plain.exp() * (plain - now)).sum())
-            assert result.kl[at, t] == near(kl)
-            assert result.zero[at, t] == near(alone(text, wb.Set(site, 0.0))[1])
-            assert result.mean[at, t] == near(alone(text, wb.Set(site, mean))[1])
+            assert texts_of(result, "KL", site)[t] == near(kl)
+            for change, value in (("zero", 0.0), ("mean", mean)):
+                ablated = alone(text, wb.Set(site, value))[1]
+                assert texts_of(result, "loss", site, change)[t] == near(ablated)
             if at == 0:
-                assert result.spliced[3, t] == near(alone(text, *everything)[1])
-        n = int(result.n_tokens.sum())
-        np.testing.assert_allclose(
-            result.frequency[at, : dictionary.n_features], fired / n, rtol=1e-6
-        )
-        assert list(result.dead(str(site))) == [f for f, c in enumerate(fired) if c == 0]
-        assert list(result.dense(str(site))) == [f for f, c in enumerate(fired) if c / n > 0.1]
-        assert result.l0(str(site)) == pytest.approx(float(fired.sum()) / n)
-    assert np.isnan(result.frequency[3]).all() and np.isnan(result.squared_error[3]).all()
-    assert np.isnan(result.frequency[1, 30:]).all()
+                assert texts_of(result, "loss", "all")[t] == near(alone(text, *everything)[1])
+        n = int(n_tokens.sum())
+        asked = {"dictionary": str(site), "draws": 0}
+        assert result.score("dead", **asked)[0] == sum(c == 0 for c in fired)
+        assert result.score("dense", **asked)[0] == sum(c / n > 0.1 for c in fired)
+        assert result.score("L0", **asked)[0] == pytest.approx(float(fired.sum()) / n)
+    for measure in ("explained variance", "L0", "dead"):
+        assert np.isnan(texts_of(result, measure, "all")).all()
 
 
 def test_scores_are_ratios_of_sums_with_intervals_over_texts() -> None:
     result = evaluated()
-    for at, name in enumerate(result.names[:3]):
-        value, low, high = result.explained_variance(name)
-        assert value == pytest.approx(
-            1 - result.squared_error[at].sum() / result.variance[at].sum(), rel=1e-9
+    plain = result["loss"].plain.sum()
+    for name in result.changes["dictionary"][:3]:
+        error, variance = (
+            texts_of(result, "explained variance", name, change) for change in ("spliced", "mean")
         )
+        value, low, high = result.score("explained variance", dictionary=name)
+        assert value == pytest.approx(1 - error.sum() / variance.sum(), rel=1e-9)
         assert low <= value <= high
-        for baseline in ("zero", "mean"):
-            ablated = getattr(result, baseline)[at].sum()
-            value, low, high = result.loss_recovered(name, baseline)
-            wanted = (ablated - result.spliced[at].sum()) / (ablated - result.plain.sum())
-            assert value == pytest.approx(wanted, rel=1e-9) and low <= high
-    narrow = result.explained_variance(level=0.5)
-    wide = result.explained_variance()
+        spliced = texts_of(result, "loss", name).sum()
+        for measure, change in (("loss recovered", "zero"), (BESIDE, "mean")):
+            ablated = texts_of(result, "loss", name, change).sum()
+            value, low, high = result.score(measure, dictionary=name)
+            assert value == pytest.approx((ablated - spliced) / (ablated - plain), rel=1e-9)
+            assert low <= high
+    narrow = result.score("explained variance", level=0.5)
+    wide = result.score("explained variance")
     assert wide[1] <= narrow[1] <= narrow[2] <= wide[2]
-    assert np.isnan(result.explained_variance("all")).all()
+    assert np.isnan(result.score("explained variance", dictionary="all")).all()
     frame = result.to_frame()
-    assert list(frame.index) == list(result.names)
-    assert frame.loc["L1.resid_post", "loss"] == pytest.approx(
-        result.plain.sum() / result.n_predicted.sum()
-    )
-    assert frame.loc["L1.resid_post", "loss_recovered"] == result.loss_recovered("L1.resid_post")[0]
+    line = frame[(frame.measure == "loss") & (frame.dictionary == "L1.resid_post")].iloc[0]
+    assert line.plain == pytest.approx(plain / result["loss"].told().sum())
+    found = frame[(frame.measure == "loss recovered") & (frame.change == "spliced")]
+    scores = [result.score("loss recovered", dictionary=name)[0] for name in found.dictionary]
+    assert found.effect.tolist() == pytest.approx(scores) and len(scores) == 4
 
 
 def test_both_backends_give_the_same_numbers() -> None:
     ours, theirs = (evaluated(backend) for backend in BACKENDS)
-    for key in ("plain", "spliced", "zero", "mean", "kl", "squared_error", "active", "frequency"):
-        np.testing.assert_allclose(getattr(theirs, key), getattr(ours, key), **CLOSE)
+    for one in ours.measures:
+        for key in ("plain", "changed"):
+            theirs_too = getattr(theirs[one.name], key)
+            np.testing.assert_allclose(theirs_too, getattr(one, key), **CLOSE)
 
 
 def test_a_perfect_dictionary_recovers_everything_and_an_empty_one_nothing() -> None:
@@ -159,22 +177,20 @@ def test_a_perfect_dictionary_recovers_everything_and_an_empty_one_nothing() -> 
     }
     result = wb.features.evaluate(tinyworld(), TEXTS, named, progress=False)
     # Three of one site cannot be spliced in one pass, so that there is no line for all.
-    assert result.names == ("perfect", "mean", "zero")
-    for score in (result.explained_variance, result.loss_recovered):
-        np.testing.assert_allclose(score("perfect"), 1.0, atol=1e-6)
-    assert result.l0("perfect") == 128.0 and result.l0("zero") == 0.0
-    assert result.explained_variance("mean")[0] == pytest.approx(0.0, abs=1e-6)
-    assert result.loss_recovered("mean", "mean")[0] == pytest.approx(0.0, abs=1e-5)
-    assert result.loss_recovered("zero", "zero")[0] == pytest.approx(0.0, abs=1e-5)
-    assert list(result.dead("zero")) == [0, 1, 2]
-    assert result.kl[0].max() < 1e-6 < result.kl[1].min()
+    assert result.changes["dictionary"][:3] == ("perfect", "mean", "zero") and len(result) == 9
 
+    def score(measure: str, name: str) -> Any:
+        return result.score(measure, dictionary=name)
 
-def test_an_ablation_that_costs_nothing_leaves_nothing_to_recover() -> None:
-    result = evaluated()
-    cheap = replace(result, zero=np.tile(result.plain, (4, 1)) + 1e-4)
-    assert np.isnan(cheap.loss_recovered("L0.attn_out")).all()
-    assert np.isfinite(cheap.loss_recovered("L0.attn_out", "mean")).all()
+    for measure in ("explained variance", "loss recovered"):
+        np.testing.assert_allclose(score(measure, "perfect"), 1.0, atol=1e-6)
+    assert score("L0", "perfect")[0] == 128.0 and score("L0", "zero")[0] == 0.0
+    assert score("explained variance", "mean")[0] == pytest.approx(0.0, abs=1e-6)
+    assert score(BESIDE, "mean")[0] == pytest.approx(0.0, abs=1e-5)
+    assert score("loss recovered", "zero")[0] == pytest.approx(0.0, abs=1e-5)
+    assert score("dead", "zero")[0] == 3
+    kl = result["KL"].changed
+    assert kl[0].max() < 1e-6 < kl[1].min()
 
 
 def test_tokens_and_lists_of_ids_are_texts_too() -> None:
@@ -183,31 +199,25 @@ def test_tokens_and_lists_of_ids_are_texts_too() -> None:
     ids = [tinyworld().tokens([text]).ids[0].tolist() for text in TEXTS[:3]]
     for given in (tokens, ids):
         other = wb.features.evaluate(tinyworld(), given, several()["L1.resid_post"], progress=False)
-        np.testing.assert_allclose(other.spliced[0], evaluated().spliced[1, :3], **CLOSE)
-        np.testing.assert_allclose(
-            other.squared_error[0], evaluated().squared_error[1, :3], **CLOSE
-        )
+        for measure in ("loss", "explained variance"):
+            one, same = (texts_of(x, measure, "L1.resid_post") for x in (other, evaluated()))
+            np.testing.assert_allclose(one, same[:3], **CLOSE)
 
 
 def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
     result = evaluated()
     result.save(tmp_path / "evaluation")
-    again = wb.features.DictionaryEvaluation.load(tmp_path / "evaluation")
-    assert again.names == result.names and again.n_features == result.n_features
-    np.testing.assert_array_equal(again.spliced, result.spliced)
-    assert repr(again) == repr(result)
-    assert "3 dictionaries on 5 texts" in repr(result)
-    one = wb.features.evaluate(tinyworld(), TEXTS[:2], topk("L0.attn_out"), progress=False)
-    assert "L0.attn_out, topk, 40 features: explained variance" in repr(one)
+    again = wb.Effects.load(tmp_path / "evaluation")
+    assert again.to_frame().equals(result.to_frame()) and repr(again) == repr(result)
+    assert "tinyworld: dictionaries on 5 texts of" in repr(result)
     import matplotlib.pyplot as plt
 
-    rows = result.plot()
-    assert [label.get_text() for label in rows.get_yticklabels()] == list(result.names[:3])
-    bars = result.plot(name="L1.resid_post")
-    heights = [patch.get_height() for patch in bars.patches]
-    assert sum(heights) == 30 and heights[-1] == len(result.dead("L1.resid_post"))
-    with pytest.raises(ValueError, match="Frequencies are of one dictionary"):
-        result.plot(name="all")
+    ax = result.plot()
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == list(result.changes["dictionary"][:4])
+    frame = result.to_frame()
+    own = frame[(frame.measure == "loss recovered") & (frame.change == "spliced")]
+    np.testing.assert_allclose(ax.collections[-1].get_offsets()[:, 0], own.effect)
     plt.close("all")
 
 
@@ -236,8 +246,8 @@ def test_bad_input_is_named(
         wb.features.evaluate(tinyworld(), texts, dictionaries, progress=False, **options)
 
 
-def test_a_name_or_baseline_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(ValueError, match="has the dictionaries L0.attn_out, L1.resid_post"):
-        evaluated().l0("L9.attn_out")
-    with pytest.raises(ValueError, match="The baseline is zero or mean; got 'noise'"):
-        evaluated().loss_recovered(baseline="noise")
+def test_a_name_or_measure_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(KeyError, match="labels are .*'dictionary': \\['L0.attn_out', 'L1.re"):
+        evaluated().score("L0", dictionary="L9.attn_out")
+    with pytest.raises(KeyError, match="'loss recovered beside the mean', .*; got 'noise'"):
+        evaluated().score("noise")
