@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from .check import Level, Natural, given, one_of
 from .pictures.marks import Dots, Mark
-from .resample import N_RESAMPLES, interval, percentiles, wilson
+from .resample import N_RESAMPLES, STATISTICS, interval, percentiles, wilson
 from .resample import weights as weights_of
 from .result import Arrays, Result, axes
 
@@ -23,38 +23,6 @@ TIE = 1e-12
 BLOCK = 1 << 23
 #: The unit of measures that are 0 or 1 an example, whose interval is Wilson's.
 SHARE = "share"
-
-
-def _mean(value: np.ndarray) -> np.ndarray:
-    return value
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return above / np.where(below > 0, below, np.nan)
-
-
-def _slope(xy: Any, x: Any, y: Any, xx: Any, yy: Any) -> np.ndarray:
-    return (xy - x * y) / _variance(x, xx)
-
-
-def _correlation(xy: Any, x: Any, y: Any, xx: Any, yy: Any) -> np.ndarray:
-    return (xy - x * y) / np.sqrt(_variance(x, xx) * _variance(y, yy))
-
-
-def _variance(mean: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """NaN where all are equal: one example drawn again and again."""
-    variance = square - mean**2
-    return np.where(variance > TIE * square, variance, np.nan)
-
-
-#: What a measure is of the means of its numbers and of so many sums. A slope, beside a constant,
-#: and a correlation are of pairs: their numbers are x · y, their sums x, y, x², y².
-STATISTICS: dict[str, tuple[int, Callable[..., np.ndarray]]] = {
-    "mean": (0, _mean),
-    "ratio": (1, _ratio),
-    "slope": (4, _slope),
-    "correlation": (4, _correlation),
-}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,6 +12,40 @@ from .check import refuse
 
 #: How often a bootstrap resamples.
 N_RESAMPLES = 2000
+#: A variance below this share of the mean square is none.
+SAME = 1e-12
+
+
+def _mean(value: np.ndarray) -> np.ndarray:
+    return value
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return above / np.where(below > 0, below, np.nan)
+
+
+def _slope(xy: Any, x: Any, y: Any, xx: Any, yy: Any) -> np.ndarray:
+    return (xy - x * y) / _variance(x, xx)
+
+
+def _correlation(xy: Any, x: Any, y: Any, xx: Any, yy: Any) -> np.ndarray:
+    return (xy - x * y) / np.sqrt(_variance(x, xx) * _variance(y, yy))
+
+
+def _variance(mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """NaN where all are equal: one example drawn again and again."""
+    variance = square - mean**2
+    return np.where(variance > SAME * square, variance, np.nan)
+
+
+#: What a measure is of the means of its numbers and of so many sums. A slope, beside a constant,
+#: and a correlation are of pairs: their numbers are x · y, their sums x, y, x², y².
+STATISTICS: dict[str, tuple[int, Callable[..., np.ndarray]]] = {
+    "mean": (0, _mean),
+    "ratio": (1, _ratio),
+    "slope": (4, _slope),
+    "correlation": (4, _correlation),
+}
 
 
 def weights(n: int, draws: int = N_RESAMPLES, seed: Any = 0) -> np.ndarray:

@@ -90,6 +90,9 @@ MAY_MOVE: tuple[Exempt, ...] = (
     Exempt("compare_steering", "*best", "flow_minus*", "decided", EXCESS, {"way": "random"}),
     Exempt("evaluate_observable", "*", "*_low", "decided", RANGE, {"direction": "*[ec] [ip]*"}),
     Exempt("evaluate_observable", "*", "*_high", "decided", RANGE, {"direction": "*[ec] [ip]*"}),
+    Exempt("evaluate_observable", "*", "*_low", "decided", RANGE, {"direction": "random*"}),
+    Exempt("evaluate_observable", "*", "*_high", "decided", RANGE, {"direction": "random*"}),
+    Exempt("evaluate_observable", "prompts truth", "value", "decided", "over words, as truth_*"),
     Exempt("evaluate_observable", "*", "truth_*", "decided", "over words, no longer of no width"),
     # -- draws
     Exempt("clamp_neurons", "*", "random*", "draws", CONTROLS),
