@@ -87,19 +87,22 @@ def kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
 @checked
 def text_loss(log_probs: torch.Tensor, texts: Tokens) -> torch.Tensor:
-    """(batch,) minus the mean log-probability of each text's tokens but the first.
+    """(batch,) minus the mean log-probability of each text's tokens but the first, as float64.
 
     log_probs: (batch, pos, d_vocab), at every position of the texts; padding is left out.
     """
     log_probs = _every_position("log_probs", log_probs, texts)
     real = texts.mask[:, 1:] & texts.mask[:, :-1]
     each = -log_probs[:, :-1].gather(-1, texts.ids[:, 1:, None])[..., 0]
-    return each.masked_fill(~real, 0).sum(-1) / real.sum(-1)
+    # A small rise of the loss is a difference of two such means.
+    return each.double().masked_fill(~real, 0).sum(-1) / real.sum(-1)
 
 
 @checked
 def text_kl(log_probs: torch.Tensor, plain: torch.Tensor, texts: Tokens) -> torch.Tensor:
-    """(batch,) the mean over a text's positions of KL(plain ‖ this), both log-probabilities."""
+    """(batch,) the mean over a text's positions of KL(plain ‖ this), both log-probabilities, as
+    float64.
+    """
     log_probs = _every_position("log_probs", log_probs, texts)
     plain = _every_position("plain", plain, texts)
     # A token of probability 0 in both adds nothing; row by row, which stays in the cache.
@@ -109,7 +112,7 @@ def text_kl(log_probs: torch.Tensor, plain: torch.Tensor, texts: Tokens) -> torc
             for p, q in zip(plain, log_probs, strict=True)
         ]
     )
-    return each.masked_fill(~texts.mask, 0).sum(-1) / texts.mask.sum(-1)
+    return each.double().masked_fill(~texts.mask, 0).sum(-1) / texts.mask.sum(-1)
 
 
 def _every_position(name: str, given: torch.Tensor, texts: Tokens) -> torch.Tensor:

@@ -278,11 +278,11 @@ def _resume_layer(dictionaries: Sequence[Dictionary]) -> int:
 def _next_token_loss(logits: torch.Tensor, tokens: Tokens) -> np.ndarray:
     """(batch,) float64: summed −log probability of each row's next tokens, in nats."""
     n = np.array(tokens.lengths) - 1
-    mean = text_loss(logits.float().log_softmax(-1), tokens).double().cpu().numpy()
+    mean = text_loss(logits.float().log_softmax(-1), tokens).cpu().numpy()
     return np.where(n > 0, mean * n, 0.0)
 
 
 def _kl(logits: torch.Tensor, plain: torch.Tensor, tokens: Tokens) -> np.ndarray:
     """(batch,) float64: summed KL(plain ‖ logits) over each row's tokens, in nats."""
     now, own = (x.float().log_softmax(-1) for x in (logits, plain))
-    return text_kl(now, own, tokens).double().cpu().numpy() * np.array(tokens.lengths)
+    return text_kl(now, own, tokens).cpu().numpy() * np.array(tokens.lengths)

@@ -502,7 +502,7 @@ class _Batch:
         """(row,) the mean loss over a text's tokens but the first, in nats."""
         assert run.logits is not None
         log_probs = run.logits.float().log_softmax(-1)
-        return text_loss(log_probs, tokens).double().cpu().numpy()
+        return text_loss(log_probs, tokens).cpu().numpy()
 
     def run(self, site: int, trials: Sequence[Trial]) -> dict[Trial, Moved]:
         """The trials of the targets of one dictionary."""
