@@ -34,11 +34,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 import workbench as wb
 from workbench.dictionary import encoders
 
 from .calls import Context, Moved, Tables, as_new
+from .core import PROMPT
 
 #: How the tests read patches; the calls of the comparison are a package of their own.
 READ: Any = import_module("patchings" if __package__ == "frames" else "tests.patchings")
@@ -76,6 +78,17 @@ def edited_on(_: Context) -> Any:
 
 
 moves("data_path")(lambda *parts: wb.data.path(*parts))
+
+
+LENS = {"site": "component"}
+
+
+@instead("saved")
+def _saved(c: Context) -> Tables:
+    lens = wb.lens.logit(c.model, PROMPT, k=3)
+    lens.save(c.folder / "lens")
+    each = {"read again": wb.lens.LogitLens.load(c.folder / "lens"), "as it was": lens}
+    return {name: made.to_frame().rename(columns=LENS) for name, made in each.items()}
 
 
 # -- circuits --------------------------------------------------------------------------------------
@@ -365,9 +378,21 @@ def _compare_steering(
     ways = {"flow": flow.change(length, dicts=dicts)}
     ways |= {name: flow.change(length, dicts=dicts, layers=at) for name, at in layers.items()}
     measures = ("log_probability", "probability")
+    # As they were drawn: anew in every layer, where controls.like turns the whole change at once.
+    rng = np.random.default_rng(seed)
+
+    def turned(edit: Any) -> Any:
+        drawn = rng.standard_normal(len(edit.value))
+        unit_length = torch.as_tensor(drawn / np.linalg.norm(drawn), dtype=torch.float32)
+        return replace(edit, value=unit_length * edit.value.norm())
+
+    drawn = {
+        ("flow", "random", i): wb.Change([turned(part.what) for part in ways["flow"].parts])
+        for i in range(n_random)
+    }
     new = wb.steering.evaluate(
         model, {"concept": [(prompt, concept) for prompt in prompts]}, ways, strengths=strengths,
-        measures=measures, n_controls=n_random, elsewhere=texts, seed=seed, progress=progress,
+        measures=measures, controls=drawn, elsewhere=texts, seed=seed, progress=progress,
     )  # fmt: skip
     names, n = (*ways, "random"), len(strengths)
     of = {"kl": "KL elsewhere", "loss": "loss elsewhere"} | {m: f"concept {m}" for m in measures}
@@ -375,7 +400,10 @@ def _compare_steering(
     def each(name: str, raw: bool = False) -> np.ndarray:
         """(way, strength, example) with the mean of the draws beside the flow."""
         one = new[of[name]]
-        drawn = one.control[new.beside()[0][0] :][: n * n_random].reshape(n_random, n, -1).mean(0)
+        # A mean of the draws' logarithms, of which the probability was taken.
+        which = new[of["log_probability"]] if name == "probability" else one
+        drawn = which.control.reshape(n_random, n, -1).mean(0)
+        drawn = np.exp(drawn) if name == "probability" else drawn
         values = np.concatenate([one.changed, drawn]).reshape(len(names), n, -1)
         return values if raw else values - one.plain
 
@@ -396,7 +424,10 @@ def _compare_steering(
         table = with_random.at_damage(level, beside="flow", **which).set_index("change")
         ends = [f"{n}{end}" for n in ("excess",) for end in ("", "_low", "_high")]
         own = new.at_damage(level, **which).set_index("change").loc["flow", ends]
-        table.loc["random", ["minus", "minus_low", "minus_high"]] = own.to_numpy(dtype=float)
+        columns = ["minus", "minus_low", "minus_high"]
+        if measure == "probability":  # whose mean over the draws is another
+            columns, own = columns[1:], own[1:]
+        table.loc["random", columns] = own.to_numpy(dtype=float)
         return table
 
     def triple(way: str, name: str, **options: Any) -> tuple[float, ...]:
@@ -458,7 +489,7 @@ def _logit_lens(
     **options: Any,
 ) -> Moved:
     asked = _asked(model, prompt, prepend_bos)
-    new, names = wb.lens.logit(model, asked, sites=component, **options), {"site": "component"}
+    new, names = wb.lens.logit(model, asked, sites=component, **options), LENS
     return Moved(
         new,
         columns=names,

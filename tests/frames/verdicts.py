@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,31 +157,40 @@ def _allowed(
             e.column == "*" and not e.rows and e.kind in ("draws", "decided") for e in found
         )
         return "" if whole and column in (*now.columns, "") else "another number of rows or columns"
-    lines = np.zeros(len(was), dtype=bool)
-    for entry in found:
-        own = entry.lines(was) & ~lines
-        lines |= own
-        if own.any() and (reason := _check(verdict, entry, own, table, column, befores, afters)):
-            return reason
     if was[column].dtype.kind == "f":
         off = relative(was, column, now[column].to_numpy(dtype=float)) > may_move.CLOSE
     else:
         off = was[column].to_numpy(dtype=object) != now[column].to_numpy(dtype=object)
+    lines = np.zeros(len(was), dtype=bool)
+    for i, entry in enumerate(found):
+        own = entry.lines(was) & ~lines
+        lines |= own
+        some = found[: i + 1]
+        if (own & off).any() and (
+            reason := _check(verdict, some, own, table, column, befores, afters)
+        ):
+            return reason
     return f"{(off & ~lines).sum()} lines that may not move" if (off & ~lines).any() else ""
 
 
 def _check(
     verdict: Verdict,
-    entry: may_move.Exempt,
+    some: Sequence[may_move.Exempt],
     own: np.ndarray,
     table: str,
     column: str,
     befores: Seeds,
     afters: Seeds,
 ) -> str:
+    """Why the last of the entries does not allow what moved in its own lines."""
+    entry = some[-1]
     was, now = befores[0][table], afters[0][table]
     if entry.kind == "decided":
         return ""
+    if entry.kind == "alone":
+        return may_move.no_interval(
+            *(_ends(each, some, table, column) for each in (befores, afters))
+        )
     if entry.kind in ("fit", "training"):
         if not entry.by:
             share = relative(was, column, now[column].to_numpy(dtype=float))[own]
@@ -195,22 +204,32 @@ def _check(
         return NEEDS_SEEDS
     if entry.kind == "draws":
         return may_move.same_draws(
-            *(_drawn(each, entry, table, column) for each in (befores, afters))
+            *(_drawn(each, some, table, column) for each in (befores, afters))
         )
-    return may_move.same_ends(*(_ends(each, entry, table, column) for each in (befores, afters)))
+    return may_move.same_ends(*(_ends(each, some, table, column) for each in (befores, afters)))
 
 
-def _drawn(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> list[np.ndarray]:
+def _lines(some: Sequence[may_move.Exempt], frame: pd.DataFrame) -> np.ndarray:
+    """(row,) the lines of the last entry that no other is about."""
+    out = some[-1].lines(frame)
+    for entry in some[:-1]:
+        out &= ~entry.lines(frame)
+    return out
+
+
+def _drawn(
+    seeds: Seeds, some: Sequence[may_move.Exempt], table: str, column: str
+) -> list[np.ndarray]:
     frames = [each[table] for each in seeds.values()]
-    return [f[column].to_numpy(dtype=float)[entry.lines(f)] for f in frames]
+    return [f[column].to_numpy(dtype=float)[_lines(some, f)] for f in frames]
 
 
-def _ends(seeds: Seeds, entry: may_move.Exempt, table: str, column: str) -> np.ndarray:
+def _ends(seeds: Seeds, some: Sequence[may_move.Exempt], table: str, column: str) -> np.ndarray:
     """(seed, line, low and high); a column "value" has them in its last two lines."""
     out = []
     for each in seeds.values():
         frame = each[table]
-        lines = entry.lines(frame)
+        lines = _lines(some, frame)
         if column == "value":
             ends = frame["value"].to_numpy(dtype=float)[-2:]
             out.append(ends[None])

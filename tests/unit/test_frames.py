@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.frames import calls
 from tests.frames.calls import Context, Moved, Package
-from tests.frames.may_move import same_draws, same_ends, same_fit, same_loss
+from tests.frames.may_move import (
+    Exempt,
+    no_interval,
+    same_draws,
+    same_ends,
+    same_fit,
+    same_loss,
+)
 from tests.frames.tables import compare, table
 from tests.frames.verdicts import judged, uncovered
 
@@ -107,6 +116,32 @@ def test_draws_fits_and_trainings_have_their_own_checks():
     assert not same_ends(ends, ends * 1.05)
     assert "width" in same_ends(ends, ends * 1.2)
     assert "middle" in same_ends(ends, ends - 1)
+    one, none = np.ones((20, 2, 2)), np.full((20, 2, 2), np.nan)
+    assert not no_interval(one, none)
+    assert "is a number" in no_interval(one, one)
+    assert "had a width" in no_interval(ends, none)
+
+
+def test_lines_of_an_entry_are_those_that_none_before_it_is_about(monkeypatch: Any):
+    """Of one example there is no interval; of the others it keeps its width."""
+    some = (
+        Exempt("made", "*", "low", "alone", "", {"n": "1"}),
+        Exempt("made", "*", "high", "alone", "", {"n": "1"}),
+        Exempt("made", "*", "low", "interval", ""),
+        Exempt("made", "*", "high", "interval", ""),
+    )
+    monkeypatch.setattr("tests.frames.may_move.MAY_MOVE", some)
+
+    def seeds(shift: float, alone: float) -> dict[str, Any]:
+        frame = pd.DataFrame({"n": [2, 1], "low": [0.0, alone], "high": [1.0, alone]})
+        frame.loc[0, ["low", "high"]] += shift
+        tables = {seed: {"frame": frame} for seed in range(20)}
+        return {"calls": {"made": {"tables": tables, "seconds": 0.0, "error": ""}}}
+
+    old = seeds(0.0, 0.5)
+    assert not judged(old, seeds(0.05, np.nan))[0].wrong
+    assert "middle" in judged(old, seeds(0.5, np.nan))[0].wrong[0]
+    assert "is a number" in judged(old, seeds(0.0, 0.4))[0].wrong[0]
 
 
 def test_a_moved_call_is_read_by_its_old_names(tmp_path):
