@@ -39,11 +39,12 @@ class Patched(Runs):
         self.layers = tuple(dict.fromkeys(columns[0]))
         self._shape = tuple(len(dict.fromkeys(column)) for column in columns)
         self.patched = one.changed[:-1].T.reshape(-1, *self._shape)
-        ends = one.plain, self.clean if self._other == "clean" else self.corrupt
-        base, other = (end.reshape(-1, *[1] * len(self._shape)) for end in ends)
-        self.effects = (self.patched - base) / (other - base).mean()
+        # As the table has them: a number of this file's own would hide a sign that is turned there.
+        effects = np.where(np.isfinite(one.changed[:-1]), 0.0, np.nan)
+        effects[effects == 0] = result.to_frame("examples").effect
+        self.effects = effects.T.reshape(-1, *self._shape)
         self.mean = self._cells(result.effect()[:-1, 0])
-        self.n_skipped = int((self.patched == base).sum())
+        self.n_skipped = int((one.changed[:-1] == one.plain).sum())
         self.positions: Any = None
         if result.at is not None:
             n_places = self._shape[-1]

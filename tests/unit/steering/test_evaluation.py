@@ -229,6 +229,9 @@ def test_the_picture_has_a_line_for_each_way() -> None:
         np.testing.assert_allclose(lines[0].get_ydata(), [0, *gain])
         at = result.equal_damage(options.get("damage", "KL elsewhere"))
         assert at in [line.get_xdata()[0] for line in lines]
+        # A loss that fell is as far to the left as one that rose is to the right.
+        root = ax.xaxis.get_transform().transform(np.array([-4.0, 4.0]))
+        np.testing.assert_allclose(root, [-2.0, 2.0])
 
 
 @pytest.mark.parametrize(
