@@ -1,4 +1,4 @@
-"""The chunked kernel of the lenses: residual vectors in, what is kept of their tokens out."""
+"""The kernel of the lenses: residual vectors in, what is kept of their tokens out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 MEASURES = ("entropy", "kl", "tracks")
-#: Of the full (row, pos, d_vocab) array a chunk takes at most this share: with the temporaries of
-#: one block and the vectors themselves that stays under a tenth.
+#: Of the full (row, pos, d_vocab) array a batch takes at most this share: with the temporaries of
+#: one tile and the vectors themselves that stays under a tenth.
 SHARE = 0.06
-#: A chunk smaller than this many bytes gains nothing; one larger than the other is never needed.
+#: A batch smaller than this many bytes gains nothing; one larger than the other is never needed.
 SMALLEST, LARGEST = 8 << 20, 256 << 20
-#: Numbers of a block, in which a chunk is looked at piece by piece while it lies in the cache.
-BLOCK = 1 << 20
-#: Width of the vocabulary blocks by whose maxima the top k are found.
-TOP_BLOCK = 256
+#: Numbers of a tile: a batch is looked at tile by tile while it lies in the cache.
+TILE = 1 << 20
+#: Width of the tiles of the vocabulary by whose maxima the top k are found.
+TOP_TILE = 256
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class _Wanted:
     sets: list[list[int]]
 
 
-def chunk_positions(n_rows: int, n_positions: int, d_vocab: int) -> int:
+def batch_positions(n_rows: int, n_positions: int, d_vocab: int) -> int:
     """How many positions are read at once: the share of the full array, between the two bounds."""
     position = 4 * n_rows * d_vocab
     most = max(1, int(min(LARGEST, max(SMALLEST, SHARE * position * n_positions)) // position))
@@ -108,38 +108,37 @@ def read_out(
     targets: Sequence[int] = (),
     foils: Sequence[int] = (),
     sets: Mapping[str, Sequence[int]] | None = None,
-    chunk: int | None = None,
 ) -> Reading:
     """The top k, and what else is asked for, of every vector's distribution over the vocabulary.
 
     vectors: from a slice of positions to the residual vectors there, (pos, row, d_model).
     final: the row whose distribution is the model's own; KL(final ‖ row) is measured against
-    it. targets, foils and sets are token ids. chunk: positions at a time, None to keep to a
-    tenth of the full array.
+    it. targets, foils and sets are token ids. Positions go by batches that keep to a tenth of the
+    full array.
 
     Probabilities are formed in float32 whatever the model's own type. Ranks count the logits
     that are strictly greater, so 0 is the top.
     """
-    chunk = chunk or chunk_positions(n_rows, n_positions, d_vocab)
-    per_block = max(1, BLOCK // (n_rows * d_vocab))
+    batch = batch_positions(n_rows, n_positions, d_vocab)
+    per_tile = max(1, TILE // (n_rows * d_vocab))
     members = [list(chosen) for chosen in (sets or {}).values()]
     wanted = _Wanted(k, final, measures, list(targets), list(foils), members)
-    # Made before the loop: results that were made inside it would lie between the chunks' places in
-    # memory, and keep each from being used again.
+    # Made before the loop: results that were made inside it would lie between the places of the
+    # batches in memory, and keep each from being used again.
     reading = Reading.empty(n_positions, n_rows, wanted)
     with torch.no_grad():
-        for start in range(0, n_positions, chunk):
-            h = vectors(slice(start, min(start + chunk, n_positions)))
+        for start in range(0, n_positions, batch):
+            h = vectors(slice(start, min(start + batch, n_positions)))
             logits = unembed(h.flatten(0, 1)).float().unflatten(0, h.shape[:2])
-            for block in logits.split(per_block):
-                _read_block(block, wanted, reading, slice(start, start + len(block)))
-                start += len(block)
-            del h, logits, block
+            for tile in logits.split(per_tile):
+                _read_tile(tile, wanted, reading, slice(start, start + len(tile)))
+                start += len(tile)
+            del h, logits, tile
     return reading.trimmed()
 
 
-def _read_block(logits: torch.Tensor, wanted: _Wanted, into: Reading, at: slice) -> None:
-    """Read one block of logits (pos, row, d_vocab), which is overwritten, into its positions."""
+def _read_tile(logits: torch.Tensor, wanted: _Wanted, into: Reading, at: slice) -> None:
+    """Read one tile of logits (pos, row, d_vocab), which is overwritten, into its positions."""
     values, ids = top_k(logits, wanted.k)
     target_logits, foil_logits = logits[..., wanted.targets], logits[..., wanted.foils]
     into.ranks[at] = _numpy(count_greater(logits, target_logits))
@@ -185,19 +184,19 @@ def top_k(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The k largest of the last axis (or the k smallest) and where they are, best first.
 
-    The k largest lie in the k blocks with the largest maxima, so that only those are sorted:
+    The k largest lie in the k tiles with the largest maxima, so that only those are sorted:
     several times as fast as a sort of the whole axis.
     """
-    n_blocks = logits.shape[-1] // TOP_BLOCK
-    if n_blocks < 4 * k:
+    n_tiles = logits.shape[-1] // TOP_TILE
+    if n_tiles < 4 * k:
         best = logits.topk(k, dim=-1, largest=largest)
         return best.values, best.indices
-    whole = n_blocks * TOP_BLOCK
-    blocks = logits[..., :whole].unflatten(-1, (n_blocks, TOP_BLOCK))
-    extremes = blocks.amax(-1) if largest else blocks.amin(-1)
+    whole = n_tiles * TOP_TILE
+    tiles = logits[..., :whole].unflatten(-1, (n_tiles, TOP_TILE))
+    extremes = tiles.amax(-1) if largest else tiles.amin(-1)
     chosen = extremes.topk(k, dim=-1, largest=largest).indices
-    inside = torch.arange(TOP_BLOCK, device=logits.device)
-    at = (chosen[..., None] * TOP_BLOCK + inside).flatten(-2)
+    inside = torch.arange(TOP_TILE, device=logits.device)
+    at = (chosen[..., None] * TOP_TILE + inside).flatten(-2)
     rest = torch.arange(whole, logits.shape[-1], device=logits.device).expand(*at.shape[:-1], -1)
     at = torch.cat([at, rest], -1)
     best = logits.gather(-1, at).topk(k, dim=-1, largest=largest)

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.feature_flow
 
 16,384 × 16,384 features of width 768 on the CPU, against the plain matrix product of the same rows
-in one `torch.mm` and in the same blocks (target: within 1.3 × of either, and under 300 MB of added
+in one `torch.mm` and in the same batches (target: within 1.3 × of either, and under 300 MB of added
 memory); then the flow of a model as large as GPT-2, 12 layers × 3 lanes, with its memory. The whole
 flow takes 4,096 features a dictionary, so that it runs in under a minute or two; its time grows
 with the square of that, its memory with the number itself.
@@ -39,29 +39,29 @@ def main() -> None:
 
 def matching() -> None:
     """The ratio of times, its parts taken in turn, and the memory that matching adds."""
-    from workbench.features.similarity import BLOCK_BYTES, top_matches
+    from workbench.features.similarity import BATCH_BYTES, top_matches
 
     a, b = (unit(N, seed) for seed in (0, 1))
-    block = BLOCK_BYTES // (4 * N)
+    batch = BATCH_BYTES // (4 * N)
 
-    def blocks() -> None:
-        buffer = torch.empty(block, N)
-        for start in range(0, N, block):
-            torch.mm(a[start : start + block], b.T, out=buffer)
+    def batches() -> None:
+        buffer = torch.empty(batch, N)
+        for start in range(0, N, batch):
+            torch.mm(a[start : start + batch], b.T, out=buffer)
 
     top_matches(a[:64], b)
     before, peak = rss(), Peak()
     top_matches(a, b)
     added = peak.stop() - before
-    times: dict[str, list[float]] = {"blocks": [], "whole": [], "k = 1": [], "k = 4": []}
+    times: dict[str, list[float]] = {"batches": [], "whole": [], "k = 1": [], "k = 4": []}
     for _ in range(ROUNDS):
-        times["blocks"].append(seconds(blocks))
+        times["batches"].append(seconds(batches))
         times["whole"].append(seconds(lambda: torch.mm(a, b.T)))
         times["k = 1"].append(seconds(lambda: top_matches(a, b)))
         times["k = 4"].append(seconds(lambda: top_matches(a, b, 4)))
-    plain = {name: statistics.median(times[name]) for name in ("blocks", "whole")}
+    plain = {name: statistics.median(times[name]) for name in ("batches", "whole")}
     print(f"matching {N:,} × {N:,} features of width {WIDTH}, one thread")
-    print(f"  plain product: {plain['whole']:.2f} s whole, {plain['blocks']:.2f} s in blocks")
+    print(f"  plain product: {plain['whole']:.2f} s whole, {plain['batches']:.2f} s in batches")
     for name in ("k = 1", "k = 4"):
         took = statistics.median(times[name])
         ratios = ", ".join(f"{took / t:.2f} × {which}" for which, t in plain.items())

@@ -23,7 +23,7 @@ import torch
 import workbench as wb
 from tests.benchmarks.logit_lens import added_memory, save_model
 from workbench.loading import load
-from workbench.vocabulary.head_circuits import BLOCK_COLUMNS, BLOCK_ROWS
+from workbench.vocabulary.head_circuits import TILE_COLUMNS, TILE_ROWS
 
 HEAD = "L5H3"
 
@@ -36,8 +36,8 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def products(n: int, d: int) -> None:
     """Every block of one n × n product of rank d, formed and thrown away."""
-    left, right = torch.randn(BLOCK_ROWS, d), torch.randn(BLOCK_COLUMNS, d)
-    for _ in range(round(n * n / (BLOCK_ROWS * BLOCK_COLUMNS))):
+    left, right = torch.randn(TILE_ROWS, d), torch.randn(TILE_COLUMNS, d)
+    for _ in range(round(n * n / (TILE_ROWS * TILE_COLUMNS))):
         torch.matmul(left, right.T)
 
 

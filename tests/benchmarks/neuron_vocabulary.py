@@ -2,7 +2,7 @@
 
 Run `python -m tests.benchmarks.neuron_vocabulary [layers]`. A model of GPT-2-small's shape with
 random weights, 3,072 neurons a layer × 50,257 words, on the CPU: seconds, their ratio to those of
-the plain products of the same chunks (in turns, in one process), and the memory that each adds.
+the plain products of the same batches (in turns, in one process), and the memory that each adds.
 `layers` keeps it to the first few.
 """
 
@@ -32,16 +32,16 @@ WHOLE = "whole table: out and in"
 
 
 def products(model: Any, layers: range) -> None:
-    """The products of every neuron's direction and every word, in the kernel's own chunks."""
+    """The products of every neuron's direction and every word, in the kernel's own batches."""
     from workbench.vocabulary.neurons import directions_of, projection_of
-    from workbench.vocabulary.projection import CHUNK
+    from workbench.vocabulary.projection import BATCH
 
     through = projection_of(model, "out", "folded")
-    chunk = CHUNK // (4 * through.d_vocab)
-    buffer = torch.empty(chunk, through.d_vocab)
+    batch = BATCH // (4 * through.d_vocab)
+    buffer = torch.empty(batch, through.d_vocab)
     with torch.no_grad():
         for layer in layers:
-            for rows in directions_of(model, layer, "out", "folded").split(chunk):
+            for rows in directions_of(model, layer, "out", "folded").split(batch):
                 torch.matmul(through.prepare(rows), through.matrix, out=buffer[: len(rows)])
 
 

@@ -486,6 +486,7 @@ def _logit_lens(
     *,
     component: Any = "resid_post",
     prepend_bos: Any = None,
+    chunk: Any = None,
     **options: Any,
 ) -> Moved:
     asked = _asked(model, prompt, prepend_bos)

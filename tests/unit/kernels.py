@@ -42,7 +42,7 @@ from workbench.circuits.references import others as others
 from workbench import memory as memory
 from workbench.circuits import sweep as sweep
 
-# Ranks and the largest in blocks, beside a sort; no more than a chunk of logits is ever held.
+# Ranks and the largest in tiles, beside a sort; no more than a batch of logits is ever held.
 from workbench import readout as readout
 
 # One step's loss and gradient, beside a small difference.

@@ -28,7 +28,7 @@ from ..vocabulary.projection import (
 
 SpaceName = Literal["writing", "reading"]
 #: Tokens that are multiplied at a time.
-CHUNK = 4096
+BATCH = 4096
 #: Fewer tokens than this in common say nothing about two models.
 FEWEST = 16
 #: Bytes of heads' weights that are kept, norms folded in, in place of being folded again.
@@ -283,7 +283,7 @@ class TokenSpace:
         matrix = projection.matrix
         at = torch.as_tensor(ids, dtype=torch.int64, device=matrix.device)
         space = cls(projection, at, torch.zeros(len(matrix), device=matrix.device))
-        total = sum(space.rows(part).double().sum(0) for part in torch.arange(len(at)).split(CHUNK))
+        total = sum(space.rows(part).double().sum(0) for part in torch.arange(len(at)).split(BATCH))
         assert not isinstance(total, int)
         return cls(projection, at, (total / len(at)).float())
 
@@ -310,7 +310,7 @@ def token_product(a: TokenSpace, b: TokenSpace, order: np.ndarray | None = None)
     numbers = torch.arange(len(a.ids))
     others = numbers if order is None else torch.as_tensor(order)
     out = torch.zeros(len(a.mean), len(b.mean), device=a.mean.device)
-    for own, other in zip(numbers.split(CHUNK), others.split(CHUNK), strict=True):
+    for own, other in zip(numbers.split(BATCH), others.split(BATCH), strict=True):
         out += a.rows(own).T @ b.rows(other).to(out.device)
     return out
 

@@ -136,14 +136,14 @@ def activations(
     )
 
 
-def _chunks(dictionary: Dictionary, n: int) -> list[slice]:
+def _batches(dictionary: Dictionary, n: int) -> list[slice]:
     size = max(1, CODES_AT_ONCE // dictionary.n_features)
     return [slice(start, start + size) for start in range(0, n, size)]
 
 
 def _largest(dictionary: Dictionary, x: torch.Tensor) -> torch.Tensor:
     """(feature,) the largest code of each over the positions."""
-    parts = [dictionary.encode(x[part]).amax(0) for part in _chunks(dictionary, len(x))]
+    parts = [dictionary.encode(x[part]).amax(0) for part in _batches(dictionary, len(x))]
     return torch.stack(parts).amax(0)
 
 
@@ -152,7 +152,7 @@ def _codes(
 ) -> tuple[torch.Tensor, ...]:
     """Of each position: codes of `features`, the top features and codes, explained variance."""
     out = []
-    for part in _chunks(dictionary, len(x)):
+    for part in _batches(dictionary, len(x)):
         codes = dictionary.encode(x[part])
         values, top = codes.sort(dim=-1, descending=True, stable=True)
         values, top = values[:, :k], top[:, :k]

@@ -17,8 +17,8 @@ from ..activations import batches
 from ..dictionary.base import Dictionary
 from ..model import Model
 
-#: Bytes that the products of a block of rows take at most.
-BLOCK_BYTES = 2**26
+#: Bytes that the products of a batch of rows take at most.
+BATCH_BYTES = 2**26
 #: Random vectors whose best matches say what chance gives, and the share of them that stay below.
 N_CHANCE = 512
 CHANCE_LEVEL = 0.99
@@ -27,12 +27,12 @@ _chance: WeakKeyDictionary[Dictionary, dict[tuple[int, int], float]] = WeakKeyDi
 
 
 def top_matches(
-    a: torch.Tensor, b: torch.Tensor, k: int = 1, *, block_bytes: int = BLOCK_BYTES
+    a: torch.Tensor, b: torch.Tensor, k: int = 1, *, batch_bytes: int = BATCH_BYTES
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, k) values and indices: the k rows of b with the largest product, the largest first.
 
-    a: (n, d). b: (m, d). Rows of a go through in blocks of products (block, m) of at most
-    `block_bytes`, into one buffer, so that the (n, m) matrix is never held.
+    a: (n, d). b: (m, d). Rows of a go through in batches of products (batch, m) of at most
+    `batch_bytes`, into one buffer, so that the (n, m) matrix is never held.
 
     Raises `ValueError` where b has fewer than k rows, and where a product is NaN.
     """
@@ -40,7 +40,7 @@ def top_matches(
     if not 1 <= k <= m:
         raise ValueError(f"Each row has 1 to {m} matches, as many as there are rows; got k={k!r}.")
     values, indices = a.new_empty(n, k), torch.empty(n, k, dtype=torch.long, device=a.device)
-    size = max(1, min(n, block_bytes // (m * a.element_size())))
+    size = max(1, min(n, batch_bytes // (m * a.element_size())))
     buffer = a.new_empty(size, m)
     with torch.no_grad():
         for start in range(0, n, size):
@@ -170,8 +170,8 @@ class Codes:
         a = sparse.csr_array(moved.T)
         values = np.full((len(features), k), np.nan, np.float32)
         found = np.full((len(features), k), -1, np.int64)
-        # A block holds its moments with all of b, and about three times as much to finish them.
-        size = max(1, BLOCK_BYTES // (4 * 8 * len(mean_b)))
+        # A batch holds its moments with all of b, and about three times as much to finish them.
+        size = max(1, BATCH_BYTES // (4 * 8 * len(mean_b)))
         for start in range(0, len(features), size):
             rows = features[start : start + size]
             product = (a[rows] @ b).toarray() / self.n_positions

@@ -28,8 +28,8 @@ from .edges import CHANNELS, EMBED, HEAD, MID, MLP, NEURON, STATE, Edges, NodeKe
 Words = tuple[str, ...]
 Details = tuple[tuple[str, Words], ...]
 
-#: Numbers of a block of vectors × vocabulary that is held at once.
-BLOCK = 1 << 24
+#: Numbers of a batch of vectors × vocabulary that is held at once.
+BATCH = 1 << 24
 
 
 class _Batch:
@@ -141,7 +141,7 @@ class NodeWords:
                 pairs.append(torch.stack([alike, norm(x)]))
                 members.append(i)
         w_u = self._model.weight("W_U", copy=False)[:, : n_words(self._model)]
-        for at in self._blocks(2 * len(members)):
+        for at in self._batches(2 * len(members)):
             logits = torch.stack(pairs[at.start // 2 : at.stop // 2]).to(w_u.dtype) @ w_u
             before, after = logits.float().softmax(-1).unbind(1)
             held, brought = self._strings_of(before - after), self._strings_of(after - before)
@@ -264,9 +264,9 @@ class NodeWords:
 
     # -- words -----------------------------------------------------------------------------------
 
-    def _blocks(self, n: int) -> list[slice]:
+    def _batches(self, n: int) -> list[slice]:
         # Even, since some vectors come in pairs.
-        size = max(2, BLOCK // self._model.spec.d_vocab // 2 * 2)
+        size = max(2, BATCH // self._model.spec.d_vocab // 2 * 2)
         return [slice(at, min(n, at + size)) for at in range(0, n, size)]
 
     def _top(
@@ -275,7 +275,7 @@ class NodeWords:
         dtype = self._model.weight("W_U", copy=False).dtype
         out: list[Words] = []
         with torch.no_grad():
-            for at in self._blocks(len(vectors)):
+            for at in self._batches(len(vectors)):
                 out += self._strings_of(read(vectors[at].to(dtype)))
         return out
 

@@ -238,7 +238,6 @@ def logit(
     positions: Positions = None,
     lens: Translator | Sequence[Translator | None] | None = None,
     measures: Sequence[str] = MEASURES,
-    chunk: Count | None = None,
 ) -> LogitLens:
     """What each layer would predict if the model ended there, as a `LogitLens`.
 
@@ -254,8 +253,8 @@ def logit(
     that is one, or an id) whose logit, probability and rank are kept; foils: one for each or for
     all, for target − foil. token_sets: named lists whose probability is summed. lens: a `TunedLens`
     or `JacobianLens` to read through; several, None the plain one, give a panel each. measures: of
-    "entropy", "kl" and "tracks" (ranks of the top tokens through the layers), those wanted. chunk:
-    positions read at a time; unless given, they take less than a tenth of (row, pos, d_vocab).
+    "entropy", "kl" and "tracks" (ranks of the top tokens through the layers), those wanted.
+    What is held of the logits is less than a tenth of (row, pos, d_vocab).
 
     Raises `ValueError` for an unknown site or measure, a token that is several, k out of range;
     `IndexError` for a position out of range. Source: nostalgebraist, "interpreting GPT" (2020).
@@ -297,7 +296,6 @@ def logit(
                 targets=target_list,
                 foils=foil_list,
                 sets=sets,
-                chunk=chunk,
             )
             panels.append(_panel(name, rows, translator, reading, where, measures))
     ids = sorted(

@@ -232,8 +232,8 @@ def head_writing(model: Model, layer: int, head: int, norm: NormChoice = "folded
 
 #: What the pairs of a `HeadVocabulary` are: the largest of OV, its smallest, the largest of QK.
 KINDS = ("promoted", "suppressed", "attended")
-#: Rows and columns of a block: 4 MiB of products, which a cache still holds at the second look.
-BLOCK_ROWS, BLOCK_COLUMNS = 512, 2048
+#: Rows and columns of a tile: 4 MiB of products, which a cache still holds at the second look.
+TILE_ROWS, TILE_COLUMNS = 512, 2048
 #: Single precision may put a product above the bound by this share of it.
 SLACK = 1 + 1e-5
 
@@ -261,11 +261,11 @@ def extreme_pairs(factors: Factors, n: int, *, smallest: bool = True) -> tuple[P
         left, rows, row_norms = _by_norm(left)
         right, columns, column_norms = _by_norm(right)
         high, low = _Best(n, left.device), _Best(n if smallest else 0, left.device)
-        tops = [float(some[0]) for some in row_norms.split(BLOCK_ROWS)]
-        sides = [float(some[0]) for some in column_norms.split(BLOCK_COLUMNS)]
+        tops = [float(some[0]) for some in row_norms.split(TILE_ROWS)]
+        sides = [float(some[0]) for some in column_norms.split(TILE_COLUMNS)]
         computed = 0
-        for top, some in zip(tops, _slices(len(left), BLOCK_ROWS), strict=True):
-            for side, other in zip(sides, _slices(len(right), BLOCK_COLUMNS), strict=True):
+        for top, some in zip(tops, _slices(len(left), TILE_ROWS), strict=True):
+            for side, other in zip(sides, _slices(len(right), TILE_COLUMNS), strict=True):
                 # Norms only fall from here on, along the columns and, for the first, the rows.
                 bound = top * side * SLACK
                 if not (high.can_grow(bound) or low.can_grow(bound)):

@@ -15,8 +15,8 @@ from ..site import Site
 from .head_circuits import ROWS, Factors, Head, WordVectors, Writing
 from .projection import n_words
 
-#: Numbers of a block of words against all words, 64 MiB.
-BLOCK = 16 << 20
+#: Numbers of a batch of words against all words, 64 MiB.
+BATCH = 16 << 20
 #: Up to so many words the shares are of all of them; beyond, of a sample.
 ALL_UP_TO, SAMPLE = 4096, 1024
 #: The positions of a table that are looked at, and the random prompts where there is no table.
@@ -53,7 +53,7 @@ def own_word_extremes(
     neither copies nor suppresses.
     """
     copied, suppressed = [], []
-    size = max(1, BLOCK // len(right))
+    size = max(1, BATCH // len(right))
     for rows, words in zip(left.split(size), own.split(size), strict=True):
         values = rows @ right.T
         mine = values.gather(1, words[:, None])

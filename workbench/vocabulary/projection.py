@@ -135,10 +135,10 @@ def token_embeddings(model: Model) -> torch.Tensor:
 
 MEASURES = ("share", "kurtosis")
 #: Bytes of the array (row, d_vocab) that one matrix product fills. Smaller ones multiply slower.
-CHUNK = 64 << 20
+BATCH = 64 << 20
 #: Bytes of it that are looked at together, which still lie in the cache at the last look.
-BLOCK = 1 << 20
-#: On a GPU a block is all of a chunk: what counts there is how few kernels are started.
+TILE = 1 << 20
+#: On a GPU a tile is all of a batch: what counts there is how few kernels are started.
 LAUNCH = 512 << 20
 
 
@@ -213,7 +213,7 @@ def read_words(
     bottom: the k words with the smallest numbers too, those that a negative activation promotes.
     measures: some of "share" and "kurtosis". description: what stands before the progress bar.
 
-    Products are formed a chunk of rows at a time and looked at block by block while they lie in
+    Products are formed a batch of rows at a time and looked at tile by tile while they lie in
     the cache. Raises `ValueError` for a k beyond the vocabulary, for an unknown measure, and for
     directions of another width.
     """
@@ -227,8 +227,8 @@ def read_words(
         )
     words = Read.empty(len(directions), k, bottom, measures)
     with torch.no_grad():
-        for at, values in _blocks(projection, directions, words.sizes, progress, description):
-            _read_block(values, words, at, k)
+        for at, values in _tiles(projection, directions, words.sizes, progress, description):
+            _read_tile(values, words, at, k)
     return words
 
 
@@ -243,31 +243,31 @@ def check_measures(measures: Sequence[str]) -> None:
         raise ValueError(f"measures is some of {MEASURES}; got {measures!r}. () leaves both out.")
 
 
-def _blocks(
+def _tiles(
     projection: Projection, directions: torch.Tensor, sizes: np.ndarray, progress: bool, text: str
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Rows of the array (n, d_vocab), float32, each block to be overwritten; fills `sizes`."""
+    """Rows of the array (n, d_vocab), float32, each tile to be overwritten; fills `sizes`."""
     n, row = len(directions), 4 * projection.d_vocab
     on_cpu = directions.device.type == "cpu"
-    chunk = min(n, max(1, (CHUNK if on_cpu else LAUNCH) // row))
-    block = max(1, (BLOCK if on_cpu else LAUNCH) // row)
-    # One buffer for all chunks: fresh memory costs as much as the looking.
-    buffer = directions.new_empty(chunk, projection.d_vocab)
+    batch = min(n, max(1, (BATCH if on_cpu else LAUNCH) // row))
+    tile = max(1, (TILE if on_cpu else LAUNCH) // row)
+    # One buffer for all batches: fresh memory costs as much as the looking.
+    buffer = directions.new_empty(batch, projection.d_vocab)
     with tqdm(total=n, desc=text or None, disable=not progress, leave=False) as bar:
-        for start in range(0, n, chunk):
-            some = directions[start : start + chunk]
-            sizes[start : start + chunk] = _numpy(projection.sizes(some)[:, 0])
+        for start in range(0, n, batch):
+            some = directions[start : start + batch]
+            sizes[start : start + batch] = _numpy(projection.sizes(some)[:, 0])
             products = buffer[: len(some)]
             torch.matmul(projection.prepare(some), projection.matrix, out=products)
-            for first in range(0, len(some), block):
-                values = projection.scaled(products[first : first + block].float())
+            for first in range(0, len(some), tile):
+                values = projection.scaled(products[first : first + tile].float())
                 at = slice(start + first, start + first + len(values))
                 yield at, values
             bar.update(len(some))
 
 
-def _read_block(values: torch.Tensor, into: Read, at: slice, k: int) -> None:
-    """Read one block of numbers (row, d_vocab), which is overwritten, into its rows."""
+def _read_tile(values: torch.Tensor, into: Read, at: slice, k: int) -> None:
+    """Read one tile of numbers (row, d_vocab), which is overwritten, into its rows."""
     highest, ids = top_k(values, k)
     into.top_ids[at], into.top_values[at] = _numpy(ids), _numpy(highest)
     if into.bottom_ids is not None and into.bottom_values is not None:

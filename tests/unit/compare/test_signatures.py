@@ -107,7 +107,7 @@ def test_some_units_are_compared_as_among_all(monkeypatch: pytest.MonkeyPatch) -
         whole = signatures.compare(0, 1, spaces.products())
         some = signatures.compare(0, 1, spaces.products(), np.array([2, 0]))
         np.testing.assert_allclose(some, whole[:, [2, 0]], atol=1e-6)
-        monkeypatch.setattr(kernel, "CHUNK", 7)
+        monkeypatch.setattr(kernel, "BATCH", 7)
         signatures, spaces = made(kind, a, b, sides)
         np.testing.assert_allclose(signatures.compare(0, 1, spaces.products()), whole, atol=1e-5)
         monkeypatch.undo()

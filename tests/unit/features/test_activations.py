@@ -29,11 +29,11 @@ def plain(prompt: str, kind: str = "topk") -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["topk", "relu"])
-@pytest.mark.parametrize("chunk", [2**24, 3 * N_FEATURES])
+@pytest.mark.parametrize("batch", [2**24, 3 * N_FEATURES])
 def test_each_token_has_its_largest_codes_and_its_explained_variance(
-    kind: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_activations, "CODES_AT_ONCE", chunk)
+    monkeypatch.setattr(feature_activations, "CODES_AT_ONCE", batch)
     result = wb.features.activations(model(), PROMPTS, dictionary(kind), k=4)
     for b, prompt in enumerate(PROMPTS):
         x, codes = plain(prompt, kind)

@@ -123,9 +123,9 @@ def test_matches_by_correlation_are_pearsons_over_all_tokens_of_the_texts(backen
             assert (found.index[lane, own][~alive] == -1).all()
 
 
-def test_correlations_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_correlations_are_the_same_in_batches_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = matched("correlation", 2)
-    monkeypatch.setattr(similarity, "BLOCK_BYTES", 4 * 8 * 24 * 5)
+    monkeypatch.setattr(similarity, "BATCH_BYTES", 4 * 8 * 24 * 5)
     again = wb.features.match(
         dictionaries(), method="correlation", k=2, model=model(), texts=TEXTS, progress=False
     )

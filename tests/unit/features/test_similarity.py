@@ -21,13 +21,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:A threshold lies above what chan
 
 
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("block_bytes", [1, 4 * 31 * 5, 2**26])
+@pytest.mark.parametrize("batch_bytes", [1, 4 * 31 * 5, 2**26])
 def test_the_best_matches_are_those_of_the_whole_matrix_in_blocks_of_any_size(
-    k: int, block_bytes: int
+    k: int, batch_bytes: int
 ) -> None:
     draw = torch.Generator().manual_seed(0)
     a, b = torch.randn(23, 8, generator=draw), torch.randn(31, 8, generator=draw)
-    values, indices = top_matches(a, b, k, block_bytes=block_bytes)
+    values, indices = top_matches(a, b, k, batch_bytes=block_bytes)
     products = (a.double() @ b.double().T).numpy()
     order = np.argsort(-products, axis=1)[:, :k]
     np.testing.assert_array_equal(indices.numpy(), order)
@@ -50,7 +50,7 @@ def test_blocks_stay_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None
         return plain(a, b, out=out)
 
     monkeypatch.setattr(torch, "mm", watched)
-    top_matches(torch.randn(100, 4), torch.randn(50, 4), block_bytes=2000)
+    top_matches(torch.randn(100, 4), torch.randn(50, 4), batch_bytes=2000)
     assert len(sizes) == 10 and max(sizes) <= 2000
 
 

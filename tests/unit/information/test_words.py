@@ -200,7 +200,7 @@ def test_without_details_the_words_are_the_same() -> None:
 
 
 def test_in_small_blocks_the_words_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(information_words, "BLOCK", 3 * tinyworld().spec.d_vocab)
+    monkeypatch.setattr(information_words, "BATCH", 3 * tinyworld().spec.d_vocab)
     again = wb.information.graph(*model_of("tinyworld"), n_edges=70, k=K)
     assert (again.words, again.details) == (
         info("tinyworld").words,

@@ -103,14 +103,13 @@ def test_the_last_row_is_the_models_own_prediction() -> None:
     assert (panel.kl[0, -1] == 0).all()
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
-def test_the_chunk_does_not_change_the_numbers(chunk: int) -> None:
+@pytest.mark.parametrize("batch", [1, 2, 5, 100])
+def test_the_batch_does_not_change_the_numbers(batch: int, monkeypatch: Any) -> None:
     model = words_model()
     options = {"k": 4, **TARGETS, "token_sets": SETS, "sites": ["resid_post", "z"]}
-    one, other = (
-        logit_lens(model, PROMPT, **options),
-        logit_lens(model, PROMPT, chunk=chunk, **options),
-    )
+    one = logit_lens(model, PROMPT, **options)
+    monkeypatch.setattr(readout, "batch_positions", lambda *shape: batch)
+    other = logit_lens(model, PROMPT, **options)
     for a, b in zip(one.panels, other.panels, strict=True):
         np.testing.assert_array_equal(a.top_ids, b.top_ids)
         np.testing.assert_array_equal(a.track_ranks, b.track_ranks)
@@ -233,7 +232,6 @@ def test_the_repr_says_model_component_and_sizes() -> None:
         ({"k": 0}, ValueError, "k is a whole number from 1; got 0"),
         ({"k": 10**6}, ValueError, r"k is a whole number from 1 to 334; got 1000000\. The"),
         ({"k": True}, ValueError, "k is a whole number from 1; got True"),
-        ({"chunk": 0}, ValueError, "chunk is a whole number from 1 or None; got 0"),
         ({"measures": ["surprise"]}, ValueError, "are entropy, kl, tracks; got 'surprise'"),
         ({"targets": " store Mary"}, ValueError, r"' store Mary' is 2 .*: ' store', ' Mary'"),
         ({"targets": ""}, ValueError, "one token; got an empty text. Write for example ' Mary'"),
@@ -295,10 +293,10 @@ def test_ranks_count_the_strictly_greater(values: list[int], limits: list[int]) 
 
 
 @given(st.integers(1, 200), st.integers(1, 2048), st.integers(50, 260_000))
-def test_a_chunk_keeps_to_its_share_of_the_full_array(
+def test_a_batch_keeps_to_its_share_of_the_full_array(
     rows: int, positions: int, vocab: int
 ) -> None:
-    size = readout.chunk_positions(rows, positions, vocab)
+    size = readout.batch_positions(rows, positions, vocab)
     assert 1 <= size <= positions
     position = 4 * rows * vocab
     assert size == 1 or size * position <= max(8 << 20, 0.06 * position * positions)
@@ -306,7 +304,8 @@ def test_a_chunk_keeps_to_its_share_of_the_full_array(
 
 
 @pytest.mark.parametrize("sets", [None, {"some": [1, 2]}])
-def test_no_more_than_one_chunk_of_logits_is_ever_held(sets: Any) -> None:
+def test_no_more_than_one_batch_of_logits_is_ever_held(sets: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(readout, "batch_positions", lambda *shape: 4)
     alive: list[weakref.ref[np.ndarray]] = []
     generator = np.random.default_rng(0)
 
@@ -326,7 +325,6 @@ def test_no_more_than_one_chunk_of_logits_is_ever_held(sets: Any) -> None:
         final=2,
         targets=[4],
         sets=sets,
-        chunk=4,
     )
     assert len(alive) == 3 and not any(ref() is not None for ref in alive)
     assert reading.top_ids.shape == (12, 3, 2)

@@ -13,8 +13,8 @@ from tests.unit.kernels import head_circuits
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_circuits, "BLOCK_ROWS", 16)
-    monkeypatch.setattr(head_circuits, "BLOCK_COLUMNS", 32)
+    monkeypatch.setattr(head_circuits, "TILE_ROWS", 16)
+    monkeypatch.setattr(head_circuits, "TILE_COLUMNS", 32)
 
 
 def factors(n_left: int, n_right: int, d: int, *, skew: float = 0.0, seed: int = 0) -> Any:

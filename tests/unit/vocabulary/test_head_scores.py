@@ -36,11 +36,11 @@ def test_the_copying_score_is_that_of_the_eigenvalues_of_the_whole_matrix() -> N
     )
 
 
-@pytest.mark.parametrize("block", [1 << 20, 64])
+@pytest.mark.parametrize("batch", [1 << 20, 64])
 def test_a_word_is_copied_where_it_is_among_the_largest(
-    block: int, monkeypatch: pytest.MonkeyPatch
+    batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_scores, "BLOCK", block)
+    monkeypatch.setattr(head_scores, "BATCH", batch)
     right = randn(30, 4)
     own = torch.tensor([3, 7, 29, 0, 12])
     left = right[own] + randn(5, 4, seed=1)

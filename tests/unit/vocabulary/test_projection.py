@@ -42,11 +42,11 @@ def test_top_and_bottom_words_and_measures_are_those_of_each_row_by_itself() -> 
         assert words.sizes[i] == pytest.approx(float(centred.pow(2).mean().sqrt()), rel=1e-5)
 
 
-def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_and_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = random(N, WIDTH)
     whole = kernel.read_words(projection(), rows, k=3, bottom=True)
-    monkeypatch.setattr(kernel, "CHUNK", 4 * 4 * TOKENS)
-    monkeypatch.setattr(kernel, "BLOCK", 4 * 3 * TOKENS)
+    monkeypatch.setattr(kernel, "BATCH", 4 * 4 * TOKENS)
+    monkeypatch.setattr(kernel, "TILE", 4 * 3 * TOKENS)
     parts = kernel.read_words(projection(), rows, k=3, bottom=True)
     for name in ("top_ids", "bottom_ids"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
@@ -57,7 +57,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_array_of_all_directions_and_tokens_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "CHUNK", 4 * 2 * TOKENS)
+    monkeypatch.setattr(kernel, "BATCH", 4 * 2 * TOKENS)
     through, largest = projection(), 0
     inner = torch.matmul
 
