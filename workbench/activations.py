@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from .check import ArgumentError, Count, checked, given, one_of, refuse, whole
+from .check import ArgumentError, checked, given, one_of, refuse, whole
 from .concepts import Concepts, ConceptTokens
 from .dictionary.base import Dictionary
 from .model import Model
@@ -20,6 +21,8 @@ from .site import GLOBAL_STREAMS, Site
 from .tokens import Tokens
 
 POOLS = ("last", "mean")
+#: Texts in a pass.
+TEXTS = 32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -268,7 +271,6 @@ def activations(
     labels: Mapping[str, Sequence[Any]] | None = None,
     groups: Any = None,
     edits: Any = (),
-    batch_size: Count = 32,
     progress: bool = False,
 ) -> Activations:
     """What stands at some sites over prompts, as `Activations` in memory.
@@ -283,8 +285,7 @@ def activations(
     `stream` passes through what is too large to be held. Raises `ValueError` for a site that is no
     vector a position, and labels that are not one a prompt.
     """
-    how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
-    parts = list(stream(model, prompts, sites, pool=pool, edits=edits, **how))
+    parts = list(stream(model, prompts, sites, pool=pool, edits=edits, progress=progress))
     text = np.concatenate([part.text for part in parts])
     n = int(text.max()) + 1
     columns = {name: list(column) for name, column in (labels or {}).items()}
@@ -309,7 +310,9 @@ def answered(model: Model, on: ConceptTokens) -> list[tuple[str, str]]:
     left. Raises `ValueError` for an answer that is several tokens.
     """
     cases, right = on.asked(model), []
-    for rows, prompts in batches(model, [prompt for _, prompt, *_ in cases], 32) if cases else ():
+    for rows, prompts in (
+        batches(model, [prompt for _, prompt, *_ in cases], TEXTS) if cases else ()
+    ):
         with torch.no_grad():
             logits = model.run(prompts, logits_at="last").logits
         assert logits is not None
@@ -345,7 +348,7 @@ def stream(
     *,
     pool: str | None = None,
     edits: Any = (),
-    batch_size: int = 32,
+    batch_size: int | None = None,
     title: str = "",
     progress: bool = False,
 ) -> Iterator[Activations]:
@@ -354,7 +357,8 @@ def stream(
     if pool is not None:
         one_of("pool", pool, POOLS)
     texts = [texts] if isinstance(texts, str) else texts
-    for rows, tokens in batches(model, texts, batch_size, title=title, progress=progress):
+    size = TEXTS if batch_size is None else batch_size
+    for rows, tokens in batches(model, texts, size, title=title, progress=progress):
         with torch.no_grad():
             run = model.run(tokens, read=read, edits=edits, logits_at=(), stop_after=read[-1])
         found = {str(site): pooled(run[site].float(), tokens, pool).cpu().numpy() for site in read}
@@ -480,17 +484,32 @@ def batches(
 ) -> Iterator[tuple[slice, Tokens]]:
     """The rows of each batch and their tokens; a bar counts the batches.
 
-    texts: texts, lists of token ids, or `Tokens`, each within the model's context.
+    texts: texts, lists of token ids, or `Tokens`, each within the model's context; an iterator of
+    them is read no further than it is asked for.
     Raises `ValueError` for no texts and a batch size below 1, `TypeError` for a single text.
     """
-    n = check_texts(texts)
+    n = None if isinstance(texts, Iterator) else check_texts(texts)
     whole("batch_size", batch_size, 1)
-    for start in tqdm(range(0, n, batch_size), desc=title, disable=not progress):
-        rows = slice(start, min(start + batch_size, n))
+    starts = count(0, batch_size) if n is None else range(0, n, batch_size)
+    for start in tqdm(starts, desc=title, disable=not progress):
         if isinstance(texts, Tokens):
+            rows = slice(start, min(start + batch_size, texts.n_rows))
             yield rows, texts.take(range(rows.start, rows.stop)).trimmed()
-        else:
-            yield rows, model.tokens(list(texts[rows]))
+            continue
+        stop = start + batch_size
+        some = list(islice(texts, batch_size) if isinstance(texts, Iterator) else texts[start:stop])
+        if not some:
+            return
+        try:
+            tokens = model.tokens(some)
+        except (TypeError, ValueError) as error:
+            if start == 0:
+                raise
+            raise type(error)(
+                f"Of the texts, one of {start} to {start + len(some) - 1} cannot be read (prompt 0 "
+                f"is text {start}). {error}"
+            ) from None
+        yield slice(start, start + len(some)), tokens
 
 
 def check_texts(texts: Any) -> int:

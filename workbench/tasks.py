@@ -31,6 +31,8 @@ SMALLEST_GAP = 1e-5
 #: About how many tokens run in one pass where rows can be split freely, and how many bytes the
 #: vectors may take that are held of each of them.
 TOKENS_PER_PASS, BYTES_PER_PASS = 4096, 2**29
+#: Prompts of an evaluation in a pass.
+PROMPTS = 32
 
 
 #: The set of a person's own pairs, and how they are given.
@@ -314,16 +316,15 @@ class Task:
         n: Count | None = None,
         set: str | None = None,
         prepend_bos: bool | None = None,
-        batch_size: Count = 32,
     ) -> Evaluation:
         """How well a model does the task: the metric of every example, clean and corrupt.
 
-        n, set, prepend_bos: as in `on`. batch_size: how many prompts run together.
+        n, set, prepend_bos: as in `on`.
         """
         batch = self.on(model, n=n, set=set, prepend_bos=prepend_bos)
         values: dict[str, list[Any]] = {"clean": [], "corrupt": []}
-        for start in range(0, len(batch), batch_size):
-            part = batch.take(range(start, min(start + batch_size, len(batch))))
+        for start in range(0, len(batch), PROMPTS):
+            part = batch.take(range(start, min(start + PROMPTS, len(batch))))
             for kind, tokens in (("clean", part.clean), ("corrupt", part.corrupt)):
                 logits = model.run(tokens, logits_at="last").logits
                 assert logits is not None

@@ -43,7 +43,7 @@ def logit_lens(c: Context) -> Tables:
 
 @call("tuned_lens", "TunedLens")
 def tuned_lens(c: Context) -> Tables:
-    evaluated = c.tuned.evaluate(c.model, c.corpus[16:24], batch_size=4)
+    evaluated = c.tuned.evaluate(c.model, c.corpus[16:24])
     identity = c.wb.TunedLens.identity(c.model)
     return {
         "training": c.tuned,

@@ -27,7 +27,7 @@ def test_tinyworld_does_the_task_and_the_corrupt_prompt_undoes_it(
 ) -> None:
     one = task(name)
     assert one.sets[0].check(tinyworld.tokenizer).failures == {}
-    found = one.evaluate(tinyworld, set="tinyworld", batch_size=96)
+    found = one.evaluate(tinyworld, set="tinyworld")
     # Some professions have "he" and "she" almost equally often, so the order of the two may turn.
     assert found.accuracy >= (0.9 if name == "gender_profession" else 0.97), found
     assert (found.corrupt < found.clean).mean() >= 0.97, found
@@ -37,7 +37,7 @@ def test_tinyworld_does_the_task_and_the_corrupt_prompt_undoes_it(
 
 def test_the_pronoun_of_a_profession_follows_its_planted_share(tinyworld: Model) -> None:
     one = task("gender_profession")
-    found = one.evaluate(tinyworld, batch_size=96)
+    found = one.evaluate(tinyworld)
     he = [1 if pair.answers == (" he",) else -1 for pair in one.pairs]
     planted = [2 * pair.labels["he_share"] - 1 for pair in one.pairs]
     assert np.corrcoef(found.clean * he, planted)[0, 1] >= 0.95

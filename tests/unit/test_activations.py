@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -25,10 +26,11 @@ def tinyworld(backend: str = "nnsight") -> Any:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("pool", ["last", "mean", None])
-def test_rows_are_those_of_each_text_alone(pool, backend):
+def test_rows_are_those_of_each_text_alone(pool, backend, monkeypatch):
+    monkeypatch.setattr(import_module("workbench.activations"), "TEXTS", 3)
     model = tinyworld(backend)
     sites = ["L2.mlp_post", "L0.resid_post"]
-    acts = activations(model, TEXTS, sites, pool=pool, labels=WHO, batch_size=3)
+    acts = activations(model, TEXTS, sites, pool=pool, labels=WHO)
     assert acts.sites == ("L0.resid_post", "L2.mlp_post")
     rows: dict[str, list[np.ndarray]] = {site: [] for site in sites}
     where = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -193,9 +194,10 @@ def test_an_unknown_set_and_an_unknown_metric_are_refused_with_the_known_ones() 
         task([])
 
 
-def test_an_evaluation_runs_in_batches_and_counts_what_is_right() -> None:
+def test_an_evaluation_runs_in_batches_and_counts_what_is_right(monkeypatch: Any) -> None:
     model = Oracle(words(SENTENCE), wrong="Peru")
-    found = task(pairs(), name="capitals").evaluate(model, batch_size=4)  # type: ignore[arg-type]
+    monkeypatch.setattr(import_module("workbench.tasks"), "PROMPTS", 4)
+    found = task(pairs(), name="capitals").evaluate(model)  # type: ignore[arg-type]
     assert model.batches == [4, 4, 4, 4, 2, 2]
     assert found.accuracy == pytest.approx(0.9)
     assert found.clean.tolist() == [-3.0 if c == "Peru" else 2.0 for c in COUNTRIES]

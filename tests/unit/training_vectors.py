@@ -32,7 +32,7 @@ class GivenVectors:
     def __init__(self, site: Site, given: Any) -> None:
         self.site, self.given = site, given
 
-    def chunks(self) -> Iterator[dict[Site, torch.Tensor]]:
+    def batches(self) -> Iterator[dict[Site, torch.Tensor]]:
         whole = hasattr(self.given, "shape")
         parts = [self.given] if whole else activation_buffer.begin(self.given)
         for x in parts:

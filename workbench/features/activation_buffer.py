@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, Protocol
 
 import torch
 
+from ..activations import batches
 from ..check import given
 from ..model import Model
 from ..site import Site
@@ -23,8 +23,8 @@ Vectors = dict[Site, "torch.Tensor"]
 class Corpus(Protocol):
     """A corpus of vectors that can be read from its beginning, again and again."""
 
-    def chunks(self) -> Iterator[Vectors]:
-        """The vectors of each chunk: of each site (row, d), the same rows at every site."""
+    def batches(self) -> Iterator[Vectors]:
+        """The vectors of each batch: of each site (row, d), the same rows at every site."""
         ...
 
 
@@ -51,17 +51,8 @@ class ModelVectors:
         self.model, self.texts = model, texts
         self.sites = tuple(model.spec.check(site) for site in sites)
 
-    def chunks(self) -> Iterator[Vectors]:
-        texts, number = begin(self.texts), 0
-        while batch := list(islice(texts, TEXTS_A_PASS)):
-            try:
-                tokens = self.model.tokens(batch)
-            except (TypeError, ValueError) as error:
-                raise type(error)(
-                    f"Of the texts to train on, one of {number} to {number + len(batch) - 1} "
-                    f"cannot be read (prompt 0 is text {number}). {error}"
-                ) from None
-            number += len(batch)
+    def batches(self) -> Iterator[Vectors]:
+        for _, tokens in batches(self.model, begin(self.texts), TEXTS_A_PASS):
             run = self.model.run(tokens, read=self.sites, logits_at=(), stop_after=max(self.sites))
             real = tokens.mask
             yield {site: run[site][real.to(run[site].device)] for site in self.sites}
@@ -149,7 +140,7 @@ class ActivationBuffer:
         """Fill the buffer from where reading stopped."""
         at_first, self.n = self._n_read == 0, 0
         if self._reader is None:
-            self._reader = self.corpus.chunks()
+            self._reader = self.corpus.batches()
         fruitless = False
         while self.n < self.size:
             vectors = next(self._reader, None)
@@ -175,10 +166,10 @@ class ActivationBuffer:
                 if self.whole:
                     break
             fruitless = True
-            self._reader = self.corpus.chunks()
+            self._reader = self.corpus.batches()
 
     def _take(self, vectors: Vectors) -> int:
-        """Hold a chunk as far as there is room; how many vectors it has."""
+        """Hold a batch as far as there is room; how many vectors it has."""
         n = len(next(iter(vectors.values())))
         room = min(n, self.size - self.n)
         for site, x in vectors.items():

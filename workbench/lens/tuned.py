@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from ..activations import batches
 from ..check import Count, Positive, Seed, Texts, checked, vectors
 from ..model import Model
 from ..result import axes, provenance
@@ -22,6 +23,8 @@ from .translation import TranslatingLens
 
 #: Positions of one batch that a training step reads at most: what bounds its memory.
 POSITIONS_A_STEP = 256
+#: Texts of an evaluation in a pass.
+TEXTS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +71,7 @@ class TunedLens(TranslatingLens):
         # torch warns about arrays that it could not write to.
         return self.matrix.copy(), self.bias.copy()
 
-    def evaluate(self, model: Model, texts: Texts, *, batch_size: Count = 8) -> pd.DataFrame:
+    def evaluate(self, model: Model, texts: Texts) -> pd.DataFrame:
         """What the lens gains on texts that it was not trained on, one line a row.
 
         Columns: row, layer, kl_logit_lens and kl_tuned_lens (mean KL(final ‖ row) a
@@ -76,8 +79,8 @@ class TunedLens(TranslatingLens):
         """
         self.check(model)
         total, n, layers = np.zeros((2, len(self.rows) + 1)), 0, []
-        for batch in _batches(texts, batch_size):
-            result = logit(model, batch, lens=[None, self], k=1, measures=("kl",))
+        for _, tokens in batches(model, texts, TEXTS):
+            result = logit(model, tokens, lens=[None, self], k=1, measures=("kl",))
             both = []
             for panel in result.panels:
                 assert panel.kl is not None
@@ -169,11 +172,6 @@ def tuned(
 def _translated(model: Model) -> list[Writer]:
     """The rows of the residual stream that a translator is trained for: all but the last."""
     return writers_of(model, "resid_post")[:-1]
-
-
-def _batches(texts: Sequence[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(texts), size):
-        yield list(texts[start : start + size])
 
 
 def _sample(

@@ -177,7 +177,7 @@ def test_texts_that_cannot_be_read_are_named(model: Any, monkeypatch: Any) -> No
     monkeypatch.setattr(activation_buffer, "TEXTS_A_PASS", 2)
     long = "Mary " * 60
     with pytest.raises(ValueError, match=r"one of 2 to 3 cannot be read .*; prompt 1 has \d+"):
-        list(activation_buffer.ModelVectors(model, [SITE], [*TEXTS, long]).chunks())
+        list(activation_buffer.ModelVectors(model, [SITE], [*TEXTS, long]).batches())
     with pytest.raises(TypeError, match="Put a single text into a list"):
         activation_buffer.ModelVectors(model, [SITE], "Mary")
     with pytest.raises(TypeError, match="a function that gives one; got 5"):

@@ -27,7 +27,7 @@ def test_the_best_matches_are_those_of_the_whole_matrix_in_blocks_of_any_size(
 ) -> None:
     draw = torch.Generator().manual_seed(0)
     a, b = torch.randn(23, 8, generator=draw), torch.randn(31, 8, generator=draw)
-    values, indices = top_matches(a, b, k, batch_bytes=block_bytes)
+    values, indices = top_matches(a, b, k, batch_bytes=batch_bytes)
     products = (a.double() @ b.double().T).numpy()
     order = np.argsort(-products, axis=1)[:, :k]
     np.testing.assert_array_equal(indices.numpy(), order)

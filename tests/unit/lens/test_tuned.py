@@ -57,7 +57,7 @@ def test_it_lowers_the_kl_of_a_model_that_others_trained(asset: Callable[..., Pa
 
 def test_the_evaluation_is_the_mean_kl_of_the_two_lenses(trained: TunedLens) -> None:
     model = words_model()
-    frame = trained.evaluate(model, TEXTS, batch_size=2)
+    frame = trained.evaluate(model, TEXTS)
     slow = []
     for lens in (None, trained):
         panels = [logit_lens(model, text, lens=lens).panel() for text in TEXTS]
