@@ -151,6 +151,7 @@ TABLE: dict[str, set[str]] = {
         "pictures",
     },
     "lens": {
+        "activations",
         "model",
         "places",
         "readout",
