@@ -103,9 +103,9 @@ def _text(cell: Any) -> str:
 class Compared:
     """Two tables held against each other.
 
-    rows, columns: of the old one. largest: of float columns, the largest difference over the
-    largest value. wrong: what does not hold, by column ("" for the table as a whole). swapped: rows
-    whose names differ by a tie.
+    rows, columns: of the old one. largest: of float columns that hold, the largest difference over
+    the largest value. wrong: what does not hold, by column ("" for the table as a whole). swapped:
+    rows whose names differ by a tie.
     """
 
     rows: int
@@ -139,8 +139,9 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Compared:
         if a.dtype.kind == "f" and b.dtype.kind in "fiu":
             share = relative(old, name, b.astype(float))[~cut]
             worst = float(share.max()) if share.size else 0.0
-            out.largest = max(out.largest, worst)
-            if worst > CLOSE:
+            if worst <= CLOSE:
+                out.largest = max(out.largest, worst)
+            else:
                 row = int(np.flatnonzero(~cut)[share.argmax()])
                 out.wrong[name] = (
                     f"{(share > CLOSE).sum()} of {len(a)}, the largest in row {row}: "

@@ -54,7 +54,7 @@ NOT_GIVEN = {
 
 @dataclass
 class Verdict:
-    """One call. largest: of all float columns, over the column's largest. seconds: old, new."""
+    """One call. largest: as in `Compared`. seconds: old, new."""
 
     call: str
     tables: int = 0
@@ -126,37 +126,39 @@ def _judge(verdict: Verdict, table: str, befores: Seeds, afters: Seeds) -> None:
             reason = moved.GONE[verdict.call, table, column]
             verdict.moved.append(f"{table}, {column}: gone, {reason}")
             del wrong[column]
-    if not wrong:
-        verdict.largest = max(verdict.largest, compared.largest)
-        return
+    verdict.largest = max(verdict.largest, compared.largest)
     for column, words in wrong.items():
         found = [e for e in may_move.MAY_MOVE if e.holds(verdict.call, table, column)]
         where = f"{table}, {column}" if column else table
+        used: list[may_move.Exempt] = []
         reason = "no entry in may_move.py allows it"
         if found:
-            reason = _allowed(verdict, found, table, column, befores, afters)
+            reason = _allowed(verdict, found, used, table, column, befores, afters)
         if reason:
             verdict.wrong.append(f"{where}: {words}; {reason}")
         else:
-            kinds = ", ".join(dict.fromkeys(e.kind for e in found))
-            verdict.moved.append(f"{where}: {kinds}, {found[0].why}")
+            verdict.moved.append(f"{where}: " + "; ".join(f"{e.kind}, {e.why}" for e in used))
 
 
 def _allowed(
     verdict: Verdict,
     found: list[may_move.Exempt],
+    used: list[may_move.Exempt],
     table: str,
     column: str,
     befores: Seeds,
     afters: Seeds,
 ) -> str:
-    """Why what moved may not, by the entries about its column; "" where it may."""
+    """Why what moved may not, by the entries about its column; "" where it may.
+
+    Those by which it may are put into `used`.
+    """
     was, now = befores[0][table], afters[0][table]
     if not column or column not in now:
-        whole = any(
-            e.column == "*" and not e.rows and e.kind in ("draws", "decided") for e in found
-        )
-        return "" if whole and column in (*now.columns, "") else "another number of rows or columns"
+        used += [
+            e for e in found if e.column == "*" and not e.rows and e.kind in ("draws", "decided")
+        ][:1]
+        return "" if used and column in (*now.columns, "") else "another number of rows or columns"
     if was[column].dtype.kind == "f":
         off = relative(was, column, now[column].to_numpy(dtype=float)) > may_move.CLOSE
     else:
@@ -165,11 +167,11 @@ def _allowed(
     for i, entry in enumerate(found):
         own = entry.lines(was) & ~lines
         lines |= own
-        some = found[: i + 1]
-        if (own & off).any() and (
-            reason := _check(verdict, some, own, table, column, befores, afters)
-        ):
+        if not (own & off).any():
+            continue
+        if reason := _check(verdict, found[: i + 1], own, table, column, befores, afters):
             return reason
+        used.append(entry)
     return f"{(off & ~lines).sum()} lines that may not move" if (off & ~lines).any() else ""
 
 
