@@ -953,9 +953,43 @@ def _cut_flow(model: Any, flow: Any, edges: Any, *, fraction: float = 1.0, **opt
 # -- observables -----------------------------------------------------------------------------------
 
 
+EMBEDDINGS = {"token": "weights", "block 0": "first_block"}
+
+
 @moves("observable")
-def _observable(*args: Any, **options: Any) -> Any:
-    return wb.vocabulary.observable(*args, **options)
+def _observable(model: Any, *args: Any, **options: Any) -> Any:
+    new = wb.vocabulary.observable(model, *args, **options)
+
+    def propagate(path: Any = (), *, embedding: Any = None, **where: Any) -> Moved:
+        return _vector(model, new.propagate(path, **where))
+
+    def paths(*, embedding: Any = None, **where: Any) -> Any:
+        chosen: Any = EMBEDDINGS.get(embedding)
+        return new.paths(embedding=chosen, **where)
+
+    return Moved(
+        new, propagate=propagate, paths=paths,
+        coupling=lambda other, *path: new.coupling(other.new, *path),
+    )  # fmt: skip
+
+
+def _vector(model: Any, dicts: Any) -> Moved:
+    table = wb.vocabulary.words(model, dicts, space="site", k=None)
+    tokens, values = [table.vocabulary[i] for i in table.top_ids[0]], table.top_values[0]
+
+    def scores(words: Any) -> np.ndarray:
+        return np.array([values[tokens.index(word)] for word in words])
+
+    def words(k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(tokens[:k]), tuple(tokens[::-1][:k])
+
+    def coupling(other: Any) -> float:
+        return float(wb.vocabulary.couplings([dicts, other.new]).coefficients[0, 1])
+
+    return Moved(
+        dicts, frame=lambda: pd.DataFrame({"token": tokens, "score": values}), scores=scores,
+        words=words, vector=next(iter(dicts.values())).W_dec[0].numpy(), coupling=coupling,
+    )  # fmt: skip
 
 
 @moves("couplings")

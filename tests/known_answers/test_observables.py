@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.vectors import facts, numbers, scores, words
 from workbench import data
 from workbench.loading import load
 from workbench.tasks import task
@@ -46,12 +47,13 @@ def rank_correlation(scores: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_planted_order_of_professions_is_read_from_the_weights(name: str) -> None:
-    _, vector = found(name)
-    assert vector.path == PATHS[name] and vector.points == "single tokens"
+    model, vector = found(name)
+    info = facts(vector)
+    assert tuple(info["path"]) == PATHS[name] and info["points"] == "single tokens"
     assert len(planted()) == 24
-    assert rank_correlation(vector.scores(list(planted()))) >= 0.9
+    assert rank_correlation(scores(model, vector, list(planted()))) >= 0.9
     # The most skewed professions stand out of the whole vocabulary.
-    most, least = vector.words(5)
+    most, least = words(model, vector, 5)
     assert {" mechanic", " plumber"} <= set(most) and {" nurse", " maid"} <= set(least)
 
 
@@ -65,9 +67,9 @@ def test_random_directions_and_other_observables_do_not_order_them() -> None:
     # a correlation alone says little below 0.9.
     assert np.median(np.abs(chance)) < 0.4
     assert np.quantile(np.abs(chance), 0.95) < 0.8
-    assert max(map(abs, chance)) < rank_correlation(vector.scores(list(planted()))) - 0.05
-    other = observable(model, " Paris", " Rome").propagate(vector.path)
-    assert abs(rank_correlation(other.scores(list(planted())))) < 0.6
+    assert max(map(abs, chance)) < rank_correlation(scores(model, vector, list(planted()))) - 0.05
+    other = observable(model, " Paris", " Rome").propagate(PATHS["tinyworld"])
+    assert abs(rank_correlation(scores(model, other, list(planted())))) < 0.6
 
 
 def test_the_vector_acts_and_beats_directions_fitted_on_few_examples() -> None:
@@ -116,7 +118,7 @@ def test_heads_that_copy_by_hand_have_the_vector_that_was_written_into_them() ->
     block = model.raw._module.transformer.h[1]
     kept = [p.detach().clone() for p in (block.attn.c_attn.weight, block.attn.c_proj.weight)]
     try:
-        direction = obs.propagate().vector.astype(np.float64)
+        direction = numbers(obs.propagate()).astype(np.float64)
         source = np.zeros(32)
         source[3], source[4] = 1.0, -1.0
         with torch.no_grad():
@@ -125,15 +127,15 @@ def test_heads_that_copy_by_hand_have_the_vector_that_was_written_into_them() ->
             block.attn.c_attn.weight[:, 64 + 16] = torch.tensor(source).float()
             block.attn.c_proj.weight[16:24] = 0
             block.attn.c_proj.weight[16] = torch.tensor(direction).float()
-        planted_head = obs.propagate("L1H2")
-        size = direction @ direction / obs.propagate().size
+        planted_head = numbers(obs.propagate("L1H2"))
+        size = direction @ direction / facts(obs.propagate())["size"]
         inner = source * model.norm("ln1", 1).weight.numpy()
         expected = size * (inner - inner.mean())
-        cosine = planted_head.vector @ expected
-        cosine /= np.linalg.norm(planted_head.vector) * np.linalg.norm(expected)
+        cosine = planted_head @ expected
+        cosine /= np.linalg.norm(planted_head) * np.linalg.norm(expected)
         assert cosine == pytest.approx(1, abs=1e-5)
         # The mean of 1 / size is not 1 / the mean: the lengths agree but for that.
-        assert planted_head.norm == pytest.approx(np.linalg.norm(expected), rel=0.2)
+        assert np.linalg.norm(planted_head) == pytest.approx(np.linalg.norm(expected), rel=0.2)
         assert obs.paths().best[0] == "L1H2"
     finally:
         with torch.no_grad():

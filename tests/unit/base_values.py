@@ -108,7 +108,8 @@ OF_CALLS: dict[str, Values] = {
     "task": _fixed(name="capitals"), "Task()": {"sets": lambda _: wb.task("capitals").sets},
     "find_circuit": _fixed(n_edges=8), "Attribution.circuit": _fixed(n_edges=8),
     "information.cut": {"edges": _first("InformationGraph", "edge_names")},
-    "vocabulary.couplings": {"vectors": lambda c: [c.made("ObservableVector")]},
+    "vocabulary.evaluate": {"vectors": lambda c: c.made("Observable").propagate()},
+    "vocabulary.couplings": {"vectors": lambda c: [c.made("Observable").propagate()]},
     "steer": _fixed(prompts=[PROMPT], change=PUSH),
     "FeatureFlow.change": {"dicts": lambda c: c.dicts},
     "Dictionary.load": {"source": lambda c: _dictionary(c).path},
@@ -223,7 +224,6 @@ OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
     "Generation": lambda c: c.model.generate(PROMPT, 1), "Edit": lambda _: wb.Scale("L1.z", 0.5),
     "Labels": lambda c: wb.features.Labels.of(_dictionary(c)),
     "Resume": lambda c: wb.Resume(1, torch.ones(1, 5, c.model.spec.d_model)),
-    "ObservableVector": lambda c: c.made("Observable").propagate(),
     "ObservablePaths": lambda c: c.made("Observable").paths(),
     "ObservableAttribution": lambda c: c.made("Observable").attribute(PROMPT),
     "Effects": lambda c: wb.experiment(

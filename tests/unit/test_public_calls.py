@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -113,7 +113,7 @@ def takes_dictionaries() -> list[tuple[str, str, Any, bool]]:
             union = get_origin(rule) in (Union, UnionType)
             kinds = {rule, *(get_args(rule) if union else ())}
             if kinds & {wb.Dictionary, wb.Dictionaries} and not any(
-                get_origin(kind) is Mapping for kind in kinds
+                get_origin(kind) in (Mapping, Sequence) for kind in kinds
             ):
                 out.append((call, name, rule, wb.Dictionaries in kinds))
     return out

@@ -139,6 +139,8 @@ def _settings(dictionary: Any, architecture: str, own_form: bool) -> dict[str, A
         "fingerprint": dictionary.fingerprint,
         "info": _plain(dictionary.info),
     }
+    if dictionary.names:
+        own["names"] = list(dictionary.names)
     if own_form:
         own["factor"] = normalization.factor
     if isinstance(encoder, (TopK, BatchTopK, MatchingPursuit)):

@@ -1,33 +1,14 @@
-"""Observables as pictures: their vectors in words, and attributions."""
+"""The attribution of an observable as a picture."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plots import new_axes, shown_token
+from ..plots import new_axes
 from ..vocabulary.observable_attribution import ObservableAttribution
 from ..vocabulary.observable_gradient import path_name
-from ..vocabulary.observables import ObservableVector
 from .marks import NEGATIVE, POSITIVE
-
-
-def observable_vector(
-    result: ObservableVector, *, k: int = 10, words: list[str] | None = None, ax: Axes | None = None
-) -> Axes:
-    """The tokens that give most and least of the observable as bars, the most at the top.
-
-    k: how many of each; words: these words instead.
-    """
-    if words is None:
-        most, least = result.words(min(k, len(result.vocabulary) // 2))
-        words = [*most, *reversed(least)]
-    scores = result.scores(words)
-    order = np.argsort(-scores, kind="stable")
-    ax = _bars([shown_token(words[i], 16) for i in order], scores[order], ax)
-    ax.set_xlabel(f"{_plain(result.observable)} (logits, from the {result.embedding} embedding)")
-    ax.set_title(f"{result.model}: what {result.name} reads at {result.site}", fontsize=10)
-    return ax
 
 
 def observable_attribution(
@@ -53,18 +34,6 @@ def observable_attribution(
     ax.set_xlabel(f"contribution to {_plain(result.observable)} (logits); share of its variance")
     by = f" by {path_name(result.path)}" if result.path else ""
     ax.set_title(f"{result.model}: {_plain(result.observable)}{by}", fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def _bars(names: list[str], values: np.ndarray, ax: Axes | None) -> Axes:
-    """Horizontal bars, the first at the top, blue above 0 and red below."""
-    ax = new_axes(ax, 6.0, 1.2 + 0.26 * len(names))
-    rows = np.arange(len(names))[::-1]
-    ax.barh(rows, values, color=[POSITIVE if value >= 0 else NEGATIVE for value in values])
-    ax.axvline(0, color="0.8", linewidth=1, zorder=0)
-    ax.set_yticks(rows, names, fontsize=8)
-    ax.set_ylim(-0.7, len(names) - 0.3)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

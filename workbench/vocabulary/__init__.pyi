@@ -12,7 +12,6 @@ from .observable_attribution import ObservableAttribution as ObservableAttributi
 from .observable_paths import ObservablePaths as ObservablePaths
 from .observables import Couplings as Couplings
 from .observables import Observable as Observable
-from .observables import ObservableVector as ObservableVector
 from .observables import couplings as couplings
 from .observables import observable as observable
 from .words import DirectionVocabulary as DirectionVocabulary

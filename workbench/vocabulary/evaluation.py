@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ..change import Change
 from ..check import Count, Seed, checked, whole
 from ..controls import like
+from ..dictionary.base import Dictionary
 from ..edits import Add, Affine, Edit
 from ..effects import Effects, Measure, table_of
 from ..elsewhere import texts_elsewhere
@@ -26,17 +27,10 @@ from ..site import Site
 from ..targets import token_ids
 from ..tasks import Task, TaskBatch
 from ..tokens import Positions, Tokens
-from .observable_gradient import (
-    Embedding,
-    Step,
-    in_batches,
-    path_gradient,
-    read_norm,
-    read_path,
-    token_streams,
-)
-from .observables import Observable, ObservableVector, check_together, vector_names
+from .observable_gradient import Step, in_batches, path_gradient, read_norm, read_path
+from .observables import Observable, Vectors, check_together, vector_names
 from .observables import observable as observable_of
+from .projection import embedding_at, normed, word_streams
 
 #: What pictures call the first measure.
 LABEL = "share of the observable's variation that ablation takes away"
@@ -46,7 +40,7 @@ LABEL = "share of the observable's variation that ablation takes away"
 def evaluate(
     model: Model,
     task: Task | TaskBatch | Prompts,
-    vectors: ObservableVector | Sequence[ObservableVector],
+    vectors: Vectors,
     *,
     observable: Observable | None = None,
     positions: Positions = None,
@@ -76,9 +70,8 @@ def evaluate(
     Raises `ValueError` for vectors of several sites or another model, other answers, few examples.
     Source: Dunefsky and Cohan 2023 (arXiv:2312.16291), section 4, but for ablation and controls.
     """
-    many = [vectors] if isinstance(vectors, ObservableVector) else list(vectors)
-    check_together(many)
-    first = many[0]
+    many = check_together(vectors)
+    first, site = many[0], many[0].site
     if first.model != model.spec.name:
         raise ValueError(
             f"Vectors are tried on the model that they come from, {first.model}; got "
@@ -87,8 +80,8 @@ def evaluate(
     for name, value in (("n_examples", n_examples), ("n_controls", n_controls)):
         whole(name, value, 2)
     obs = _observable_of(model, first) if observable is None else observable
-    path = read_path(model, first.path)
-    site, norm = Site.parse(first.site), read_norm(model, path)
+    path = read_path(model, first.info.get("path", ()))
+    norm = read_norm(model, path)
     through_head = bool(path) and path[0].head is not None
     asked = _read(model, obs, task, positions, through_head)
     names = vector_names(many) if len(many) > 1 else ("observable",)
@@ -97,8 +90,7 @@ def evaluate(
             "Vectors that are tried together differ in their path or observable; got "
             f"{', '.join(names)}."
         )
-    vector = torch.from_numpy(first.vector.copy())
-    random = [c.parts[0].what.value for c in like(model, Add(site, vector), n_controls, seed=seed)]
+    random = [c.parts[0].what.value for c in like(model, first.add(0), n_controls, seed=seed)]
     centred = random if norm is None else [norm.center(each) for each in random]
     drawn = {("random", i): each.double().numpy() for i, each in enumerate(centred)}
     if asked.labels is not None:
@@ -107,9 +99,9 @@ def evaluate(
         drawn |= _fitted(_Trials.of(obs, site, norm, asked.take(pool)), n_examples, n_controls, rng)
         asked = asked.take(rows)
     trials, n = _Trials.of(obs, site, norm, asked), len(many)
-    every = [each.vector.astype(np.float64) for each in many] + list(drawn.values())
+    every = [each.W_dec[0].double().numpy() for each in many] + list(drawn.values())
     every = [each / np.linalg.norm(each) for each in every]
-    length, slopes = push * trials.typical, trials.predicted(first.vector.astype(np.float64), path)
+    length, slopes = push * trials.typical, trials.predicted(first.W_dec[0].double().numpy(), path)
     plain = obs.measure(asked.tokens).astype(np.float64)
     none = isinstance(elsewhere, (list, tuple)) and not elsewhere
     texts = None if none else texts_elsewhere(model, elsewhere)
@@ -148,7 +140,7 @@ def evaluate(
             for name, values in zip((LOSS, KL), damages(model, changes, texts, bar), strict=True):
                 add(name, "nats", values[1:], values[0], damage=True)
     if truth is not None:
-        scores = _word_scores(model, first.embedding, norm, every, truth)
+        scores = _word_scores(model, site, norm, every, truth)
         known = rankdata([float(value) for value in truth.values()])
         ranks = rankdata(scores, axis=1)[:, None]
         of_pairs("truth", "", "correlation", ranks, np.broadcast_to(known, ranks.shape))
@@ -170,13 +162,13 @@ def evaluate(
     )
 
 
-def _observable_of(model: Model, vector: ObservableVector) -> Observable:
-    if not vector.target_ids:
+def _observable_of(model: Model, vector: Dictionary) -> Observable:
+    if not vector.info.get("targets"):
         raise ValueError(
             "An observable that was given as numbers over the vocabulary is not kept by its "
             "vectors; give it again: observable=."
         )
-    return observable_of(model, list(vector.target_ids), list(vector.foil_ids) or None)
+    return observable_of(model, vector.info["targets"], vector.info["foils"] or None)
 
 
 #: The name of the control, which every comparison has.
@@ -219,7 +211,7 @@ def _fitted(
 
 def _word_scores(
     model: Model,
-    embedding: Embedding,
+    site: Site,
     norm: Norm | None,
     directions: Sequence[np.ndarray],
     truth: Mapping[str, float],
@@ -230,7 +222,7 @@ def _word_scores(
         raise ValueError(
             f"Known numbers are ordered, so there are two or more; got {dict(truth)!r}."
         )
-    each = token_streams(model, embedding, norm, ids)
+    each = normed(norm, word_streams(model, embedding_at(site), ids))
     streams = np.concatenate([x.double().cpu().numpy() for x in each])
     return np.stack(directions) @ streams.T
 

@@ -13,26 +13,27 @@ from typing import Literal
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from ..model import Model, ModelSpec
 from ..site import Site
 from .projection import (
+    EmbeddingChoice,
     NormChoice,
     Projection,
+    ReadingProjection,
     before,
     behind,
     n_words,
     read_words,
     token_embeddings,
+    word_streams,
     writing_projection,
 )
 
-EmbeddingChoice = Literal["weights", "first_block"]
 Head = tuple[int, int]
 
-#: Words of a product in single precision, and of a batch of one-token passes.
-ROWS, PASSES = 8192, 512
+#: Words of a product in single precision.
+ROWS = 8192
 _HEAD = re.compile(r"L(\d+)H(\d+)(?:\.z)?")
 
 
@@ -58,12 +59,7 @@ class WordVectors:
 
     def projection(self) -> Projection:
         """Directions as a number for every word, at their own size."""
-        return _AsItIs(self.rows.T, None, column_scale=self.scale)
-
-
-class _AsItIs(Projection):
-    def prepare(self, directions: torch.Tensor) -> torch.Tensor:
-        return directions
+        return ReadingProjection(self.rows.T, None, column_scale=self.scale)
 
 
 def word_vectors(
@@ -81,7 +77,7 @@ def word_vectors(
     rows = (
         token_embeddings(model)[: n_words(model)]
         if embedding == "weights"
-        else after_first_block(model, progress=progress)
+        else torch.cat(list(word_streams(model, embedding, progress=progress)))
     )
     before = model.norm("ln1", 0)
     if norm == "none" or before is None:
@@ -90,19 +86,6 @@ def word_vectors(
         [before.center(some.float()).pow(2).mean(-1).sqrt() for some in rows.split(ROWS)]
     )
     return WordVectors(rows, 1 / sizes.where(sizes > 0, 1))
-
-
-def after_first_block(model: Model, *, progress: bool = False) -> torch.Tensor:
-    """(word, d_model): the residual stream behind block 0, for each word as a prompt of its own."""
-    site, rows = Site("resid_post", 0), []
-    words = [[i] for i in range(n_words(model))]
-    with torch.no_grad(), tqdm(total=len(words), disable=not progress, leave=False) as bar:
-        for start in range(0, len(words), PASSES):
-            some = model.tokens(words[start : start + PASSES])
-            run = model.run(some, read=site, logits_at=(), stop_after=site)
-            rows.append(run[site][:, 0].clone())
-            bar.update(some.n_rows)
-    return torch.cat(rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,6 @@ from .head_circuits import (
     KINDS,
     SIGNS,
     DirectionWords,
-    EmbeddingChoice,
     Factors,
     Head,
     HeadWeights,
@@ -44,7 +43,7 @@ from .head_scores import (
     previous_token,
     sampled_words,
 )
-from .projection import NormChoice, check_k, n_words
+from .projection import EmbeddingChoice, NormChoice, check_k, n_words
 
 
 @dataclass(frozen=True, eq=False, repr=False)

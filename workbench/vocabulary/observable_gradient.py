@@ -1,4 +1,4 @@
-"""Observables carried backwards: paths, their gradients at points, and what tokens alone give."""
+"""Observables carried backwards: paths, and their gradients at points."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..model import Model, Norm, Prompts, Run
 from ..site import Site
 from ..tokens import Tokens
 from ..writers import head_gain, mlp_norm
-from .projection import token_embeddings
+from .projection import n_words
 
 Path = str | Site | Sequence[str | Site]
 Position = int | Literal["last"]
@@ -23,9 +23,6 @@ Position = int | Literal["last"]
 POINTS = 512
 #: Rows in one pass.
 ROWS = 64
-#: A token as the model stores its embedding, or as it leaves the first block when it stands alone.
-Embedding = Literal["token", "block 0"]
-EMBEDDINGS: tuple[Embedding, ...] = ("token", "block 0")
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def points(model: Model, at: Prompts | None) -> Tokens:
     """The prompts; for None every token by itself, of a large vocabulary some of them."""
     if at is not None:
         return model.tokens(at)
-    n = min(len(model.tokenizer), model.spec.d_vocab)
+    n = n_words(model)
     step = max(1, -(-n // POINTS))
     return model.tokens([[i] for i in range(0, n, step)])
 
@@ -257,65 +254,3 @@ def _through_mlp(model: Model, tokens: Tokens, step: Step, grad: torch.Tensor) -
         grad_at=Site("mlp_out", step.layer),
     )
     return run.grad(site).detach().float()
-
-
-# -- what a token alone puts into the stream ------------------------------------------------------
-
-
-def choose_embedding(site: Site, embedding: Embedding | None) -> Embedding:
-    """The given one; by default the stored one where block 0 reads, else what leaves block 0.
-
-    Later blocks read tokens as block 0, above all its MLP, has rewritten them. Raises `ValueError`
-    for another name.
-    """
-    if embedding is None:
-        return "token" if site.layer == 0 and site.stream != "resid_post" else "block 0"
-    if embedding not in EMBEDDINGS:
-        raise ValueError(
-            f"A token's embedding is {' or '.join(map(repr, EMBEDDINGS))}, or None to choose by "
-            f"the site; got {embedding!r}."
-        )
-    return embedding
-
-
-def n_tokens(model: Model) -> int:
-    """How many tokens there are to name: a vocabulary padded to a round number has fewer."""
-    return min(len(model.tokenizer), model.spec.d_vocab)
-
-
-def token_streams(
-    model: Model, embedding: Embedding, norm: Norm | None, ids: Sequence[int]
-) -> Iterator[torch.Tensor]:
-    """(token, d_model) float32 in batches: the streams of tokens, centred and divided by `norm`."""
-    for start in range(0, len(ids), POINTS):
-        chosen = list(ids[start : start + POINTS])
-        with torch.no_grad():
-            if embedding == "token":
-                stream = token_embeddings(model)[chosen].float()
-            else:
-                site = Site("resid_post", 0)
-                run = model.run([[i] for i in chosen], read=site, stop_after=site)
-                stream = run[site][:, 0].float()
-            yield stream if norm is None else norm.center(stream) / norm.scale(stream)
-
-
-def token_scores(
-    model: Model, vectors: torch.Tensor, embedding: Embedding, norm: Norm | None
-) -> torch.Tensor:
-    """(token, vector) on the CPU: what each token's stream gives. vectors: (vector, d_model)."""
-    ids = range(n_tokens(model))
-    each = [some @ vectors.T for some in token_streams(model, embedding, norm, ids)]
-    return torch.cat(each).cpu()
-
-
-def token_covariance(
-    model: Model, embedding: Embedding, norm: Norm | None, ids: Sequence[int]
-) -> torch.Tensor:
-    """(d_model, d_model) float64 on the CPU: the covariance of the streams of tokens."""
-    width = model.spec.d_model
-    total, square = torch.zeros(width).double(), torch.zeros(width, width).double()
-    for some in token_streams(model, embedding, norm, ids):
-        x = some.double().cpu()
-        total, square = total + x.sum(0), square + x.T @ x
-    mean = total / len(ids)
-    return square / len(ids) - mean[:, None] * mean

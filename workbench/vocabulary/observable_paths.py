@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..activations import Moments
 from ..circuits.components import Components
 from ..model import Model, Prompts
 from ..ordinary import ordinary_torch
@@ -16,21 +17,18 @@ from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tokens import Tokens, token_strings
 from .observable_gradient import (
-    Embedding,
     Position,
     Step,
-    choose_embedding,
     gained,
     head_directions,
     in_batches,
-    n_tokens,
     path_gradient,
     path_name,
     points,
     read_norm,
     read_site,
-    token_covariance,
 )
+from .projection import EmbeddingChoice, embedding_at, n_words, normed, word_streams
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,7 +73,7 @@ def ranked_paths(
     at: Prompts | None,
     position: Position,
     ids: Sequence[int],
-    embedding: Embedding | None,
+    embedding: EmbeddingChoice | None,
 ) -> ObservablePaths:
     """Every path of one head and at most one MLP after it. See `Observable.paths`."""
     parts, spec = Components.nodes_of(model.spec), model.spec
@@ -90,17 +88,20 @@ def ranked_paths(
             found = [((Step(layer, head), *end), read[head]) for head in range(spec.n_heads)]
             vectors.setdefault(layer, []).extend(found)
     rows: list[tuple[float, float, tuple[Step, ...]]] = []
-    chosen = list(ids) or range(n_tokens(model))
+    chosen = list(ids) or range(n_words(model))
     # The covariance of the streams gives every spread; a norm's weight is part of the vectors, so
     # that layers with the same embedding have the same streams.
     covariances: dict[object, torch.Tensor] = {}
     for found in vectors.values():
         one = found[0][0][:1]
-        kind = choose_embedding(read_site(model, one), embedding)
+        kind = embedding or embedding_at(read_site(model, one))
         norm = read_norm(model, one)
         key = (kind, None if norm is None else (norm.centers, norm.epsilon))
         if key not in covariances:
-            covariances[key] = token_covariance(model, kind, norm, chosen)
+            moments = Moments(covariance=True)
+            for some in normed(norm, word_streams(model, kind, chosen)):
+                moments.add(some.cpu())
+            covariances[key] = moments.covariance
         covariance = covariances[key]
         stacked = torch.stack([vector for _, vector in found])
         spreads = ((stacked @ covariance) * stacked).sum(-1).clamp(min=0).sqrt()

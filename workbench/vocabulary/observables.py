@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from ..check import Count, checked, refuse, whole
+from ..check import checked, refuse
+from ..dictionary.base import Dictionary
+from ..dictionary.collection import Dictionaries
 from ..edits import Edit
 from ..model import Model, Prompts
 from ..ordinary import ordinary_torch
@@ -22,22 +23,21 @@ from ..tokens import Tokens, token_strings
 from ..writers import tolerance
 from .observable_attribution import ObservableAttribution, attribute
 from .observable_gradient import (
-    Embedding,
     Path,
     Position,
-    Step,
-    choose_embedding,
     end_columns,
     in_batches,
-    n_tokens,
     path_gradient,
+    path_name,
     points,
-    read_norm,
     read_path,
     read_site,
-    token_scores,
 )
 from .observable_paths import ObservablePaths, ranked_paths
+from .projection import EmbeddingChoice
+
+#: What `Observable.propagate` gives, one or several of one stream.
+Vectors = Dictionary | Dictionaries | Sequence[Dictionary | Dictionaries]
 
 
 @checked
@@ -89,34 +89,58 @@ class Observable:
             bias = model.spec.logit_scale * (model.weight("b_U").float() @ weights)
             return (normed.float() @ self.direction + bias).cpu().numpy()
 
+    @ordinary_torch()
     def propagate(
-        self,
-        path: Path = (),
-        *,
-        at: Prompts | None = None,
-        position: Position = "last",
-        embedding: Embedding | None = None,
-    ) -> ObservableVector:
-        """What a path reads from the residual stream for this observable, as an `ObservableVector`.
+        self, path: Path = (), *, at: Prompts | None = None, position: Position = "last"
+    ) -> Dictionaries:
+        """What a path reads from the residual stream for this observable: one vector at its site.
+
+            vector = wb.vocabulary.observable(model, " he", " she").propagate("L0H2")
+            wb.vocabulary.words(model, vector, space="site")
 
         path: components from the first to the last in the order of a pass, "L3H1" or
-        ["L0.mlp_out", "L2H3"]; () for the direct one. at: prompts at whose `position` the path
-        ends; norms and MLPs are taken as they are there, and the gradients are averaged. None
-        needs no text: the points are single tokens, so that the vector comes from the weights
-        alone. embedding: what stands for a token in the scores; None takes it as it is stored where
-        block 0 reads, and else as it leaves block 0.
+        ["L0.mlp_out", "L2H3"]; () for the direct one. at: prompts at whose `position` it ends;
+        norms and MLPs are taken as they are there. None takes single tokens: weights alone.
 
-        A head's pattern and the scales of norms are held still: through a head the vector is
-        y W_O^T W_V^T, and a norm leaves its direction, but for centring and weight, and gives it
-        its size (the paper's theorem on layer norms). MLPs, with the norm before them, are
-        replaced by their gradient at each point.
+        The vector is the mean gradient: a stream, centred and divided by the scale of the norm
+        before the path, adds its product with it to the observable, in logits, where a head of the
+        path attends to it fully. `info`: observable, targets, foils (ids), path, points and
+        n_points; size, the mean scale of that norm, so that gradient = vector / size; agreement,
+        the mean cosine of the gradients with their mean. Patterns and norms' scales are held still,
+        MLPs pass by their gradient.
 
         Raises `ValueError` for components that do not exist or not in this order.
-
         Source: Dunefsky and Cohan 2023, "Observable Propagation" (arXiv:2312.16291), section 2.
         """
-        steps = read_path(self.model, path)
-        return _propagate(self, steps, at=at, position=position, embedding=embedding)
+        model, steps = self.model, read_path(self.model, path)
+        tokens = points(model, at)
+        each, total_size = [], 0.0
+        for some in in_batches(tokens):
+            found = path_gradient(model, self.direction, some, steps, position)
+            # Of a stream as the norm leaves it: the gradient times what the norm divides by.
+            each.append((found.grad * found.scales).sum(1).double().cpu())
+            total_size += float((found.weights[..., None] * found.scales).sum())
+        gradients = torch.cat(each)
+        vector = gradients.mean(0)
+        if not bool(vector.any()):
+            raise refuse("A path", "one that carries something of the observable", path)
+        cosines = torch.nn.functional.cosine_similarity(gradients, vector[None])
+        made = Dictionary.of(
+            vector[None], site=read_site(model, steps), names=(self.name,), model=model.spec.name
+        )
+        info = {
+            "observable": self.name,
+            "targets": list(self.targets),
+            "foils": list(self.foils),
+            "path": list(map(str, steps)),
+            "points": "single tokens" if at is None else "prompts",
+            "n_points": len(tokens),
+            "size": total_size / len(tokens),
+            "agreement": float(cosines.mean()),
+            "revision": model.spec.revision,
+        }
+        name = f"{self.name} by {path_name(steps)}"
+        return Dictionaries([replace(made, name=name, info=info)])
 
     def paths(
         self,
@@ -124,12 +148,13 @@ class Observable:
         at: Prompts | None = None,
         position: Position = "last",
         words: Targets = None,
-        embedding: Embedding | None = None,
+        embedding: EmbeddingChoice | None = None,
     ) -> ObservablePaths:
         """Every path of one head, alone or with one MLP after it, ranked, as `ObservablePaths`.
 
         A path ranks by how far its scores spread over the vocabulary, or over `words`. No label and
-        no answer is used, and with `at` None no text. at, position, embedding: as in `propagate`.
+        no answer is used, and with `at` None no text. at, position: as in `propagate`. embedding:
+        what stands for a token; None: its stored one where block 0 reads, else what leaves block 0.
         """
         ids = token_ids(self.model.tokenizer, words, of="A word")
         options: Any = {"at": at, "position": position, "ids": ids, "embedding": embedding}
@@ -158,7 +183,8 @@ class Observable:
                 "Two observables couple in one model; got one of "
                 f"{self.model.spec.name} and one of {other.model.spec.name}, loaded apart."
             )
-        return self.propagate(path, **options).coupling(other.propagate(path, **options))
+        both = [each.propagate(path, **options) for each in (self, other)]
+        return float(couplings(both).coefficients[0, 1])
 
     def __repr__(self) -> str:
         return f"Observable({self.model.spec.name}: {self.name})"
@@ -251,179 +277,6 @@ def _check_read_out(model: Model) -> None:
         )
 
 
-# -- vectors -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ObservableVector(Result):
-    """What a path reads from the residual stream to move an observable.
-
-    observable: its name; targets, foils: its tokens, empty where a vector over the vocabulary was
-    given; target_ids, foil_ids: theirs. path: the
-    components, first to last; () is the direct one. site: the residual stream that the first
-    reads. vector: (d_model,), the mean gradient over the points: a stream, centred and divided by
-    the scale of the norm before the path, adds its product with the vector to the observable, in
-    logits, where a head of the path attends to it fully. size: the mean scale of that norm at the
-    points, so that gradient = vector / size.
-
-    points: at what the path was linearised; n_points: how many there are. agreement: the mean
-    cosine of the gradient at a point with their mean; 1 where the path is linear. soft_cap: the cap
-    that the model applies to its logits afterwards, None for none.
-
-    token_scores: (d_vocab,) what each token of `vocabulary` gives by itself, in logits, divided by
-    the scale of its own stream. embedding: "token", as it is stored, or "block 0", as it leaves the
-    first block when it stands alone.
-    """
-
-    observable: str
-    targets: tuple[str, ...]
-    foils: tuple[str, ...]
-    target_ids: tuple[int, ...]
-    foil_ids: tuple[int, ...]
-    path: tuple[str, ...]
-    site: str
-    size: float
-    points: str
-    n_points: int
-    agreement: float
-    soft_cap: float | None
-    embedding: Embedding
-    vocabulary: tuple[str, ...]
-    vector: np.ndarray = axes("d_model")
-    token_scores: np.ndarray = axes("d_vocab")
-
-    picture = "observables.observable_vector"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.vocabulary) != len(self.token_scores):
-            raise ValueError(
-                f"Each of the {len(self.token_scores)} scores belongs to a token; got "
-                f"{len(self.vocabulary)} tokens."
-            )
-
-    @property
-    def name(self) -> str:
-        """The path as text, "direct" where it has no components."""
-        return " → ".join(self.path) or "direct"
-
-    @property
-    def gradient(self) -> np.ndarray:
-        """(d_model,) the mean gradient in the stream itself, at streams of the size `size`."""
-        return self.vector / np.float32(self.size)
-
-    @property
-    def norm(self) -> float:
-        """The vector's length."""
-        return float(np.linalg.norm(self.vector.astype(np.float64)))
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the scores over the vocabulary, in logits."""
-        return float(self.token_scores.astype(np.float64).std())
-
-    def words(self, k: Count = 10) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The k tokens that give most of the observable, and the k that take most from it."""
-        whole("k", k, 1, len(self.vocabulary), "The vocabulary has no more tokens.")
-        order = np.argsort(-self.token_scores, kind="stable")
-        most, least = order[:k], order[::-1][:k]
-        return tuple(self.vocabulary[i] for i in most), tuple(self.vocabulary[i] for i in least)
-
-    def scores(self, words: str | Sequence[str]) -> np.ndarray:
-        """(word,) what each word gives, in logits. Words are tokens with their leading space.
-
-        Raises `ValueError` for a word that is not one token of the vocabulary.
-        """
-        many = [words] if isinstance(words, str) else list(words)
-        return np.array([self.token_scores[self._token(word)] for word in many], np.float32)
-
-    @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {token: i for i, token in reversed(list(enumerate(self.vocabulary)))}
-
-    def _token(self, word: str) -> int:
-        if word in self._ids:
-            return self._ids[word]
-        spaced = f" {word}" if isinstance(word, str) else ""
-        hint = f"Write {spaced!r}." if spaced in self._ids else "Take a word that is one token."
-        raise ValueError(
-            f"A score belongs to a token of {self.model}'s vocabulary; {word!r} is none. {hint}"
-        )
-
-    def coupling(self, other: ObservableVector) -> float:
-        """How much `other` is expected to move when this one moves by 1: v·w / v·v.
-
-        Not symmetric. Raises `ValueError` for a vector of another model or site.
-        Source: Dunefsky and Cohan 2023 (arXiv:2312.16291), section 3.
-        """
-        check_together([self, other])
-        v, w = self.vector.astype(np.float64), other.vector.astype(np.float64)
-        return float(v @ w / (v @ v))
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a token, the largest score first: token and score (logits)."""
-        frame = pd.DataFrame({"token": self.vocabulary, "score": self.token_scores})
-        return frame.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-
-    def _facts(self) -> str:
-        most, least = self.words(min(3, len(self.vocabulary)))
-        return (
-            f"{self.observable} by {self.name} at {self.site}: {', '.join(map(repr, most))} "
-            f"against {', '.join(map(repr, least))}"
-        )
-
-
-@ordinary_torch()
-def _propagate(
-    obs: Observable,
-    path: Sequence[Step],
-    *,
-    at: Prompts | None,
-    position: Position,
-    embedding: Embedding | None,
-) -> ObservableVector:
-    """The feature vector of an observable by a path that was read. See `Observable.propagate`."""
-    model = obs.model
-    site, norm = read_site(model, path), read_norm(model, path)
-    kind = choose_embedding(site, embedding)
-    tokens = points(model, at)
-    direction = obs.direction
-    each, total_size = [], 0.0
-    for part in in_batches(tokens):
-        found = path_gradient(model, direction, part, path, position)
-        # Of a stream as the norm leaves it: the gradient times what the norm divides by.
-        each.append((found.grad * found.scales).sum(1).double().cpu())
-        total_size += float((found.weights[..., None] * found.scales).sum())
-    gradients = torch.cat(each)
-    vector = gradients.mean(0)
-    cosines = torch.nn.functional.cosine_similarity(gradients, vector[None])
-    single = vector.float()[None].to(direction.device)
-    scores = token_scores(model, single, kind, norm)[:, 0]
-
-    def text(ids: Sequence[int]) -> tuple[str, ...]:
-        return tuple(token_strings(model.tokenizer, ids))
-
-    return ObservableVector(
-        **provenance(model, None if at is None else tokens),
-        observable=obs.name,
-        targets=text(obs.targets),
-        foils=text(obs.foils),
-        target_ids=obs.targets,
-        foil_ids=obs.foils,
-        path=tuple(map(str, path)),
-        site=str(site),
-        size=total_size / len(tokens),
-        points="single tokens" if at is None else "prompts",
-        n_points=len(tokens),
-        agreement=float(cosines.mean()),
-        soft_cap=model.spec.soft_cap,
-        embedding=kind,
-        vocabulary=text(range(n_tokens(model))),
-        vector=vector.float().numpy(),
-        token_scores=scores.numpy(),
-    )
-
-
 # -- couplings -----------------------------------------------------------------------------------
 
 
@@ -449,58 +302,58 @@ class Couplings(Result):
 
 
 @checked
-def couplings(vectors: Sequence[ObservableVector]) -> Couplings:
+def couplings(vectors: Vectors) -> Couplings:
     """The coupling coefficients between vectors, each with each, as `Couplings`.
 
-    Raises `ValueError` for no vectors, vectors of zeros, and several models or sites.
+    vectors: one dictionary or several, as `Observable.propagate` gives them.
+    Raises `ValueError` for no vectors, and several models or sites.
 
     Source: Dunefsky and Cohan 2023, "Observable Propagation" (arXiv:2312.16291), section 3:
     the coupling coefficient.
     """
-    check_together(vectors)
-    first = vectors[0]
-    stacked = np.stack([each.vector.astype(np.float64) for each in vectors])
+    each = check_together(vectors)
+    stacked = torch.cat([vector.W_dec for vector in each]).double().numpy()
     products = stacked @ stacked.T
     squares = np.diag(products)
+    revision = each[0].info.get("revision", "")
+    spec = SimpleNamespace(name=each[0].model, revision=revision, backend="none")
     return Couplings(
-        model=first.model,
-        revision=first.revision,
-        versions=first.versions,
-        seed=None,
-        tokens=(),
-        site=first.site,
-        names=vector_names(vectors),
-        follows=vector_names(vectors),
+        **provenance(SimpleNamespace(spec=spec)),
+        site=str(each[0].site),
+        names=vector_names(each),
+        follows=vector_names(each),
         coefficients=products / squares[:, None],
         cosines=products / np.sqrt(squares[:, None] * squares),
     )
 
 
-def vector_names(vectors: Sequence[ObservableVector]) -> tuple[str, ...]:
+def vector_names(vectors: Sequence[Dictionary]) -> tuple[str, ...]:
     """The observables, with their paths where one observable comes by several."""
-    names = [each.observable for each in vectors]
-    if len(set(names)) < len(names):
-        names = [f"{each.observable} by {each.name}" for each in vectors]
+    names = [name for each in vectors for name in each.names or map(str, range(each.n_features))]
+    if len(set(names)) < len(names) and all(each.n_features == 1 for each in vectors):
+        names = [each.name for each in vectors]
     return tuple(names)
 
 
-def check_together(vectors: Sequence[ObservableVector]) -> None:
-    """Raises `ValueError` for none, for one of zeros, and for several models or sites."""
-    if not vectors or not all(isinstance(each, ObservableVector) for each in vectors):
+def check_together(vectors: Any) -> list[Dictionary]:
+    """The dictionaries, one or several. Raises `ValueError` for none, several models or sites."""
+    one = isinstance(vectors, (Dictionary, Dictionaries))
+    several = [vectors] if one else list(vectors)
+    each = [
+        dictionary
+        for given in several
+        for dictionary in (given.values() if isinstance(given, Dictionaries) else [given])
+    ]
+    if not each:
         raise ValueError(
-            "Vectors are ObservableVectors, at least one, as propagate() gives them; got "
-            f"{list(vectors)!r}."
+            "Vectors are dictionaries, at least one, as propagate() gives them; got none."
         )
-    first = vectors[0]
-    for each in vectors:
-        if (each.model, each.site) != (first.model, first.site):
+    first = each[0]
+    for one in each:
+        if (one.model, one.site) != (first.model, first.site):
             raise ValueError(
                 "Vectors are compared in one residual stream of one model; got "
-                f"{first.model} {first.site} and {each.model} {each.site}. Propagate them to paths "
+                f"{first.model} {first.site} and {one.model} {one.site}. Propagate them to paths "
                 "that begin at the same layer."
             )
-        if not np.any(each.vector):
-            raise ValueError(
-                f"A vector that is compared is not zero; that of {each.observable} by {each.name} "
-                "is. Take another path."
-            )
+    return each

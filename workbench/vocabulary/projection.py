@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -15,8 +15,14 @@ from ..activations import Moments
 from ..check import whole
 from ..model import Model, Norm
 from ..readout import top_k
+from ..site import Site
+from ..writers import mlp_norm
 
 NormChoice = Literal["folded", "none"]
+#: A token as the model stores its embedding, or as it leaves block 0 when it stands alone.
+EmbeddingChoice = Literal["weights", "first_block"]
+#: Tokens of a batch of one-token passes.
+PASSES = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +134,68 @@ def token_embeddings(model: Model) -> torch.Tensor:
             f"{model.spec.d_model}. Read only what is written instead (sides='out', details=False)."
         )
     return embedding
+
+
+# -- what a token alone puts into the stream ------------------------------------------------------
+
+
+def word_streams(
+    model: Model,
+    embedding: EmbeddingChoice,
+    ids: Sequence[int] | None = None,
+    *,
+    progress: bool = False,
+) -> Iterator[torch.Tensor]:
+    """(token, d_model) in batches: the streams of tokens that stand alone, None for all of them."""
+    ids, site = range(n_words(model)) if ids is None else ids, Site("resid_post", 0)
+    with tqdm(total=len(ids), disable=not progress, leave=False) as bar:
+        for start in range(0, len(ids), PASSES):
+            chosen = list(ids[start : start + PASSES])
+            with torch.no_grad():
+                if embedding == "weights":
+                    stream = token_embeddings(model)[chosen]
+                else:
+                    run = model.run([[i] for i in chosen], read=site, logits_at=(), stop_after=site)
+                    stream = run[site][:, 0].clone()
+            yield stream
+            bar.update(len(chosen))
+
+
+def normed(norm: Norm | None, streams: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Streams in float32, centred and divided as a norm does, its weight left out."""
+    for stream in streams:
+        x = stream.float()
+        yield x if norm is None else norm.center(x) / norm.scale(x)
+
+
+def embedding_at(site: Site) -> EmbeddingChoice:
+    """What stands for a token at a site: as it is stored where block 0 reads, else as it leaves it.
+
+    Later blocks read tokens as block 0, above all its MLP, has rewritten them.
+    """
+    return "weights" if site.layer == 0 and site.stream != "resid_post" else "first_block"
+
+
+def norm_at(model: Model, site: Site) -> Norm | None:
+    """The norm through which the residual stream is read at a site; None where there is none.
+
+    Raises `ValueError` for a site of another stream.
+    """
+    if site.stream not in ("resid_pre", "resid_mid", "resid_post"):
+        raise ValueError(
+            "Tokens standing alone are read in the residual stream; got vectors of "
+            f"{site}. Read them with space='embed' or 'unembed'."
+        )
+    layer = int(site.layer or 0) + (site.stream == "resid_post")
+    if layer == model.spec.n_layers:
+        return model.norm("ln_final")
+    return mlp_norm(model, layer) if site.stream == "resid_mid" else model.norm("ln1", layer)
+
+
+def site_projection(model: Model, site: Site) -> Projection:
+    """For what is read at a site: a number is what a token's own stream gives, through the norm."""
+    streams = normed(norm_at(model, site), word_streams(model, embedding_at(site)))
+    return ReadingProjection(torch.cat(list(streams)).T, None)
 
 
 # -- words of directions --------------------------------------------------------------------------

@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 
 from ..change import Change
-from ..check import Count, checked, held, refuse, tensor
+from ..check import ArgumentError, Count, checked, held, refuse, tensor
 from ..dictionary.base import Dictionary
 from ..edits import Add, Edit
 from ..model import Model
 from ..pictures.marks import Words
 from ..result import Result, axes, labels, provenance
+from ..site import Site
 from ..tokens import token_strings
 from .projection import (
     MEASURES,
@@ -30,11 +31,12 @@ from .projection import (
     n_words,
     read_words,
     reading_projection,
+    site_projection,
     word_lines,
     writing_projection,
 )
 
-Space = Literal["unembed", "embed"]
+Space = Literal["unembed", "embed", "site"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,10 +45,11 @@ class DirectionVocabulary(Result):
 
     A number of "unembed" is the logit that a direction gives when it is all there is in the
     residual stream, at a root mean square of 1 (of what passes no final norm, the logit that it
-    adds, at its own size); of "embed" it is the product with a token's embedding.
+    adds, at its own size); of "embed" it is the product with a token's embedding; of "site" that
+    with what a token standing alone puts into the stream there, as the norm leaves it.
     """
 
-    #: "unembed", as what is written into the residual stream, or "embed", as what is read from it.
+    #: "unembed", as what is written into the residual stream; "embed" or "site", as what is read.
     space: str
     #: "folded" or "none".
     norm: str
@@ -93,7 +96,8 @@ class DirectionVocabulary(Result):
 
     def _facts(self) -> str:
         n, k = self.top_ids.shape
-        return f"{n} directions through the {self.space}ding, top {k} words, norm {self.norm}"
+        through = "tokens at their site" if self.space == "site" else f"the {self.space}ding"
+        return f"{n} directions through {through}, top {k} words, norm {self.norm}"
 
 
 @checked
@@ -102,7 +106,7 @@ def words(
     vectors: Any,
     *,
     names: Sequence[str] | None = None,
-    k: Count = 10,
+    k: Count | None = 10,
     norm: NormChoice = "folded",
     space: Space = "unembed",
     measures: Sequence[str] = MEASURES,
@@ -110,19 +114,20 @@ def words(
 ) -> DirectionVocabulary:
     """Any directions of the residual stream as words: a `DirectionVocabulary`.
 
-    vectors: (n, d_model) or (d_model,), a tensor or an array; a dictionary, whose features are read
-    as what they write; or a change, whose added vectors are read. names: one each; None takes those
-    of the dictionary. space: "unembed", read as
-    what is written into the stream, through the final norm's centring and weight with norm
-    "folded"; "embed", read as what is compared with the stream: with "folded" against embeddings
-    at the size the first norm gives them. measures: "share" and "kurtosis".
+    vectors: (n, d_model) or (d_model,), a tensor or an array; a dictionary, whose rows of W_dec are
+    read; or a change, whose added vectors are. names: one each; None takes the dictionary's. k:
+    words at either end, None for all. space: "unembed", as what is written into the stream, through
+    the final norm's centring and weight with norm "folded"; "embed", as what is compared with it:
+    with "folded" against embeddings at the size the first norm gives them; "site", as an
+    observable's vector is read: by what each token, standing alone, puts into the stream at the
+    dictionary's site, through the norm there. measures: "share" and "kurtosis".
 
     Raises `ValueError` for directions of another width, without a length, or with numbers that are
     not finite, for names that do not go with them, and a k beyond the vocabulary.
 
     Source: Dar et al., "Analyzing Transformers in Embedding Space" (2022), section 3.
     """
-    given, own = _given(vectors)
+    given, own, site = _given(vectors)
     rows = _rows(model, given)
     labels = list(own or (f"direction {i}" for i in range(len(rows))) if names is None else names)
     if len(labels) != len(rows) or len(set(labels)) != len(labels):
@@ -133,8 +138,17 @@ def words(
     if space == "unembed":
         projection = writing_projection(model, norm)
     else:
-        projection = reading_projection(model, norm)
+        if space == "embed":
+            projection = reading_projection(model, norm)
+        elif site is not None:
+            projection = site_projection(model, site)
+        else:
+            raise ArgumentError(
+                "space='site' reads the vectors of a dictionary, which names their site; got "
+                "vectors without one. Give wb.Dictionary.of(vectors, site=…)."
+            )
         measures = [name for name in measures if name != "share"]
+    k = projection.d_vocab if k is None else k
     found = read_words(projection, rows, k=k, bottom=True, measures=measures, progress=progress)
     return _vocabulary(model, found, labels, space, norm)
 
@@ -208,13 +222,13 @@ def _outer_biases(
     yield "b_U", size[None], bias[None] / size
 
 
-def _given(vectors: Any) -> tuple[Any, Sequence[str]]:
-    """The vectors themselves, and their names where they have any."""
+def _given(vectors: Any) -> tuple[Any, Sequence[str], Site | None]:
+    """The vectors themselves, their names where they have any, and the site of a dictionary's."""
     if isinstance(vectors, (Dictionary, Mapping)):
         dictionary = held("vectors", Dictionary, vectors, "vocabulary.words")
-        return dictionary.W_dec, dictionary.names
+        return dictionary.W_dec, dictionary.names, dictionary.site
     if not isinstance(vectors, (Change, Edit)):
-        return vectors, ()
+        return vectors, (), None
     added = [part for part in Change.of(vectors).parts if isinstance(part.what, Add)]
     rows = [torch.atleast_2d(torch.as_tensor(part.what.value).float()) for part in added]
     if not rows or any(row.shape != (1, row.shape[-1]) for row in rows):
@@ -226,7 +240,7 @@ def _given(vectors: Any) -> tuple[Any, Sequence[str]]:
         )
     signs = [part.strength * part.what.scale for part in added]
     names = [str(part.what.site) for part in added]
-    return torch.cat([row * sign for row, sign in zip(rows, signs, strict=True)]), names
+    return torch.cat([row * sign for row, sign in zip(rows, signs, strict=True)]), names, None
 
 
 def _rows(model: Model, directions: Any) -> torch.Tensor:

@@ -20,12 +20,14 @@ FORMS = forms()
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_dictionary_that_was_saved_reads_back_the_same(name: str, tmp_path: Path) -> None:
-    made = replace(FORMS[name], info={"steps": 3, "card": {"loss": [0.5, 0.25]}})
+    names = tuple(f"number {i}" for i in range(FORMS[name].n_features))
+    made = replace(FORMS[name], names=names, info={"steps": 3, "card": {"loss": [0.5, 0.25]}})
     folder = made.save(tmp_path / "one")
     assert sorted(path.name for path in folder.iterdir()) == ["cfg.json", "sae_weights.safetensors"]
     read = wb.Dictionary.load(folder)
     assert (read.site, read.out_site, read.kind) == (made.site, made.out_site, made.kind)
     assert (read.model, read.name, read.info) == (made.model, made.name, made.info)
+    assert read.names == names
     assert read.path == folder
     for attribute in ("k", "residual_threshold", "stop_on_repeat"):
         assert getattr(read.encoder, attribute, None) == getattr(made.encoder, attribute, None)

@@ -14,6 +14,7 @@ import torch
 import workbench as wb
 from tests.unit.kernels import observable_baselines
 from tests.unit.steering_models import tinyworld
+from tests.unit.vectors import numbers, scores
 from workbench.edits import Add, Set
 from workbench.tasks import Task, task
 from workbench.texts import texts
@@ -81,7 +82,7 @@ def he_minus_she(prompt: str, edits: Any = ()) -> float:
 
 def test_ablations_and_pushes_are_what_a_run_by_hand_gives() -> None:
     model, result = tinyworld(), tried()
-    unit = vector().vector.astype(np.float64)
+    unit = numbers(vector()).astype(np.float64)
     unit /= np.linalg.norm(unit)
     prompts = prompts_of(result)
     at = [place(prompt) for prompt in prompts]
@@ -109,7 +110,7 @@ def test_ablations_and_pushes_are_what_a_run_by_hand_gives() -> None:
         # Foretold: the vector over the norm's scale there, times the attention of L0H2.
         pattern = model.run(prompts[i], read="L0.pattern")["L0.pattern"][0, 2, -1, at[i]]
         scale = norm.scale(torch.tensor(stream).float()[None])
-        slope = float(pattern / scale) * vector().vector.astype(np.float64)
+        slope = float(pattern / scale) * numbers(vector()).astype(np.float64)
         assert said_pushed[i] == pytest.approx(length * unit @ slope, rel=1e-4)
         change = (mean - stream) @ unit * unit
         assert said_ablated[i] == pytest.approx(change @ slope, rel=1e-3, abs=1e-5)
@@ -146,8 +147,8 @@ def test_truth_is_a_rank_correlation_of_the_words_scores() -> None:
     from scipy.stats import spearmanr
 
     result = tried()
-    scores = vector().scores(list(TRUTH))
-    expected = float(np.asarray(spearmanr(scores, list(TRUTH.values())))[0])
+    given = scores(tinyworld(), vector(), list(TRUTH))
+    expected = float(np.asarray(spearmanr(given, list(TRUTH.values())))[0])
     assert result.score("truth")[0] == pytest.approx(expected)
     assert abs(values_of(result, "truth", "random")).max() <= 1 + 1e-12
 
@@ -155,7 +156,7 @@ def test_truth_is_a_rank_correlation_of_the_words_scores() -> None:
 def test_damage_is_the_divergence_of_the_ablated_model_on_other_texts() -> None:
     model, result = tinyworld(), tried()
     text = texts("tinyworld")[1]
-    unit = torch.tensor(vector().vector / np.linalg.norm(vector().vector)).double()
+    unit = torch.tensor(numbers(vector()) / np.linalg.norm(numbers(vector()))).double()
     prompts = prompts_of(result)
     streams = [
         model.run(p, read="L0.resid_pre")["L0.resid_pre"][0, place(p)].double() for p in prompts
@@ -244,7 +245,7 @@ def test_a_push_is_as_long_as_is_asked_for_and_has_its_sign(push: float) -> None
     )
     length = own.changes["push"][0]
     assert length == pytest.approx(push * one.changes["push"][0])
-    unit = torch.tensor(vector().vector / np.linalg.norm(vector().vector))
+    unit = torch.tensor(numbers(vector()) / np.linalg.norm(numbers(vector())))
     for i, prompt in enumerate(prompts):
         edit = Add("L0.resid_pre", length * unit.float(), positions=2)
         assert own["pushed"].changed[0, i] == pytest.approx(he_minus_she(prompt, edit), abs=1e-3)
@@ -303,7 +304,7 @@ def one_word() -> Task:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda m: wb.vocabulary.evaluate(m, ["a"], []), "Vectors are ObservableVectors"),
+        (lambda m: wb.vocabulary.evaluate(m, ["a"], []), "Vectors are dictionaries"),
         (
             lambda m: wb.vocabulary.evaluate(m, ["The nurse"], vector(), n_controls=1),
             r"n_controls is a whole number from 2; got 1\.",

@@ -13,8 +13,10 @@ import torch
 import workbench as wb
 from tests.unit.kernels import path_gradient, read_path
 from tests.unit.lens_models import TEXTS, words_model, zoo_model
+from tests.unit.vectors import all_scores, facts, numbers, scores, words
 from workbench.edits import Add
 from workbench.loading import load
+from workbench.tokens import token_strings
 from workbench.vocabulary import couplings, observable
 
 IDS = [[5, 9, 7, 30, 41], [6, 8, 11]]
@@ -45,8 +47,9 @@ def test_a_vector_over_the_vocabulary_is_the_same_observable() -> None:
     again = wb.vocabulary.observable(obs.model, torch.tensor(obs.weights.copy()))
     np.testing.assert_allclose(again.measure(IDS), obs.measure(IDS), atol=1e-6)
     one, other = again.propagate("L1H2"), obs.propagate("L1H2")
-    np.testing.assert_allclose(one.vector, other.vector, atol=1e-7)
-    assert one.targets == () and other.targets == ("w5", "w9") and other.foils == ("w7",)
+    np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-7)
+    assert facts(one)["targets"] == []
+    assert facts(other)["targets"] == [5, 9] and facts(other)["foils"] == [7]
 
 
 def read_final(model: Any, ids: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,14 +88,11 @@ def test_a_head_then_an_mlp_are_propagated_as_step_by_step() -> None:
             scale = float((stream.var(unbiased=False) + hf.h[1].ln_1.eps).sqrt())
             size += float(run["L1.pattern"][0, 2, -1, source]) * scale
         sizes.append(size)
-    np.testing.assert_allclose(vector.vector, total.detach(), rtol=1e-4, atol=1e-6)
-    assert vector.size == pytest.approx(np.mean(sizes), rel=1e-5)
-    np.testing.assert_allclose(vector.gradient, vector.vector / vector.size, rtol=1e-5)
-    assert (vector.site, vector.path, vector.points) == (
-        "L1.resid_pre",
-        ("L1H2", "L2.mlp_out"),
-        "prompts",
-    )
+    np.testing.assert_allclose(numbers(vector), total.detach(), rtol=1e-4, atol=1e-6)
+    info = facts(vector)
+    assert info["size"] == pytest.approx(np.mean(sizes), rel=1e-5)
+    assert (info["path"], info["points"]) == (["L1H2", "L2.mlp_out"], "prompts")
+    assert list(map(str, vector)) == ["L1.resid_pre"]
 
 
 def test_scores_are_what_each_tokens_own_stream_gives() -> None:
@@ -109,23 +109,22 @@ def test_scores_are_what_each_tokens_own_stream_gives() -> None:
                 stream = rows[i].double()
             norm = hf.h[int(path[1])].ln_1
             normed = (stream - stream.mean()) / (stream.var(unbiased=False) + norm.eps).sqrt()
-            expected = float(normed @ torch.tensor(vector.vector, dtype=torch.float64))
-            assert vector.scores(word)[0] == pytest.approx(expected, rel=1e-4, abs=1e-6)
-    assert obs.propagate("L1H1").embedding == "block 0"
-    assert obs.propagate("L1H1", embedding="token").embedding == "token"
-    assert obs.propagate(()).site == "L2.resid_post"
+            expected = float(normed @ torch.tensor(numbers(vector), dtype=torch.float64))
+            assert scores(model, vector, [word])[0] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert list(map(str, obs.propagate(()))) == ["L2.resid_post"]
 
 
 def test_words_are_the_largest_and_smallest_scores() -> None:
-    vector = wb.vocabulary.observable(words_model(), " Mary", " John").propagate("L0H1")
-    most, least = vector.words(4)
-    order = np.argsort(vector.token_scores)
-    assert set(most) == {vector.vocabulary[i] for i in order[-4:]}
-    assert least[0] == vector.vocabulary[order[0]]
-    assert vector.spread == pytest.approx(float(vector.token_scores.std()), rel=1e-5)
-    frame = vector.to_frame()
-    assert frame["token"].tolist()[0] == most[0]
-    assert frame["score"].is_monotonic_decreasing
+    model = words_model()
+    vector = wb.vocabulary.observable(model, " Mary", " John").propagate("L0H1")
+    most, least = words(model, vector, 4)
+    order = np.argsort(all_scores(model, vector), kind="stable").tolist()
+
+    def own(number: int) -> str:
+        return token_strings(model.tokenizer, [number])[0]
+
+    assert [own(i) for i in order[:-5:-1]] == most
+    assert least[0] == own(order[0])
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -153,8 +152,9 @@ def test_the_backends_give_the_same_vectors_and_paths(name: str) -> None:
     for path in ["L1H3", ["L0H2", "L1.mlp_out"]]:
         for at in (None, IDS):
             a, b = one.propagate(path, at=at), other.propagate(path, at=at)
-            np.testing.assert_allclose(a.vector, b.vector, atol=1e-5)
-            np.testing.assert_allclose(a.token_scores, b.token_scores, atol=1e-5)
+            np.testing.assert_allclose(numbers(a), numbers(b), atol=1e-5)
+            each = [all_scores(o.model, v) for o, v in ((one, a), (other, b))]
+            np.testing.assert_allclose(each[0], each[1], atol=1e-5)
     a, b = one.paths(), other.paths()
     assert set(a.paths) == set(b.paths)
     np.testing.assert_allclose(a.spread, b.spread, atol=1e-5)
@@ -169,21 +169,22 @@ def test_every_listed_path_is_ranked_by_the_spread_of_its_own_vector(name: str) 
         assert len(set(found.paths)) == len(found.paths)
         for i in (0, 3, len(found.paths) - 1):
             vector = obs.propagate(found.paths[i], at=at)
-            assert found.spread[i] == pytest.approx(vector.spread, rel=1e-3, abs=1e-6)
-            assert found.norm[i] == pytest.approx(vector.norm, rel=1e-3, abs=1e-6)
+            spread, length = all_scores(obs.model, vector).std(), np.linalg.norm(numbers(vector))
+            assert found.spread[i] == pytest.approx(spread, rel=1e-3, abs=1e-6)
+            assert found.norm[i] == pytest.approx(length, rel=1e-3, abs=1e-6)
     # Heads of two layers, alone, with their own MLP or a later one; a parallel MLP reads no head
     # of its layer.
     assert len(found.paths) == 4 * (1 + 2) + 4 * (1 + 1) - 8 * obs.model.spec.parallel
     few = obs.paths(words=[5, 6, 7])
     best = obs.propagate(few.best)
     assert few.words == ("w5", "w6", "w7")
-    assert few.spread[0] == pytest.approx(float(best.token_scores[5:8].std()), rel=1e-3)
+    assert few.spread[0] == pytest.approx(all_scores(obs.model, best)[5:8].std(), rel=1e-3)
 
 
 def test_half_precision_gives_nearly_the_same_vector() -> None:
     one, other = zoo_observable("llama"), zoo_observable("llama", dtype="bfloat16")
     for path in ("L1H3", ["L0H2", "L1.mlp_out"]):
-        a, b = one.propagate(path, at=IDS).vector, other.propagate(path, at=IDS).vector
+        a, b = (numbers(each.propagate(path, at=IDS)) for each in (one, other))
         assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.999
         assert np.linalg.norm(b) == pytest.approx(np.linalg.norm(a), rel=0.02)
 
@@ -200,9 +201,9 @@ def test_a_norm_changes_the_size_and_hardly_the_direction() -> None:
         x = x.clone().requires_grad_()
         (norm(x) @ metric).backward()
         assert x.grad is not None
-        cosine = torch.cosine_similarity(x.grad, torch.tensor(direct.vector), dim=0)
+        cosine = torch.cosine_similarity(x.grad, torch.tensor(numbers(direct)), dim=0)
         assert float(cosine) > 0.95
-    assert direct.agreement == pytest.approx(1.0, abs=1e-6)
+    assert facts(direct)["agreement"] == pytest.approx(1.0, abs=1e-6)
 
 
 def square(table: wb.vocabulary.Couplings) -> Any:
@@ -218,14 +219,14 @@ def test_couplings_are_ratios_of_products() -> None:
     )
     v, w = one.propagate("L1H1"), other.propagate("L1H1")
     table = wb.vocabulary.couplings([v, w])
-    a, b = v.vector.astype(float), w.vector.astype(float)
+    a, b = numbers(v).astype(float), numbers(w).astype(float)
     np.testing.assert_allclose(
         table.coefficients, [[1, a @ b / (a @ a)], [a @ b / (b @ b), 1]], rtol=1e-5
     )
     assert table.cosines[0, 1] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)), rel=1e-5)
-    assert one.coupling(other, "L1H1") == pytest.approx(v.coupling(w))
+    assert one.coupling(other, "L1H1") == pytest.approx(table.coefficients[0, 1])
     cell: Any = square(table).loc[" Mary −  John", " store"]
-    assert cell == pytest.approx(v.coupling(w), rel=1e-5)
+    assert cell == pytest.approx(table.coefficients[0, 1], rel=1e-5)
     names = wb.vocabulary.couplings([v, one.propagate("L1H2")]).names
     assert names == (" Mary −  John by L1H1", " Mary −  John by L1H2")
 
@@ -237,7 +238,8 @@ def test_a_coupling_is_what_the_other_observable_does() -> None:
         wb.vocabulary.observable(model, " Mary", " store"),
     )
     v, w = one.propagate(at=PROMPTS), other.propagate(at=PROMPTS)
-    step = torch.tensor(1e-2 * v.gradient / (v.gradient @ v.gradient))
+    gradient = numbers(v) / np.float32(facts(v)["size"])
+    step = torch.tensor(1e-2 * gradient / (gradient @ gradient))
     moved = []
     for obs in (one, other):
         x = model.run(PROMPTS, read="L2.resid_post")["L2.resid_post"][[0, 1], [-1, -1]]
@@ -245,19 +247,19 @@ def test_a_coupling_is_what_the_other_observable_does() -> None:
         # The norm's scale is held still, as the vectors hold it.
         change = norm.center(step) / norm.scale(x) * norm.weight @ obs.direction
         moved.append(float(change.mean()))
-    assert moved[1] / moved[0] == pytest.approx(v.coupling(w), rel=1e-3)
+    expected = wb.vocabulary.couplings([v, w]).coefficients[0, 1]
+    assert moved[1] / moved[0] == pytest.approx(expected, rel=1e-3)
 
 
 def test_results_are_saved_and_say_what_they_are(tmp_path: Path) -> None:
     obs = wb.vocabulary.observable(words_model(), " Mary", " John")
     vector = obs.propagate("L1H2")
-    vector.save(tmp_path / "vector")
-    again = wb.vocabulary.ObservableVector.load(tmp_path / "vector")
-    np.testing.assert_array_equal(again.vector, vector.vector)
-    assert again.to_frame().equals(vector.to_frame())
-    assert (again.target_ids, again.embedding) == (vector.target_ids, "block 0")
+    (one,) = vector.values()
+    again = wb.Dictionary.load(one.save(tmp_path / "vector"))
+    assert torch.equal(again.W_dec, one.W_dec) and again.site == one.site
+    assert dict(again.info) == dict(one.info) and again.names == (" Mary −  John",)
     assert repr(obs) == "Observable(words:  Mary −  John)"
-    assert repr(vector).startswith("ObservableVector(words:  Mary −  John by L1H2 at L1.resid_pre:")
+    assert one.name == " Mary −  John by L1H2" and vector.model == "words"
     found = obs.paths()
     found.save(tmp_path / "paths")
     assert wb.vocabulary.ObservablePaths.load(tmp_path / "paths").paths == found.paths
@@ -265,6 +267,29 @@ def test_results_are_saved_and_say_what_they_are(tmp_path: Path) -> None:
     table = wb.vocabulary.couplings([vector])
     table.save(tmp_path / "table")
     assert wb.vocabulary.Couplings.load(tmp_path / "table").names == (" Mary −  John",)
+
+
+def test_a_vector_is_a_dictionary_with_words_edits_and_a_page() -> None:
+    model = words_model()
+    vector = wb.vocabulary.observable(model, " Mary", " John").propagate("L1H2")
+    size = float(np.linalg.norm(numbers(vector)))
+    unit = torch.tensor(numbers(vector)) / size
+    plain = model.run(PROMPTS[0], read="L1.resid_pre")["L1.resid_pre"][0, -1]
+    for change, expected in (
+        (vector.add(" Mary −  John", 2.0), plain + 2 * size * unit),
+        (vector.project_out([" Mary −  John"]), plain - (plain @ unit) * unit),
+    ):
+        run = model.run(PROMPTS[0], read="L1.resid_pre", edits=change)
+        torch.testing.assert_close(run["L1.resid_pre"][0, -1], expected, rtol=1e-4, atol=1e-5)
+    frame = wb.vocabulary.words(model, vector, k=3).to_frame("words")
+    assert frame.direction.unique().tolist() == [" Mary −  John"] and len(frame) == 6
+    table = wb.vocabulary.words(model, vector, k=3, space="site")
+    assert "3 words" in repr(table) and len(table.png()) > 1000
+    page = wb.features.page(model, PROMPTS, vector, "L1.resid_pre/0", progress=False)
+    assert repr(page).startswith("FeaturePage(words: L1.resid_pre/0 ")
+    # One dictionary passes where one is asked for.
+    check: Any = wb.features.check
+    assert len(check(model, PROMPTS, vector).to_frame()) > 0
 
 
 def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
@@ -276,8 +301,8 @@ def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
         found = obs.paths()
         vectors.append((obs.propagate(found.best), found.spread))
     (a, one), (b, other) = vectors
-    assert a.path == b.path
-    np.testing.assert_allclose(a.vector, b.vector, atol=1e-5)
+    assert facts(a)["path"] == facts(b)["path"]
+    np.testing.assert_allclose(numbers(a), numbers(b), atol=1e-5)
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -301,18 +326,23 @@ def test_stories_are_read_by_both_backends(asset: Callable[..., Path]) -> None:
         (lambda m: any_observable(m).propagate(position=slice(2)),
          "a whole number or 'last'; got sl"),
         (
-            lambda m: any_observable(m).propagate("L1H1", embedding="pos"),
-            "embedding is one of 'token', 'block 0' or None; got",
+            lambda m: any_observable(m).paths(embedding="pos"),
+            "embedding is one of 'weights', 'first_block' or None; got",
         ),
-        (lambda m: observable(m, " Mary").propagate("L1H1").scores("Paul"), "Write ' Paul'"),
         (
-            lambda m: observable(m, " Mary").propagate("L1H1").words(0),
-            "k is a whole number from 1",
+            lambda m: wb.vocabulary.words(m, np.ones(32), space="site"),
+            "reads the vectors of a dictionary, which names their site",
         ),
-        (lambda m: couplings([]), "Vectors are ObservableVectors, at least one"),
         (
-            lambda m: observable(m, " Mary").propagate("L1H1").coupling(
-                observable(m, " John").propagate("L2H1")
+            lambda m: wb.vocabulary.words(
+                m, wb.Dictionary.of(np.ones((1, 32)), site="L1.mlp_out"), space="site"
+            ),
+            "read in the residual stream; got vectors of L1.mlp_out",
+        ),
+        (lambda m: couplings([]), "Vectors are dictionaries, at least one"),
+        (
+            lambda m: couplings(
+                [observable(m, " Mary").propagate("L1H1"), observable(m, " John").propagate("L2H1")]
             ),
             "L1.resid_pre and words L2.resid_pre",
         ),

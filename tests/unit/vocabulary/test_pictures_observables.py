@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from tests.unit.kernels import marks
 from tests.unit.lens_models import TEXTS, words_model
-from workbench.plots import shown_token
-
-#: The colours of what adds and of what takes away.
-POSITIVE, NEGATIVE = marks.POSITIVE, marks.NEGATIVE
 
 PROMPTS = [TEXTS[0][:-6], "When Paul and Anna went to the park, Anna gave a book to"]
 
@@ -29,22 +24,6 @@ def widths(ax: Any) -> list[float]:
 
 def labels(ax: Any) -> list[str]:
     return [text.get_text() for text in ax.get_yticklabels()]
-
-
-def test_a_vector_is_drawn_with_its_words_and_signs(obs: Any) -> None:
-    from matplotlib.colors import to_hex
-
-    vector = obs.propagate("L1H2")
-    ax = vector.plot(k=4)
-    most, least = vector.words(4)
-    assert labels(ax) == [shown_token(word, 16) for word in (*most, *reversed(least))]
-    np.testing.assert_allclose(widths(ax), vector.scores([*most, *reversed(least)]))
-    for patch in ax.patches:
-        expected = POSITIVE if patch.get_width() >= 0 else NEGATIVE
-        assert to_hex(patch.get_facecolor()) == expected
-    chosen = vector.plot(words=[" store", " Paul"])
-    assert sorted(labels(chosen)) == ["·Paul", "·store"]
-    assert chosen.get_xlabel().startswith("Mary − John (logits")
 
 
 def test_paths_are_drawn_from_the_widest_on(obs: Any) -> None:

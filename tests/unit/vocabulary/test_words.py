@@ -157,7 +157,7 @@ def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
         (random(2, 32), {"names": ["a", "a"]}, "got 2 names, 1 of them different"),
         (random(2, 32), {"space": "logits"}, "space is one of .*got 'logits'"),
         (random(2, 32), {"norm": "all"}, "norm is one of 'folded', 'none'; got 'all'"),
-        (random(2, 32), {"k": 0}, "k is a whole number from 1; got 0"),
+        (random(2, 32), {"k": 0}, "k is a whole number from 1 or None; got 0"),
     ],
 )
 def test_bad_input_is_a_named_error(rows: torch.Tensor, options: Any, text: str) -> None:

@@ -64,6 +64,7 @@ class Parts:
     factor: float | None = 1.0
     pursuit: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    names: tuple[str, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -109,6 +110,7 @@ def assemble(parts: Parts, given: Given) -> dict[str, Any]:
         "normalization": normalization,
         "model": parts.model if given.model is None else given.model,
         "name": parts.name,
+        "names": parts.names,
         "path": parts.where.parent,
         "info": dict(parts.info),
     }

@@ -16,7 +16,7 @@ from .parts import KINDS, Parts, flag, group, word
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 #: What stands in the settings of a dictionary that was saved here: the last two are the checksum
 #: of the weights' file and that of the settings.
-OWN_ENTRIES = {"kind", "name", "fingerprint", "info", "factor", "k", "weights", SUM}
+OWN_ENTRIES = {"kind", "name", "names", "fingerprint", "info", "factor", "k", "weights", SUM}
 #: Architectures of our own in the same two files; sae-lens does not know them.
 OWN = "workbench_"
 ARCHITECTURES = {
@@ -100,8 +100,17 @@ def read_sae_lens(folder: Path) -> Parts:
         factor=own.get("factor") if scale == "factor" else 1.0,
         pursuit=_pursuit(path, cfg) if kind == "matching_pursuit" else {},
         name=word(path, own, "name"),
+        names=_names(path, own),
         info=dict(own["info"]) if "info" in own else _info(cfg, architecture),
     )
+
+
+def _names(path: Path, own: Mapping[str, Any]) -> tuple[str, ...]:
+    """The features' names. Raises `ValueError` for what is no list of texts."""
+    names = own.get("names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{path}: names is a list of texts; got {str(names)[:40]!r}.")
+    return tuple(names)
 
 
 def expects_centred(path: Path, cfg: Mapping[str, Any]) -> bool | None:
