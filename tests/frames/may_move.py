@@ -70,6 +70,7 @@ EXCESS = "the interval of an excess takes one draw of the controls a resample"
 RANGE = "the range of the draws of a control, in place of the interval of their mean"
 TRAINED = "a training by gradient"
 ALONE = "of one example there is no interval"
+GAINS = "a resample in which the ablation gains counts too, as on every scale"
 EDGES = "an interval over edges alone: texts and edges together counted the texts twice"
 
 #: Lines are exempt by the first entry about them.
@@ -103,6 +104,9 @@ MAY_MOVE: tuple[Exempt, ...] = (
     Exempt("evaluate_observable", "*", "*_high", "decided", RANGE, {"direction": "random*"}),
     Exempt("evaluate_observable", "prompts truth", "value", "decided", "over words, as truth_*"),
     Exempt("evaluate_observable", "*", "truth_*", "decided", "over words, no longer of no width"),
+    Exempt("evaluate_dictionary", "*", "loss_recovered*_low", "decided", GAINS),
+    Exempt("evaluate_dictionary", "*", "loss_recovered*_high", "decided", GAINS),
+    Exempt("evaluate_dictionary", "* recovered *", "value", "decided", GAINS),
     # -- draws
     Exempt("clamp_neurons", "*", "random*", "draws", CONTROLS),
     Exempt("clamp_neurons", "*", "excess", "draws", CONTROLS),

@@ -539,7 +539,44 @@ def _align_weights(
 def _stitch(
     alignment: Any, a: Any, b: Any, texts: Any, *, n_random: int = 4, **options: Any
 ) -> Any:
-    return wb.compare.stitch(a, b, texts, alignment, n_controls=n_random, **options)
+    from workbench.resample import bootstrap, interval
+
+    new: Any = wb.compare.stitch(a, b, texts, alignment, n_controls=n_random, **options)
+    names = list(dict.fromkeys(new.changes["component"]))
+    n, kinds = len(names), ("partner", "best", "random")
+    own, drawn = (new.effect(of=of, draws=2000) for of in ("changes", "controls"))
+    close = [new.changes["correlation"][i * n : (i + 1) * n] for i in (0, 1)]
+    random = np.array(new.controls["random_correlation"])
+    beside = new.beside()[:n]
+    each = dict(zip(kinds, (own[:n], own[n : 2 * n], None), strict=True))
+    each["random"] = np.stack([drawn[rows].mean(0) for rows in beside])
+    correlation = dict(zip(kinds, [*close, [random[r].mean() for r in beside]], strict=True))
+
+    def overall(kind: str) -> tuple[float, float, float]:
+        values = each[kind][:, 0]
+        ends = bootstrap(lambda i: np.median(values[i], -1), n, seed=new.seed or 0)
+        return (float(np.median(values)), *ends)
+
+    def frame() -> pd.DataFrame:
+        columns: dict[str, Any] = {"component": names}
+        columns |= {k: new.changes["unit"][i * n : (i + 1) * n] for i, k in enumerate(kinds[:2])}
+        columns["similarity"] = new.changes["similarity"][:n]
+        columns["ablated"] = new["brought back"].changed[new.rows(change="ablated")].mean(-1)
+        columns |= {f"correlation_{kind}": correlation[kind] for kind in kinds}
+        columns |= {f"recovered_{kind}": each[kind][:, 0] for kind in kinds}
+        ends = np.array([interval(x)[1:] for x in each["partner"]])
+        columns |= {"recovered_low": ends[:, 0], "recovered_high": ends[:, 1]}
+        best = np.array([drawn[rows, 0].max() for rows in beside])
+        return pd.DataFrame(columns | {"beats_random": own[:n, 0] > best})
+
+    return Moved(
+        new,
+        frame=frame,
+        components=tuple(names),
+        recovered=lambda kind: each[kind][:, 0],
+        overall=overall,
+        interval=lambda name, kind: interval(each[kind][names.index(name)])[1:],
+    )
 
 
 # -- vocabulary ------------------------------------------------------------------------------------

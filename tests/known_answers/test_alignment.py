@@ -110,10 +110,12 @@ def test_a_permutation_is_undone_and_the_parts_do_their_job_to_the_last(
         found = align(a, b, over=of, n_controls=1, progress=False)  # type: ignore[arg-type]
         check_undone(found, orders)
         stitched = stitch(a, b, some, found, n=2, n_controls=2, progress=False)
-        np.testing.assert_allclose(stitched.recovered(), 1, atol=1e-5)
-        np.testing.assert_allclose(stitched.correlation[:, 0], 1, atol=1e-6)
-        assert stitched.best == stitched.partners and stitched.beats_random.all()
-        assert (stitched.ablated.mean(-1) > 1e-5).all()
+        table = stitched.to_frame()
+        np.testing.assert_allclose(table.effect, 1, atol=1e-5)
+        np.testing.assert_allclose(table.correlation.astype(float), 1, atol=1e-6)
+        assert list(table.unit[:2]) == list(table.unit[2:]) and (table.beyond == 1).all()
+        ablated = stitched["brought back"].changed[stitched.rows(change="ablated")]
+        assert (ablated.mean(-1) > 1e-5).all()
 
 
 def test_a_permutation_is_undone_over_all_layers_and_from_one_side(copy: tuple[str, Copy]) -> None:

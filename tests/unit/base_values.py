@@ -192,7 +192,6 @@ OF_CALLS: dict[str, Values] = {
     "Observable()": _fixed(weights=np.ones(1986)),
     "Run.__getitem__": _fixed(site="L1.resid_post"), "Run.grad": _fixed(site="L1.resid_post"),
     "Site()": _fixed(layer=1, head=2), "Site.parse": _fixed(name="L1H2.z"),
-    "Stitching.interval": {"component": _first("Stitching", "components")},
     "TunedLens.chosen": {"writers": lambda c: c.writers}, "JacobianLens.chosen":
     {"writers": lambda c: c.writers},
     "TunedLens.translate": {"writer": lambda c: c.writers[1]},

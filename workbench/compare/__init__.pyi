@@ -2,5 +2,4 @@
 
 from .align import WeightAlignment as WeightAlignment
 from .align import align as align
-from .stitch import Stitching as Stitching
 from .stitch import stitch as stitch

@@ -7,24 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from ..activations import check_texts
-from ..check import Count, Level, Seed, checked, given
+from ..check import Count, Seed, checked, given
 from ..edits import Set, unchanged_is_fine
+from ..effects import Effects, Measure, table_of
 from ..metrics import text_kl
 from ..model import Model, Prompts, Resume
-from ..resample import bootstrap
-from ..result import Result, axes, labels, provenance
+from ..pictures.marks import Dots
+from ..result import provenance
 from ..site import Site
 from ..tasks import TOKENS_PER_PASS
 from ..tokens import Tokens
 from .align import WeightAlignment
 
-#: What is put in for a component of b: its partner, the best of a by activation, random ones.
-STAND_INS = ("partner", "best", "random")
 #: An ablation that moves the output by less than this, in nats, leaves nothing to bring back.
 SMALLEST = 1e-9
 #: For each component wanted so many are ablated, those with the largest estimated effects, on up to
@@ -33,154 +31,6 @@ ABLATED, ABLATED_ON = 3, 8
 #: Bytes of the logits, or of the units' values, of one part; a few copies of them are made.
 BYTES = 64 << 20
 STREAMS = {"neurons": "mlp_post", "heads": "pattern"}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Stitching(Result):
-    """What is left of a model when units of another stand in for its own.
-
-    `model` is a, whose units stand in; `model_b` is the one that runs. chosen: how components were
-    chosen. n_fit: texts fitted on; all numbers are of the other texts, whose `tokens` these are.
-    controls: for each component random units from the same place. Stand-ins are the partner, the
-    best, then the random ones.
-    """
-
-    model_b: str
-    revision_b: str
-    over: str
-    chosen: str
-    n_fit: int
-    controls: tuple[tuple[str, ...], ...]
-    components: tuple[str, ...] = labels("site", "unit of b", name="component")
-    partners: tuple[str, ...] = labels("site", "unit of a, by the alignment", name="partner")
-    best: tuple[str, ...] = labels(
-        "site",
-        "unit of a with the largest correlation on the fitted texts, of those that the partner was "
-        "chosen from (of heads all)",
-        name="best",
-    )
-    similarity: np.ndarray = axes("site", note="of the weights of component and partner")
-    correlation: np.ndarray = axes(
-        "site change", note="of activations, or of patterns less their means, with each stand-in"
-    )
-    ablated: np.ndarray = axes(
-        "site example",
-        note="KL(plain ‖ ablated) in nats, a mean over positions, with the component at its mean",
-    )
-    stitched: np.ndarray = axes(
-        "site change example", note="KL(plain ‖ stitched) in nats, with each stand-in"
-    )
-
-    tables = {
-        "components": "site",
-        "stand_ins": "site change",
-        "texts": "site change example",
-    }
-    picture = "alignments.stitching"
-
-    def recovered(self, stand_in: str = "partner") -> np.ndarray:
-        """(component,) the share of the damage of ablating it that a stand-in brings back.
-
-        1 − mean KL stitched / mean KL ablated: 1 is the component itself, 0 its mean, negative is
-        worse than its mean; NaN where ablating it does nothing. stand_in: "partner", "best" or
-        "random" (the mean over the random ones). Raises `ValueError` for another.
-        """
-        return self.shares[:, self._at(stand_in)].mean(1)
-
-    @property
-    def shares(self) -> np.ndarray:
-        """(component, stand_in) `recovered` of every stand-in by itself."""
-        ablated = self.ablated.astype(np.float64).mean(-1)[:, None]
-        stitched = self.stitched.astype(np.float64).mean(-1)
-        return 1 - stitched / np.where(ablated > SMALLEST, ablated, np.nan)
-
-    def _at(self, stand_in: str) -> slice:
-        if stand_in not in STAND_INS:
-            raise ValueError(f"A stand-in is {', '.join(map(repr, STAND_INS))}; got {stand_in!r}.")
-        first = STAND_INS.index(stand_in)
-        return slice(first, None if stand_in == "random" else first + 1)
-
-    def interval(
-        self, component: str, stand_in: str = "partner", level: Level = 0.95
-    ) -> tuple[float, float]:
-        """The interval of one component's `recovered`: bootstrap over texts.
-
-        Raises `ValueError` for a component that is not here.
-        """
-        if component not in self.components:
-            raise ValueError(
-                f"These components were stitched: {', '.join(self.components)}; got {component!r}."
-            )
-        number = self.components.index(component)
-        ablated, stitched = self.ablated[number], self.stitched[number, self._at(stand_in)].mean(0)
-        if np.isnan(self.recovered(stand_in)[number]):
-            return float("nan"), float("nan")
-        return bootstrap(
-            lambda i: 1 - stitched[i].mean(-1) / ablated[i].mean(-1),
-            len(ablated),
-            level,
-            self.seed or 0,
-        )
-
-    def overall(self, stand_in: str = "partner", level: Level = 0.95) -> tuple[float, float, float]:
-        """The median of `recovered` over components and its interval, bootstrap over components.
-
-        The median, since a share has no lower bound and one bad stand-in would be the mean.
-        """
-        each = self.recovered(stand_in)
-        each = each[np.isfinite(each)]
-        if not len(each):
-            nan = float("nan")
-            return nan, nan, nan
-        low, high = bootstrap(lambda i: np.median(each[i], -1), len(each), level, self.seed or 0)
-        return float(np.median(each)), low, high
-
-    @property
-    def beats_random(self) -> np.ndarray:
-        """(component,) whether the partner brings back more than each of the random units."""
-        return self.recovered() > self.shares[:, self._at("random")].max(1)
-
-    def to_frame(self, table: str | None = None) -> pd.DataFrame:
-        """One line a component: component, partner, best, similarity, ablated (mean KL), and for
-        partner, best and random the correlation and recovered; of partner also its 95 % interval
-        (recovered_low, _high) and beats_random.
-
-        table: "components", or "stand_ins" and "texts" with each stand-in (0 the partner, 1 the
-        best, then the random ones) and each text by itself.
-        """
-        frame = super().to_frame(table)
-        if table not in (None, "components"):
-            return frame
-        share = "share of the damage of ablating it that is brought back"
-        more: list[tuple[str, Any, str]] = [
-            ("ablated", self.ablated.mean(-1), "nats of KL(plain ‖ ablated)")
-        ]
-        for name in STAND_INS:
-            mean = self.correlation[:, self._at(name)].mean(1)
-            more.append((f"correlation_{name}", mean, "with the component"))
-        more += [(f"recovered_{name}", self.recovered(name), share) for name in STAND_INS]
-        ends = np.array([self.interval(component) for component in self.components])
-        for at, end in enumerate(("low", "high")):
-            more.append((f"recovered_{end}", ends[:, at], "end of the partner's 95 % interval"))
-        more.append(
-            ("beats_random", self.beats_random, "whether the partner beats every random unit")
-        )
-        notes = frame.attrs["notes"] | {name: note for name, _, note in more}
-        frame = frame.assign(**{name: values for name, values, _ in more})
-        frame.attrs["notes"] = notes
-        return frame
-
-    def _facts(self) -> str:
-        parts = []
-        for name in STAND_INS:
-            median, low, high = self.overall(name)
-            parts.append(f"{name} {median:.2f} [{low:.2f}, {high:.2f}]")
-        n = len(self.components)
-        return (
-            f"{n} {self.over} of {self.model_b} replaced by units of {self.model}, median share "
-            f"of the damage brought back: {', '.join(parts)}; the partner beats random for "
-            f"{int(self.beats_random.sum())} of {n}"
-        )
 
 
 @checked
@@ -195,22 +45,22 @@ def stitch(
     n_controls: Count = 4,
     seed: Seed = 0,
     progress: bool = True,
-) -> Stitching:
-    """Whether units of a do the job of those of b they are aligned with, as a `Stitching`.
+) -> Effects:
+    """Whether units of a do the job of those of b they are aligned with, as `Effects`.
 
         wb.compare.stitch(model, other, texts, wb.compare.align(model, other)).plot()
 
     A neuron of b is given what its partner in a has on the same tokens, scaled and shifted by least
     squares on one half of the texts; a head its partner's attention pattern, and keeps its values.
-    On the other half: how much of the damage of ablating it (at its mean) is brought back, beside
-    random units of a and the unit of a that correlates most, fitted in the same way.
-
+    On the other half: how much of the damage of ablating it (at its mean) is brought back, 1 −
+    KL(plain ‖ changed) / KL(plain ‖ ablated), NaN where ablating does nothing. Changes: "partner",
+    and "best", the unit of a that correlates most on the fitted texts; controls: n_controls random
+    units from the same place, all fitted in the same way; their correlations are on the other half.
     components: sites in b, as the alignment names them; None takes the `n` whose ablation does the
-    most on the fitted texts. n_controls: random units for each.
+    most on the fitted texts.
 
     Raises `ValueError` for models other than the aligned ones, models that read other tokens, fewer
     than four texts, components without a partner, and models whose patterns cannot be edited.
-
     Source: model stitching, Bansal et al. (2021, arXiv:2106.07682), here of single units.
     """
     _check_models(alignment, a, b)
@@ -230,22 +80,46 @@ def stitch(
     correlation = held_out_correlation(data, fitted, layers_a, places)
     names = [[unit_name(alignment, layers_a, unit) for unit in row] for row in others.tolist()]
     tokens = b.tokens([list(data.rows[text]) for text in data.held_out])
-    return Stitching(
+    parts = [alignment.names_b[pair] for pair in pairs]
+    close = np.take_along_axis(correlation, others, 1).tolist()
+    alike = alignment.similarity[pairs].tolist()
+    changes: dict[tuple[Any, ...], np.ndarray] = {}
+    controls: dict[tuple[Any, ...], np.ndarray] = {}
+    for at, change in enumerate(("partner", "best")):
+        for i, part in enumerate(parts):
+            weights = None if change == "best" else alike[i]
+            changes[change, part, names[i][at], close[i][at], weights] = found[i, 1 + at]
+    for i, part in enumerate(parts):
+        changes["ablated", part] = found[i, 0]
+        for draw in range(n_controls):
+            key = (part, "random", draw, names[i][2 + draw], close[i][2 + draw])
+            controls[key] = found[i, 3 + draw]
+    return Effects(
         **provenance(a, tokens, seed),
-        model_b=b.spec.name,
-        revision_b=b.spec.revision,
-        over=alignment.over,
-        chosen="largest ablation effect" if components is None else "given",
-        n_fit=len(data.fit),
-        components=tuple(alignment.names_b[pair] for pair in pairs),
-        partners=tuple(alignment.names_a[pair] for pair in pairs),
-        best=tuple(row[1] for row in names),
-        controls=tuple(tuple(row[2:]) for row in names),
-        similarity=alignment.similarity[pairs],
-        correlation=np.take_along_axis(correlation, others, 1),
-        ablated=found[:, 0],
-        stitched=found[:, 1:],
-    )
+        what=f"{len(pairs)} {alignment.over} of {b.spec.name} replaced by units of {a.spec.name}",
+        changes=table_of(["change", "component", "unit", "correlation", "similarity"], [*changes]),
+        controls=table_of(
+            ["component", "kind", "draw", "random_unit", "random_correlation"], [*controls]
+        ),
+        measures=(
+            Measure(
+                "brought back",
+                "nats of KL(plain ‖ changed), a mean over positions",
+                np.zeros(len(data.held_out)),
+                np.stack([*changes.values()]),
+                np.stack([*controls.values()]),
+            ),
+        ),
+        picture=Dots(
+            "effect",
+            "component",
+            "low",
+            "high",
+            "control",
+            "change",
+            label="damage of ablation brought back (0 = its mean, 1 = itself)",
+        ),
+    ).scaled("ablated", "plain", SMALLEST)
 
 
 def _check_models(alignment: WeightAlignment, model_a: Model, model_b: Model) -> None:

@@ -1,21 +1,18 @@
-"""Alignments of two models, and what stitching by them brings back, as pictures."""
+"""Alignments of two models as pictures."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..compare.align import CONTROLS, WeightAlignment
-from ..compare.stitch import Stitching
 from ..plots import NAMED, new_axes
 from .marks import POSITIVE
 
 #: What is drawn of each control, in the order of `CONTROLS`.
 _CHANCE = {"tokens": ("permuted tokens", "0.55"), "units": ("mixed units", "#e08214")}
-#: Stand-ins worse than this share are drawn at the edge, with an arrow.
-_WORST = -1.0
 
 
 def weight_alignment(
@@ -78,47 +75,4 @@ def _layers(result: WeightAlignment, ax: Axes | None) -> Axes:
     ax.set_xlabel(f"layer of {result.model_b}", fontsize=9)
     ax.set_ylabel(f"layer of {result.model}", fontsize=9)
     ax.set_title(f"{result.over} ({', '.join(result.sides)})", fontsize=10)
-    return ax
-
-
-def stitching(result: Stitching, *, ax: Axes | None = None) -> Axes:
-    """Each component as a row: the share that its partner brings back with its 95 % interval, the
-    best unit by activation and the random ones. What is below −1 is drawn at the edge.
-    """
-    n = len(result.components)
-    ax = new_axes(ax, 8.2, 1.9 + 0.27 * n)
-    rows = np.arange(n)[::-1]
-
-    def put(values: np.ndarray, at: np.ndarray, mark: str, label: str | None, **style: Any) -> None:
-        inside = values >= _WORST
-        style = {"linestyle": "", "color": "0.6", "markersize": 5} | style
-        ax.plot(values[inside], at[inside], marker=mark, label=label, **style)
-        style |= {"markersize": 4, "markerfacecolor": style["color"]}
-        ax.plot(np.full((~inside).sum(), _WORST), at[~inside], marker="<", **style)
-
-    shares = result.shares
-    for number in range(2, shares.shape[1]):
-        label = "random units" if number == 2 else None
-        put(shares[:, number], rows - 0.18, "x", label, zorder=1)
-    best: dict[str, Any] = {"color": "#1b7837", "markerfacecolor": "white", "markersize": 7}
-    put(shares[:, 1], rows, "D", "best by activation", zorder=2, **best)
-    put(shares[:, 0], rows, "o", "partner", color=POSITIVE, zorder=4)
-    for row, component in zip(rows, result.components, strict=True):
-        low, high = np.clip(result.interval(component), _WORST, None)
-        ax.plot([low, high], [row, row], color=POSITIVE, linewidth=1.5, zorder=3)
-    for level in (0.0, 1.0):
-        ax.axvline(level, color="0.85", linewidth=1, zorder=0)
-    names = [f"{b} ← {a}" for b, a in zip(result.components, result.partners, strict=True)]
-    ax.set_yticks(rows, names, fontsize=8)
-    ax.set_ylim(-0.7, n - 0.3)
-    ax.set_xlim(_WORST - 0.06, 1.06)
-    ax.set_xlabel("damage of ablation brought back (0 = its mean, 1 = itself)", fontsize=9)
-    median, low, high = result.overall()
-    ax.set_title(
-        f"{result.over} of {result.model_b} ← units of {result.model}: "
-        f"median {median:.2f} [{low:.2f}, {high:.2f}]",
-        fontsize=10,
-    )
-    ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -30,9 +30,7 @@ def aligned(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any)
 
 
 @cache
-def stitched(
-    of: Any, name: str = NAME, backend: str = "nnsight", **options: Any
-) -> wb.compare.Stitching:
+def stitched(of: Any, name: str = NAME, backend: str = "nnsight", **options: Any) -> wb.Effects:
     a, b = model(name, 0, backend), model(name, 1, backend)
     options = {"n": 3, "n_controls": 2, "progress": False} | options
     return wb.compare.stitch(a, b, TEXTS, aligned(of, name, backend), **options)
@@ -89,22 +87,41 @@ def divergence(component: str, text: int, value: np.ndarray) -> float:
     return float(np.mean([(p.exp() * (p - c)).sum() for p, c in zip(plain, changed, strict=True)]))
 
 
-def names_of(found: wb.compare.Stitching, number: int) -> list[str]:
-    return [found.partners[number], found.best[number], *found.controls[number]]
+def components_of(found: wb.Effects) -> list[str]:
+    return list(dict.fromkeys(found.changes["component"]))
+
+
+def units_of(found: wb.Effects, component: str) -> tuple[list[str], list[float], np.ndarray]:
+    """Partner, best and random units of a component, their correlations, and KL (unit, text)."""
+    row, best = (found.rows(component=component, change=c)[0] for c in ("partner", "best"))
+    drawn = found.beside()[row]
+    names, close = (
+        [
+            *(found.changes[c][i] for i in (row, best)),
+            *(found.controls[f"random_{c}"][i] for i in drawn),
+        ]
+        for c in ("unit", "correlation")
+    )
+    one = found["brought back"]
+    return names, close, np.concatenate([one.changed[[row, best]], one.control[drawn]])
+
+
+def ablated(found: wb.Effects, component: str) -> np.ndarray:
+    return found["brought back"].changed[found.rows(component=component, change="ablated")[0]]
 
 
 def test_a_neurons_stand_in_is_fitted_by_least_squares_and_put_in_alone() -> None:
     found = stitched("neurons")
     fitted, held_out = split()
-    assert found.n_fit == 4
     assert [len(row) for row in found.tokens] == [len(TEXTS[text]) for text in held_out]
-    for number, component in enumerate(found.components):
+    for component in components_of(found):
         mean = mean_of(1, component)
+        names, close, stitched_in = units_of(found, component)
         for at, text in enumerate(held_out):
             value = np.full(len(TEXTS[text]), mean)
             expected = divergence(component, text, value)
-            assert found.ablated[number, at] == pytest.approx(expected, abs=1e-6)
-        for s, name in enumerate(names_of(found, number)):
+            assert ablated(found, component)[at] == pytest.approx(expected, abs=1e-6)
+        for s, name in enumerate(names):
             x, y = (
                 np.concatenate([values(which, unit, text) for text in fitted])
                 for which, unit in ((0, name), (1, component))
@@ -113,28 +130,29 @@ def test_a_neurons_stand_in_is_fitted_by_least_squares_and_put_in_alone() -> Non
             for at, text in enumerate(held_out):
                 value = slope * values(0, name, text) + offset
                 expected = divergence(component, text, value)
-                assert found.stitched[number, s, at] == pytest.approx(expected, abs=1e-6)
+                assert stitched_in[s, at] == pytest.approx(expected, abs=1e-6)
             x, y = (
                 np.concatenate([values(which, unit, text) for text in held_out])
                 for which, unit in ((0, name), (1, component))
             )
             expected = np.corrcoef(x, y)[0, 1]
-            assert found.correlation[number, s] == pytest.approx(expected, abs=1e-4)
+            assert close[s] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_heads_stand_in_is_the_partners_pattern() -> None:
     found = stitched("heads")
     _, held_out = split()
-    for number, component in enumerate(found.components):
+    for component in components_of(found):
         mean = mean_of(1, component)
+        names, close, stitched_in = units_of(found, component)
         for at, text in enumerate(held_out):
             n = len(TEXTS[text])
             expected = divergence(component, text, mean[:n, :n])
-            assert found.ablated[number, at] == pytest.approx(expected, abs=1e-6)
-            for s, name in enumerate(names_of(found, number)):
+            assert ablated(found, component)[at] == pytest.approx(expected, abs=1e-6)
+            for s, name in enumerate(names):
                 expected = divergence(component, text, values(0, name, text))
-                assert found.stitched[number, s, at] == pytest.approx(expected, abs=1e-6)
-        for s, name in enumerate(names_of(found, number)):
+                assert stitched_in[s, at] == pytest.approx(expected, abs=1e-6)
+        for s, name in enumerate(names):
             pairs = []
             for which, unit in ((0, name), (1, component)):
                 center = mean_of(which, unit)
@@ -144,7 +162,7 @@ def test_a_heads_stand_in_is_the_partners_pattern() -> None:
                     each.append((values(which, unit, text) - center[:n, :n]).ravel())
                 pairs.append(np.concatenate(each))
             expected = np.corrcoef(*pairs)[0, 1]
-            assert found.correlation[number, s] == pytest.approx(expected, abs=1e-4)
+            assert close[s] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("of", ["neurons", "heads"])
@@ -152,10 +170,11 @@ def test_partners_are_the_alignments_and_the_best_correlates_most_in_its_place(o
     found, alignment = stitched(of), aligned(of)
     fitted, _ = split()
     units = 48 if of == "neurons" else 4
-    for number, component in enumerate(found.components):
+    for number, component in enumerate(components_of(found)):
         pair = alignment.names_b.index(component)
-        assert found.partners[number] == alignment.names_a[pair]
-        assert found.similarity[number] == alignment.similarity[pair]
+        (partner, best, *controls), *_ = units_of(found, component)
+        assert partner == alignment.names_a[pair]
+        assert found.changes["similarity"][number] == alignment.similarity[pair]
         layer = int(alignment.layers_a[pair])
         pattern = "L{}.mlp_post/{}" if of == "neurons" else "L{}H{}.z"
         layers = [layer] if of == "neurons" else [0, 1]
@@ -172,10 +191,9 @@ def test_partners_are_the_alignments_and_the_best_correlates_most_in_its_place(o
             own = deviations(1, component)
             closeness = [np.corrcoef(deviations(0, name), own)[0, 1] for name in pool]
             closeness = np.abs(closeness) if of == "neurons" else closeness
-            assert found.best[number] == pool[int(np.argmax(closeness))]
-        controls = found.controls[number]
+            assert best == pool[int(np.argmax(closeness))]
         assert len(set(controls)) == 2 and set(controls) <= set(pool)
-        assert found.partners[number] not in controls
+        assert partner not in controls
 
 
 @pytest.mark.parametrize("of", ["neurons", "heads"])
@@ -185,9 +203,10 @@ def test_components_are_those_whose_ablation_does_the_most_on_fitted_texts(
     monkeypatch.setattr(stitch, "ABLATED", 1000)
     a, b = model(NAME), model(NAME, 1)
     found = wb.compare.stitch(a, b, TEXTS, aligned(of), n=3, n_controls=1, progress=False)
-    assert found.chosen == "largest ablation effect"
     alignment = aligned(of)
-    names = alignment.names_b if of == "heads" else [*found.components, *alignment.names_b[::16]]
+    names = (
+        alignment.names_b if of == "heads" else [*components_of(found), *alignment.names_b[::16]]
+    )
     effects = {}
     for name in names:
         mean = mean_of(1, name)
@@ -197,7 +216,7 @@ def test_components_are_those_whose_ablation_does_the_most_on_fitted_texts(
             value = mean[:n, :n] if of == "heads" else np.full(n, mean)
             damage.append(divergence(name, text, value))
         effects[name] = np.mean(damage)
-    assert list(found.components) == sorted(effects, key=lambda name: -effects[name])[:3]
+    assert components_of(found) == sorted(effects, key=lambda name: -effects[name])[:3]
 
 
 def test_effects_are_estimated_by_the_gradient_of_each_texts_loss() -> None:
@@ -222,10 +241,15 @@ def test_effects_are_estimated_by_the_gradient_of_each_texts_loss() -> None:
 @pytest.mark.parametrize("of", ["neurons", "heads"])
 def test_the_backends_agree(of: str) -> None:
     one, other = (stitched(of, NAME, backend) for backend in ("nnsight", "transformer_lens"))
-    assert one.components == other.components and one.controls == other.controls
-    np.testing.assert_allclose(one.ablated, other.ablated, atol=1e-5)
-    np.testing.assert_allclose(one.stitched, other.stitched, atol=1e-5)
-    np.testing.assert_allclose(one.correlation, other.correlation, atol=1e-4)
+    for name in ("changes", "controls"):
+        mine, theirs = dict(getattr(one, name)), dict(getattr(other, name))
+        column = "correlation" if name == "changes" else "random_correlation"
+        close = [np.array(x.pop(column), float) for x in (mine, theirs)]
+        np.testing.assert_allclose(*close, atol=1e-4)
+        assert mine == theirs
+    for name in ("changed", "control"):
+        mine, theirs = (getattr(x["brought back"], name) for x in (one, other))
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("of", ["neurons", "heads"])
@@ -233,65 +257,58 @@ def test_texts_in_small_parts_give_the_same(of: str, monkeypatch: pytest.MonkeyP
     whole = stitched(of)
     monkeypatch.setattr(stitch, "BYTES", 1)
     a, b = model(NAME), model(NAME, 1)
-    given = list(whole.components)
+    given = components_of(whole)
     options: Any = {"n_controls": 2, "progress": False}
     parts = wb.compare.stitch(a, b, TEXTS, aligned(of), components=given, **options)
-    assert parts.chosen == "given" and parts.components == whole.components
-    np.testing.assert_allclose(parts.stitched, whole.stitched, atol=1e-6)
+    assert components_of(parts) == given
+    for name in ("changed", "control"):
+        mine, theirs = (getattr(x["brought back"], name) for x in (parts, whole))
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
 def test_shares_and_intervals_are_ratios_of_means(tmp_path: Path) -> None:
     found = stitched("neurons")
-    expected = []
-    for number in range(3):
-        each = found.stitched[number].mean(-1) / found.ablated[number].mean()
-        expected.append([1 - each[0], 1 - each[1], np.mean(1 - each[2:])])
-    for i, name in enumerate(("partner", "best", "random")):
-        np.testing.assert_allclose(found.recovered(name), np.array(expected)[:, i], rtol=1e-4)
-        median, low, high = found.overall(name)
-        assert median == pytest.approx(np.median(expected, 0)[i], rel=1e-4)
-        assert low <= median <= high
-    low, high = found.interval(found.components[1])
-    ablated, partner = found.ablated[1].astype(float), found.stitched[1, 0].astype(float)
-    ends = bootstrap(lambda i: 1 - partner[i].mean(-1) / ablated[i].mean(-1), 4)
-    assert (low, high) == pytest.approx(ends, abs=1e-6)
-    best_random = 1 - (found.stitched[:, 2:].mean(-1) / found.ablated.mean(-1)[:, None]).min(1)
-    np.testing.assert_array_equal(found.beats_random, found.recovered() > best_random)
-    table = found.to_frame()
-    assert list(table.component) == list(found.components)
-    np.testing.assert_allclose(table.recovered_best, found.recovered("best"))
-    assert table.recovered_low[1] == low and table.ablated[2] == found.ablated[2].mean()
-    again = wb.compare.Stitching.load(found.save(tmp_path / "stitching"))
+    table = found.to_frame().set_index(["change", "component"])
+    assert set(table.index.get_level_values(0)) == {"partner", "best"}
+    for component in components_of(found):
+        mean = ablated(found, component)
+        _, close, each = units_of(found, component)
+        shares = 1 - each.mean(-1) / mean.mean()
+        lines = [table.loc[(change, component)] for change in ("partner", "best")]
+        assert [line.effect for line in lines] == pytest.approx(shares[:2])
+        assert [line.correlation for line in lines] == pytest.approx(close[:2])
+        assert lines[0].control == pytest.approx(shares[2:].mean())
+        assert lines[0].beyond == np.mean(abs(1 - shares[2:]) > abs(1 - shares[0]))
+        ends = bootstrap(lambda i, x=each[0], y=mean: 1 - x[i].mean(-1) / y[i].mean(-1), 4)
+        assert (lines[0].low, lines[0].high) == pytest.approx(ends, abs=1e-6)
+    again = wb.Effects.load(found.save(tmp_path / "stitching"))
     assert repr(again) == repr(found) and again.controls == found.controls
-    assert repr(found).startswith("Stitching(llama0: 3 neurons of llama1 replaced by units of llam")
+    assert "llama0: 3 neurons of llama1 replaced by units of llama0: 9 changes" in repr(found)
 
 
 def test_the_picture_has_a_row_for_each_component_with_what_stands_in_for_it() -> None:
     import matplotlib.pyplot as plt
 
     found = stitched("neurons")
-    # One partner so bad that it is drawn at the edge.
-    worse = found.stitched.copy()
-    worse[2, 0] = 5 * found.ablated[2]
-    found = replace(found, stitched=worse)
     axes = found.plot()
-    labels = [text.get_text() for text in axes.get_yticklabels()]
-    pairs = zip(found.components, found.partners, strict=True)
-    assert labels == [f"{own} ← {other}" for own, other in pairs]
-    dots = next(line for line in axes.lines if line.get_label() == "partner")
-    np.testing.assert_allclose(dots.get_xdata(), found.recovered()[:2], rtol=1e-5)
-    assert dots.get_ydata().tolist() == [2, 1]
-    arrows = [line for line in axes.lines if line.get_marker() == "<" and len(line.get_xdata())]
-    assert any(line.get_ydata().tolist() == [0] for line in arrows)
+    assert [text.get_text() for text in axes.get_yticklabels()] == components_of(found)
+    dots = {each.get_label(): each for each in axes.collections if each.get_label()}
+    for change in ("partner", "best"):
+        drawn = dots[change].get_offsets()[:, 0]
+        np.testing.assert_allclose(drawn, found.effect()[found.rows(change=change), 0])
     assert found.png().startswith(b"\x89PNG")
     plt.close("all")
 
 
 def test_what_does_nothing_has_no_share() -> None:
-    found = replace(stitched("neurons"), ablated=np.zeros((3, 4)))
-    assert np.isnan(found.recovered()).all() and np.isnan(found.overall()).all()
-    assert np.isnan(found.interval(found.components[0])).all()
-    assert not found.beats_random.any()
+    found = stitched("neurons")
+    one = found["brought back"]
+    nothing = one.changed.copy()
+    nothing[found.rows(change="ablated")] = 0.0
+    found = replace(found, measures=(replace(one, changed=nothing),))
+    table = found.to_frame()
+    assert len(table) == 6
+    assert np.isnan(table[["effect", "low", "high", "control", "beyond"]].to_numpy()).all()
 
 
 def test_what_cannot_be_stitched_is_refused() -> None:
@@ -313,10 +330,8 @@ def test_what_cannot_be_stitched_is_refused() -> None:
     refused("stitched once", components=["L0.mlp_post/3", "L0.mlp_post/3"])
     refused("At least one component is stitched; got none", components=[])
     refused("alignment is of neurons, written like", components="L0H1.z")
-    with pytest.raises(ValueError, match="'partner', 'best', 'random'; got 'mean'"):
-        stitched("neurons").recovered("mean")
-    with pytest.raises(ValueError, match="These components were stitched: L"):
-        stitched("neurons").interval("L0.mlp_post/999")
+    with pytest.raises(KeyError, match="No change has .*L0.mlp_post/999"):
+        stitched("neurons").score(component="L0.mlp_post/999")
 
 
 def test_texts_that_the_models_read_as_other_tokens_are_refused(
@@ -345,4 +360,4 @@ def test_a_component_without_a_partner_is_refused() -> None:
     with pytest.raises(ValueError, match=f"L0.mlp_post/{alone} of gpt21 was left over"):
         wb.compare.stitch(a, b, TEXTS, found, components=f"L0.mlp_post/{alone}", progress=False)
     here = wb.compare.stitch(a, b, TEXTS, found, n=2, n_controls=1, progress=False)
-    assert set(here.components) <= set(found.names_b)
+    assert set(components_of(here)) <= set(found.names_b)
