@@ -42,15 +42,15 @@ class Measure(Arrays):
     plain: np.ndarray = axes("example", np.float64)
     changed: np.ndarray = axes("change example", np.float64)
     control: np.ndarray = axes("draw example", np.float64)
-    #: The other sums of the statistic, in its order: rows of the changes, then of the controls, or
-    #: one row that is the same for all.
-    sums: np.ndarray | None = axes("row example k", np.float64, optional=True)
-    statistic: str = "mean"
     scale: tuple[str, str] | None = None
     #: A way shorter than this is none, and what is measured along it NaN.
     smallest: float = 0.0
     #: Whether it is of texts elsewhere, so that more is worse.
     damage: bool = False
+    statistic: str = "mean"
+    #: The other sums of the statistic, in its order: rows of the changes, then of the controls, or
+    #: one row that is the same for all.
+    sums: np.ndarray | None = axes("row example k", np.float64, optional=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

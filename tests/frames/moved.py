@@ -548,8 +548,8 @@ def _stitch(
     close = [new.changes["correlation"][i * n : (i + 1) * n] for i in (0, 1)]
     random = np.array(new.controls["random_correlation"])
     beside = new.beside()[:n]
-    each = dict(zip(kinds, (own[:n], own[n : 2 * n], None), strict=True))
-    each["random"] = np.stack([drawn[rows].mean(0) for rows in beside])
+    random_ones = np.stack([drawn[rows].mean(0) for rows in beside])
+    each = dict(zip(kinds, (own[:n], own[n : 2 * n], random_ones), strict=True))
     correlation = dict(zip(kinds, [*close, [random[r].mean() for r in beside]], strict=True))
 
     def overall(kind: str) -> tuple[float, float, float]:

@@ -193,9 +193,9 @@ def test_a_scale_has_the_ends_of_each_other_label():
     keys = [("empty", "zero"), ("empty", "mean"), ("inside", "zero"), ("inside", "mean")]
     changed = np.array([[0.0] * N, [1.0] * N, [2.0] * N, [2.0] * N])
     effects = made(
-        [Measure("m", "logits", np.full(N, 4.0), changed, np.zeros((0, N)))],
+        [Measure("m", "logits", np.full(N, 4.0), changed, np.zeros((0, N)), ("empty", "plain"))],
         table_of(("change", "reference"), keys),
-    ).scaled("empty", "plain")
+    )
     assert effects.to_frame().effect.tolist() == pytest.approx([0.5, 1 / 3])
 
 
