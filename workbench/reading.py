@@ -9,7 +9,6 @@ import json
 import math
 import stat
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -320,10 +319,3 @@ def read_torch(path: Path) -> dict[str, torch.Tensor]:
 
 def _short(error: Exception) -> str:
     return str(error).split("\n")[0][:200] or type(error).__name__
-
-
-def check_counts(numbers: Sequence[Any], what: str) -> None:
-    """Raise `ValueError` where one of the numbers is no whole number from 0."""
-    for number in numbers:
-        if type(number) is not int or number < 0:
-            raise ValueError(f"{what} is a whole number from 0; got {str(number)[:40]!r}")

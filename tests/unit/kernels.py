@@ -53,9 +53,6 @@ from workbench import writers as writers
 
 # --- files, encodings and signatures of several families ---
 
-# An index, which an interrupted write leaves whole or not there at all.
-from workbench.features import index_files as index_files
-
 # Texts become the same tokens here as in every public call.
 from workbench.features import token_rows as token_rows
 
@@ -63,7 +60,7 @@ from workbench.features import token_rows as token_rows
 from workbench.compare import signatures as signatures
 
 # --- features ---
-# Texts in a pass: a limit made small, so that the seams between passes are crossed.
+# Texts in a pass, made few; and an index, which an interrupted write leaves whole or not there.
 index_file = import_module("workbench.features.index")
 
 # What a training reads is given out in an order that its seed alone decides, within its bytes.
@@ -176,7 +173,7 @@ from workbench.weights.lessons import Lessons as Lessons
 from workbench.weights.lessons import train as train
 
 # Semi-nonnegative factors: a step number by number.
-from workbench.features import snmf as snmf
+decompositions = import_module("workbench.features.decompose")
 
 # --- explorers ---
 

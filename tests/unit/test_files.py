@@ -21,7 +21,7 @@ import pytest
 
 import workbench as wb
 from tests.unit.bent_files import graph, labels, made_up, same
-from tests.unit.kernels import index_files
+from tests.unit.kernels import index_file
 from tests.unit.random_dictionaries import dictionary
 from workbench import files
 from workbench.result import Result, axes
@@ -253,7 +253,7 @@ def test_an_index_is_there_whole_or_not_at_all(
         with monkeypatch.context() as patched:
             breaks(patched, owner, name, 1, KeyboardInterrupt())
             with pytest.raises(KeyboardInterrupt):
-                index_files.write(tmp_path / "index", {"x": np.zeros(2)}, {"n": 1})
+                index_file.write(tmp_path / "index", {"x": np.zeros(2)}, {"n": 1})
         assert list(tmp_path.iterdir()) == [], name
 
 

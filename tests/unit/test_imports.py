@@ -124,6 +124,7 @@ TABLE: dict[str, set[str]] = {
         "metrics",
         "model",
         "pictures",
+        "places",
         "probing",
         "reading",
         "resample",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import torch
 from ..check import Count, checked
 from ..dictionary.base import Dictionary, feature_numbers
 from ..model import Model, Prompts
+from ..places import Places
 from ..result import Result, axes, provenance
 from ..site import Site
 from .check import check_fits
@@ -111,16 +111,10 @@ def activations(
             order = largest.argsort(descending=True, stable=True)[:MOST_SHOWN]
             chosen = tuple(order[largest[order] > 0].tolist())
         values, top, top_values, explained = _codes(dictionary, x, target, k, list(chosen))
-    real = [(r, p) for r, n in enumerate(tokens.lengths) for p in range(n)]
-    at: Any = tuple(np.array(real).T)
-    shape = (tokens.n_rows, max(tokens.lengths))
+    places = Places.of(tokens, None)
 
-    def spread(found: torch.Tensor, empty: float) -> np.ndarray:
-        """(position, …) → (batch, pos, …), each row's own tokens first."""
-        array = found.cpu().numpy()
-        out = np.full((*shape, *array.shape[1:]), empty, array.dtype)
-        out[at] = array
-        return out
+    def spread(found: torch.Tensor) -> np.ndarray:
+        return places.spread(found.cpu().numpy())
 
     return FeatureActivations(
         **provenance(model, tokens),
@@ -129,10 +123,10 @@ def activations(
         n_features=dictionary.n_features,
         labels=tuple(str(labels[i]) if labels[i].text else "" for i in chosen),
         features=np.array(chosen, np.int64),
-        values=spread(values, np.nan),
-        top=spread(top, -1),
-        top_values=spread(top_values, 0.0),
-        explained=spread(explained, np.nan),
+        values=spread(values),
+        top=spread(top),
+        top_values=np.nan_to_num(spread(top_values)),
+        explained=spread(explained),
     )
 
 

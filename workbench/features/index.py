@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +16,31 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
+from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
 from ..check import Count, Level, checked
 from ..dictionary.base import Dictionary
-from ..files import placed
+from ..files import SUM, aside, check_seal, is_sum_of, placed, sealed, sum_of
 from ..model import Model
-from .index_files import ARRAYS, cache_folder, check_same, read_facts, write
+from ..reading import check_file, parse_json
 from .tally import Tally, active_codes, bin_edges
 from .token_rows import TokenRows
 
 #: Texts in a pass.
 TEXTS_AT_ONCE = 32
+#: A folder with a larger number was made by a newer workbench.
+FORMAT = 1
+ARRAYS, FACTS = "index.safetensors", "index.json"
+#: What has to be the same for an index to be used again, and how an error calls it.
+SAME = {
+    "model": "another model",
+    "revision": "another revision of the model",
+    "dtype": "another precision of the model",
+    "dictionary": "another dictionary",
+    "texts": "other texts",
+    "options": "other options",
+}
 
 
 class Place(NamedTuple):
@@ -96,7 +110,7 @@ class FeatureIndex:
         from end to end for that.
         """
         folder = Path(folder)
-        return cls(folder, read_facts(folder))
+        return cls(folder, _facts(folder))
 
     @cached_property
     def _file(self) -> Any:
@@ -365,7 +379,7 @@ def index(
     folder = cache_folder() / _key(facts) if path is None else placed(Path(path))
     if os.path.lexists(folder):
         found = FeatureIndex.open(folder)
-        check_same(folder, found.facts, facts)
+        _check_same(folder, found.facts, facts)
         return found
     first_held_out = min(rows.n_texts - 1, max(1, round(rows.n_texts * (1 - held_out))))
     tally = _gather(model, dictionary, rows, n_contexts, n_sampled, first_held_out, progress)
@@ -424,3 +438,83 @@ def _gather(
             tally.add(codes, places[:, 0] + start, places[:, 1], tokens.ids[mask].cpu())
             bar.update(len(places))
     return tally
+
+
+# -- its folder: written whole or not at all, refused where it is another's -----------------------
+
+
+def cache_folder() -> Path:
+    """Where indexes lie: $WORKBENCH_CACHE, else ~/.cache/workbench; in it features/<key>."""
+    given = os.environ.get("WORKBENCH_CACHE", "")
+    base = Path(given).expanduser() if given else Path.home() / ".cache" / "workbench"
+    return base / "features"
+
+
+def write(folder: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    """Write an index beside its place and move it there; nothing is left of what failed.
+
+    Raises `OSError` that says so where the disk is full; other indexes stay as they are.
+    """
+    kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    try:
+        with aside(folder) as (part,):
+            part.mkdir()
+            save_file(kept, part / ARRAYS)
+            text = sealed({"format": FORMAT, "arrays": sum_of(part / ARRAYS), **facts})
+            body = json.dumps(text, ensure_ascii=False)
+            part.joinpath(FACTS).write_text(body, encoding="utf-8")
+    except OSError as error:
+        if folder.joinpath(FACTS).is_file() and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return  # another process has finished the same index meanwhile
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            size = sum(array.nbytes for array in kept.values()) / 2**20
+            raise OSError(
+                error.errno,
+                f"The disk is full: this index takes {size:.1f} MB in {folder.parent}, and nothing "
+                "of it was kept; indexes that were finished are as they were. Free some space, or "
+                "name another place with path= or the environment variable WORKBENCH_CACHE.",
+            ) from error
+        raise
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What an index says of itself, once all its files are found to be as they were written.
+
+    Raises `FileNotFoundError` where there is none, `ValueError` for one that is damaged or newer.
+    """
+    for name in (FACTS, ARRAYS):
+        try:
+            check_file(folder / name)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"An index of features is a folder with {FACTS} and {ARRAYS}; {folder} has no "
+                f"{name}. Make it with features.index."
+            ) from None
+    try:
+        facts = parse_json(folder / FACTS)
+        version = facts["format"]
+        if version == FORMAT and type(version) is int:
+            check_seal(facts, FACTS, "")
+            if not is_sum_of(facts["arrays"], folder / ARRAYS):
+                raise ValueError(f"{ARRAYS} was changed after it was written")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"The index in {folder} is damaged ({type(error).__name__}: {error}). Delete the "
+            "folder and make the index again."
+        ) from None
+    if version != FORMAT or type(version) is not int:
+        raise ValueError(
+            f"The index in {folder} has format {str(version)[:40]}; this workbench reads format "
+            f"{FORMAT}. Make it again in another folder, or delete this one."
+        )
+    return {key: value for key, value in facts.items() if key not in ("arrays", SUM)}
+
+
+def _check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where an index is of something else than what is asked for."""
+    for name, shown in SAME.items():
+        if found.get(name) != wanted[name]:
+            raise ValueError(
+                f"The index in {folder} is of {shown}: it has {found.get(name)!r}, and "
+                f"{wanted[name]!r} is asked for. Give another path, or delete the folder."
+            )

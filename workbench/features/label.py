@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,10 @@ from ..dictionary.base import Dictionary
 from ..files import SUM, aside, check_seal, seal
 from ..reading import check_file, parse_json
 from ..site import Site
-from .index import FeatureIndex
-from .index_files import cache_folder
+from .index import FeatureIndex, cache_folder
 
 FILE = "labels.json"
 FORMAT = 1
-#: What a file has, besides the checksum of all of it.
-ENTRIES = {"format", "fingerprint", "site", "n_features", "labels"}
 _AGAIN = "Delete it, and make the labels again with features.label."
 #: A label by tokens has at most so many, of which so many are written out.
 MOST_TOKENS, WRITTEN_TOKENS = 16, 4
@@ -145,13 +142,9 @@ class Labels:
         dictionary, and tokens that none of its texts has.
         """
         number = self.number(feature)
-        if not isinstance(text, str) or not text.strip():
+        if not text.strip():
             raise ValueError(f"A label is a text that is not empty; got {text!r}.")
         label = Label(text.strip(), by="person")
-        if isinstance(tokens, str):
-            raise ValueError(
-                f"tokens are a list of token strings; got {tokens!r}. Write [{tokens!r}]."
-            )
         if tokens:
             if index is None or index.facts["dictionary"] != self.fingerprint:
                 raise ValueError(
@@ -168,17 +161,10 @@ class Labels:
 
     def to_frame(self) -> pd.DataFrame:
         """One line a labelled feature: feature, label, f1, precision, recall, by."""
-        rows = [(f"{self.site}/{i}", self._labels[i]) for i in self]
-        return pd.DataFrame(
-            {
-                "feature": [name for name, _ in rows],
-                "label": [label.text for _, label in rows],
-                "f1": [label.f1 for _, label in rows],
-                "precision": [label.precision for _, label in rows],
-                "recall": [label.recall for _, label in rows],
-                "by": [label.by for _, label in rows],
-            }
-        ).astype({"f1": float, "precision": float, "recall": float})
+        scores = ["f1", "precision", "recall"]
+        rows = [asdict(self._labels[i]) | {"feature": f"{self.site}/{i}"} for i in self]
+        frame = pd.DataFrame(rows, columns=["feature", "text", *scores, "by"])
+        return frame.rename(columns={"text": "label"}).astype(dict.fromkeys(scores, float))
 
     def save(self, folder: str | Path | None = None) -> Path:
         """Write labels.json into a folder, by default the dictionary's own; returns its path.
@@ -317,9 +303,6 @@ def _body(path: Path) -> dict[str, Any]:
     try:
         body = parse_json(path)
         version, _ = body["format"], (body["fingerprint"], body["labels"])
-        if version == FORMAT and set(body) not in (ENTRIES, ENTRIES | {SUM}):
-            strange = sorted(set(body) ^ (ENTRIES | {SUM}))[0]
-            raise ValueError(f"{strange[:40]!r} is no entry of it, or is missing")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a file of labels ({type(error).__name__}: {error}). {_AGAIN}"
@@ -329,8 +312,7 @@ def _body(path: Path) -> dict[str, Any]:
             f"{path} has format {str(version)[:40]}; this workbench reads format {FORMAT}. Update "
             "workbench."
         )
-    if SUM in body:
-        check_seal(body, str(path), _AGAIN)
+    check_seal(body, str(path), _AGAIN)
     return body
 
 
@@ -343,21 +325,7 @@ def _read(path: Path, dictionary: Dictionary) -> dict[int, Label]:
             "own dictionary."
         )
     out: dict[int, Label] = {}
-    try:
-        for number, text, tokens, *scores in body["labels"]:
-            words = [text, *tokens] if isinstance(tokens, list) else [None]
-            known = type(number) is int and 0 <= number < dictionary.n_features
-            if not known or number in out or not all(isinstance(word, str) for word in words):
-                raise ValueError(f"{str([number, text, tokens])[:80]} is no feature's label")
-            if len(scores) != 3 or not all(map(_is_share, scores)):
-                raise ValueError(f"the scores of feature {number} are {str(scores)[:80]}")
-            by = "person" if text else "tokens"
-            out[number] = Label(text or written(tokens), tuple(tokens), *scores[:3], by=by)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not a file of labels ({error}). {_AGAIN}") from None
+    for number, text, tokens, *scores in body["labels"]:
+        by = "person" if text else "tokens"
+        out[number] = Label(text or written(tokens), tuple(tokens), *scores, by=by)
     return out
-
-
-def _is_share(score: Any) -> bool:
-    """Whether this is an F1, a precision or a recall, or none was measured."""
-    return score is None or (type(score) in (int, float) and 0 <= score <= 1)

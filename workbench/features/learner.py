@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -423,7 +422,8 @@ def _sparse_loss(
     time of a step.
     """
     n = pre.shape[1]
-    codes = _chosen_codes()(weights.W_enc, weights.b_enc, x, pre, chosen).relu()
+    codes: Any = _Chosen.apply(weights.W_enc, weights.b_enc, x, pre, chosen)
+    codes = codes.relu()
     rows, features = chosen // n, chosen % n
     counts = torch.bincount(rows, minlength=len(x))
     found = torch.nn.functional.embedding_bag(
@@ -446,25 +446,18 @@ def _sparse_loss(
     )
 
 
-@cache
-def _chosen_codes() -> Any:
-    """A function of W_enc, b_enc, x, the pre-activations (row, feature) and places in them.
+class _Chosen(torch.autograd.Function):
+    """(place,) the pre-activations (row, feature) at some places; only those are differentiated."""
 
-    It gives (place,) the pre-activations there, and only those are differentiated.
-    """
+    @staticmethod
+    def forward(ctx: Any, W_enc: Any, b_enc: Any, x: Any, pre: Any, places: Any) -> Any:
+        ctx.save_for_backward(x, places)
+        ctx.shape = pre.shape
+        return pre.flatten()[places]
 
-    class Chosen(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, W_enc: Any, b_enc: Any, x: Any, pre: Any, places: Any) -> Any:
-            ctx.save_for_backward(x, places)
-            ctx.shape = pre.shape
-            return pre.flatten()[places]
-
-        @staticmethod
-        def backward(ctx: Any, grad: Any) -> Any:
-            x, places = ctx.saved_tensors
-            dense = grad.new_zeros(ctx.shape)
-            dense.view(-1)[places] = grad
-            return dense.T @ x, dense.sum(0), None, None, None
-
-    return Chosen.apply
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        x, places = ctx.saved_tensors
+        dense = grad.new_zeros(ctx.shape)
+        dense.view(-1)[places] = grad
+        return dense.T @ x, dense.sum(0), None, None, None

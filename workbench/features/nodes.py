@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,50 +61,12 @@ class Codes:
         return self - other.scaled(-1.0)
 
 
-class Basis(ABC):
-    """The nodes of one site: `n_nodes` of them, the error last where there is one."""
-
-    #: Where gradients are read and edits act.
-    site: Site
-
-    @property
-    @abstractmethod
-    def reads(self) -> tuple[Site, ...]:
-        """What has to be read to know the codes."""
-
-    @property
-    @abstractmethod
-    def names(self) -> Sequence[str]:
-        """Of each node, like "L3.resid_post/123", "L3.resid_post/error", "L2H1.z"."""
-
-    @property
-    @abstractmethod
-    def n_nodes(self) -> int: ...
-
-    @abstractmethod
-    def codes(self, run: Run) -> Codes:
-        """What the nodes carry in a run that read `reads`."""
-
-    @abstractmethod
-    def effects(self, difference: Codes, grad: torch.Tensor, run: Run) -> torch.Tensor:
-        """(example, node): difference · gradient, summed over positions. run: what was read."""
-
-    def effects_between(self, clean: Run, corrupt: Run, grad: torch.Tensor) -> torch.Tensor:
-        """(example, node): `effects` of what differs between two runs of as many tokens."""
-        return self.effects(self.codes(clean) - self.codes(corrupt), grad, clean)
-
-    @abstractmethod
-    def written(self, difference: Codes, run: Run) -> torch.Tensor:
-        """What a difference of codes changes at the site."""
-
-    @abstractmethod
-    def edit(self, kept: torch.Tensor, reference: Codes, rows: Sequence[int] | None) -> Edit:
-        """Nodes outside `kept`, (node,) bool, carry the reference, in the given rows."""
-
-
 @dataclass(frozen=True)
-class FeatureBasis(Basis):
-    """The features of a dictionary and its error, the last node."""
+class FeatureBasis:
+    """The features of a dictionary and its error, the last node.
+
+    site: where gradients are read and edits act.
+    """
 
     dictionary: Dictionary
     site: Site = field(init=False)
@@ -115,10 +76,12 @@ class FeatureBasis(Basis):
 
     @property
     def reads(self) -> tuple[Site, ...]:
+        """What has to be read to know the codes."""
         return tuple(dict.fromkeys((self.dictionary.site, self.site)))
 
     @property
     def names(self) -> Sequence[str]:
+        """Of each node, like "L3.resid_post/123", "L3.resid_post/error"."""
         return [f"{self.site}/{f}" for f in range(self.dictionary.n_features)] + [
             f"{self.site}/error"
         ]
@@ -128,11 +91,13 @@ class FeatureBasis(Basis):
         return self.dictionary.n_features + 1
 
     def codes(self, run: Run) -> Codes:
+        """What the nodes carry in a run that read `reads`."""
         x = run[self.dictionary.site]
         values = self.dictionary.encode(x)
         return Codes(values, run[self.site].to(values) - self.dictionary.decode(values, x))
 
     def effects(self, difference: Codes, grad: torch.Tensor, run: Run) -> torch.Tensor:
+        """(example, node): difference · gradient, summed over positions. run: what was read."""
         assert difference.error is not None
         at_codes = self.dictionary.pull_back(grad, run[self.dictionary.site])
         features = (at_codes * difference.values).sum(1)
@@ -140,6 +105,7 @@ class FeatureBasis(Basis):
         return torch.cat([features, error[:, None]], dim=-1)
 
     def effects_between(self, clean: Run, corrupt: Run, grad: torch.Tensor) -> torch.Tensor:
+        """(example, node): `effects` of what differs between two runs of as many tokens."""
         read, made = self.dictionary.site, self.dictionary
         moved = (clean[read] != corrupt[read]).any(-1) | (
             clean[self.site] != corrupt[self.site]
@@ -180,18 +146,20 @@ class FeatureBasis(Basis):
         return out
 
     def written(self, difference: Codes, run: Run) -> torch.Tensor:
+        """What a difference of codes changes at the site."""
         assert difference.error is not None
         x = run[self.dictionary.site]
         return self.dictionary.written(difference.values, x) + difference.error
 
     def edit(self, kept: torch.Tensor, reference: Codes, rows: Sequence[int] | None) -> Edit:
+        """Nodes outside `kept`, (node,) bool, carry the reference, in the given rows."""
         error = None if bool(kept[-1]) else reference.error
         return KeepFeatures(self.dictionary, kept[:-1], reference.values, error, rows=rows)
 
 
 @dataclass(frozen=True)
-class PlainBasis(Basis):
-    """What the model itself is made of, with nothing left over.
+class PlainBasis:
+    """What the model itself is made of, with nothing left over; asked as a `FeatureBasis`.
 
     Heads at z; neurons at mlp_post; the axes of the activation's own space at any other site.
     """
@@ -223,12 +191,19 @@ class PlainBasis(Basis):
         product = difference.values * grad
         return product.sum((1, 3)) if self.site.stream == "z" else product.sum(1)
 
+    def effects_between(self, clean: Run, corrupt: Run, grad: torch.Tensor) -> torch.Tensor:
+        return self.effects(self.codes(clean) - self.codes(corrupt), grad, clean)
+
     def written(self, difference: Codes, run: Run) -> torch.Tensor:
         return difference.values
 
     def edit(self, kept: torch.Tensor, reference: Codes, rows: Sequence[int] | None) -> Edit:
         mask = kept[:, None] if self.site.stream == "z" else kept
         return _Keep(self.site, mask, reference.values, rows=rows)
+
+
+#: The nodes of one site: `n_nodes` of them, the error last where there is one.
+Basis = FeatureBasis | PlainBasis
 
 
 @dataclass(frozen=True, eq=False, repr=False)

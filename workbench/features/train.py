@@ -17,8 +17,8 @@ from ..model import Model
 from ..result import provenance
 from ..site import Site
 from .activation_buffer import ActivationBuffer, Corpus, ModelVectors
+from .decompose import FactorLearner
 from .learner import Learner, TrainingOptions
-from .snmf import FactorLearner
 
 #: Points of each curve that `Dictionary.info` keeps.
 CURVE_POINTS = 40

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.unit.kernels import snmf
+from tests.unit.kernels import decompositions
 from tests.unit.training_vectors import fit_dictionary, vectors
 from workbench.dictionary.encoders import Factors, factor_codes
 from workbench.site import Site
@@ -15,11 +15,11 @@ from workbench.site import Site
 SITE = Site.parse("L2.mlp_post")
 
 
-def learner(**settings: Any) -> snmf.FactorLearner:
-    options = snmf.TrainingOptions(
+def learner(**settings: Any) -> decompositions.FactorLearner:
+    options = decompositions.TrainingOptions(
         kind="snmf", **{"n_features": 5, "steps": 40, "l1": 0.4, **settings}
     )
-    made = snmf.FactorLearner(SITE, SITE, options)
+    made = decompositions.FactorLearner(SITE, SITE, options)
     made.begin({SITE: vectors() - 4})
     return made
 
@@ -44,7 +44,7 @@ def updated(x: torch.Tensor, factors: torch.Tensor, steps: int, l1: float) -> to
 
 
 def test_a_step_is_the_codes_and_then_the_least_squares_factors(monkeypatch: Any) -> None:
-    monkeypatch.setattr(snmf, "CODE_STEPS", 6)
+    monkeypatch.setattr(decompositions, "CODE_STEPS", 6)
     made = learner()
     gram = torch.zeros(5, 5, dtype=torch.float64)
     products = torch.zeros(5, 8, dtype=torch.float64)
@@ -55,9 +55,9 @@ def test_a_step_is_the_codes_and_then_the_least_squares_factors(monkeypatch: Any
         measured = made.step({SITE: x.float()})
         error = (inner - codes @ factors).pow(2).sum(-1).mean()
         assert measured["loss"] == pytest.approx(float(error + 0.4 * codes.sum(-1).mean()) / 8)
-        gram = snmf.MEMORY * gram + codes.T @ codes
-        products = snmf.MEMORY * products + codes.T @ inner
-        hold = snmf.HOLD * gram.diagonal().mean()
+        gram = decompositions.MEMORY * gram + codes.T @ codes
+        products = decompositions.MEMORY * products + codes.T @ inner
+        hold = decompositions.HOLD * gram.diagonal().mean()
         found = torch.linalg.inv(gram + hold * torch.eye(5)) @ (products + hold * factors)
         length = found.norm(dim=-1)
         assert torch.allclose(made.factors.double(), found / length[:, None], atol=1e-4)
@@ -82,7 +82,7 @@ def test_codes_come_to_lie_where_no_small_change_is_better() -> None:
 
 
 def test_factors_that_take_no_part_are_given_something_to_explain(monkeypatch: Any) -> None:
-    monkeypatch.setattr(snmf, "REVIVE_EVERY", 1)
+    monkeypatch.setattr(decompositions, "REVIVE_EVERY", 1)
     made = learner()
     made.gram = torch.diag(torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0]))
     before = made.factors.clone()
