@@ -23,7 +23,7 @@ BATCH_BYTES = 2**26
 N_CHANCE = 512
 CHANCE_LEVEL = 0.99
 _TAG = 202502
-_chance: WeakKeyDictionary[Dictionary, dict[tuple[int, int], float]] = WeakKeyDictionary()
+_chance: WeakKeyDictionary[Dictionary, dict[int, float]] = WeakKeyDictionary()
 
 
 def top_matches(
@@ -61,21 +61,21 @@ def unit_rows(dictionary: Dictionary, features: object = slice(None)) -> torch.T
     return torch.nn.functional.normalize(dictionary.W_dec[features].float(), dim=-1)  # type: ignore[index]
 
 
-def chance_cosine(dictionary: Dictionary, seed: int = 0, n: int = N_CHANCE) -> float:
+def chance_cosine(dictionary: Dictionary, seed: int = 0) -> float:
     """The 99 % quantile of the best cosine that random unit vectors find in a dictionary.
 
     Among m directions of d dimensions chance alone finds about √(2 ln m / d). Held for each
     dictionary, since every flow asks for it.
     """
     held = _chance.setdefault(dictionary, {})
-    if (seed, n) not in held:
+    if seed not in held:
         # Not torch's generator: a dictionary that was drawn from the same seed would be found.
-        drawn = np.random.default_rng((seed, _TAG)).standard_normal((n, dictionary.d_out))
+        drawn = np.random.default_rng((seed, _TAG)).standard_normal((N_CHANCE, dictionary.d_out))
         random = torch.as_tensor(drawn, dtype=torch.float32, device=dictionary.device)
         random = torch.nn.functional.normalize(random, dim=-1)
         best, _ = top_matches(random, unit_rows(dictionary))
-        held[seed, n] = float(best.flatten().double().quantile(CHANCE_LEVEL))
-    return held[seed, n]
+        held[seed] = float(best.flatten().double().quantile(CHANCE_LEVEL))
+    return held[seed]
 
 
 # -- one-to-one ------------------------------------------------------------------------------------
