@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..activations import check_texts
-from ..encoding import id_rows, text_ids
+from ..encoding import id_rows
 from ..model import Model
 from ..tokens import Tokens, pad, token_strings
 
@@ -86,16 +86,7 @@ def _encoded(model: Model, texts: Any, start: int, stop: int) -> list[np.ndarray
         ids, mask = texts.ids[start:stop].cpu().numpy(), texts.mask[start:stop].cpu().numpy()
         rows = [row[real] for row, real in zip(ids, mask, strict=True)]
     else:
-        part = list(texts[start:stop])
-        for number, text in enumerate(part, start):
-            if isinstance(text, str) is not isinstance(part[0], str):
-                raise TypeError(
-                    f"Texts are all text or all lists of token ids; text {number} is {text!r:.80}."
-                )
-        if isinstance(part[0], str):
-            rows = text_ids(model.tokenizer, part)
-        else:
-            rows = id_rows(model.tokenizer, part, of="text", first=start)
+        rows = id_rows(model.tokenizer, list(texts[start:stop]), of="text", first=start)
     size = min(len(model.tokenizer), model.spec.d_vocab)  # pyright: ignore[reportArgumentType]
     for row in rows:
         if len(row) and not 0 <= min(row) <= max(row) < size:
