@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .calls import Context, Tables, call, named, thing
+from .calls import Context, Tables, by_name, call, named, thing
 from .core import PROMPTS
 
 SITES = ("L0.resid_post", "L1.mlp_out", "L1.resid_post", "L2.attn_out", "L2.mlp_out",
@@ -222,7 +222,8 @@ def evaluate_dictionary(c: Context) -> Tables:
         out[f"{name} explained"] = got.explained_variance(name)
         out[f"{name} l0"] = {"l0": float(got.l0(name))}
         for baseline in ("zero", "mean"):
-            out[f"{name} recovered {baseline}"] = got.loss_recovered(name, baseline)
+            scored = {"recovered": got.loss_recovered(name, baseline)}
+            out[f"{name} recovered {baseline}"] = by_name("score", scored)
     return out
 
 

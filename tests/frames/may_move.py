@@ -104,9 +104,9 @@ MAY_MOVE: tuple[Exempt, ...] = (
     Exempt("evaluate_observable", "*", "*_high", "decided", RANGE, {"direction": "random*"}),
     Exempt("evaluate_observable", "prompts truth", "value", "decided", "over words, as truth_*"),
     Exempt("evaluate_observable", "*", "truth_*", "decided", "over words, no longer of no width"),
-    Exempt("evaluate_dictionary", "*", "loss_recovered*_low", "decided", GAINS),
-    Exempt("evaluate_dictionary", "*", "loss_recovered*_high", "decided", GAINS),
-    Exempt("evaluate_dictionary", "* recovered *", "value", "decided", GAINS),
+    Exempt("evaluate_dictionary", "frame", "loss_recovered_mean_*", "decided", GAINS),
+    Exempt("evaluate_dictionary", "*recovered mean", "low", "decided", GAINS),
+    Exempt("evaluate_dictionary", "*recovered mean", "high", "decided", GAINS),
     # -- draws
     Exempt("clamp_neurons", "*", "random*", "draws", CONTROLS),
     Exempt("clamp_neurons", "*", "excess", "draws", CONTROLS),
