@@ -51,7 +51,7 @@ def write(graph: Any, path: str | Path | None, slug: str) -> dict[str, Any]:
         "metadata": {
             "slug": slug,
             "scan": graph.model,
-            "prompt_tokens": list(graph.tokens),
+            "prompt_tokens": list(graph.tokens[0]) if graph.tokens else [],
             "prompt": graph.prompt,
         },
         "qParams": {
@@ -73,7 +73,7 @@ def write(graph: Any, path: str | Path | None, slug: str) -> dict[str, Any]:
 def _node(graph: Any, i: int) -> dict[str, Any]:
     layer, position, kind = int(graph.layers[i]), int(graph.positions[i]), graph.kinds[i]
     score = float(graph.scores[i])
-    feature = int(graph.features[i])
+    feature = int(graph.units[i])
     return {
         "node_id": graph.ids[i],
         "jsNodeId": graph.ids[i],
@@ -150,7 +150,7 @@ def _fields(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {
         "model": _text(metadata["scan"]),
         "prompt": _text(metadata["prompt"]),
-        "tokens": tuple(map(_text, metadata["prompt_tokens"])),
+        "tokens": (tuple(map(_text, metadata["prompt_tokens"])),),
         "ids": tuple(ids),
         "labels": tuple(_text(node["clerp"]) for node in nodes),
         "kinds": tuple(_kind(node) for node in nodes),
@@ -159,7 +159,7 @@ def _fields(data: Mapping[str, Any], name: str) -> dict[str, Any]:
         "positions": np.array(
             [_number(n.get("position", n["ctx_idx"]), 2**31) for n in nodes], np.int32
         ),
-        "features": np.array([_number(node["feature"], 2**63) for node in nodes], np.int64),
+        "units": np.array([_number(node["feature"], 2**63) for node in nodes], np.int64),
         "scores": np.array([_score(node) for node in nodes], np.float32),
         "sources": np.array([numbers[link["source"]] for link in links], np.int32),
         "targets": np.array([numbers[link["target"]] for link in links], np.int32),

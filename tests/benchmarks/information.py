@@ -53,7 +53,7 @@ def main(rounds: int = 5) -> None:
                     seconds[name].append(time.perf_counter() - start)
         found = wb.information.graph(model, prompt)
     print(
-        f"graph of a pass, GPT-2-small shape, {N_TOKENS} tokens, {len(found.graph.ids)} nodes, "
+        f"graph of a pass, GPT-2-small shape, {N_TOKENS} tokens, {len(found.ids)} nodes, "
         f"{torch.get_num_threads()} threads, medians of {rounds} turns"
     )
     base = statistics.median(seconds["plain forward and backward"])

@@ -243,7 +243,7 @@ def _check_attribution(*args: Any, **options: Any) -> Moved:
 @moves("find_circuit")
 def _find_circuit(*args: Any, **options: Any) -> Moved:
     new = wb.find_circuit(*args, **options)
-    return Moved(new, graph=lambda: new.graph)
+    return Moved(new, graph=lambda: new)
 
 
 @moves("find_circuits")
@@ -956,7 +956,9 @@ def _flow(new: Any) -> Moved:
     def filtered(**options: Any) -> Moved:
         return _flow(new.prune(**options))
 
-    return Moved(new, filtered=filtered, nodes=lambda: new.to_frame("nodes"), by=new.measure)
+    return Moved(
+        new, filtered=filtered, nodes=lambda: new.to_frame("nodes"), by=new.measure, graph=new
+    )
 
 
 @moves("cut_flow")
@@ -1102,8 +1104,9 @@ def _unit(node: str, dicts: Any) -> int:
 
 
 @moves("feature_circuit")
-def _feature_circuit(*args: Any, **options: Any) -> Any:
-    return wb.features.circuit(*args, **options)
+def _feature_circuit(*args: Any, **options: Any) -> Moved:
+    new = wb.features.circuit(*args, **options)
+    return Moved(new, graph=lambda: new)
 
 
 @moves("evaluate_feature_circuit")

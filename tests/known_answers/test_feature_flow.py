@@ -117,7 +117,7 @@ def test_the_flow_tells_each_feature_where_it_comes_from_and_where_it_ends(
     first = story.steps[min(story.steps)]
     expected = [story.writer[min(story.steps)], *path] if first == "newborn" else path
     assert flow.path() == tuple(expected)
-    assert set(flow.graph.ids) == {*path, *story.writer.values()}
+    assert set(flow.ids) == {*path, *story.writer.values()}
     for layer, kind in story.steps.items():
         node = flow.node(story.names[layer])
         assert flow.classes[node] == kind, (name, layer)

@@ -70,7 +70,7 @@ def test_the_strongest_path_from_the_source_is_the_planted_one(
     assert info.words[info.node(path[-2])][0] == info.words[info.node(path[-1])][0] == answer
     if measure == "answer":
         # No other country counts for as much.
-        sources = {n: info.graph.scores[info.node(n)] for n in info.graph.ids if n[:5] == "embed"}
+        sources = {n: info.scores[info.node(n)] for n in info.ids if n[:5] == "embed"}
         others = [
             sources.get(f"embed@{at}", 0) for at in range(1, 9, 2) if path[0] != f"embed@{at}"
         ]

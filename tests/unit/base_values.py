@@ -87,8 +87,9 @@ def _task(calls: BaseCalls) -> Any:
     return calls.named["task"]
 
 
-_GRAPH_FIELDS = ("model", "prompt", "tokens", "ids", "labels", "kinds", "channels", "layers",
-    "positions", "features", "scores", "sources", "targets", "weights")  # fmt: skip
+_GRAPH_FIELDS = ("model", "revision", "versions", "seed", "tokens", "prompt",
+    "ids", "labels", "kinds", "channels", "layers", "positions", "units", "scores",
+    "sources", "targets", "weights")  # fmt: skip
 GRAPH: Values = {
     name: lambda c, name=name: getattr(c.made("Graph"), name) for name in _GRAPH_FIELDS
 }
@@ -155,7 +156,7 @@ OF_CALLS: dict[str, Values] = {
     "LogitLens.text": {"token_id": lambda c: int(c.made("LogitLens").token_ids[0])},
     "HeadVocabulary.of": _fixed(head="L1H0"),
     "InformationGraph.edge": {"name": _first("InformationGraph", "edge_names")},
-    **{f"InformationGraph.{name}": {key: _first("InformationGraph", "graph", "ids")
+    **{f"InformationGraph.{name}": {key: _first("InformationGraph", "ids")
                                    for key in ("name", "source", "node")}
        for name in ("node", "path", "path_edges", "read")},
     "Labels.keep": {"label": lambda c: c.made("Labels").set(3, "a label")},
@@ -219,7 +220,7 @@ OBJECTS: dict[str, Callable[[BaseCalls], Any]] = {
         PROMPT, read=["L1.resid_post"], grad_of=lambda logits: logits[:, -1, 5]
     ),
     "Site": lambda _: wb.Site("z", 1, head=2), "ModelSpec": lambda c: c.model.spec,
-    "Norm": lambda c: c.model.norm("ln1", 1), "Graph": lambda c: c.made("Circuit").graph,
+    "Norm": lambda c: c.model.norm("ln1", 1), "Graph": lambda c: c.made("Circuit"),
     "Generation": lambda c: c.model.generate(PROMPT, 1), "Edit": lambda _: wb.Scale("L1.z", 0.5),
     "Labels": lambda c: wb.features.Labels.of(_dictionary(c)),
     "Resume": lambda c: wb.Resume(1, torch.ones(1, 5, c.model.spec.d_model)),

@@ -72,10 +72,11 @@ def made_up(kind: Any, size: Callable[[str], int] = lambda axis: 2 + len(axis) %
 def graph() -> Any:
     n = 8
     return wb.Graph(
-        "a model", "A prompt", ("A", " prompt"),
-        tuple(f"{i}_7_1" for i in range(n)), ("a label",) * n, ("feature",) * n, ("q", "", "k"),
-        np.arange(n), np.arange(n) % 2, np.arange(n) * 1000, np.linspace(0, 1, n),
-        np.array([0, 1, 2]), np.array([4, 5, 6]), np.array([0.5, -0.25, 1e-3]),
+        "a model", "", {}, None, (("A", " prompt"),), prompt="A prompt",
+        ids=tuple(f"{i}_7_1" for i in range(n)), labels=("a label",) * n, kinds=("feature",) * n,
+        channels=("q", "", "k"), layers=np.arange(n), positions=np.arange(n) % 2,
+        units=np.arange(n) * 1000, scores=np.linspace(0, 1, n), sources=np.array([0, 1, 2]),
+        targets=np.array([4, 5, 6]), weights=np.array([0.5, -0.25, 1e-3]),
     )  # fmt: skip
 
 

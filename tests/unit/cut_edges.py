@@ -88,7 +88,7 @@ def strongest(
     info: wb.information.InformationGraph, source: str, target: str, channel: str = ""
 ) -> str:
     """The heaviest edge between two kinds of nodes that has a channel."""
-    graph = info.graph
+    graph = info
     alike = [
         e
         for e in range(len(graph.weights))

@@ -153,7 +153,7 @@ stitch = import_module("workbench.compare.stitch")
 found = import_module("workbench.vocabulary.found")
 
 # Paths and walks in a graph, by every path of small random graphs.
-information_paths = import_module("workbench.information.paths")
+graphs = import_module("workbench.graph")
 
 # The edits of one edge's cut, many edges to a pass: a weight is the slope of its cut.
 from workbench.information.cut import cut_edits as cut_edits

@@ -98,7 +98,7 @@ class Parts:
 
 def edges_of(info: wb.information.InformationGraph) -> list[tuple[str, str, str, float]]:
     """(source, target, channel, weight) of every edge."""
-    graph = info.graph
+    graph = info
     return [
         (graph.ids[s], graph.ids[t], channel, float(weight))
         for s, t, channel, weight in zip(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 
+import workbench as wb
 from tests.unit.circuit_models import ioi, tinyworld
 from workbench import circuits, find_circuit
-from workbench.graph import Graph
+from workbench.graph import Graph, edge_name
+from workbench.result import Result
 
 KINDS = ("embed", "head", "mlp", "feature", "error", "logits", "state", "neuron")
 IDS = (
@@ -23,12 +27,18 @@ IDS = (
 )  # fmt: skip
 
 
+GROWN = ("Circuit", "FeatureCircuit", "FeatureFlow", "InformationGraph")
+
+
 def graph(**changes: Any) -> Graph:
     """A small graph with a node of every kind, and two edges between the same two nodes."""
     given: dict[str, Any] = {
         "model": "a model",
+        "revision": "",
+        "versions": {},
+        "seed": None,
         "prompt": "Καλημέρα → “world”",
-        "tokens": ("Καλημέρα", " →", " “world”"),
+        "tokens": (("Καλημέρα", " →", " “world”"),),
         "ids": IDS,
         "labels": (
             "the first token",
@@ -44,7 +54,7 @@ def graph(**changes: Any) -> Graph:
         "channels": ("q", "k", "", "", "v"),
         "layers": np.array([-1, 0, 0, 0, 0, 2, 0, 0]),
         "positions": np.array([0, -1, -1, 1, 1, 2, 1, 1]),
-        "features": np.array([5, -1, -1, 7, -1, 9, -1, 3]),
+        "units": np.array([5, -1, -1, 7, -1, 9, -1, 3]),
         "scores": np.array([0.5, np.nan, -2.0, 0.0, np.nan, 0.25, 0.5, np.nan]),
         "sources": np.array([0, 0, 1, 3, 4]),
         "targets": np.array([1, 1, 5, 5, 5]),
@@ -54,7 +64,10 @@ def graph(**changes: Any) -> Graph:
 
 
 def assert_equal(ours: Graph, other: Graph) -> None:
-    for each in fields(Graph):
+    # Of several prompts the first is in the file, and nothing of where the graph comes from.
+    assert ours.model == other.model
+    assert (*ours.tokens[:1], ())[0] == other.tokens[0]
+    for each in fields(Graph)[len(fields(Result)) :]:
         here, there = getattr(ours, each.name), getattr(other, each.name)
         if isinstance(here, np.ndarray):
             np.testing.assert_array_equal(here, there)
@@ -63,11 +76,11 @@ def assert_equal(ours: Graph, other: Graph) -> None:
             assert here == there
 
 
-def circuit_graphs() -> list[Graph]:
+def circuit_graphs() -> Sequence[Graph]:
     return [
-        find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1).graph
+        find_circuit(tinyworld(name), ioi(), n_edges=20, steps=1)
         for name in ("tinyworld", "tinyworld-llama")
-    ] + [circuits.of(tinyworld(), ["embed → logits"]).graph]
+    ] + [circuits.of(tinyworld(), ["embed → logits"])]
 
 
 def test_what_is_written_in_neuronpedias_form_is_read_back_equal(tmp_path: Path) -> None:
@@ -188,3 +201,91 @@ def test_files_that_are_no_graph_are_named(tmp_path: Path) -> None:
     data["nodes"][1]["layer"] = "first"
     with pytest.raises(ValueError, match="The layer of a node is 'E' or a number; got 'first'"):
         Graph.from_neuronpedia(data)
+
+
+@cache
+def graphs() -> dict[str, Graph]:
+    """A graph of every kind, as its method makes it."""
+    model, dicts = tinyworld(), wb.dictionaries("tinyworld")
+    return {
+        "Graph": graph(),
+        "Circuit": find_circuit(model, ioi(), n_edges=20, steps=1),
+        "FeatureCircuit": wb.features.circuit(model, ioi(), dicts, n_nodes=12, n_edges=20, steps=1),
+        "FeatureFlow": wb.feature_flow(dicts, "L2.resid_post/5"),
+        "InformationGraph": wb.information.graph(model, "When Mary and John went", n_edges=40, k=3),
+    }
+
+
+@pytest.mark.parametrize("name", ["Graph", *GROWN])
+def test_each_of_them_is_a_graph_that_is_saved_and_sent_on_whole(name: str, tmp_path: Path) -> None:
+    own = graphs()[name]
+    assert isinstance(own, Graph) and type(own).__name__ == name
+    back = type(own).load(own.save(tmp_path / "own"))
+    assert back.to_frame("edges").equals(own.to_frame("edges")) and repr(back) == repr(own)
+    other = Graph.from_neuronpedia(own.to_neuronpedia())
+    assert type(other) is Graph and other.edge_names == own.edge_names
+    np.testing.assert_array_equal(other.weights, own.weights)
+    assert own.to_networkx().number_of_edges() == len(own.weights)
+    assert own.to_frame("edges")["source"].isin(own.ids).all() or name == "Circuit"
+
+
+@pytest.mark.parametrize("name", GROWN)
+def test_the_strongest_path_goes_through_each_of_them(name: str) -> None:
+    own = graphs()[name]
+    start, end = own.ids[0], own.ids[-1]
+    along = networkx.all_simple_edge_paths(own.to_networkx(), start, end)
+    share = dict(zip(own.edge_names, own.shares.astype(float), strict=True))
+    every = [
+        (np.prod([share[edge_name(*each)] for each in path]), [start, *(t for _, t, _ in path)])
+        for path in along
+    ]
+    best, nodes = max(every, key=lambda pair: pair[0])
+    assert own.path(start, end) == tuple(nodes) and best > 0
+    assert np.prod([share[edge] for edge in own.path_edges(start, end)]) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("name", GROWN)
+def test_a_part_of_each_has_the_strongest_edges_and_what_it_is_made_of(name: str) -> None:
+    own = graphs()[name]
+    part = own.prune(n_edges=5)
+    strongest = [own.edge_names[e] for e in own.ranking()[:5]]
+    assert set(part.edge_names) == set(strongest) and type(part) is type(own)
+    ends = {own.ids[i] for e in own.ranking()[:5] for i in (own.sources[e], own.targets[e])}
+    assert set(part.ids) == ends | set(own.roots)
+    for number, node in enumerate(part.ids):
+        before = own.node(node)
+        assert (part.kinds[number], part.labels[number]) == (own.kinds[before], own.labels[before])
+        np.testing.assert_equal(part.scores[number], own.scores[before])
+    heavy = own.prune(min_share=0.5)
+    assert set(heavy.edge_names) == {
+        edge for edge, share in zip(own.edge_names, own.shares, strict=True) if share >= 0.5
+    }
+    if isinstance(own, circuits.Circuit) and isinstance(part, circuits.Circuit):
+        assert part.n_edges == 5 and set(part.edges) == set(own.edges[:5])
+
+
+def test_shares_are_of_all_that_enters_a_node() -> None:
+    own = graph(sources=[0, 1, 3, 2, 1], targets=[5, 5, 5, 1, 2], weights=[1, -2, 1, 0, 0.5])
+    np.testing.assert_allclose(own.shares, [0.25, 0.5, 0.25, 0, 1])
+
+
+def test_names_that_a_graph_does_not_have_are_refused() -> None:
+    own = graph()
+    with pytest.raises(ValueError, match=r"'L5' is not among the 8 nodes of this graph, 'E_5_0'"):
+        own.node("L5")
+    with pytest.raises(ValueError, match=r"'x' is no edge of this graph. They are .*'E_5_0 → L0H1"):
+        own.edge("x")
+    with pytest.raises(ValueError, match="grows from its own nodes; 'L5' is none"):
+        graph(roots=("L5",))
+    assert own.edge("E_5_0 → L0H1 k") == 1 and own.with_word(" yes") == [
+        n == "yes" for n in own.labels
+    ]
+
+
+def test_components_are_shown_in_a_view_and_other_nodes_in_a_picture() -> None:
+    circuit = graphs()["Circuit"]
+    plain = Graph.from_neuronpedia(circuit.to_neuronpedia())
+    shown = plain.widget()
+    assert shown.ids == circuit.ids and len(plain.plot().texts) == len(circuit.ids)
+    with pytest.raises(TypeError, match="this graph has a node of kind 'error'"):
+        graph().widget()

@@ -193,29 +193,18 @@ def test_tokens_run_on_in_the_next_line() -> None:
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Drawn(Result):
-    """A graph."""
-
-    graph: Graph
-    picture = marks.GraphPicture()
-
-    def to_frame(self, table: str | None = None) -> pd.DataFrame:
-        return self.graph.to_frame()
-
-
 def test_a_graph_is_drawn_by_layers_with_its_largest_edges() -> None:
     graph = Graph(
-        model="made", prompt="", tokens=(), ids=("a", "b", "c"), labels=("", "", ""),
+        **ORIGIN, seed=0, prompt="", ids=("a", "b", "c"), labels=("", "", ""),
         kinds=("embed", "head", "logits"), channels=("", "", ""), layers=np.array([-1, 0, 1]),
-        positions=np.full(3, -1), features=np.full(3, -1), scores=np.full(3, np.nan),
+        positions=np.full(3, -1), units=np.full(3, -1), scores=np.full(3, np.nan),
         sources=np.array([0, 0, 1]), targets=np.array([1, 2, 2]), weights=np.array([1.0, 0.1, -2]),
     )  # fmt: skip
-    ax = Drawn(**ORIGIN, seed=0, graph=graph).plot(top=2)
+    ax = graph.plot(top=2)
     assert [t.get_text() for t in ax.texts] == ["a", "b", "c"]
     assert [line.get_color() for line in ax.lines] == [marks.POSITIVE, marks.NEGATIVE]
     assert ax.lines[1].get_ydata().tolist() == [0, 1] and "the 2 largest of 3 edges" in (
-        ax.get_title()
+        " ".join(ax.get_title().split())
     )
 
 

@@ -119,19 +119,10 @@ class Attribution(Result):
         kept = np.abs(scores) > (threshold or 0.0)
         if n_edges is not None:
             kept = greedy(parts, scores, n_edges)
-        return Circuit(
-            self.model,
-            self.revision,
-            self.versions,
-            self.seed,
-            self.tokens,
-            task=self.task,
-            method=self.method,
-            parts=parts,
-            threshold=threshold,
-            kept=connected(parts, scores, kept, n_edges, threshold),
-            scores=scores,
-        )
+        same = ("model", "revision", "versions", "seed", "tokens", "task", "method")
+        named = {name: getattr(self, name) for name in same}
+        kept = connected(parts, scores, kept, n_edges, threshold)
+        return Circuit.of(parts, kept, scores, **named, threshold=threshold)
 
     def to_frame(self, top: Count | None = None) -> pd.DataFrame:
         """One line an item, the largest absolute score first: name, source, target, pos, score.

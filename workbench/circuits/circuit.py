@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from ..check import Count, Seed, checked
+from ..check import Count, Seed, checked, one_of
 from ..graph import Graph
 from ..model import Model
-from ..pictures.marks import GraphPicture
-from ..result import Result, axes, provenance
+from ..result import axes, provenance
 from .components import Components, graph_edges, node_ids, node_kinds, node_layers
 
 #: How many connected random circuits are drawn until one has the number of edges asked for.
@@ -22,8 +22,13 @@ RANDOM_TRIES = 50
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Circuit(Result):
-    """A set of a model's edges. The rest of the model is what is ablated around it."""
+class Circuit(Graph):
+    """A set of a model's edges. The rest of the model is what is ablated around it.
+
+    Its nodes are components, a head's query, key and value the channels of its edges; a key or
+    value that serves several heads stands once for each. A node is scored by the sum of |score| of
+    its edges out.
+    """
 
     #: What it was found for, and how.
     task: str
@@ -32,22 +37,67 @@ class Circuit(Result):
     parts: Components
     #: Of the search; None where a number of edges was asked for.
     threshold: float | None
-    kept: np.ndarray = axes("writer reader", bool, "whether an edge is in the circuit")
-    scores: np.ndarray = axes(
-        "writer reader", note='as the method gave them; of "acdc" the nats of KL that its cut added'
+    readers: np.ndarray = axes("edge", np.int32, "number of its reader", name="reader")
+    edge_scores: np.ndarray = axes(
+        "writer reader",
+        note='of all edges of the model, as the method gave them; of "acdc" the nats of KL that '
+        "its cut added",
     )
 
-    picture = GraphPicture()
     view = "circuits.circuit"
+
+    @classmethod
+    def of(cls, parts: Components, kept: np.ndarray, scores: np.ndarray, **named: Any) -> Circuit:
+        """The circuit of a mask of edges and the scores of all, both (writer, reader).
+
+        named: its other fields. Raises `ValueError` for a mask that does not fit the model.
+        """
+        shape = parts.edges.shape
+        if {kept.shape, scores.shape} != {shape} or (kept & ~parts.edges).any():
+            raise ValueError(
+                f"A circuit keeps edges of its model, a mask of shape {shape}, and has a score for "
+                f"each; got shape {kept.shape} and {scores.shape}, or an edge that the model does "
+                "not have."
+            )
+        edges = list(graph_edges(parts, kept))
+        used = sorted({end for source, target, *_ in edges for end in (source, target)})
+        number = {node: i for i, node in enumerate(used)}
+        ids, kinds = node_ids(parts), node_kinds(parts)
+        names = tuple(ids[node] for node in used)
+        return cls(
+            **named,
+            prompt="".join(named["tokens"][0]) if named["tokens"] else "",
+            parts=parts,
+            ids=names,
+            labels=names,
+            kinds=tuple(kinds[node] for node in used),
+            channels=tuple(channel for *_, channel in edges),
+            layers=node_layers(parts)[used],
+            positions=np.full(len(used), -1),
+            units=np.full(len(used), -1),
+            scores=np.append(np.abs(scores * kept).sum(1), np.nan)[used],
+            sources=np.array([number[source] for source, *_ in edges], np.int32),
+            targets=np.array([number[target] for _, target, *_ in edges], np.int32),
+            weights=np.array([scores[s, reader] for s, _, reader, _ in edges], np.float32),
+            readers=np.array([reader for *_, reader, _ in edges], np.int32),
+            edge_scores=scores,
+        )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shape = self.parts.edges.shape
-        if self.kept.shape != shape or (self.kept & ~self.parts.edges).any():
-            raise ValueError(
-                f"A circuit keeps edges of its model, a mask of shape {shape}; got shape "
-                f"{self.kept.shape}, or an edge that the model does not have."
-            )
+        ids, n = node_ids(self.parts), len(self.parts.readers)
+        fit = set(self.ids) <= set(ids) and ((self.readers >= 0) & (self.readers < n)).all()
+        if not fit or (self.kept & ~self.parts.edges).any():
+            raise ValueError("A circuit keeps edges of its model; got others.")
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """(writer, reader) bool: whether an edge is in the circuit."""
+        number = {name: i for i, name in enumerate(node_ids(self.parts))}
+        writers = np.array([number[name] for name in self.ids], int)
+        out = np.zeros_like(self.parts.edges)
+        out[writers[self.sources], self.readers] = True
+        return out
 
     @property
     def n_edges(self) -> int:
@@ -61,9 +111,12 @@ class Circuit(Result):
     @property
     def edges(self) -> tuple[str, ...]:
         """The names of its edges, "L2H3.z → L3H1.q", the largest absolute score first."""
-        found = np.argwhere(self.kept)
-        order = np.argsort(-np.abs(self.scores[self.kept]), kind="stable")
-        return tuple(self.parts.edge_name(s, t) for s, t in found[order].tolist())
+        return tuple(self.parts.edge_name(s, t) for s, t in self._found().tolist())
+
+    def _found(self) -> np.ndarray:
+        """(edge, 2) its writer and reader, the largest absolute score first."""
+        order = np.argsort(-np.abs(self.edge_scores[self.kept]), kind="stable")
+        return np.argwhere(self.kept)[order]
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -98,51 +151,25 @@ class Circuit(Result):
         return self._with(self.kept & ~named_edges(self.parts, names), self.method)
 
     def _with(self, kept: np.ndarray, method: str) -> Circuit:
-        return replace(self, kept=kept, method=method)
+        same = ("model", "revision", "versions", "seed", "tokens", "task", "threshold")
+        named = {name: getattr(self, name) for name in same}
+        return Circuit.of(self.parts, kept, self.edge_scores, **named, method=method)
 
-    @property
-    def graph(self) -> Graph:
-        """Its nodes and edges as a `Graph`, for networkx, pandas or the Neuronpedia format.
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        """One line an edge, the largest absolute score first: source, target, channel, score.
 
-        A node is scored by the sum of |score| of its edges out.
+        Source and target are the writer and the reader. table: "nodes", one line a component.
         """
-        parts, scores = self.parts, self.scores
-        edges = list(graph_edges(parts, self.kept))
-        used = sorted({end for source, target, *_ in edges for end in (source, target)})
-        number = {node: i for i, node in enumerate(used)}
-        ids, kinds, layers = node_ids(parts), node_kinds(parts), node_layers(parts)
-        strength = np.append(np.abs(scores * self.kept).sum(1), np.nan)
-        return Graph(
-            model=self.model,
-            prompt="".join(self.tokens[0]) if self.tokens else "",
-            tokens=self.tokens[0] if self.tokens else (),
-            ids=tuple(ids[node] for node in used),
-            labels=tuple(ids[node] for node in used),
-            kinds=tuple(kinds[node] for node in used),
-            channels=tuple(channel for *_, channel in edges),
-            layers=layers[used],
-            positions=np.full(len(used), -1),
-            features=np.full(len(used), -1),
-            scores=strength[used],
-            sources=np.array([number[source] for source, *_ in edges], np.int32),
-            targets=np.array([number[target] for _, target, *_ in edges], np.int32),
-            weights=np.array(
-                [scores[source, reader] for source, _, reader, _ in edges], np.float32
-            ),
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line an edge, the largest absolute score first: source, target, channel, score."""
-        parts = self.parts
-        order = np.argsort(-np.abs(self.scores[self.kept]), kind="stable")
-        found = np.argwhere(self.kept)[order]
+        if table is not None and one_of("table", table, self.tables) == "nodes":
+            return super().to_frame(table)
+        parts, found = self.parts, self._found()
         targets = [parts.readers[t] for t in found[:, 1]]
         return pd.DataFrame(
             {
                 "source": [parts.writers[s] for s in found[:, 0]],
                 "target": targets,
                 "channel": [name.rpartition(".")[2] for name in targets],
-                "score": self.scores[self.kept][order],
+                "score": self.edge_scores[tuple(found.T)],
             }
         )
 
@@ -155,23 +182,23 @@ class Circuit(Result):
 
 @checked
 def of(
-    model: Model, edges: Iterable[str | Sequence[str]], *, task: str = "", method: str = "by hand"
+    model: Model,
+    edges: Iterable[str | Sequence[str]],
+    *,
+    scores: np.ndarray | None = None,
+    task: str = "",
+    method: str = "by hand",
 ) -> Circuit:
     """A circuit of named edges: "L2H3.z → L3H1.q", or pairs (writer, reader).
 
-    Raises `ValueError` for a name, or an edge, that the model does not have.
+    scores: (writer, reader) of all edges, as in `Circuit.edge_scores`; None for 1 for each that is
+    named. Raises `ValueError` for a name, or an edge, that the model does not have.
     """
     parts = Components.of(model.spec)
     kept = parts.mask(edges)
-    scores = kept.astype(np.float32)
-    return Circuit(
-        **provenance(model),
-        task=task,
-        method=method,
-        parts=parts,
-        threshold=None,
-        kept=kept,
-        scores=scores,
+    scores = kept.astype(np.float32) if scores is None else scores
+    return Circuit.of(
+        parts, kept, scores, **provenance(model), task=task, method=method, threshold=None
     )
 
 

@@ -151,4 +151,4 @@ def _sized(circuit: Circuit, fraction: float) -> np.ndarray:
         return circuit.parts.edges
     if n_edges == 0:
         return np.zeros_like(circuit.kept)
-    return greedy(circuit.parts, circuit.scores, n_edges)
+    return greedy(circuit.parts, circuit.edge_scores, n_edges)

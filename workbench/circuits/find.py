@@ -65,14 +65,14 @@ def find(
     examples = Examples.of(model, task, n=n)
     parts = Components.of(model.spec)
     kept, scores = acdc_edges(model, parts, examples, threshold)
-    return Circuit(
+    return Circuit.of(
+        parts,
+        connected(parts, scores, kept, None, threshold),
+        scores,
         **provenance(model, examples.batch.clean),
         task=examples.batch.task,
         method=method,
-        parts=parts,
         threshold=threshold,
-        kept=connected(parts, scores, kept, None, threshold),
-        scores=scores,
     )
 
 

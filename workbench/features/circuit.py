@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ..check import Count, NotNegative, Seed, checked
+from ..check import Count, NotNegative, Seed, checked, one_of
 from ..dictionary.collection import Dictionaries
 from ..edits import Edit, unchanged_is_fine
 from ..graph import Graph
 from ..model import Metric, Model, ModelSpec, Resume, Run
-from ..result import Result, axes, provenance
+from ..result import provenance
 from ..site import Site
 from ..tasks import TOKENS_PER_PASS, Examples, Group, Task, TaskBatch
 from .check import check_fits
@@ -28,15 +28,15 @@ Chosen = Mapping[Site, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureCircuit(Result):
+class FeatureCircuit(Graph):
     """Features, and error nodes of dictionaries, that cause an answer, and their direct effects.
 
-    task, metric_name, method, reference, steps, gap: as in `FeatureEffects`. sites: of the
-    dictionaries that were searched. nodes: names, "L3.resid_post/123" or "L3.resid_post/error", in
-    the order of a forward pass. effects: of each on the metric, with everything below it as it is.
-    to_logits: what each adds to the metric directly. sources, targets, weights: edges between
-    nodes, by position in `nodes`, in units of the metric; pruned edges are left out. active: by
-    site, the nodes that have any effect, which random circuits are drawn from.
+    task, metric_name, method, reference, steps, gap: as in `FeatureEffects`. Its nodes are named
+    "L3.resid_post/123" or "L3.resid_post/error", in the order of a forward pass, and last the
+    logits; a node's score is its effect on the metric, with everything below it as it is. Edges
+    are in units of the metric, those to the logits what a node adds to it directly; pruned ones
+    are left out. sites: of the dictionaries that were searched. active: by site, the nodes that
+    have any effect, which random circuits are drawn from.
     """
 
     task: str
@@ -46,15 +46,28 @@ class FeatureCircuit(Result):
     steps: int
     gap: float
     sites: tuple[str, ...]
-    nodes: tuple[str, ...]
     active: dict[str, np.ndarray]
-    effects: np.ndarray = axes("node")
-    to_logits: np.ndarray = axes("node")
-    sources: np.ndarray = axes("edge", np.int32)
-    targets: np.ndarray = axes("edge", np.int32)
-    weights: np.ndarray = axes("edge")
 
+    tables = cast("Mapping[str, str]", {"nodes": "node", "edges": "edge"})
     picture = "feature_circuits.feature_circuit"
+    view = None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of all nodes but the logits."""
+        return self.ids[:-1]
+
+    @property
+    def effects(self) -> np.ndarray:
+        """(node,) the effect of each of `nodes` on the metric."""
+        return self.scores[:-1]
+
+    @property
+    def to_logits(self) -> np.ndarray:
+        """(node,) what each of `nodes` adds to the metric directly."""
+        direct = self.targets == len(self.nodes)
+        each = np.bincount(self.sources[direct], self.weights[direct], len(self.nodes))
+        return each.astype(np.float32)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -78,7 +91,7 @@ class FeatureCircuit(Result):
         dropped = {names} if isinstance(names, str) else set(names)
         if missing := dropped - set(self.nodes):
             raise ValueError(f"{sorted(missing)[0]!r} is not in the circuit: {self!r}.")
-        return self._with(np.array([name not in dropped for name in self.nodes]))
+        return self._with(np.array([name not in dropped for name in self.ids]))
 
     def random(self, seed: Seed = 0) -> FeatureCircuit:
         """As many nodes at each site, drawn from those that have any effect, without edges.
@@ -92,74 +105,36 @@ class FeatureCircuit(Result):
             pool = self.active[site]
             drawn = generator.choice(pool, size=min(n, len(pool)), replace=False)
             names += [f"{site}/{number}" for number in sorted(drawn.tolist())]
-        empty = np.zeros(len(names))
-        none = np.zeros(0, np.int32)
-        return replace(
-            self,
-            method=f"random, seed {seed}",
-            nodes=tuple(sorted(names, key=_order)),
-            effects=empty,
-            to_logits=empty,
-            sources=none,
-            targets=none,
-            weights=np.zeros(0),
-        )
+        empty, none = np.zeros(len(names)), np.zeros(0, np.int32)
+        edges = Edges(none, none, np.zeros(0), to_logits=empty)
+        made = graph_of(sorted(names, key=_order), empty, edges, self.metric_name)
+        return replace(self, method=f"random, seed {seed}", **made)
 
     def _with(self, kept: np.ndarray) -> FeatureCircuit:
-        number = np.cumsum(kept) - 1
-        edges = kept[self.sources] & kept[self.targets]
-        return replace(
-            self,
-            nodes=tuple(name for name, keep in zip(self.nodes, kept, strict=True) if keep),
-            effects=self.effects[kept],
-            to_logits=self.to_logits[kept],
-            sources=number[self.sources[edges]],
-            targets=number[self.targets[edges]],
-            weights=self.weights[edges],
-        )
+        edges = np.flatnonzero(kept[self.sources] & kept[self.targets])
+        return self._part(edges, np.flatnonzero(kept))
 
-    def graph(self, labels: Mapping[str, str] | None = None) -> Graph:
-        """Its nodes and edges as a `Graph`; the logits are the last node.
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        """One line a node, the largest absolute effect first: node, site, effect, to_logits.
 
-        labels: words for nodes, by name.
+        table: "edges", one line an edge, those to the logits too, the largest weight first.
         """
-        sites = [Site.parse(name.rpartition("/")[0]) for name in self.nodes]
-        units = [name.rpartition("/")[2] for name in self.nodes]
-        direct = np.flatnonzero(self.to_logits)
-        top = 1 + max((site.layer or 0 for site in sites), default=0)
-        return Graph(
-            model=self.model,
-            prompt=self.task,
-            tokens=(),
-            ids=(*self.nodes, "logits"),
-            labels=(*((labels or {}).get(name, name) for name in self.nodes), self.metric_name),
-            kinds=(*("error" if unit == "error" else "feature" for unit in units), "logits"),
-            channels=("",) * (len(self.weights) + len(direct)),
-            layers=np.array([*(site.layer or 0 for site in sites), top]),
-            positions=np.full(len(sites) + 1, -1),
-            features=np.array([*(-1 if unit == "error" else int(unit) for unit in units), -1]),
-            scores=np.array([*self.effects, np.nan]),
-            sources=np.concatenate([self.sources, direct]),
-            targets=np.concatenate([self.targets, np.full(len(direct), len(sites))]),
-            weights=np.concatenate([self.weights, self.to_logits[direct]]),
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """One line a node, the largest absolute effect first: node, site, effect, to_logits."""
-        order = np.argsort(-np.abs(self.effects), kind="stable")
+        if table is not None and one_of("table", table, self.tables) == "edges":
+            return super().to_frame(table)
+        order, direct = np.argsort(-np.abs(self.effects), kind="stable"), self.to_logits
         return pd.DataFrame(
             {
                 "node": [self.nodes[i] for i in order],
                 "site": [self.nodes[i].rpartition("/")[0] for i in order],
                 "effect": self.effects[order],
-                "to_logits": self.to_logits[order],
+                "to_logits": direct[order],
             }
         )
 
     def _facts(self) -> str:
         return (
             f"{len(self.features)} features and {len(self.errors)} errors at {len(self.sites)} "
-            f"sites, {len(self.weights)} edges, {self.task}, {self.method}"
+            f"sites, {sum(self.targets < len(self.nodes))} edges, {self.task}, {self.method}"
         )
 
 
@@ -213,8 +188,16 @@ def circuit(
     names = [name for basis, few in taken for name in np.array(basis.names)[few].tolist()]
     values = np.concatenate([every[basis.site][few] for basis, few in taken])
     strongest = np.sort(np.argsort(-np.abs(edges.weights), kind="stable")[:n_edges])
+    edges = replace(
+        edges,
+        sources=edges.sources[strongest],
+        targets=edges.targets[strongest],
+        weights=edges.weights[strongest],
+    )
     found = FeatureCircuit(
         **provenance(model, examples.batch.clean),
+        **graph_of(names, values, edges, effects.metric),
+        prompt="".join(examples.batch.clean.strings[0]),
         task=effects.task,
         metric_name=effects.metric,
         method=effects.method,
@@ -222,15 +205,9 @@ def circuit(
         steps=effects.steps,
         gap=effects.gap,
         sites=tuple(map(str, searched)),
-        nodes=tuple(names),
         active={
             str(site): np.flatnonzero(every[site][: d.n_features]) for site, d in searched.items()
         },
-        effects=values,
-        to_logits=edges.to_logits,
-        sources=edges.sources[strongest],
-        targets=edges.targets[strongest],
-        weights=edges.weights[strongest],
     )
     return found._with(_leads_on(found))
 
@@ -318,10 +295,35 @@ def _choose(
     return {site: np.flatnonzero(mask) for site, mask in chosen.items() if mask.any()}
 
 
+def graph_of(
+    names: Sequence[str], effects: np.ndarray, edges: Edges, metric_name: str
+) -> dict[str, Any]:
+    """The fields of a `Graph` of nodes in the order of a pass, the logits behind them."""
+    sites = [Site.parse(name.rpartition("/")[0]) for name in names]
+    units = [name.rpartition("/")[2] for name in names]
+    direct = np.flatnonzero(edges.to_logits)
+    top = 1 + max((site.layer or 0 for site in sites), default=0)
+    n = len(names)
+    return {
+        "ids": (*names, "logits"),
+        "roots": ("logits",),
+        "labels": (*names, metric_name),
+        "kinds": (*("error" if unit == "error" else "feature" for unit in units), "logits"),
+        "channels": ("",) * (len(edges.weights) + len(direct)),
+        "layers": np.array([*(site.layer or 0 for site in sites), top]),
+        "positions": np.full(n + 1, -1),
+        "units": np.array([*(-1 if unit == "error" else int(unit) for unit in units), -1]),
+        "scores": np.array([*effects, np.nan]),
+        "sources": np.concatenate([edges.sources, direct]),
+        "targets": np.concatenate([edges.targets, np.full(len(direct), n)]),
+        "weights": np.concatenate([edges.weights, edges.to_logits[direct]]),
+    }
+
+
 def _leads_on(circuit: FeatureCircuit) -> np.ndarray:
-    """(node,) bool: whether kept edges lead from the node to the logits."""
+    """(node,) bool: whether kept edges lead from the node to the logits, the last."""
     # Nodes stand in the order of the pass, so that one sweep from the end reaches them all.
-    reached = circuit.to_logits != 0
+    reached = np.arange(len(circuit.ids)) == len(circuit.ids) - 1
     for target in range(len(reached) - 1, -1, -1):
         if reached[target]:
             reached[circuit.sources[circuit.targets == target]] = True

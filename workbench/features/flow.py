@@ -16,7 +16,7 @@ from ..check import Count, Natural, Seed, checked, given
 from ..dictionary.collection import Dictionaries, dictionaries
 from ..edits import Add
 from ..graph import Graph
-from ..result import Result, axes, labels
+from ..result import axes, labels
 from ..site import Site
 from .label import Labels
 from .matching import (
@@ -44,16 +44,16 @@ RESIDUAL = ("resid_pre", "resid_mid", "resid_post")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureFlow(Result):
+class FeatureFlow(Graph):
     """Features joined to their predecessors and successors: a graph upwards through the layers.
 
     `to_frame()` has one line a feature, `to_frame("limits")` one a dictionary and lane that the
     flow passes. The similarities of a feature are there whether or not the edge is, NaN where
-    there is no dictionary.
+    there is no dictionary. Nodes are features by name, their score the best predecessor's
+    similarity; an edge goes from the earlier to the later one, its weight is their similarity.
+    Its roots are the features that were asked for.
     """
 
-    #: The features that were asked for.
-    roots: tuple[str, ...]
     #: How features were matched, and how many matches each has.
     method: str
     k: int
@@ -62,9 +62,6 @@ class FeatureFlow(Result):
     depth: int | None
     #: Of all dictionaries, in the order of a pass.
     fingerprints: tuple[str, ...]
-    #: Nodes are features by name, in the order of a pass, their score the best predecessor's
-    #: similarity; an edge goes from the earlier to the later one, its weight is their similarity.
-    graph: Graph
     sites: tuple[str, ...] = labels("site", "site of the dictionary", name="site")
     classes: tuple[str, ...] = labels("node", "one of `matching.CLASSES`", name="class")
     ended: np.ndarray = axes("node", np.bool_, "nothing after it is similar enough")
@@ -77,61 +74,48 @@ class FeatureFlow(Result):
     )
     chance: np.ndarray = axes("lane site", note="similarity that random directions reach")
 
-    tables = cast("Mapping[str, str]", {"features": "node", "limits": "lane site"})
+    tables = cast("Mapping[str, str]", {"features": "node", "limits": "lane site", "edges": "edge"})
     picture = "flows.feature_flow"
     view = "features.feature_flow"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.classes) != len(self.graph.ids):
-            raise ValueError(
-                f"A flow has a class and numbers for each of its {len(self.graph.ids)} nodes; got "
-                f"{len(self.classes)}."
-            )
 
     @cached_property
     def lanes(self) -> tuple[str, ...]:
         """The lane of each node: "resid", "mlp" or "attn"."""
-        return tuple(lane_of(Site.parse(name)) for name in self.graph.ids)
+        return tuple(lane_of(Site.parse(name)) for name in self.ids)
 
     @cached_property
     def node_sites(self) -> np.ndarray:
         """(node,) the number of each node's dictionary in `sites`."""
-        return np.array([self.sites.index(name.split("/")[0]) for name in self.graph.ids])
+        return np.array([self.sites.index(name.split("/")[0]) for name in self.ids])
 
-    def node(self, feature: str | Site) -> int:
-        """The number of a feature in the graph. Raises `ValueError` for one that is not in it."""
-        name = str(Site.parse(feature))
-        if name not in self._numbers:
-            raise ValueError(
-                f"{name} is not in this flow of {', '.join(self.roots[:3])}; flow.graph.ids names "
-                "its features."
-            )
-        return self._numbers[name]
+    def node(self, name: str | Site) -> int:
+        """The number of a feature. Raises `ValueError` for one that is not in the flow."""
+        return super().node(Site.parse(name))
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {name: number for number, name in enumerate(self.graph.ids)}
+    def path(
+        self, source: str | Site | None = None, target: str | Site | None = None
+    ) -> tuple[str, ...]:
+        """The strongest path to `target`, or the chain through a feature, by default the first
+        root, where none is given.
 
-    def path(self, feature: str | Site | None = None) -> tuple[str, ...]:
-        """The strongest chain through a feature, the first root if none is given, in order.
-
-        From it the most similar predecessor in the residual stream, and on from there; where that
-        ends, the most similar one in a module. And the most similar successor, and on. Raises
-        `ValueError` for a feature that is not in the flow.
+        Of the chain: from the feature the most similar predecessor in the residual stream, and on
+        from there; where that ends, the most similar one in a module. And the most similar
+        successor, and on. Raises `ValueError` for a feature that is not in the flow.
         """
-        start = self.node(self.roots[0] if feature is None else feature)
-        graph = self.graph
-        back = self._chain(start, graph.targets, graph.sources)
-        forward = self._chain(start, graph.sources, graph.targets)
-        return tuple(graph.ids[i] for i in [*reversed(back), start, *forward])
+        start = self.roots[0] if source is None else source
+        if target is not None:
+            return super().path(start, target)
+        at = self.node(start)
+        back = self._chain(at, self.targets, self.sources)
+        forward = self._chain(at, self.sources, self.targets)
+        return tuple(self.ids[i] for i in [*reversed(back), at, *forward])
 
     def _chain(self, node: int, here: np.ndarray, there: np.ndarray) -> list[int]:
         out: list[int] = []
         while len(edges := np.flatnonzero(here == node)):
             resid = np.array([self.lanes[there[e]] == "resid" for e in edges])
             edges = edges[resid] if resid.any() else edges
-            node = int(there[edges[self.graph.weights[edges].argmax()]])
+            node = int(there[edges[self.weights[edges].argmax()]])
             out.append(node)
         return out
 
@@ -190,25 +174,27 @@ class FeatureFlow(Result):
 
     def _best(self) -> dict[tuple[str, str], str]:
         """(feature, lane) → the other end of its strongest edge there."""
-        graph, out = self.graph, {}
-        for edge in np.argsort(graph.weights, kind="stable"):
-            source, target = graph.sources[edge], graph.targets[edge]
-            out[graph.ids[target], self.lanes[source]] = graph.ids[source]
-            out[graph.ids[source], "next"] = graph.ids[target]
+        out = {}
+        for edge in np.argsort(self.weights, kind="stable"):
+            source, target = self.sources[edge], self.targets[edge]
+            out[self.ids[target], self.lanes[source]] = self.ids[source]
+            out[self.ids[source], "next"] = self.ids[target]
         return out
 
     def to_frame(self, table: str | None = None) -> pd.DataFrame:
         """One line a feature: its name, label and class, and how similar what lies around it is.
 
-        table: "limits", one line a lane and dictionary that the flow passes: threshold and chance.
+        table: "limits", one line a lane and dictionary that the flow passes: threshold and chance;
+        "edges", one line an edge.
         """
         frame = super().to_frame(table)
         if table == "limits":
             frame["lane"] = [LANES[lane] for lane in frame["lane"]]
             return frame.dropna(subset=["chance"], ignore_index=True)
-        frame.insert(0, "feature", self.graph.ids)
-        frame.insert(1, "label", self.graph.labels)
-        return frame
+        if table == "edges":
+            return frame
+        of_graph = ["kind", "layer", "pos", "unit", "score"]
+        return frame.drop(columns=of_graph).rename(columns={"node": "feature"})
 
     def _facts(self) -> str:
         roots = ", ".join(self.roots[:3]) + (", …" if len(self.roots) > 3 else "")
@@ -216,7 +202,7 @@ class FeatureFlow(Result):
         shares = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
         n_ended = int(self.ended.sum())
         return (
-            f"{roots} by {self.method}: {len(self.graph.ids)} features, {len(self.graph.weights)} "
+            f"{roots} by {self.method}: {len(self.ids)} features, {len(self.weights)} "
             f"edges; {shares}; {n_ended} end{'s' * (n_ended == 1)}"
         )
 
@@ -273,6 +259,7 @@ def flow(
     found = search.finish(roots)
     return FeatureFlow(
         **origin(lanes, None, seed),
+        **found.graph(lanes, _labeller(labels, lanes)),
         roots=tuple(f"{lanes.names[site]}/{number}" for site, number in roots),
         method=method if matches is None else matches.method,
         k=k,
@@ -281,7 +268,6 @@ def flow(
         sites=lanes.names,
         fingerprints=lanes.fingerprints,
         classes=found.classes,
-        graph=found.graph(lanes, _labeller(labels, lanes)),
         ended=found.ended,
         resid=found.best[0],
         mlp=found.best[1],
@@ -386,25 +372,23 @@ class Found:
     thresholds: np.ndarray
     chance: np.ndarray
 
-    def graph(self, lanes: Lanes, label: Callable[[str], str]) -> Graph:
-        """The nodes by name and the edges between them, the edges in the order of their ends."""
+    def graph(self, lanes: Lanes, label: Callable[[str], str]) -> dict[str, Any]:
+        """The fields of a `Graph`: nodes by name, edges in the order of their ends."""
         ids = tuple(f"{lanes.names[site]}/{number}" for site, number in self.nodes)
         layers = [lanes.sites[site].layer for site, _ in self.nodes]
         number = {node: i for i, node in enumerate(self.nodes)}
         ends = sorted((number[s], number[t]) for s, t in self.edges)
         before = np.where(np.isnan(self.best[: len(BEFORE)]), -np.inf, self.best[: len(BEFORE)])
         scores = before.max(0)
-        return Graph(
-            model=lanes.dicts.model,
+        return dict(
             prompt="",
-            tokens=(),
             ids=ids,
             labels=tuple(map(label, ids)),
             kinds=("feature",) * len(ids),
             channels=("",) * len(ends),
             layers=np.array([-1 if layer is None else layer for layer in layers]),
             positions=np.full(len(ids), -1),
-            features=np.array([n for _, n in self.nodes]),
+            units=np.array([n for _, n in self.nodes]),
             scores=np.where(np.isinf(scores), np.nan, scores),
             sources=np.array([s for s, _ in ends]),
             targets=np.array([t for _, t in ends]),

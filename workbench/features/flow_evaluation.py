@@ -197,10 +197,9 @@ def flow_edges(
     """
     found: list[tuple[Edge, float]] = []
     if isinstance(flow, FeatureFlow):
-        graph = flow.graph
-        for s, t, weight in zip(graph.sources, graph.targets, graph.weights, strict=True):
+        for s, t, weight in zip(flow.sources, flow.targets, flow.weights, strict=True):
             source, target = (
-                (int(flow.node_sites[node]), int(graph.features[node])) for node in (s, t)
+                (int(flow.node_sites[node]), int(flow.units[node])) for node in (s, t)
             )
             found.append((Edge(flow.lanes[s], source, target), float(weight)))
     else:

@@ -62,7 +62,7 @@ def cut(
     named = [graph.edge_names[e] for e in chosen]
     # Of edges that are one cut the first.
     cuts = list({_cut_name(graph, e): e for e in reversed(chosen)}.values())[::-1]
-    _check_pattern(model, [graph.graph.channels[e] for e in cuts])
+    _check_pattern(model, [graph.channels[e] for e in cuts])
     controls = _controls(graph, cuts, n_controls, np.random.default_rng(seed))
     # Of a graph with several roots the target is the answer at the last.
     at = int(graph.roots[-1].rpartition("@")[2])
@@ -72,7 +72,7 @@ def cut(
     probabilities, answer = logits.softmax(-1), _answer(model, graph, run, at)
     rows = {"answer": ("logits", answer)}
     if graph.measure == "answer":
-        lost = [0.0, *(float(graph.graph.weights[each].sum()) for each in (cuts, *controls))]
+        lost = [0.0, *(float(graph.weights[each].sum()) for each in (cuts, *controls))]
         rows["predicted"] = ("logits", answer[0] - strength * torch.tensor(lost).to(answer))
     rows["KL"] = ("nats", kl(logits, logits[:1].expand_as(logits)))
     known = n_words(model)
@@ -153,16 +153,16 @@ def _controls(
     information: InformationGraph, cuts: list[int], n: int, draw: np.random.Generator
 ) -> list[list[int]]:
     """Sets of other edges, each like the edge in its place; different ones where there are."""
-    graph = information.graph
 
     def kind(edge: int) -> tuple[str, ...]:
-        ends = graph.kinds[graph.sources[edge]], graph.kinds[graph.targets[edge]]
+        kinds = information.kinds
+        ends = kinds[information.sources[edge]], kinds[information.targets[edge]]
         one = [end for end in ends if end in ("neuron", "mlp")]
-        return tuple(one) or (*ends, graph.channels[edge])
+        return tuple(one) or (*ends, information.channels[edge])
 
     used = {_cut_name(information, edge) for edge in cuts}
     alike: dict[tuple[str, ...], list[int]] = {}
-    for edge in range(len(graph.weights)):
+    for edge in range(len(information.weights)):
         if (name := _cut_name(information, edge)) not in used:
             used.add(name)
             alike.setdefault(kind(edge), []).append(edge)
@@ -281,10 +281,9 @@ class CutOthers(Edit):
 
 def _cut_name(information: InformationGraph, edge: int) -> str:
     """What is cut with an edge: itself, or the neuron or the MLP that it enters or leaves."""
-    graph = information.graph
-    for node in (graph.targets[edge], graph.sources[edge]):
-        if graph.kinds[node] in ("neuron", "mlp"):
-            return graph.ids[node]
+    for node in (information.targets[edge], information.sources[edge]):
+        if information.kinds[node] in ("neuron", "mlp"):
+            return information.ids[node]
     return information.edge_names[edge]
 
 
@@ -292,32 +291,33 @@ def cut_edits(
     model: Model, information: InformationGraph, edges: Iterable[int], *, rows: int, strength: float
 ) -> list[Edit]:
     """The edits that cut these edges of a graph, given by number, in one row of a run."""
-    graph = information.graph
     sources: dict[tuple[int, int, int], dict[str, list[int]]] = {}
     edits: dict[tuple[str, int], Edit] = {}
     for edge in edges:
-        s, t = int(graph.sources[edge]), int(graph.targets[edge])
-        channel = graph.channels[edge]
+        s, t = int(information.sources[edge]), int(information.targets[edge])
+        channel = information.channels[edge]
         # Of a neuron, and of an MLP's others, what goes in and what comes out is one thing.
-        node = t if graph.kinds[t] in ("head", "neuron", "mlp") else s
-        site, at = _place(graph.ids[node])
-        if graph.kinds[node] == "head":
+        node = t if information.kinds[t] in ("head", "neuron", "mlp") else s
+        site, at = _place(information.ids[node])
+        if information.kinds[node] == "head":
             assert site.layer is not None and site.head is not None
             if channel:
                 key = (site.layer, site.head, at)
-                sources.setdefault(key, {}).setdefault(channel, []).append(int(graph.positions[s]))
+                sources.setdefault(key, {}).setdefault(channel, []).append(
+                    int(information.positions[s])
+                )
             else:
                 edits[str(site), at] = Scale(site, 1 - strength, rows=rows, positions=at)
-        elif graph.kinds[node] == "neuron":
+        elif information.kinds[node] == "neuron":
             edits[str(site), at] = Scale(site, 1 - strength, rows=rows, positions=at)
-        elif graph.kinds[node] == "mlp":
+        elif information.kinds[node] == "mlp":
             kept = tuple(information.apart[site.layer, at].tolist())
             needs = (Site("mlp_post", site.layer),)
             edits[str(site), at] = CutOthers(
                 site, model, kept, strength, rows=rows, positions=at, needs=needs
             )
         else:
-            target, _ = _place(graph.ids[t])
+            target, _ = _place(information.ids[t])
             edits[str(target), at] = CutCarry(
                 target, strength, rows=rows, positions=at, needs=(_before(model, target),)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .contributions import LayerContributions
-from .paths import grown
 
 CHANNELS = ("", "v", "k", "q")
 #: The kind of each node in a `Graph`; "mlp" is an MLP without the neurons that stand apart.
@@ -214,3 +214,33 @@ def node_relevance(edges: Edges, keys: np.ndarray, roots: dict[int, float]) -> n
     out = np.zeros(len(keys))
     out[order] = summed
     return out + np.array([roots.get(int(key), 0.0) for key in keys])
+
+
+def grown(
+    sources: np.ndarray, targets: np.ndarray, relevance: np.ndarray, roots: np.ndarray, n: int
+) -> np.ndarray:
+    """The numbers of the n most relevant edges that a path of such edges joins to a root.
+
+    Grown from the roots backwards, each time by the most relevant edge into a node that is there
+    already, so that everything shown lies on a path to a root.
+    """
+    order = np.argsort(targets, kind="stable")
+    ends = targets[order]
+    waiting: list[tuple[float, int]] = []
+    there: set[int] = set()
+    chosen: list[int] = []
+
+    def enter(node: int) -> None:
+        there.add(node)
+        first, last = np.searchsorted(ends, [node, node + 1])
+        for edge in order[first:last].tolist():
+            heapq.heappush(waiting, (-float(relevance[edge]), edge))
+
+    for node in roots.tolist():
+        enter(node)
+    while waiting and len(chosen) < n:
+        _, edge = heapq.heappop(waiting)
+        chosen.append(edge)
+        if (source := int(sources[edge])) not in there:
+            enter(source)
+    return np.array(sorted(chosen), np.int64)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TypeVar
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ..check import Count, checked, one_of
+from ..check import Count, checked
 from ..graph import Graph
 from ..memory import free_bytes
 from ..model import Model, Prompts
-from ..result import Result, axes, provenance
+from ..result import axes, labels, provenance
 from ..targets import Target, token_id
 from ..tokens import Tokens, token_strings
 from .contributions import Answer, FinalNorm, Measure, PassParts
@@ -34,7 +33,6 @@ from .edges import (
     strongest,
     walk_back,
 )
-from .paths import between, edge_name, strongest_path, walked
 from .words import Details, NodeWords
 
 #: What is computed first in a layer comes first.
@@ -42,11 +40,10 @@ WITHIN = {EMBED: 0, HEAD: 1, MID: 2, NEURON: 3, MLP: 4, STATE: 5}
 #: What a pair of positions takes in a head: its number, and (for half of them) the edge, which is
 #: held twice while groups of edges are joined.
 BYTES = 48
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InformationGraph(Result):
+class InformationGraph(Graph):
     """Who wrote what to whom in one forward pass, from one or more roots back to the embeddings.
 
     Nodes are the residual stream ("embed@3", "L2.resid_mid@3", "L2.resid_post@3"), heads at the
@@ -71,18 +68,18 @@ class InformationGraph(Result):
     foil: str
     target_id: int
     foil_id: int | None
-    #: The nodes that the walk starts from.
-    roots: tuple[str, ...]
-    #: Of each node, most fitting first: a state's next words (the logit lens), what a head or a
-    #: neuron writes.
-    words: tuple[tuple[str, ...], ...]
-    #: For each node captions with their words: query, keys and values of a head, what a neuron
-    #: reads, what the norm behind a state holds back and brings out.
-    details: tuple[Details, ...]
-    #: The strongest part of the pass. A node's score is its relevance: how much of a walk backwards
-    #: from the roots passes it that divides among edges in proportion to |weight|.
-    graph: Graph
-    shares: np.ndarray = axes("edge", note="|weight| over all |weight| into the target")
+    words: tuple[tuple[str, ...], ...] = labels(
+        "node",
+        "most fitting first: a state's next words (the logit lens), what a head or neuron writes",
+        name="words",
+    )
+    details: tuple[Details, ...] = labels(
+        "node",
+        "captions with their words: query, keys and values of a head, what a neuron reads, what "
+        "the norm behind a state holds back and brings out",
+        name="details",
+    )
+    shares: np.ndarray = axes("edge", note="|weight| over all |weight| into it", name="share")
     relevance: np.ndarray = axes("edge", note="how much of the walk takes it")
     rest: np.ndarray = axes("node", note="share of what arrives that no edge of the graph shows")
     contribution: np.ndarray = axes(
@@ -94,98 +91,15 @@ class InformationGraph(Result):
     picture = "information.graph"
     view = "information.graph"
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {name: number for number, name in enumerate(self.graph.ids)}
-
-    def node(self, name: str) -> int:
-        """The number of a node in the graph. Raises `ValueError` for one that is not in it."""
-        if name not in self._numbers:
-            raise ValueError(
-                f"{name!r} is not among the {len(self.graph.ids)} nodes of this graph. They are "
-                "named like 'L2.resid_post@3', 'L2H1.z@5' or 'L2.mlp_post/77@5' "
-                "(to_frame('nodes')); ask for more with n_edges=."
-            )
-        return self._numbers[name]
-
-    @cached_property
-    def edge_names(self) -> tuple[str, ...]:
-        """Each edge as "source → target", with its channel behind it where it has one."""
-        graph = self.graph
-        ends = zip(graph.sources, graph.targets, graph.channels, strict=True)
-        return tuple(edge_name(graph.ids[s], graph.ids[t], channel) for s, t, channel in ends)
-
-    def edge(self, name: str) -> int:
-        """The number of an edge by its name. Raises `ValueError` for one that is not here."""
-        if name not in self.edge_names:
-            raise ValueError(
-                f"{name!r} is no edge of this graph. They are written like "
-                f"{self.edge_names[0]!r}, with their channel behind them where they have one; see "
-                "edge_names, or ask for more with n_edges=."
-            )
-        return self.edge_names.index(name)
-
     @property
     def coverage(self) -> float:
         """How much of the walk from the roots reaches the embeddings along the edges shown."""
-        arrived = walked(self.graph, self.shares, [self.node(name) for name in self.roots])
-        return float(sum(arrived[i] for i, kind in enumerate(self.graph.kinds) if kind == "embed"))
+        arrived = walked(self, self.shares, [self.node(name) for name in self.roots])
+        return float(sum(arrived[i] for i, kind in enumerate(self.kinds) if kind == "embed"))
 
-    def path(self, source: str, target: str | None = None) -> tuple[str, ...]:
-        """The nodes of the strongest path from one node to another, the last root if left out.
-
-        The path with the largest product of shares. Raises `ValueError` for a node that is not
-        here, and where no path of the graph joins the two.
-        """
-        graph, found = self.graph, self._path(source, target)
-        return (graph.ids[graph.sources[found[0]]], *(graph.ids[graph.targets[e]] for e in found))
-
-    def path_edges(self, source: str, target: str | None = None) -> tuple[str, ...]:
-        """The names of the edges of `path`, as `cut` takes them."""
-        return tuple(self.edge_names[e] for e in self._path(source, target))
-
-    def _path(self, source: str, target: str | None) -> list[int]:
-        target = self.roots[-1] if target is None else target
-        ends = self.node(source), self.node(target)
-        if not (found := strongest_path(self.graph, self.shares, *ends)):
-            raise ValueError(
-                f"No path of this graph leads from {source} to {target}. Edges go up the layers "
-                "and from a position to later ones; ask for more with n_edges=, or swap the two."
-            )
-        return found
-
-    def prune(
-        self,
-        *,
-        min_share: float = 0.0,
-        word: str | None = None,
-        kinds: Sequence[str] | None = None,
-        through: tuple[str, str] | None = None,
-    ) -> InformationGraph:
-        """A part of this graph: edges of at least `min_share`, and what else is asked for.
-
-        word: edges that touch a node among whose words (or details) it is, spaces aside. kinds: of
-        the nodes at both ends, of "embed", "state", "head", "neuron", "mlp". through: two nodes, of
-        which every edge on some path from the first to the second is kept. `rest` grows by what is
-        left out. Raises `ValueError` where nothing is left.
-        """
-        graph = self.graph
-        keep = self.shares >= min_share
-        ends = np.stack([graph.sources, graph.targets])
-        if kinds is not None:
-            for kind in kinds:
-                one_of("A kind of nodes", kind, dict.fromkeys(KINDS))
-            keep &= np.isin(np.array(graph.kinds), list(kinds))[ends].all(0)
-        if word is not None:
-            keep &= np.array(self.with_word(word))[ends].any(0)
-        if through is not None:
-            keep &= between(graph, self.node(through[0]), self.node(through[1]))
-        if not keep.any():
-            raise ValueError(
-                f"No edge of this graph is left of {len(keep)} by min_share={min_share}, "
-                f"word={word!r}, kinds={kinds!r}, through={through!r}. Ask for less."
-            )
-        return self._with_edges(np.flatnonzero(keep))
+    def ranking(self) -> np.ndarray:
+        """Edge numbers, the most relevant first."""
+        return np.argsort(-self.relevance, kind="stable")
 
     def with_word(self, word: str) -> list[bool]:
         """For each node whether a word is among its own or in its details, spaces aside."""
@@ -199,44 +113,13 @@ class InformationGraph(Result):
             for own, details in zip(self.words, self.details, strict=True)
         ]
 
-    def _with_edges(self, edges: np.ndarray) -> InformationGraph:
-        graph = self.graph
-        ends = np.concatenate([graph.sources[edges], graph.targets[edges]])
-        roots = [self._numbers[name] for name in self.roots]
-        nodes = np.unique([*ends, *roots])
-        new = np.full(len(graph.ids), -1)
-        new[nodes] = np.arange(len(nodes))
-
-        def some(values: Sequence[T]) -> tuple[T, ...]:
-            return tuple(values[i] for i in nodes)
-
-        left_out = np.ones(len(graph.weights), bool)
-        left_out[edges] = False
-        lost = np.bincount(graph.targets[left_out], self.shares[left_out], len(graph.ids))
-        part = replace(
-            graph,
-            ids=some(graph.ids),
-            labels=some(graph.labels),
-            kinds=some(graph.kinds),
-            channels=tuple(graph.channels[e] for e in edges),
-            layers=graph.layers[nodes],
-            positions=graph.positions[nodes],
-            features=graph.features[nodes],
-            scores=graph.scores[nodes],
-            sources=new[graph.sources[edges]],
-            targets=new[graph.targets[edges]],
-            weights=graph.weights[edges],
-        )
-        return replace(
-            self,
-            graph=part,
-            words=some(self.words),
-            details=some(self.details),
-            shares=self.shares[edges],
-            relevance=self.relevance[edges],
-            rest=(self.rest + lost)[nodes].clip(0, 1),
-            contribution=self.contribution[nodes],
-        )
+    def _part(self, edges: np.ndarray, nodes: np.ndarray | None = None) -> Self:
+        part = super()._part(edges, nodes)
+        out = np.ones(len(self.weights), bool)
+        out[edges] = False
+        lost = np.bincount(self.targets[out], self.shares[out], len(self.ids))
+        rest = (self.rest + lost)[[self.node(name) for name in part.ids]]
+        return replace(part, rest=rest.clip(0, 1))
 
     def to_frame(self, table: str | None = None) -> pd.DataFrame:
         """One line an edge, the most relevant first: source, target, channel, weight, share,
@@ -245,37 +128,19 @@ class InformationGraph(Result):
         table: "nodes", one line a node: node, kind, layer, pos, token, relevance, contribution,
         rest, words.
         """
-        if table is not None and one_of("table", table, ("edges", "nodes")) == "nodes":
-            return self._nodes()
-        graph, order = self.graph, np.argsort(-self.relevance, kind="stable")
-        return pd.DataFrame(
-            {
-                "source": [graph.ids[i] for i in graph.sources[order]],
-                "target": [graph.ids[i] for i in graph.targets[order]],
-                "channel": [graph.channels[e] for e in order],
-                "weight": graph.weights[order],
-                "share": self.shares[order],
-                "relevance": self.relevance[order],
-                "source_words": [" ".join(self.words[i][:3]) for i in graph.sources[order]],
-                "target_words": [" ".join(self.words[i][:3]) for i in graph.targets[order]],
+        frame = super().to_frame(table)
+        if table != "nodes":
+            first = {
+                name: " ".join(own[:3]) for name, own in zip(self.ids, self.words, strict=True)
             }
+            ends = ("source", "target")
+            return frame.assign(**{f"{end}_words": frame[end].map(first.get) for end in ends})
+        frame = frame.rename(columns={"score": "relevance"}).assign(
+            token=[self.tokens[0][p] for p in self.positions],
+            words=[" ".join(words) for words in self.words],
         )
-
-    def _nodes(self) -> pd.DataFrame:
-        graph = self.graph
-        return pd.DataFrame(
-            {
-                "node": graph.ids,
-                "kind": graph.kinds,
-                "layer": graph.layers,
-                "pos": graph.positions,
-                "token": [graph.tokens[p] for p in graph.positions],
-                "relevance": graph.scores,
-                "contribution": self.contribution,
-                "rest": self.rest,
-                "words": [" ".join(words) for words in self.words],
-            }
-        )
+        first, last = ["node", "kind", "layer", "pos", "token"], ["contribution", "rest", "words"]
+        return frame.loc[:, [*first, "relevance", *last]]
 
     def read(self, node: str) -> dict[str, tuple[str, ...]]:
         """Everything that is read in one node: its words and its details, by caption."""
@@ -286,7 +151,7 @@ class InformationGraph(Result):
         compared = f" − {self.foil!r}" if self.foil else ""
         return (
             f"{self.target!r}{compared} from {len(self.tokens[0])} tokens, by {self.measure}: "
-            f"{len(self.graph.ids)} nodes, {len(self.graph.weights)} edges, "
+            f"{len(self.ids)} nodes, {len(self.weights)} edges, "
             f"{self.coverage:.2f} of the walk"
         )
 
@@ -366,11 +231,12 @@ def graph(
     nodes = _in_order(nodes, keys)
     words, details_of = NodeWords(parts, keys, apart, k).read(nodes, edges, details=details)
     scores = node_relevance(every, nodes, roots)
-    found = _graph_of(model, tokens, keys, nodes, edges, words, scores)
-    shown = np.bincount(found.targets, edges.shares, len(nodes))
+    found = _graph_of(tokens, keys, nodes, edges, words, scores)
+    shown = np.bincount(found["targets"], edges.shares, len(nodes))
     into = np.isin(nodes, every.targets)
     return InformationGraph(
         **provenance(model, tokens),
+        **found,
         measure=measure,
         final_norm=final_norm,
         unit=_unit(measure, names),
@@ -381,7 +247,6 @@ def graph(
         roots=tuple(keys.name(key) for key in roots),
         words=words,
         details=details_of,
-        graph=found,
         shares=edges.shares,
         relevance=edges.relevance,
         rest=np.where(into, 1 - shown, 0.0).clip(0, 1),
@@ -389,6 +254,15 @@ def graph(
         apart=apart,
         token_ids=tokens.ids[0].cpu().numpy(),
     )
+
+
+def walked(graph: Graph, shares: np.ndarray, roots: Sequence[int]) -> np.ndarray:
+    """(node,) how much of a walk back from the roots, divided evenly, comes to each node."""
+    out = np.zeros(len(graph.ids))
+    out[list(roots)] = 1 / len(roots)
+    for edge in np.argsort(-graph.targets, kind="stable"):
+        out[graph.sources[edge]] += out[graph.targets[edge]] * shares[edge]
+    return out
 
 
 def _check_room(model: Model, n_positions: int, measure: Measure) -> None:
@@ -424,28 +298,26 @@ def _in_order(nodes: np.ndarray, keys: NodeKeys) -> np.ndarray:
 
 
 def _graph_of(
-    model: Model,
     tokens: Tokens,
     keys: NodeKeys,
     nodes: np.ndarray,
     edges: Edges,
     words: tuple[tuple[str, ...], ...],
     scores: np.ndarray,
-) -> Graph:
+) -> dict[str, Any]:
+    """The fields of a `Graph`."""
     parts = [keys.place(key) for key in nodes]
     number = {int(key): i for i, key in enumerate(nodes)}
     kinds = [KINDS[kind] for kind, *_ in parts]
-    return Graph(
-        model=model.spec.name,
+    return dict(
         prompt="".join(tokens.strings[0]),
-        tokens=tokens.strings[0],
         ids=tuple(map(keys.name, nodes)),
         labels=tuple(own[0] if own else "" for own in words),
         kinds=tuple(kinds),
         channels=tuple(CHANNELS[channel] for channel in edges.channels),
         layers=np.array([-1 if kind == EMBED else layer for kind, layer, *_ in parts]),
         positions=np.array([position for _, _, position, _ in parts]),
-        features=np.array([unit if kind == NEURON else -1 for kind, _, _, unit in parts]),
+        units=np.array([unit if kind == NEURON else -1 for kind, _, _, unit in parts]),
         scores=scores,
         sources=np.array([number[int(key)] for key in edges.sources]),
         targets=np.array([number[int(key)] for key in edges.targets]),

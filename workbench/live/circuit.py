@@ -268,7 +268,7 @@ def _view_data(
     found: Circuit, nodes: Attribution, members: Circuit | None, title: str
 ) -> dict[str, Any]:
     """What a `GraphView` shows; members: the circuit that stands out, None for none."""
-    data = graph_data(found.parts, found.scores, nodes.scores.tolist()) | {"title": title}
+    data = graph_data(found.parts, found.edge_scores, nodes.scores.tolist()) | {"title": title}
     if members is None:
         return data
     edges, names = member_ids(found.parts, members.kept)

@@ -181,7 +181,7 @@ class LiveFeatureFlow(Explorer):
             return ""
         feature, way, _ = self.expanded
         grown = self._flow((*self._wishes, (feature, way)))
-        if len(grown.graph.weights) == len(self.flow.graph.weights):
+        if len(grown.weights) == len(self.flow.weights):
             where = "before" if way == "down" else "after"
             return f"No further feature of these dictionaries lies {where} {feature}."
         self._wishes.append((feature, way))
@@ -193,7 +193,7 @@ class LiveFeatureFlow(Explorer):
 
     def _compute(self) -> dict[str, Any]:
         flow = self._flow(self._wishes)
-        scales = {name: by for name, by in self.scales.items() if name in flow.graph.ids}
+        scales = {name: by for name, by in self.scales.items() if name in flow.ids}
         reading = self._read(self.prompt, flow, scales, self.position)
         self.flow, self.reading, self._read_prompt = flow, reading, self.prompt
         with self._quietly():
@@ -293,7 +293,7 @@ class LiveFeatureFlow(Explorer):
                 **self._of_flow,
             )
             flow = calls("", joined, flow, extra, self.dicts)
-        return calls("", _labelled, flow, [self._names.label(name) for name in flow.graph.ids])
+        return calls("", _labelled, flow, [self._names.label(name) for name in flow.ids])
 
     def _read(
         self, prompt: str, flow: FeatureFlow, scales: Mapping[str, float], position: int | None
@@ -302,7 +302,7 @@ class LiveFeatureFlow(Explorer):
 
         position: of the activations; None for the largest (in size) over the prompt.
         """
-        calls, ids = self.calls, flow.graph.ids
+        calls, ids = self.calls, flow.ids
         edits, row_of = self._names.edits(calls, scales)
         tokens = calls("", self.model.tokens, prompt)
         rows = calls("", tokens.take, [0] * (2 + len(row_of)))
@@ -359,7 +359,7 @@ class LiveFeatureFlow(Explorer):
 
 
 def _labelled(flow: FeatureFlow, labels: list[str]) -> FeatureFlow:
-    return replace(flow, graph=replace(flow.graph, labels=tuple(labels)))
+    return replace(flow, labels=tuple(labels))
 
 
 @checked

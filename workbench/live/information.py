@@ -9,11 +9,11 @@ import ipywidgets
 import numpy as np
 
 from ..check import Count, Natural, Seed, checked
+from ..graph import strongest_path
 from ..information.contributions import FinalNorm, Measure
 from ..information.cut import cut as run_cut
 from ..information.graph import InformationGraph
 from ..information.graph import graph as graph_of
-from ..information.paths import strongest_path
 from ..model import Model
 from ..targets import Target, token_id
 from ..tokens import token_strings
@@ -164,7 +164,7 @@ class LiveInformation(Explorer):
         reading = self._read(information, cuts)
         path = None
         both = {self.selected, self.other}
-        if len(both) == 2 and both <= set(shown.graph.ids) and not anew:
+        if len(both) == 2 and both <= set(shown.ids) and not anew:
             path = path_between(shown, self.other, self.selected, cuts)
             # Where edges are cut the strongest of the others is shown, which no call gives.
             if path and calls("", shown.path, path.nodes[0], path.nodes[-1]) == path.nodes:
@@ -238,16 +238,15 @@ def path_between(
     """
     first, last = sorted([information.node(a), information.node(b)])
     is_cut = np.isin(np.array(information.edge_names), list(cuts))
-    found = strongest_path(information.graph, np.where(is_cut, 0, information.shares), first, last)
+    found = strongest_path(information, np.where(is_cut, 0, information.shares), first, last)
     if not found:
         return None
-    graph = information.graph
     shares = information.shares[found]
     return StrongestPath(
-        nodes=(graph.ids[first], *(graph.ids[graph.targets[e]] for e in found)),
+        nodes=(information.ids[first], *(information.ids[information.targets[e]] for e in found)),
         edges=tuple(information.edge_names[e] for e in found),
         shares=tuple(shares.tolist()),
-        weights=tuple(graph.weights[found].tolist()),
+        weights=tuple(information.weights[found].tolist()),
         strength=float(np.prod(shares.astype(np.float64))),
         narrow=tuple(information.edge_names[e] for e in narrowest(information, found)),
     )
@@ -259,12 +258,11 @@ def narrowest(information: InformationGraph, path: Sequence[int]) -> list[int]:
     The first edge of a path that begins at a head, neuron or MLP; else the edges by which heads
     read it; else those into neurons and MLPs; else, of a path along the stream alone, all.
     """
-    graph = information.graph
-    kinds = graph.kinds
-    if kinds[graph.sources[path[0]]] in PARTS:
+    kinds = information.kinds
+    if kinds[information.sources[path[0]]] in PARTS:
         return [path[0]]
     for wanted in (("head",), PARTS):
-        if found := [e for e in path if kinds[graph.targets[e]] in wanted]:
+        if found := [e for e in path if kinds[information.targets[e]] in wanted]:
             return found
     return list(path)
 

@@ -265,10 +265,10 @@ def node_panel(information: InformationGraph, node: str, alone: Callable[[str], 
     what its norm does to them stand in the graph's own panel.
     """
     number = information.node(node)
-    kind = information.graph.kinds[number]
+    kind = information.kinds[number]
     if kind not in PARTS:
         return ""
-    at = _token(information, int(information.graph.positions[number]))
+    at = _token(information, int(information.positions[number]))
     heading = f"<b>{html.escape(node)}</b> at {at} writes: {chips(information.words[number])}"
     lines = [heading, *_written(information, number, alone)]
     table = _moved(information, number, alone) if kind == "head" else ""
@@ -299,12 +299,12 @@ def path_panel(path: StrongestPath | None, ends: tuple[str, str]) -> str:
 
 def _moved(information: InformationGraph, number: int, alone: Callable[[str], float]) -> str:
     """From which positions a head moved what, and what that does to the answer: a line for each."""
-    graph, details = information.graph, dict(information.details[number])
-    into = np.flatnonzero(graph.targets == number)
+    details = dict(information.details[number])
+    into = np.flatnonzero(information.targets == number)
     sources: dict[int, dict[str, int]] = {}
     for edge in into[np.argsort(-information.shares[into], kind="stable")].tolist():
-        if (channel := graph.channels[edge]) in ("v", "k"):
-            source = int(graph.positions[graph.sources[edge]])
+        if (channel := information.channels[edge]) in ("v", "k"):
+            source = int(information.positions[information.sources[edge]])
             sources.setdefault(source, {})[channel] = edge
     if not sources:
         return "The graph shows no position that it reads."
@@ -338,9 +338,8 @@ def _query(information: InformationGraph, number: int) -> list[str]:
         for caption, words in information.details[number]
         if caption.startswith("query")
     ]
-    graph = information.graph
-    into = np.flatnonzero(graph.targets == number).tolist()
-    weights = [_weight(information, edge) for edge in into if graph.channels[edge] == "q"]
+    into = np.flatnonzero(information.targets == number).tolist()
+    weights = [_weight(information, edge) for edge in into if information.channels[edge] == "q"]
     return [*lines, *(f"its query weighs {weight}" for weight in weights)]
 
 
@@ -348,12 +347,11 @@ def _written(
     information: InformationGraph, number: int, alone: Callable[[str], float]
 ) -> list[str]:
     """What a node writes counts, and the answer without it; nothing where that is not shown."""
-    graph = information.graph
     return [
-        f"this weighs {_weight(information, edge)} in {graph.ids[graph.targets[edge]]} "
-        f"({html.escape(information.unit)}); the answer, it cut alone: "
-        f"{_fall(information, edge, alone)}"
-        for edge in np.flatnonzero(graph.sources == number).tolist()
+        f"this weighs {_weight(information, edge)} in "
+        f"{information.ids[information.targets[edge]]} ({html.escape(information.unit)}); "
+        f"the answer, it cut alone: {_fall(information, edge, alone)}"
+        for edge in np.flatnonzero(information.sources == number).tolist()
     ]
 
 
@@ -372,13 +370,13 @@ def _detail(details: dict[str, tuple[str, ...]], start: str, source: int) -> Seq
 
 
 def _token(information: InformationGraph, position: int) -> str:
-    return f"{chips([information.graph.tokens[position]])}({position})"
+    return f"{chips([information.tokens[0][position]])}({position})"
 
 
 def _weight(information: InformationGraph, edge: int | None) -> str:
     if edge is None:
         return "—"
-    return f"{information.graph.weights[edge]:+.3f} ({_percent(information.shares[edge])})"
+    return f"{information.weights[edge]:+.3f} ({_percent(information.shares[edge])})"
 
 
 def _percent(share: float) -> str:

@@ -36,10 +36,9 @@ def feature_circuit(
     errors are dashed. Only the `n_nodes` nodes of the largest absolute effect and, between them and
     to the logits, the `n_edges` edges of the largest absolute weight are drawn.
     """
-    graph = result.graph()
     logits = len(result.nodes)
     strongest = np.argsort(-np.abs(result.effects), kind="stable")[:n_nodes]
-    places, bands = _places(result, graph.layers, sorted(strongest.tolist()))
+    places, bands = _places(result, sorted(strongest.tolist()))
     height = max(bands.values(), key=lambda band: band[1])[1] + _BETWEEN
     places[logits] = (1.0, height)
     if ax is None:
@@ -48,15 +47,15 @@ def feature_circuit(
     there = np.flatnonzero(
         [
             s in places and t in places
-            for s, t in zip(graph.sources.tolist(), graph.targets.tolist(), strict=True)
+            for s, t in zip(result.sources.tolist(), result.targets.tolist(), strict=True)
         ]
     )
-    drawn = there[np.argsort(-np.abs(graph.weights[there]), kind="stable")[:n_edges]]
-    most = float(np.abs(graph.weights[drawn]).max(initial=0.0)) or 1.0
+    drawn = there[np.argsort(-np.abs(result.weights[there]), kind="stable")[:n_edges]]
+    most = float(np.abs(result.weights[drawn]).max(initial=0.0)) or 1.0
     for edge in drawn[::-1].tolist():
-        weight = float(graph.weights[edge])
+        weight = float(result.weights[edge])
         start, end, bend = _ends(
-            places[int(graph.sources[edge])], places[int(graph.targets[edge])], height
+            places[int(result.sources[edge])], places[int(result.targets[edge])], height
         )
         ax.annotate(
             "",
@@ -74,7 +73,7 @@ def feature_circuit(
         )
     largest = float(np.abs(result.effects).max(initial=0.0)) or 1.0
     for node, (x, y) in places.items():
-        name = "logits" if node == logits else result.nodes[node]
+        name = result.ids[node]
         effect = 0.0 if node == logits else float(result.effects[node])
         share = 0.5 * abs(effect) / largest
         color = np.array(to_rgb(POSITIVE if effect >= 0 else NEGATIVE))
@@ -93,8 +92,8 @@ def feature_circuit(
             )
         )
         text = name.rpartition("/")[2]
-        if labels and name in labels:
-            text = f"{text}  {_short(labels[name], 34)}"
+        if (label := (labels or {}).get(name, result.labels[node])) != name:
+            text = f"{text}  {_short(label, 34)}"
         if node == logits:
             text = result.metric_name.replace("_", " ")
         ax.text(x, y, text, ha="center", va="center", fontsize=7, zorder=4)
@@ -117,14 +116,14 @@ def feature_circuit(
     ax.set_title(
         f"{result.model}, {result.task}: {len(result.features)} features, {len(result.errors)} "
         f"errors, {result.method}\ndrawn are the {len(strongest)} of {logits} nodes and "
-        f"{len(drawn)} of {len(graph.weights)} edges that are largest",
+        f"{len(drawn)} of {len(result.weights)} edges that are largest",
         fontsize=10,
     )
     return ax
 
 
 def _places(
-    result: FeatureCircuit, layers: np.ndarray, nodes: list[int]
+    result: FeatureCircuit, nodes: list[int]
 ) -> tuple[dict[int, tuple[float, float]], dict[int, tuple[float, float]]]:
     """Where each node stands, and from where to where each layer reaches."""
     cells: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -134,7 +133,7 @@ def _places(
         # Streams that no lane is named after (a transcoder's, or what enters a block) stand with
         # the residual stream.
         lane = lanes.index(stream) if stream in LANES else len(lanes) - 1
-        cells[int(layers[node]), lane].append(node)
+        cells[int(result.layers[node]), lane].append(node)
     places: dict[int, tuple[float, float]] = {}
     bands: dict[int, tuple[float, float]] = {}
     base = 0.0

@@ -37,14 +37,13 @@ def feature_flow(result: FeatureFlow, *, labels: bool = True, ax: Axes | None = 
     there. labels: whether nodes carry their label; left out where there are too many. Of more than
     60 nodes only those with an edge are drawn.
     """
-    graph = result.graph
     cells = _cells(result)
     widest = {
         lane: max((len(c) for (own, _), c in cells.items() if own == lane), default=0)
         for lane in _ORDER
     }
     named = labels and max(widest.values()) <= _NAMED
-    longest = max(map(len, graph.labels)) if named else 0
+    longest = max(map(len, result.labels)) if named else 0
     step = max(1.0, 0.11 * longest) if named else 0.35
     shown = [lane for lane in _ORDER if widest[lane]]
     widths = [max(1.4, step * widest[lane]) for lane in shown]
@@ -58,11 +57,11 @@ def feature_flow(result: FeatureFlow, *, labels: bool = True, ax: Axes | None = 
     if ax is None:
         size = min(24.0, 1.6 + sum(widths)), min(20.0, 1.6 + 1.05 * (span + 1))
         ax = plt.subplots(figsize=size, layout="constrained")[1]
-    for source, target, weight in zip(graph.sources, graph.targets, graph.weights, strict=True):
+    for source, target, weight in zip(result.sources, result.targets, result.weights, strict=True):
         (x, y), (to_x, to_y) = place[int(source)], place[int(target)]
         ends = {"color": "0.45", "alpha": 0.25 + 0.6 * max(0.0, float(weight)), "zorder": 1}
         ax.plot([x, to_x], [y, to_y], linewidth=0.4 + 3.2 * max(0.0, float(weight)), **ends)
-        if named and len(graph.weights) <= 40:
+        if named and len(result.weights) <= 40:
             ax.text(
                 0.5 * (x + to_x),
                 0.5 * (y + to_y),
@@ -81,13 +80,13 @@ def feature_flow(result: FeatureFlow, *, labels: bool = True, ax: Axes | None = 
 
 
 def _node(ax: Axes, result: FeatureFlow, node: int, x: float, y: float, named: bool) -> None:
-    root = result.graph.ids[node] in result.roots and len(result.roots) < len(result.classes)
+    root = result.ids[node] in result.roots and len(result.roots) < len(result.classes)
     color = COLORS[result.classes[node]]
     if named:
         ax.text(
             x,
             y,
-            result.graph.labels[node].replace("$", r"\$"),
+            result.labels[node].replace("$", r"\$"),
             ha="center",
             va="center",
             fontsize=8,
@@ -135,16 +134,15 @@ def _frame(
         handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8
     )
     roots = ", ".join(result.roots[:2]) + (", …" if len(result.roots) > 2 else "")
-    left = len(result.graph.ids) - n_drawn
+    left = len(result.ids) - n_drawn
     rest = f"; {left} without an edge are left out" if left else ""
     ax.set_title(f"{result.model}: flow of {roots} by {result.method}{rest}", fontsize=10)
 
 
 def _cells(result: FeatureFlow) -> dict[tuple[str, float], list[int]]:
     """(lane, height) → the nodes there from left to right: each above those that lead to it."""
-    graph = result.graph
-    joined = set(graph.sources.tolist()) | set(graph.targets.tolist())
-    every = len(graph.ids) <= _EVERY or not joined
+    joined = set(result.sources.tolist()) | set(result.targets.tolist())
+    every = len(result.ids) <= _EVERY or not joined
     cells: dict[tuple[str, float], list[int]] = defaultdict(list)
     for node, lane in enumerate(result.lanes):
         if every or node in joined:
@@ -152,7 +150,7 @@ def _cells(result: FeatureFlow) -> dict[tuple[str, float], list[int]]:
     at: dict[int, float] = {}
     for key in sorted(cells, key=lambda key: key[1]):
         parents = {
-            node: [at[s] for s in graph.sources[graph.targets == node].tolist() if s in at]
+            node: [at[s] for s in result.sources[result.targets == node].tolist() if s in at]
             for node in cells[key]
         }
         # Those without parents stand to the right.
@@ -163,10 +161,10 @@ def _cells(result: FeatureFlow) -> dict[tuple[str, float], list[int]]:
 
 def _level(result: FeatureFlow, node: int) -> float:
     """The height of a node: after a layer its residual stream, half a step below what it writes."""
-    layer = float(result.graph.layers[node])
+    layer = float(result.layers[node])
     if result.lanes[node] != "resid":
         return layer - 0.5
-    return layer - 1 if ".resid_pre/" in result.graph.ids[node] else layer
+    return layer - 1 if ".resid_pre/" in result.ids[node] else layer
 
 
 def feature_matches(result: FeatureMatches, *, ax: Axes | None = None) -> Axes:

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from ..information.edges import grown
 from ..information.graph import InformationGraph
-from ..information.paths import grown
 from ..plots import new_axes, quoted, shown_token
 from .marks import NEGATIVE, POSITIVE
 
@@ -30,9 +30,8 @@ def graph(result: InformationGraph, *, n_edges: int = 60, ax: Axes | None = None
     n_edges: how many of the most relevant are drawn. ax: where to draw.
     """
     edges = _strongest(result, n_edges)
-    found = result.graph
     roots = [result.node(root) for root in result.roots]
-    nodes = np.unique(np.concatenate([found.sources[edges], found.targets[edges], roots]))
+    nodes = np.unique(np.concatenate([result.sources[edges], result.targets[edges], roots]))
     layout = _Layout.of(result, nodes.astype(int).tolist())
     ax = new_axes(ax, layout.width + 1.2, layout.height + 1.5)
     for layer, (low, high) in layout.bands.items():
@@ -41,13 +40,13 @@ def graph(result: InformationGraph, *, n_edges: int = 60, ax: Axes | None = None
     most = float(result.relevance[edges].max(initial=0)) or 1.0
     for edge in edges[np.argsort(result.relevance[edges], kind="stable")].tolist():
         (x, y), (to_x, to_y) = (
-            layout.places[int(end[edge])] for end in (found.sources, found.targets)
+            layout.places[int(end[edge])] for end in (result.sources, result.targets)
         )
         size = float(result.relevance[edge] / most) ** 0.5
         ax.plot(
             [x, to_x],
             [y, to_y],
-            color=POSITIVE if found.weights[edge] >= 0 else NEGATIVE,
+            color=POSITIVE if result.weights[edge] >= 0 else NEGATIVE,
             linewidth=0.4 + 3.6 * size,
             alpha=0.3 + 0.55 * size,
             solid_capstyle="round",
@@ -66,7 +65,7 @@ def graph(result: InformationGraph, *, n_edges: int = 60, ax: Axes | None = None
             bbox={
                 "boxstyle": "round,pad=0.18",
                 "facecolor": "white",
-                "edgecolor": COLORS[found.kinds[node]],
+                "edgecolor": COLORS[result.kinds[node]],
                 "linewidth": 2.0 if root else 0.9,
             },
         )
@@ -76,9 +75,8 @@ def graph(result: InformationGraph, *, n_edges: int = 60, ax: Axes | None = None
 
 def _strongest(result: InformationGraph, n: int) -> np.ndarray:
     """The most relevant edges that are joined to an end; of a part that is not, the others too."""
-    found = result.graph
     roots = np.array([result.node(root) for root in result.roots])
-    joined = grown(found.sources, found.targets, result.relevance, roots, n)
+    joined = grown(result.sources, result.targets, result.relevance, roots, n)
     order = np.argsort(-result.relevance, kind="stable")
     others = order[~np.isin(order, joined)][: max(0, n - len(joined))]
     return np.concatenate([joined, others])
@@ -101,15 +99,14 @@ class _Layout:
     @classmethod
     def of(cls, result: InformationGraph, nodes: list[int]) -> _Layout:
         """Each line of a layer is as high as the fullest of its columns."""
-        found = result.graph
         cells: dict[tuple[int, int, int], list[int]] = defaultdict(list)
         for node in nodes:
             line = _line(result, node)
-            cells[int(found.layers[node]), line, int(found.positions[node])].append(node)
+            cells[int(result.layers[node]), line, int(result.positions[node])].append(node)
         full = {position for _, line, position in cells if line in (0, 2)}
         used = {position for *_, position in cells}
         columns, x = [], 0.1
-        for position in range(len(found.tokens)):
+        for position in range(len(result.tokens[0])):
             wide = (STATES if position in used else EMPTY) + (PARTS if position in full else 0)
             columns.append(x + (STATES if position in used else EMPTY) / 2)
             x += wide
@@ -138,30 +135,31 @@ class _Layout:
 
 def _line(result: InformationGraph, node: int) -> int:
     """Heads, the state after attention, neurons, the last state: 0 to 3 from below."""
-    kind = result.graph.kinds[node]
+    kind = result.kinds[node]
     if kind == "state":
-        return 1 if ".resid_mid@" in result.graph.ids[node] else 3
+        return 1 if ".resid_mid@" in result.ids[node] else 3
     return {"embed": 3, "head": 0}.get(kind, 2)
 
 
 def _label(result: InformationGraph, node: int) -> str:
-    found = result.graph
-    word = shown_token(found.labels[node], 8)
-    site = found.ids[node].partition("@")[0]
-    kind = found.kinds[node]
+    word = shown_token(result.labels[node], 8)
+    site = result.ids[node].partition("@")[0]
+    kind = result.kinds[node]
     if kind == "head":
         return f"H{site[:-2].partition('H')[2]} {word}"
     if kind == "neuron":
-        return f"{found.features[node]} {word}"
+        return f"{result.units[node]} {word}"
     return f"MLP {word}" if kind == "mlp" else word
 
 
 def _frame(ax: Axes, result: InformationGraph, layout: _Layout, n_edges: int) -> None:
-    found = result.graph
     ax.set_xlim(0, layout.width)
     ax.set_ylim(-0.3 * LINE, layout.height)
     ax.set_xticks(
-        layout.columns, [shown_token(token, 12) for token in found.tokens], rotation=90, fontsize=8
+        layout.columns,
+        [shown_token(token, 12) for token in result.tokens[0]],
+        rotation=90,
+        fontsize=8,
     )
     names = ["embedding" if layer < 0 else f"layer {layer}" for layer in layout.bands]
     ax.set_yticks([(low + high) / 2 for low, high in layout.bands.values()], names, fontsize=8)
@@ -179,7 +177,7 @@ def _frame(ax: Axes, result: InformationGraph, layout: _Layout, n_edges: int) ->
         handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8
     )
     compared = f" − {quoted(result.foil)}" if result.foil else ""
-    all_of_them = len(found.weights)
+    all_of_them = len(result.weights)
     shown = f"{n_edges} of {all_of_them} edges" if n_edges < all_of_them else f"{n_edges} edges"
     ax.set_title(
         f"{result.model}: information to {quoted(result.target)}{compared}\n"

@@ -20,7 +20,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from ..check import ArgumentError
-from ..graph import Graph
 from ..plots import (
     GREY,
     fit,
@@ -485,14 +484,13 @@ class Tokens(Mark):
 class GraphPicture(Mark):
     """Nodes in their layers upwards, edges by sign and weight.
 
-    graph: the field that holds the `Graph`. top: how many edges at most, the largest.
+    top: how many edges at most, the largest.
     """
 
-    graph: str = "graph"
     top: int = field(default=80, kw_only=True)
 
     def draw(self, result: Result, frame: Any, ax: Axes | None) -> Axes:
-        graph: Graph = getattr(result, self.graph)
+        graph: Any = result
         kept = np.argsort(-np.abs(graph.weights), kind="stable")[: self.top]
         used = np.unique(np.concatenate([graph.sources[kept], graph.targets[kept]]))
         layers = {n: int(graph.layers[n]) for n in used.tolist()}

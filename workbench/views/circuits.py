@@ -10,6 +10,7 @@ import numpy as np
 from ..circuits.circuit import Circuit
 from ..circuits.components import Components, graph_edges, node_ids, node_kinds, node_layers
 from ..effects import Effects
+from ..graph import Graph
 from ..pictures.marks import Heat, line_names
 from ..widgets import GraphView, TokenGrid
 from . import NoView
@@ -143,11 +144,41 @@ def patching(
     return TokenGrid(**patching_data(result, row), quantity=quantity, **options)
 
 
+def graph(result: Graph, **options: Any) -> Any:
+    """A `GraphView` of components; options as there. Raises `NoView` for nodes of other kinds."""
+    if strange := set(result.kinds) - {"embed", "head", "mlp", "logits"}:
+        raise NoView(
+            f"A GraphView shows heads, MLPs, the embedding and the logits; this graph has a node "
+            f"of kind {sorted(strange)[0]!r}. Draw it with plot(), or use to_frame()."
+        )
+    nodes = zip(result.ids, result.labels, result.kinds, result.layers.tolist(),
+                result.scores.tolist(), strict=True)  # fmt: skip
+    data = {
+        "nodes": [
+            {
+                "id": name,
+                "label": label,
+                "kind": kind,
+                "layer": layer if kind in ("head", "mlp") else None,
+                "score": None if score != score else score,
+            }
+            for name, label, kind, layer, score in nodes
+        ],
+        "edges": {
+            "source": result.sources,
+            "target": result.targets,
+            "weight": result.weights,
+            "channel": result.channels,
+        },
+    }
+    return GraphView(data, **{"title": repr(result), **options})
+
+
 def circuit(result: Circuit, **options: Any) -> Any:
     """A `GraphView` of the whole model in which the circuit stands out."""
     edges, nodes = member_ids(result.parts, result.kept)
     return GraphView(
-        graph_data(result.parts, result.scores),
+        graph_data(result.parts, result.edge_scores),
         title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}",
         in_circuit_edges=edges,
         in_circuit_nodes=nodes,

@@ -10,7 +10,6 @@ import numpy as np
 from ..features.activations import FeatureActivations
 from ..features.flow import FeatureFlow
 from ..features.page import FeatureContext, FeaturePage
-from ..graph import Graph
 from ..widgets import FeatureGrid, GraphView
 from ..widgets import FeaturePage as PageWidget
 from . import NoView
@@ -28,22 +27,21 @@ def flow_data(result: FeatureFlow) -> dict[str, Any]:
 
     Raises `NoView` for a flow of more than 600 features.
     """
-    graph = result.graph
-    if len(graph.ids) > MOST_FLOW_NODES:
+    if len(result.ids) > MOST_FLOW_NODES:
         raise NoView(
             f"A GraphView shows at most {MOST_FLOW_NODES} features; this flow has "
-            f"{len(graph.ids)}. Ask for the flow of fewer features, draw it with plot(), or use "
+            f"{len(result.ids)}. Ask for the flow of fewer features, draw it with plot(), or use "
             "to_frame()."
         )
     many = len(result.roots) >= result.lanes.count("resid")
     names = ", ".join(result.roots[:2]) + (", …" if len(result.roots) > 2 else "")
     return {
-        "ids": graph.ids,
-        "layers": _levels(graph),
+        "ids": result.ids,
+        "layers": _levels(result),
         "lanes": result.lanes,
-        "edges": {"source": graph.sources, "target": graph.targets, "weight": graph.weights},
+        "edges": {"source": result.sources, "target": result.targets, "weight": result.weights},
         # A flow writes the name where it has no label; the graph writes names anyway.
-        "labels": ["" if a == b else a for a, b in zip(graph.labels, graph.ids, strict=True)],
+        "labels": ["" if a == b else a for a, b in zip(result.labels, result.ids, strict=True)],
         "classes": result.classes,
         "ended": result.ended,
         # Where everything was asked for, nothing stands out.
@@ -57,9 +55,9 @@ def flow_data(result: FeatureFlow) -> dict[str, Any]:
     }
 
 
-def _levels(graph: Graph) -> np.ndarray:
+def _levels(result: FeatureFlow) -> np.ndarray:
     """(node,) the layer after which each site lies; what enters one comes out of that before."""
-    return graph.layers - np.array([".resid_pre/" in name for name in graph.ids])
+    return result.layers - np.array([".resid_pre/" in name for name in result.ids])
 
 
 def page_data(result: FeaturePage) -> dict[str, Any]:

@@ -17,31 +17,30 @@ def information_data(result: InformationGraph) -> dict[str, Any]:
 
     Raises `NoView` for a graph of more than 600 nodes.
     """
-    graph = result.graph
-    if len(graph.ids) > MOST_NODES:
+    if len(result.ids) > MOST_NODES:
         raise NoView(
-            f"A GraphView shows at most {MOST_NODES} nodes; this one has {len(graph.ids)}. Ask "
+            f"A GraphView shows at most {MOST_NODES} nodes; this one has {len(result.ids)}. Ask "
             "for it with a smaller n_edges=, take a part with prune(), draw it with "
             "plot(), or use to_frame()."
         )
     compared = f" − {result.foil!r}" if result.foil else ""
     return {
-        "tokens": graph.tokens,
-        "ids": graph.ids,
-        "columns": graph.positions,
-        "layers": graph.layers,
-        "kinds": graph.kinds,
+        "tokens": result.tokens[0],
+        "ids": result.ids,
+        "columns": result.positions,
+        "layers": result.layers,
+        "kinds": result.kinds,
         "words": [words[:10] for words in result.words],
         "edges": {
-            "source": graph.sources,
-            "target": graph.targets,
-            "weight": graph.weights,
+            "source": result.sources,
+            "target": result.targets,
+            "weight": result.weights,
             "share": result.shares,
-            "channel": graph.channels,
+            "channel": result.channels,
         },
         "details": result.details,
         "scores": result.contribution,
-        "relevance": graph.scores,
+        "relevance": result.scores,
         "rest": result.rest,
         "unit": result.unit,
         "roots": result.roots,

@@ -80,7 +80,7 @@ def test_a_circuit_of_n_edges_is_connected_and_has_the_attributions_scores(name:
     assert circuit.n_edges <= 30 and in_one_piece(circuit.parts, circuit.kept)
     assert circuit.n_edges >= 25
     scores = attribute(tinyworld(name), ioi(), steps=2)
-    np.testing.assert_array_equal(circuit.scores, scores.edge_matrix())
+    np.testing.assert_array_equal(circuit.edge_scores, scores.edge_matrix())
     np.testing.assert_array_equal(
         circuit.kept, slow_greedy(circuit.parts, scores.edge_matrix(), 30)
     )
@@ -130,7 +130,7 @@ def test_a_circuit_is_searched_with_as_many_steps_and_pairs_as_are_asked_for() -
     for steps, n in ((1, 2), (3, None)):
         circuit = find_circuit(model, WORDS, n_edges=9, steps=steps, n=n)
         wanted = attribute(model, WORDS, over="edges", steps=steps, n=n).edge_matrix()
-        np.testing.assert_array_equal(circuit.scores, wanted)
+        np.testing.assert_array_equal(circuit.edge_scores, wanted)
 
 
 @pytest.mark.parametrize(("name", "threshold"), [("tinyworld", 0.5), ("tinyworld-llama", 0.3)])
@@ -157,7 +157,7 @@ def test_acdc_cuts_the_edges_that_a_loop_one_by_one_cuts(name: str, threshold: f
     assert circuit.n_edges > 3
     for (writer, reader), rise in rises.items():
         at = parts.edge((writer, reader))
-        assert circuit.scores[at] == pytest.approx(rise, abs=2e-4)
+        assert circuit.edge_scores[at] == pytest.approx(rise, abs=2e-4)
 
 
 def test_acdc_finds_the_same_however_many_cuts_it_tries_ahead(
@@ -244,7 +244,7 @@ def test_edges_nodes_and_table_name_the_same_circuit() -> None:
 def test_a_graph_of_a_circuit_has_its_edges_and_scores() -> None:
     for name in TINY:
         circuit = found(name)
-        graph = circuit.graph
+        graph = circuit
         names = {n.removesuffix(".z").replace("mlp_out", "mlp") for n in circuit.nodes}
         # A key head of several heads goes to those of them that are of use.
         assert set(graph.ids) <= names | {"logits"}
@@ -271,7 +271,7 @@ def test_a_saved_circuit_is_read_back_equal(tmp_path: Any) -> None:
     circuit.save(tmp_path / "circuit")
     back = Circuit.load(tmp_path / "circuit")
     np.testing.assert_array_equal(back.kept, circuit.kept)
-    np.testing.assert_array_equal(back.scores, circuit.scores)
+    np.testing.assert_array_equal(back.edge_scores, circuit.edge_scores)
     assert back.kept.dtype == bool and back.parts == circuit.parts
     assert (back.edges, back.threshold, back.tokens) == (circuit.edges, None, circuit.tokens)
     assert repr(back) == repr(circuit)
@@ -311,8 +311,10 @@ def test_scores_and_names_of_another_model_are_refused() -> None:
     with pytest.raises(ValueError, match=r"layers 0 to 3 with heads 0 to 3; got 'L7H0'"):
         found().without(["L7H0"])
     circuit = found()
-    small: dict[str, Any] = {"kept": np.zeros((2, 2), bool), "scores": np.zeros((2, 2))}
+    named = {"parts": circuit.parts, "scores": circuit.edge_scores}
     with pytest.raises(ValueError, match=r"a mask of shape \(21, 53\); got shape \(2, 2\)"):
-        replace(circuit, **small)
+        Circuit.of(kept=np.zeros((2, 2), bool), **named)
     with pytest.raises(ValueError, match="or an edge that the model does not have"):
-        replace(circuit, kept=np.ones((21, 53), bool))
+        Circuit.of(kept=np.ones((21, 53), bool), **named)
+    with pytest.raises(ValueError, match="A circuit keeps edges of its model; got others"):
+        replace(circuit, readers=circuit.readers[::-1])

@@ -118,7 +118,7 @@ def attribution(name: str) -> Attribution:
 
 
 def as_attribution(name: str, circuit: Circuit) -> Attribution:
-    np.testing.assert_array_equal(attribution(name).edge_matrix(), circuit.scores)
+    np.testing.assert_array_equal(attribution(name).edge_matrix(), circuit.edge_scores)
     return attribution(name)
 
 

@@ -94,7 +94,7 @@ def test_a_path_is_drawn_with_its_effect_and_the_interval() -> None:
 @pytest.mark.parametrize("name", ["tinyworld", "tinyworld-llama"])
 def test_a_circuit_is_drawn_with_its_nodes_and_a_line_for_each_edge(name: str) -> None:
     result = circuit(name)
-    graph = result.graph
+    graph = result
     ax = result.plot()
     assert sorted(t.get_text() for t in ax.texts) == sorted(graph.ids)
     assert len(ax.lines) == len(graph.weights)

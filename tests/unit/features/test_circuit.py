@@ -49,6 +49,12 @@ def found(
     )
 
 
+def inner(circuit: wb.features.FeatureCircuit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sources, targets and weights of the edges that do not end at the logits."""
+    own = circuit.targets < len(circuit.nodes)
+    return circuit.sources[own], circuit.targets[own], circuit.weights[own]
+
+
 def ranked() -> list[tuple[str, float]]:
     """Every node and its effect, the largest absolute one first."""
     each = [
@@ -95,21 +101,16 @@ def test_a_threshold_keeps_all_above_it_and_errors_may_be_left_out() -> None:
 
 def test_the_strongest_edges_stay_and_nodes_that_lead_nowhere_go() -> None:
     whole, few = found(), found(n_edges=3)
-    strongest = np.argsort(-np.abs(whole.weights), kind="stable")[:3]
-    wanted = {
-        (whole.nodes[whole.sources[e]], whole.nodes[whole.targets[e]]): whole.weights[e]
-        for e in strongest
-    }
+    sources, targets, weights = inner(whole)
+    strongest = np.argsort(-np.abs(weights), kind="stable")[:3]
+    wanted = {(whole.nodes[sources[e]], whole.nodes[targets[e]]): weights[e] for e in strongest}
     direct = {n for n, d in zip(whole.nodes, whole.to_logits, strict=True) if d}
     kept, before = set(direct), -1
     while len(kept) != before:
         before = len(kept)
         kept |= {source for source, target in wanted if target in kept}
     assert set(few.nodes) == kept < set(whole.nodes)
-    edges = {
-        (few.nodes[s], few.nodes[t]): w
-        for s, t, w in zip(few.sources, few.targets, few.weights, strict=True)
-    }
+    edges = {(few.nodes[s], few.nodes[t]): w for s, t, w in zip(*inner(few), strict=True)}
     assert edges == {pair: w for pair, w in wanted.items() if set(pair) <= kept}
 
 
@@ -121,8 +122,8 @@ def test_edges_are_those_of_the_chosen_nodes() -> None:
     pairs = examples.Examples.of(model(), batch())
     bases: Any = node_bases.feature_bases(each)
     edges = feature_edges.feature_edges(model(), pairs, bases, chosen, "counterfactual")
-    np.testing.assert_array_equal(edges.sources, circuit.sources)
-    np.testing.assert_allclose(edges.weights, circuit.weights, rtol=1e-6)
+    np.testing.assert_array_equal(edges.sources, inner(circuit)[0])
+    np.testing.assert_allclose(edges.weights, inner(circuit)[2], rtol=1e-6)
     np.testing.assert_allclose(edges.to_logits, circuit.to_logits, rtol=1e-6)
 
 
@@ -133,7 +134,7 @@ def test_both_backends_find_the_same_circuit() -> None:
     np.testing.assert_allclose(one.to_logits, other.to_logits, **CLOSE)
     weights = []
     for each in (one, other):
-        dense = np.zeros((len(one.nodes), len(one.nodes)))
+        dense = np.zeros((len(one.ids), len(one.ids)))
         dense[each.sources, each.targets] = each.weights
         weights.append(dense)
     np.testing.assert_allclose(*weights, **CLOSE)
@@ -160,25 +161,24 @@ def test_less_some_nodes_a_circuit_keeps_the_edges_between_the_others() -> None:
     less = circuit.without(gone)
     assert less.nodes == tuple(n for n in circuit.nodes if n not in gone)
     wanted = {
-        (circuit.nodes[s], circuit.nodes[t], w)
+        (circuit.ids[s], circuit.ids[t], w)
         for s, t, w in zip(circuit.sources, circuit.targets, circuit.weights, strict=True)
-        if not {circuit.nodes[s], circuit.nodes[t]} & gone
+        if not {circuit.ids[s], circuit.ids[t]} & gone
     }
     pairs = zip(less.sources, less.targets, less.weights, strict=True)
-    assert {(less.nodes[s], less.nodes[t], w) for s, t, w in pairs} == wanted
+    assert {(less.ids[s], less.ids[t], w) for s, t, w in pairs} == wanted
     with pytest.raises(ValueError, match="'L0.attn_out/99' is not in the circuit"):
         circuit.without(["L0.attn_out/99"])
 
 
 def test_the_graph_has_its_nodes_its_edges_and_the_logits_last() -> None:
     circuit = found()
-    graph = circuit.graph({circuit.nodes[0]: "a word"})
-    assert graph.ids == (*circuit.nodes, "logits")
-    assert graph.labels[0] == "a word" and graph.labels[-1] == circuit.metric_name
-    direct = np.flatnonzero(circuit.to_logits)
-    assert len(graph.weights) == len(circuit.weights) + len(direct)
-    assert (graph.targets[len(circuit.weights) :] == len(circuit.nodes)).all()
-    for name, kind, layer in zip(circuit.nodes, graph.kinds, graph.layers, strict=False):
+    assert circuit.ids == (*circuit.nodes, "logits")
+    assert circuit.labels == (*circuit.nodes, circuit.metric_name)
+    direct, own = np.flatnonzero(circuit.to_logits), len(inner(circuit)[2])
+    assert len(circuit.weights) == own + len(direct)
+    assert (circuit.targets[own:] == len(circuit.nodes)).all()
+    for name, kind, layer in zip(circuit.nodes, circuit.kinds, circuit.layers, strict=False):
         assert kind == ("error" if name.endswith("error") else "feature")
         assert layer == int(name[1])
 
@@ -214,7 +214,10 @@ def test_the_first_third_of_the_layers_is_left_as_it_is() -> None:
 
 def test_chosen_nodes_are_masks_and_names_that_are_not_there_are_refused() -> None:
     def chosen(site: str, *nodes: str) -> dict[wb.Site, np.ndarray]:
-        return replace(found(), sites=(site,), nodes=nodes).chosen(dicts())
+        none, zeros = np.zeros(0, int), np.zeros(len(nodes))
+        edges = feature_edges.Edges(none, none, np.zeros(0), zeros)
+        own = feature_edges.graph_of(nodes, zeros, edges, "")
+        return replace(found(), sites=(site,), **own).chosen(dicts())
 
     masks = chosen("L1.mlp_out", "L1.mlp_out/3", "L1.mlp_out/error")
     (site,) = masks

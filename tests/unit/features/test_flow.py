@@ -42,7 +42,7 @@ def followed(
 
 
 def edges(flow: wb.features.FeatureFlow) -> dict[tuple[str, str], float]:
-    graph = flow.graph
+    graph = flow
     return {
         (graph.ids[s], graph.ids[t]): float(w)
         for s, t, w in zip(graph.sources, graph.targets, graph.weights, strict=True)
@@ -69,23 +69,23 @@ def test_a_flow_is_the_best_matches_followed_step_by_step(
     assert found.keys() == wanted.keys()
     for edge, value in wanted.items():
         assert found[edge] == pytest.approx(value, abs=1e-6)
-    assert set(flow.graph.ids) == {ROOT, *(end for edge in wanted for end in edge)}
+    assert set(flow.ids) == {ROOT, *(end for edge in wanted for end in edge)}
     assert flow.roots == (ROOT,) and (flow.k, flow.direction, flow.depth) == (k, direction, depth)
 
 
 def test_every_node_has_its_similarities_class_and_end() -> None:
     flow = wb.feature_flow(dictionaries(), ROOT, k=2, min_similarity=-1)
     everything = wb.features.match(dictionaries(), progress=False)
-    assert len(flow.graph.ids) > 12
+    assert len(flow.ids) > 12
     frame, limits = flow.to_frame().set_index("feature"), flow.to_frame("limits")
-    for i, name in enumerate(flow.graph.ids):
+    for i, name in enumerate(flow.ids):
         node = everything.node(name)
         values = [flow.resid[i], flow.mlp[i], flow.attn[i], flow.successor[i]]
         np.testing.assert_allclose(values, everything.similarity[:, node, 0], atol=1e-6)
         assert flow.classes[i] == everything.classes[node]
         assert flow.ended[i] == everything.ended[node]
         score = max((v for v in values[:3] if v == v), default=np.nan)
-        np.testing.assert_allclose(flow.graph.scores[i], score)
+        np.testing.assert_allclose(flow.scores[i], score)
         site = flow.sites.index(name.split("/")[0])
         assert flow.node_sites[i] == site
         assert flow.lanes[i] == name.split(".")[1].split("_")[0]
@@ -94,10 +94,10 @@ def test_every_node_has_its_similarities_class_and_end() -> None:
         assert line["mlp"] == pytest.approx(flow.mlp[i], nan_ok=True)
         after = limits[(limits["site"] == flow.sites[site]) & (limits["lane"] == "next")]
         assert list(after["threshold"]) == [x for x in [flow.thresholds[3, site]] if x == x]
-    graph = flow.graph
+    graph = flow
     assert set(graph.kinds) == {"feature"} and set(graph.channels) == {""}
     assert [f"L{layer}" for layer in graph.layers] == [name[:2] for name in graph.ids]
-    assert [str(n) for n in graph.features] == [name.split("/")[1] for name in graph.ids]
+    assert [str(n) for n in graph.units] == [name.split("/")[1] for name in graph.ids]
     assert set(limits["site"]) == {name.split("/")[0] for name in graph.ids}
     assert set(limits["threshold"]) == {0.5}
     assert 0.3 < min(limits["chance"]) <= max(limits["chance"]) < 0.8
@@ -112,7 +112,7 @@ def test_edges_below_the_threshold_are_left_out_and_not_followed() -> None:
         lane = "next" if source == ROOT else flow.lanes[flow.node(source)]
         assert weight >= thresholds[lane] - 1e-6, (source, target)
     alone = wb.feature_flow(dictionaries(), ROOT, thresholds=0.99)
-    assert alone.graph.ids == (ROOT,) and alone.classes == ("unexplained",)
+    assert alone.ids == (ROOT,) and alone.classes == ("unexplained",)
     assert alone.path() == (ROOT,) and bool(alone.ended[0])
 
 
@@ -177,7 +177,7 @@ def test_a_flow_by_another_measure_composes_its_matches(by: Any) -> None:
     plain = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1)
     both = [
         (name, lane)
-        for name in set(flow.graph.ids) & set(plain.graph.ids)
+        for name in set(flow.ids) & set(plain.ids)
         for lane in LANES
         if edge_of(flow, name, lane) and edge_of(plain, name, lane)
     ]
@@ -218,7 +218,7 @@ def test_labels_are_shown_for_the_names_that_have_one() -> None:
 
     for labels in ({ROOT: "the root"}, Named()):
         flow = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1, labels=labels)
-        for name, label in zip(flow.graph.ids, flow.graph.labels, strict=True):
+        for name, label in zip(flow.ids, flow.labels, strict=True):
             assert label == ("the root" if name == ROOT else name)
     for wrong in (3, wb.features.Labels.empty(dictionaries()["L1.resid_post"])):
         with pytest.raises(ValueError, match=r"labels is a mapping .* or has of\(name\); .* Got"):
@@ -231,17 +231,17 @@ def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Pa
     labels.keep(5, replace(labels[5], text="names of people", f1=0.875, by="person"))
     labels.save()
     flow = wb.feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)
-    shown = dict(zip(flow.graph.ids, flow.graph.labels, strict=True))
+    shown = dict(zip(flow.ids, flow.labels, strict=True))
     other = next(name for name in shown if name != ROOT)
     assert shown[ROOT] == "names of people (F1 0.88)" and shown[other] == other
 
 
 def test_a_match_as_similar_as_the_least_that_is_asked_for_is_followed() -> None:
     options: dict[str, Any] = {"direction": "back", "depth": 1}
-    every = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1, **options).graph
+    every = wb.feature_flow(dictionaries(), ROOT, min_similarity=-1, **options)
     for weight in every.weights:
         some = wb.feature_flow(dictionaries(), ROOT, min_similarity=float(weight), **options)
-        assert len(some.graph.weights) == (every.weights >= weight).sum()
+        assert len(some.weights) == (every.weights >= weight).sum()
 
 
 def test_flows_too_large_to_be_seen_are_refused() -> None:
@@ -282,7 +282,7 @@ def test_a_flow_is_saved_and_read_back(tmp_path: Path) -> None:
     assert repr(again) == repr(flow) and edges(again) == edges(flow)
     assert again.classes == flow.classes and again.path() == flow.path()
     np.testing.assert_array_equal(again.ended, flow.ended)
-    n = len(flow.graph.ids)
+    n = len(flow.ids)
     assert repr(flow).startswith(f"FeatureFlow(words: {ROOT} by cosine: {n} features, ")
 
 
@@ -292,7 +292,7 @@ def test_where_nothing_lies_before_a_feature_is_first() -> None:
     pre = wb.feature_flow(
         [made("L0.resid_pre", 9, 1), *dictionaries().values()], ROOT, thresholds=0.1
     )
-    names = [name for name in pre.graph.ids if name.startswith("L0.resid_pre")]
+    names = [name for name in pre.ids if name.startswith("L0.resid_pre")]
     assert names and pre.classes[pre.node(names[0])] == "first"
     assert pre.lanes[pre.node(names[0])] == "resid"
 
@@ -303,9 +303,9 @@ def test_the_picture_has_every_feature_in_its_lane_and_layer() -> None:
     flow = wb.feature_flow(dictionaries(), ROOT, min_similarity=0.2)
     ax = flow.plot()
     places = {text.get_text(): text.get_position() for text in ax.texts}
-    assert set(flow.graph.ids) <= set(places)
-    lanes = dict(zip(flow.graph.ids, flow.lanes, strict=True))
-    for name in flow.graph.ids:
+    assert set(flow.ids) <= set(places)
+    lanes = dict(zip(flow.ids, flow.lanes, strict=True))
+    for name in flow.ids:
         layer = int(name[1])
         assert places[name][1] == (layer if lanes[name] == "resid" else layer - 0.5)
     columns = [

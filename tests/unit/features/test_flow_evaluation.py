@@ -167,7 +167,7 @@ def activity(source_site: str, target: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_edges_are_those_of_the_flow_and_their_samples_are_texts_with_an_active_target() -> None:
-    result, graph = evaluated(), flow().graph
+    result, graph = evaluated(), flow()
     wanted = {
         (graph.ids[s], graph.ids[t]): w
         for s, t, w in zip(graph.sources, graph.targets, graph.weights, strict=True)

@@ -13,7 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Annotation, Text
 
 import workbench as wb
-from tests.unit.kernels import marks
+from tests.unit.kernels import feature_edges, marks
 
 POSITIVE, NEGATIVE = marks.POSITIVE, marks.NEGATIVE
 BASE: dict[str, Any] = {"model": "toy", "revision": "", "versions": {}, "seed": 0, "tokens": ()}
@@ -54,6 +54,10 @@ def circuit(n: int = 4) -> wb.features.FeatureCircuit:
     nodes = [name for s in SITES for name in (*(f"{s}/{i}" for i in range(n)), f"{s}/error")]
     step = n + 1
     sources = np.arange(len(nodes) - step)
+    effects = generator.normal(size=len(nodes))
+    direct = np.where(np.arange(len(nodes)) >= len(sources), 0.5, 0.0)
+    weights = generator.normal(size=len(sources))
+    edges = feature_edges.Edges(sources, sources + step, weights, direct)
     return wb.features.FeatureCircuit(
         **BASE,
         task="agreement",
@@ -63,13 +67,9 @@ def circuit(n: int = 4) -> wb.features.FeatureCircuit:
         steps=10,
         gap=2.0,
         sites=SITES,
-        nodes=tuple(nodes),
+        prompt="",
+        **feature_edges.graph_of(nodes, effects, edges, "logit_difference"),
         active={s: np.arange(n) for s in SITES},
-        effects=generator.normal(size=len(nodes)),
-        to_logits=np.where(np.arange(len(nodes)) >= len(sources), 0.5, 0.0),
-        sources=sources,
-        targets=sources + step,
-        weights=generator.normal(size=len(sources)),
     )
 
 
@@ -120,7 +120,7 @@ def test_a_small_circuit_is_drawn_whole_with_lanes_in_the_order_of_a_pass() -> N
     result = circuit()
     ax = result.plot(labels={"L0.mlp_out/1": "dogs"})
     assert len(boxes(ax)) == len(result.nodes) + 1
-    assert len(arrows(ax)) == len(result.graph().weights)
+    assert len(arrows(ax)) == len(result.weights)
     assert "the 30 of 30 nodes and 30 of 30 edges" in ax.get_title()
     assert sum(t.get_text() == "1  dogs" for t in ax.texts) == 1
     titles = {t.get_text(): t.get_position() for t in ax.texts}
@@ -132,7 +132,7 @@ def test_a_small_circuit_is_drawn_whole_with_lanes_in_the_order_of_a_pass() -> N
 def test_a_circuits_colours_are_those_of_effects_and_weights() -> None:
     result = circuit()
     ax = result.plot()
-    graph = result.graph()
+    graph = result
     blue = sum(to_hex(arrow.get_edgecolor()) == POSITIVE for arrow in arrows(ax))
     assert blue == int((graph.weights >= 0).sum())
     widths = sorted(arrow.get_linewidth() for arrow in arrows(ax))
@@ -151,7 +151,7 @@ def test_of_a_large_circuit_the_strongest_nodes_and_edges_are_drawn_and_the_rest
     ax = result.plot()
     assert len(boxes(ax)) == 41
     drawn = set(np.argsort(-np.abs(result.effects), kind="stable")[:40].tolist()) | {120}
-    graph = result.graph()
+    graph = result
     there = [
         s in drawn and t in drawn
         for s, t in zip(graph.sources.tolist(), graph.targets.tolist(), strict=True)

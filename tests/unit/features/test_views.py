@@ -62,9 +62,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> wb.features.FeatureIndex:
 def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.features.FeatureFlow) -> None:
     graph = flow.widget(threshold=0.25)
     assert isinstance(graph, GraphView) and graph.threshold == 0.25
-    assert graph.ids == flow.graph.ids
+    assert graph.ids == flow.ids
     for number, node in enumerate(graph._nodes):
-        site = Site.parse(flow.graph.ids[number])
+        site = Site.parse(flow.ids[number])
         stream = {"mlp_out": "mlp", "attn_out": "attn"}.get(site.stream, "resid")
         assert site.layer is not None and node["lane"] == stream
         # What enters layer 0 lies below everything that layer writes.
@@ -76,13 +76,13 @@ def test_a_flow_graph_is_given_the_flows_numbers(flow: wb.features.FeatureFlow) 
         np.testing.assert_array_equal(decode(graph._numbers[name]), given)
     np.testing.assert_array_equal(decode(graph._numbers["successor"]), flow.successor)
     limits = decode(graph._numbers["thresholds"])
-    root = flow.graph.ids.index("L1.resid_post/3")
+    root = flow.ids.index("L1.resid_post/3")
     np.testing.assert_allclose(limits[root], [0.6, 0.7, 0.8, 0.9], rtol=1e-6)
     module = flow.lanes.index("mlp")
     assert np.isnan(limits[module, :3]).all() and limits[module, 3] == np.float32(0.9)
-    for name, given in [("source", flow.graph.sources), ("target", flow.graph.targets)]:
+    for name, given in [("source", flow.sources), ("target", flow.targets)]:
         np.testing.assert_array_equal(decode(graph._edges[name]), given)
-    np.testing.assert_array_equal(decode(graph._edges["weight"]), flow.graph.weights)
+    np.testing.assert_array_equal(decode(graph._edges["weight"]), flow.weights)
     assert WIDGET in flow._repr_mimebundle_()
 
 

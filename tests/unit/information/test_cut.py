@@ -35,7 +35,7 @@ def test_expected_adds_up_the_weights_and_counts_a_neuron_once() -> None:
     out = strongest(info, "neuron", "state")
     into = next(e for e in info.edge_names if ends(e)[1] == ends(out)[0])
     head = strongest(info, "head", "state")
-    weight = dict(zip(info.edge_names, info.graph.weights, strict=True))
+    weight = dict(zip(info.edge_names, info.weights, strict=True))
     both = wb.information.cut(model, info, [into, out, head], n_controls=2)
     assert both.what == f"3 edges, first {into}"
     assert fall(both, "predicted") == pytest.approx(weight[out] + weight[head], abs=1e-6)
@@ -52,7 +52,7 @@ def test_expected_adds_up_the_weights_and_counts_a_neuron_once() -> None:
 def test_controls_are_other_edges_of_the_same_kinds_and_are_run_as_said(seed: int) -> None:
     info = whole()
     model, _ = model_of("tinyworld")
-    graph = info.graph
+    graph = info
     number = {name: e for e, name in enumerate(info.edge_names)}
 
     def kinds(names: Any) -> Counter[tuple[str, ...]]:
@@ -130,7 +130,7 @@ def test_a_control_that_would_leave_a_head_with_nothing_is_left_out() -> None:
     keys = alone_at_the_start(info)
     # Of two key edges of one head only those that are cut and those that must not be are left.
     keep = [info.edge_names.index(e) for e in (*keys[1], *keys[3][:2])]
-    part = info._with_edges(np.array(sorted(keep)))
+    part = info._part(np.array(sorted(keep)))
     result = wb.information.cut(model, part, [info.edge_names[e] for e in keep[2:]])
     assert result.kinds == ()
     assert runs(result).shape == (2,)

@@ -39,9 +39,9 @@ def test_every_weight_is_the_slope_of_its_cut() -> None:
     model = load("tinyworld", device="cpu", dtype="float64")
     info = graph_of(model, SHORT, measure="answer", final_norm="real", n_edges=EVERY, n_neurons=3)
     chosen = np.arange(0, len(info.edge_names), 3)
-    found, weights = slopes(model, info, 1e-6, chosen), info.graph.weights[chosen]
-    assert {info.graph.channels[e] for e in chosen} == {"", "v", "k", "q"}
-    assert {info.graph.kinds[info.graph.sources[e]] for e in chosen} == {
+    found, weights = slopes(model, info, 1e-6, chosen), info.weights[chosen]
+    assert {info.channels[e] for e in chosen} == {"", "v", "k", "q"}
+    assert {info.kinds[info.sources[e]] for e in chosen} == {
         "embed", "state", "head", "neuron", "mlp"
     }  # fmt: skip
     np.testing.assert_allclose(found, weights, atol=1e-5, rtol=1e-4)
@@ -52,10 +52,10 @@ def test_every_weight_is_the_slope_of_its_cut() -> None:
 def test_weights_are_slopes_whatever_the_block(name: str) -> None:
     model, prompt = model_of(name)
     info = graph_of(model, prompt, measure="answer", final_norm="real", n_edges=EVERY, n_neurons=2)
-    chosen = np.argsort(-np.abs(info.graph.weights))[:150]
+    chosen = np.argsort(-np.abs(info.weights))[:150]
     # Norms and softmax are in float32: larger cuts, and the curvature taken out.
     found = 2 * slopes(model, info, 0.01, chosen) - slopes(model, info, 0.02, chosen)
-    weights = info.graph.weights[chosen]
+    weights = info.weights[chosen]
     assert np.abs(found - weights).max() < 0.02 * np.abs(weights).max()
     assert np.corrcoef(found, weights)[0, 1] > 0.9999
 

@@ -182,11 +182,11 @@ def test_relevance_is_a_walk_back_that_divides_by_weight(name: str, measure: Any
     for e, (_, target, _, _) in enumerate(edges):
         assert info.shares[e] == pytest.approx(share(e), abs=1e-4)
         assert info.relevance[e] == pytest.approx(relevance(target) * share(e), abs=1e-4)
-    for node, score, rest in zip(info.graph.ids, info.graph.scores, info.rest, strict=True):
+    for node, score, rest in zip(info.ids, info.scores, info.rest, strict=True):
         assert score == pytest.approx(relevance(node), abs=1e-4)
         shown = sum(share(e) for e in into[node])
         assert rest == pytest.approx(1 - shown if into[node] else 0, abs=1e-4)
-    arrived = sum(relevance(node) for node in info.graph.ids if node.startswith("embed"))
+    arrived = sum(relevance(node) for node in info.ids if node.startswith("embed"))
     assert info.coverage == pytest.approx(arrived, abs=1e-4)
 
 
@@ -205,17 +205,17 @@ def test_the_strongest_edges_are_those_of_the_whole_graph_joined_to_the_root(mea
         chosen.append(max(open_ends, key=lambda name: relevance[name]))
         there.add(chosen[-1].partition(" →")[0])
     assert set(info.edge_names) == set(chosen)
-    assert set(info.graph.ids) == there
+    assert set(info.ids) == there
     for name, value in zip(info.edge_names, info.relevance, strict=True):
         assert value == pytest.approx(relevance[name], abs=1e-6)
-    assert (info.rest >= every.rest[[every.node(i) for i in info.graph.ids]] - 1e-6).all()
+    assert (info.rest >= every.rest[[every.node(i) for i in info.ids]] - 1e-6).all()
 
 
 @pytest.mark.parametrize("name", ["tinyworld", "gptj", "gemma2"])
 def test_nodes_stand_in_the_order_of_a_pass_and_are_of_the_pass(name: str) -> None:
     model, _ = model_of(name)
     info = whole(name)
-    graph = info.graph
+    graph = info
     assert (graph.sources < graph.targets).all()
     for i, node in enumerate(graph.ids):
         site, position = place(node)
@@ -224,8 +224,8 @@ def test_nodes_stand_in_the_order_of_a_pass_and_are_of_the_pass(name: str) -> No
             position,
         )
         if graph.kinds[i] == "neuron":
-            assert graph.features[i] == int(site.partition("/")[2])
-            assert graph.features[i] in info.apart[graph.layers[i], position]
+            assert graph.units[i] == int(site.partition("/")[2])
+            assert graph.units[i] in info.apart[graph.layers[i], position]
     kinds = {"embed", "state", "head", "neuron", "mlp"}
     assert set(graph.kinds) == kinds
     assert any("resid_mid" in node for node in graph.ids) != model.spec.parallel
@@ -271,12 +271,12 @@ def check_same(one: Any, other: Any, prompt: str, measure: Any) -> None:
     first, second = ({name: e for e, name in enumerate(f.edge_names)} for f in both)
     assert first.keys() == second.keys()
     order = [second[name] for name in first]
-    scale = np.maximum(1, np.abs(both[0].graph.weights))
-    difference = both[0].graph.weights - both[1].graph.weights[order]
+    scale = np.maximum(1, np.abs(both[0].weights))
+    difference = both[0].weights - both[1].weights[order]
     assert (np.abs(difference) < 1e-5 * scale).all()
     for name in ("shares", "relevance"):
         np.testing.assert_allclose(getattr(both[0], name), getattr(both[1], name)[order], atol=1e-5)
-    assert both[0].graph.ids == both[1].graph.ids
+    assert both[0].ids == both[1].ids
     np.testing.assert_allclose(both[0].rest, both[1].rest, atol=2e-5)
     np.testing.assert_allclose(both[0].contribution, both[1].contribution, rtol=1e-4, atol=1e-4)
     assert both[0].words == both[1].words
@@ -292,8 +292,7 @@ def test_another_precision_gives_nearly_the_same_graph(dtype: str) -> None:
     names = sorted(set(info.edge_names) & set(same.edge_names))
     assert len(names) > 0.9 * len(same.edge_names)
     mine, theirs = (
-        np.array([f.graph.weights[f.edge_names.index(name)] for name in names])
-        for f in (info, same)
+        np.array([f.weights[f.edge_names.index(name)] for name in names]) for f in (info, same)
     )
     miss = np.abs(mine - theirs).max() / np.abs(theirs).max()
     assert miss < (0.1 if dtype == "bfloat16" else 1e-5)
@@ -304,7 +303,7 @@ def test_at_every_position_each_last_state_is_a_root() -> None:
     info = graph_of(model, SHORT, position=None, n_edges=60)
     n = len(info.tokens[0])
     assert info.roots == tuple(f"L3.resid_post@{p}" for p in range(n))
-    assert info.graph.scores[[info.node(root) for root in info.roots]] == pytest.approx(1 / n)
+    assert info.scores[[info.node(root) for root in info.roots]] == pytest.approx(1 / n)
     logits = model.run(SHORT, logits_at="last").logits[0, 0]
     assert info.target_id == int(logits.argmax())
 
@@ -314,10 +313,10 @@ def test_it_ends_where_it_is_told_to() -> None:
     info = graph_of(model, PROMPT, position=6, measure="answer", target=" park")
     assert info.roots == ("L3.resid_post@6",)
     assert info.target == " park"
-    assert info.graph.positions.max() == 6
+    assert info.positions.max() == 6
     first = graph_of(model, " ".join(PROMPT.split()[:7]), measure="answer", target=" park")
-    assert info.graph.ids == first.graph.ids
-    np.testing.assert_allclose(info.graph.weights, first.graph.weights, atol=1e-4)
+    assert info.ids == first.ids
+    np.testing.assert_allclose(info.weights, first.weights, atol=1e-4)
     assert graph_of(model, PROMPT, position=-8).roots == info.roots
 
 
@@ -327,7 +326,7 @@ def test_a_graph_is_saved_and_loaded(tmp_path: Path) -> None:
     assert again.to_frame().equals(info.to_frame())
     assert again.to_frame("nodes").equals(info.to_frame("nodes"))
     assert again.details == info.details
-    first = info.graph.ids[0]
+    first = info.ids[0]
     assert again.path(first) == info.path(first)
     assert repr(again) == repr(info)
     assert list(info.to_frame().columns) == [
@@ -344,7 +343,7 @@ def test_the_words_of_a_repr_are_short() -> None:
     info = graph_of(words_model(), "When Mary and John", n_edges=20, target=" Mary", foil=" John")
     assert repr(info) == (
         f"InformationGraph(words: ' Mary' − ' John' from 4 tokens, by state: "
-        f"{len(info.graph.ids)} nodes, 20 edges, {info.coverage:.2f} of the walk)"
+        f"{len(info.ids)} nodes, 20 edges, {info.coverage:.2f} of the walk)"
     )
 
 

@@ -85,4 +85,4 @@ def test_a_prompt_whose_edges_do_not_fit_is_refused_before_it_runs(monkeypatch) 
     with pytest.raises(ValueError, match=r"for 4 tokens they take .* GiB and 0.0 GiB are free"):
         wb.information.graph(words_model("nnsight"), IDS)
     monkeypatch.setattr(information_graph, "free_bytes", lambda device: None)
-    assert wb.information.graph(words_model("nnsight"), IDS).graph.ids
+    assert wb.information.graph(words_model("nnsight"), IDS).ids

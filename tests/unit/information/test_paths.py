@@ -11,8 +11,9 @@ import pytest
 
 import workbench as wb
 from tests.unit.circuit_models import tinyworld
-from tests.unit.kernels import information_paths
+from tests.unit.kernels import graphs, information_graph
 from tests.unit.lens_models import zoo_model
+from tests.unit.made_results import ORIGIN
 from tests.unit.plain_pass import edges_of
 from workbench.graph import Graph
 
@@ -35,16 +36,16 @@ def random_graph(seed: int, n: int = 8) -> tuple[Graph, np.ndarray]:
     order = rng.permutation(len(ends))
     sources, targets = np.array(ends)[order].T
     graph = Graph(
-        model="",
+        **ORIGIN,
+        seed=seed,
         prompt="",
-        tokens=(),
         ids=tuple(map(str, range(n))),
         labels=("",) * n,
         kinds=("state",) * n,
         channels=("",) * len(ends),
         layers=np.zeros(n),
         positions=np.zeros(n),
-        features=np.zeros(n),
+        units=np.zeros(n),
         scores=np.zeros(n),
         sources=sources,
         targets=targets,
@@ -70,7 +71,7 @@ def test_the_strongest_path_is_the_best_of_all_paths(seed: int) -> None:
     for source in range(8):
         for target in range(8):
             every = list(paths(graph, source, target))
-            found = information_paths.strongest_path(graph, shares, source, target)
+            found = graphs.strongest_path(graph, shares, source, target)
             best = max(every, key=lambda path: np.prod(shares[list(path)]), default=())
             assert tuple(found) == best
 
@@ -80,16 +81,13 @@ def test_between_two_nodes_are_the_edges_of_all_paths(seed: int) -> None:
     graph, _ = random_graph(seed)
     for source, target in ((0, 7), (1, 5), (6, 2), (3, 4)):
         expected = {edge for path in paths(graph, source, target) for edge in path}
-        assert (
-            set(np.flatnonzero(information_paths.between(graph, source, target)).tolist())
-            == expected
-        )
+        assert set(np.flatnonzero(graphs.between(graph, source, target)).tolist()) == expected
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_walk_comes_to_a_node_along_every_path(seed: int) -> None:
     graph, shares = random_graph(seed)
-    came = information_paths.walked(graph, shares, [7, 6])
+    came = information_graph.walked(graph, shares, [7, 6])
     for node in range(8):
         each = [np.prod(shares[list(path)]) for root in (7, 6) for path in paths(graph, node, root)]
         assert came[node] == pytest.approx((sum(each) + (node in (7, 6))) / 2)
@@ -97,7 +95,7 @@ def test_a_walk_comes_to_a_node_along_every_path(seed: int) -> None:
 
 def test_a_path_of_a_graph_is_the_best_of_all_and_can_be_named_by_edges() -> None:
     one = small()
-    graph = one.graph
+    graph = one
     source, target = graph.ids[0], one.roots[0]
     every = list(paths(graph, 0, one.node(target)))
     assert len(every) > 3
@@ -105,17 +103,17 @@ def test_a_path_of_a_graph_is_the_best_of_all_and_can_be_named_by_edges() -> Non
     nodes = (source, *(graph.ids[graph.targets[e]] for e in best))
     assert one.path(source) == one.path(source, target) == nodes
     assert one.path_edges(source) == tuple(one.edge_names[e] for e in best)
-    assert one.edge_names[best[0]] == information_paths.edge_name(*edges_of(one)[best[0]][:3])
+    assert one.edge_names[best[0]] == graphs.edge_name(*edges_of(one)[best[0]][:3])
 
 
 def test_the_coverage_is_what_walks_to_the_embeddings() -> None:
     one = small()
-    starts = [i for i, kind in enumerate(one.graph.kinds) if kind == "embed"]
+    starts = [i for i, kind in enumerate(one.kinds) if kind == "embed"]
     root = one.node(one.roots[0])
     each = [
         np.prod(one.shares[list(path)].astype(float))
         for start in starts
-        for path in paths(one.graph, start, root)
+        for path in paths(one, start, root)
     ]
     assert one.coverage == pytest.approx(sum(each), abs=1e-6)
 
@@ -126,7 +124,7 @@ def names(some: wb.information.InformationGraph) -> set[str]:
 
 def test_filters_keep_the_edges_that_they_name() -> None:
     one = info()
-    graph = one.graph
+    graph = one
     edges = list(zip(one.edge_names, edges_of(one), one.shares, strict=True))
     assert names(one.prune(min_share=0.1)) == {name for name, _, share in edges if share >= 0.1}
     kind = dict(zip(graph.ids, graph.kinds, strict=True))
@@ -150,7 +148,7 @@ def test_a_word_is_found_among_words_and_details_spaces_aside() -> None:
         ]
         assert one.with_word(word) == there
         assert there[number]
-        ids = {name for name, yes in zip(one.graph.ids, there, strict=True) if yes}
+        ids = {name for name, yes in zip(one.ids, there, strict=True) if yes}
         expected = {
             name
             for name, (s, t, *_) in zip(one.edge_names, edges_of(one), strict=True)
@@ -161,8 +159,8 @@ def test_a_word_is_found_among_words_and_details_spaces_aside() -> None:
 
 def test_through_two_nodes_every_path_between_them_is_kept() -> None:
     one = small()
-    source, target = one.graph.ids[0], one.roots[0]
-    expected = {one.edge_names[e] for path in paths(one.graph, 0, one.node(target)) for e in path}
+    source, target = one.ids[0], one.roots[0]
+    expected = {one.edge_names[e] for path in paths(one, 0, one.node(target)) for e in path}
     part = one.prune(through=(source, target))
     assert names(part) == expected
     assert part.path(source) == one.path(source)
@@ -173,19 +171,19 @@ def test_what_a_filter_leaves_out_is_in_the_rest() -> None:
     part = one.prune(min_share=0.15)
     assert names(one.prune()) == names(one)
     np.testing.assert_allclose(one.prune().rest, one.rest, atol=1e-6)
-    for i, node in enumerate(part.graph.ids):
+    for i, node in enumerate(part.ids):
         before = one.node(node)
-        left = (one.graph.targets == before) & (one.shares < 0.15)
+        left = (one.targets == before) & (one.shares < 0.15)
         assert part.rest[i] == pytest.approx(one.rest[before] + one.shares[left].sum(), abs=1e-5)
         assert part.words[i] == one.words[before]
         assert part.details[i] == one.details[before]
-        assert part.graph.kinds[i] == one.graph.kinds[before]
-        assert part.graph.scores[i] == one.graph.scores[before]
-        assert part.graph.labels[i] == one.graph.labels[before]
-    assert set(one.roots) <= set(part.graph.ids)
-    assert (part.graph.sources < part.graph.targets).all()
-    weights = dict(zip(one.edge_names, one.graph.weights, strict=True))
-    assert [weights[name] for name in part.edge_names] == part.graph.weights.tolist()
+        assert part.kinds[i] == one.kinds[before]
+        assert part.scores[i] == one.scores[before]
+        assert part.labels[i] == one.labels[before]
+    assert set(one.roots) <= set(part.ids)
+    assert (part.sources < part.targets).all()
+    weights = dict(zip(one.edge_names, one.weights, strict=True))
+    assert [weights[name] for name in part.edge_names] == part.weights.tolist()
     # A part of a part is a part of the whole.
     again = part.prune(min_share=0.3)
     assert again.to_frame().equals(one.prune(min_share=0.3).to_frame())

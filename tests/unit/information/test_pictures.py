@@ -67,7 +67,7 @@ def test_every_edge_is_a_line_of_its_sign_and_the_widest_is_the_most_relevant(
     colors = [to_hex(line.get_color()) for line in lines]
     assert set(colors) == {POSITIVE, NEGATIVE}
     widest = max(lines, key=lambda line: line.get_linewidth())
-    weight = info.graph.weights[order[0]]
+    weight = info.weights[order[0]]
     assert to_hex(widest.get_color()) == (POSITIVE if weight >= 0 else NEGATIVE)
     # All edges go up, from layer to layer.
     assert all(line.get_ydata()[0] < line.get_ydata()[1] for line in lines)
@@ -78,7 +78,7 @@ def test_nodes_carry_their_number_their_word_and_the_color_of_their_kind(
     info: wb.information.InformationGraph,
 ) -> None:
     ax = info.plot(n_edges=150)
-    graph = info.graph
+    graph = info
     assert len(ax.texts) == len(graph.ids)
     heads = [i for i, kind in enumerate(graph.kinds) if kind == "head"]
     texts = [text.get_text() for text in ax.texts]
@@ -95,7 +95,7 @@ def test_a_part_that_is_not_joined_to_the_end_is_drawn_too(
     info: wb.information.InformationGraph,
 ) -> None:
     part = info.prune(kinds=["embed", "head"])
-    assert len(part.plot().lines) == len(part.graph.weights)
+    assert len(part.plot().lines) == len(part.weights)
 
 
 def test_a_parallel_block_and_a_given_axes_are_drawn() -> None:

@@ -23,7 +23,7 @@ def info(request) -> Any:
 def test_a_graph_is_drawn_with_its_own_nodes_words_edges_and_numbers(info):
     shown = info.widget(threshold=0.1)
     assert isinstance(shown, GraphView) and WIDGET in info._repr_mimebundle_()
-    graph = info.graph
+    graph = info
     assert shown._tokens == list(info.tokens[0]) and shown.ids == graph.ids
     assert [node["words"] for node in shown._nodes] == [list(words[:10]) for words in info.words]
     assert [node["layer"] for node in shown._nodes] == graph.layers.tolist()
@@ -48,7 +48,7 @@ def test_a_graph_is_drawn_with_its_own_nodes_words_edges_and_numbers(info):
 def test_a_graph_too_large_to_read_has_no_widget_and_says_what_to_do():
     model = wb.load("tinyworld", device="cpu")
     large = wb.information.graph(model, PROMPT, n_edges=4000)
-    n_nodes = len(large.graph.ids)
+    n_nodes = len(large.ids)
     assert n_nodes > 600 and WIDGET not in large._repr_mimebundle_()
     told = f"at most 600 nodes; this one has {n_nodes}.* a smaller n_edges="
     with pytest.raises(TypeError, match=told):

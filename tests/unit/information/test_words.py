@@ -59,7 +59,7 @@ def check(name: str, words: tuple[str, ...], values: Any) -> None:
 
 
 def nodes(name: str, kind: str) -> list[str]:
-    graph = info(name).graph
+    graph = info(name)
     found = [node for node, each in zip(graph.ids, graph.kinds, strict=True) if each == kind]
     assert found
     return found
@@ -86,7 +86,7 @@ def test_heads_neurons_and_mlps_say_what_they_write(name: str) -> None:
         for node in nodes(name, kind)[:8]:
             vector = parts(name).written(one, node)
             check(name, one.words[one.node(node)], plain_words.logits_of(model, vector.numpy()))
-    assert one.graph.labels == tuple(words[0] for words in one.words)
+    assert one.labels == tuple(words[0] for words in one.words)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,7 +121,7 @@ def test_a_head_says_what_its_query_looks_for_and_what_its_values_hold(name: str
         order = [at for _, at in sorted(edges, key=lambda edge: -edge[0])]
         captions = []
         for at in order:
-            token = f"{one.graph.tokens[at].strip()!r}@{at}"
+            token = f"{one.tokens[0][at].strip()!r}@{at}"
             captions += [f"key of {token}: looked for by", f"value of {token}"]
             key = run[f"L{layer}.k"][0, at, group]
             check(name, details[captions[-2]], sought(key, "Q", head))

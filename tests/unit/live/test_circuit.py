@@ -158,4 +158,4 @@ def test_a_circuit_draws_itself_and_names_its_members(models: dict[str, Any]) ->
     assert graph.in_circuit_nodes == ["embed", "L0H2", "L0.mlp", "logits"]
     assert len(graph._nodes) == len(circuit.parts.writers) + 1
     assert "graph-view" in circuit.html()
-    assert np.isfinite(circuit.scores).all()
+    assert np.isfinite(circuit.edge_scores).all()

@@ -73,7 +73,7 @@ def run_code(explorer: LiveFeatureFlow, **names: Any) -> dict[str, Any]:
 
 
 def test_it_opens_with_the_flow_and_nothing_scaled(explorer: LiveFeatureFlow) -> None:
-    assert explorer.view.ids == PATH == explorer.flow.graph.ids
+    assert explorer.view.ids == PATH == explorer.flow.ids
     codes, words = by_hand({})
     np.testing.assert_allclose(explorer.reading.before, codes.max(0), atol=2e-3)
     np.testing.assert_array_equal(explorer.reading.after, explorer.reading.before)
@@ -220,7 +220,7 @@ def test_expanding_adds_the_next_matches_and_keeps_what_is_scaled(
     order = [i for i in cosine.argsort(descending=True).tolist()[:3] if cosine[i] >= 0]
     wanted = {f"L1.resid_post/{i}" for i in order}
     assert set(explorer.view.ids) == set(PATH) | wanted and len(wanted) == 3
-    graph = explorer.flow.graph
+    graph = explorer.flow
     names = zip(graph.sources, graph.targets, graph.weights, strict=True)
     edges = {(graph.ids[s], graph.ids[t]): w for s, t, w in names}
     for i in order:
@@ -264,9 +264,9 @@ def test_features_are_found_by_words_of_their_labels(
     assert explorer.feature == "L2.resid_post/9"
     explorer.found = PATH[2]
     assert explorer.feature == PATH[2] and explorer.view.ids == PATH
-    assert "F1 .40 dog, cat" in explorer.flow.graph.labels
+    assert "F1 .40 dog, cat" in explorer.flow.labels
     explorer.feature = "L2.resid_post/7"
-    assert explorer.flow.graph.labels[-1] == "F1 .90 dog houses"
+    assert explorer.flow.labels[-1] == "F1 .90 dog houses"
 
 
 def test_what_cannot_be_shown_is_said_in_place(explorer: LiveFeatureFlow) -> None:

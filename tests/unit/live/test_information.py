@@ -70,7 +70,7 @@ def run_code(explorer: wb.live.LiveInformation) -> dict[str, Any]:
 
 def test_it_opens_with_the_graph_and_nothing_cut(explorer: wb.live.LiveInformation) -> None:
     assert explorer.prompt == PROMPT and explorer.measure == "state" and explorer.n_edges == 150
-    assert explorer.view.ids == explorer.information.graph.ids and explorer.view.mode == "edit"
+    assert explorer.view.ids == explorer.information.ids and explorer.view.mode == "edit"
     assert explorer.information.target == " Paris" and explorer.cuts == ()
     words = by_hand(None).softmax(-1).sort(descending=True)
     assert explorer.reading.cut is None and explorer.reading.plain == explorer.reading.after
@@ -141,7 +141,7 @@ def test_two_nodes_give_the_strongest_path_and_it_is_cut_where_it_is_narrow(
     assert path.narrow == (EDGE,)
     text = plain(explorer._path_text.value)
     assert f"Strongest path from {FIRST} to {LAST} : {100 * path.strength:.3g} %" in text
-    weight = info.graph.weights[info.edge_names.index(EDGE)]
+    weight = info.weights[info.edge_names.index(EDGE)]
     assert f"{EDGE} ✂ {100 * shares[0]:.3g} % {weight:+.3f}" in text
     explorer._cut_path.click()
     assert explorer.cuts == (EDGE,) and explorer.reading.after.tokens[0] == " Rome"
@@ -191,7 +191,7 @@ def test_a_head_shows_what_it_moved_from_where_and_what_that_does(
     assert text.startswith(f"{HEAD} at is (4) writes: {' '.join(' '.join(said['words']).split())}")
     assert f"looks for: {' '.join(' '.join(said['query: looks for']).split())}" in text
     edge = info.edge_names.index(EDGE)
-    share = f"{info.graph.weights[edge]:+.3f} ({100 * info.shares[edge]:.3g} %)"
+    share = f"{info.weights[edge]:+.3f} ({100 * info.shares[edge]:.3g} %)"
     value = " ".join(" ".join(said["value of 'France'@3"][:5]).split())
     key = " ".join(" ".join(said["key of 'France'@3: looked for by"][:5]).split())
     alone = fall(wb.information.cut(tinyworld(), info, EDGE))
@@ -217,12 +217,12 @@ def test_keys_and_queries_have_weights_where_edges_are_weighed_by_the_answer(
     explorer.measure, explorer.foil = "answer", "Rome"
     info = wb.information.graph(tinyworld(), PROMPT, measure="answer", foil=" Rome")
     assert explorer.message == "" and explorer.information.unit == "logits of ' Paris' − ' Rome'"
-    np.testing.assert_allclose(explorer.information.graph.weights, info.graph.weights, atol=1e-5)
+    np.testing.assert_allclose(explorer.information.weights, info.weights, atol=1e-5)
     # The same prompt: what is selected and cut stays.
     assert explorer.view.selected == HEAD and explorer.view.cut_edges == [EDGE]
     text = plain(explorer._node_text.value)
     weight = {
-        channel: info.graph.weights[info.edge_names.index(f"{source} → {HEAD} {channel}")]
+        channel: info.weights[info.edge_names.index(f"{source} → {HEAD} {channel}")]
         for source, channel in ((FIRST, "v"), ("embed@4", "q"))
     }
     assert f"its query weighs {weight['q']:+.3f}" in text
@@ -237,7 +237,7 @@ def test_another_prompt_starts_afresh(explorer: wb.live.LiveInformation) -> None
     explorer.view.selected = HEAD
     explorer.prompt = "The capital of Italy is"
     assert explorer.message == "" and explorer.information.target == " Rome"
-    assert explorer.view.ids == explorer.information.graph.ids
+    assert explorer.view.ids == explorer.information.ids
     assert explorer.cuts == () and explorer.view.cut_edges == [] and explorer.view.selected == ""
     assert explorer._undo_button.disabled and explorer.reading.cut is None
     assert explorer.reading.plain.tokens[0] == " Rome"
@@ -250,7 +250,7 @@ def test_only_the_edges_around_a_word_are_shown_and_cuts_elsewhere_stay(
     answer = explorer.reading.after
     explorer.word = "Paris"
     part = explorer.information.prune(word="Paris")
-    assert explorer.view.ids == part.graph.ids and explorer.view.roots == []
+    assert explorer.view.ids == part.ids and explorer.view.roots == []
     assert explorer.message == "" and EDGE not in part.edge_names
     assert explorer.view.cut_edges == [] and explorer.cuts == (EDGE,)
     assert explorer.reading.after == answer
@@ -365,7 +365,7 @@ def test_it_runs_on_a_model_with_shared_keys_gates_and_without_controls() -> Non
     assert explorer.message == "" and explorer.reading.cut is not None
     text = plain(explorer._answers.value)
     assert "no control: no other edges of these kinds were cut" in text
-    assert explorer.information.graph.kinds.count("head") > 0
+    assert explorer.information.kinds.count("head") > 0
     explorer.view.selected = next(name for name in explorer.view.ids if "H" in name)
     assert "logits" in plain(explorer._node_text.value)
 

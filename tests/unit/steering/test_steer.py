@@ -344,7 +344,7 @@ def test_a_flow_through_modules_is_pushed_along_its_residual_features_only() -> 
     mlp = Dictionary("L0.mlp_out", Linear(rows.T, torch.zeros(12)), rows, torch.zeros(128))
     known = Dictionaries([mlp, *planted().values()])
     through = wb.feature_flow(known, PATH[1], direction="back")
-    assert any("mlp_out" in name for name in through.graph.ids)
+    assert any("mlp_out" in name for name in through.ids)
     check(steered(through.change(UNIT, dicts=known)), dict.fromkeys(PATH[:2], UNIT / 2))
 
 
