@@ -128,7 +128,7 @@ def test_the_path_follows_the_residual_stream_and_ends_in_a_module() -> None:
     assert flow.path() == tuple(wanted) and flow.path(ROOT) == tuple(wanted)
     assert len(wanted) == 4
     assert flow.path(wanted[0])[0] == wanted[0]
-    with pytest.raises(ValueError, match="L0.resid_post/99 is not in this flow of L1.resid_post/5"):
+    with pytest.raises(ValueError, match="'L0.resid_post/99' is not among the 17 nodes"):
         flow.path("L0.resid_post/99")
 
 
