@@ -76,7 +76,6 @@ TABLE: dict[str, set[str]] = {
         "writers",
     },
     "compare": {
-        "# How many tokens a pass takes.",
         "activations",
         "edits",
         "effects",
@@ -89,6 +88,7 @@ TABLE: dict[str, set[str]] = {
         "resample",
         "result",
         "site",
+        # How many tokens a pass takes.
         "tasks",
         "tokens",
         "vocabulary",
