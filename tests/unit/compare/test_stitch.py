@@ -245,7 +245,7 @@ def test_the_backends_agree(of: str) -> None:
         mine, theirs = dict(getattr(one, name)), dict(getattr(other, name))
         column = "correlation" if name == "changes" else "random_correlation"
         close = [np.array(x.pop(column), float) for x in (mine, theirs)]
-        np.testing.assert_allclose(*close, atol=1e-4)
+        np.testing.assert_allclose(close[0], close[1], atol=1e-4)
         assert mine == theirs
     for name in ("changed", "control"):
         mine, theirs = (getattr(x["brought back"], name) for x in (one, other))
