@@ -168,7 +168,7 @@ class _Rows(Mark):
         if self.beside is None or self.beside not in frame:
             return
         low, high = f"{self.beside}_low", f"{self.beside}_high"
-        said = {label.get_label() for label in ax.get_children()}
+        said = ax.get_legend_handles_labels()[1]
         if low in frame and high in frame:
             label = "" if "controls, 95 %" in said else "controls, 95 %"
             left, width = frame[low].to_numpy(), (frame[high] - frame[low]).to_numpy()

@@ -293,6 +293,8 @@ def test_the_picture_has_a_row_for_each_component_with_what_stands_in_for_it() -
     axes = found.plot()
     assert [text.get_text() for text in axes.get_yticklabels()] == components_of(found)
     dots = {each.get_label(): each for each in axes.collections if each.get_label()}
+    said = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert sorted(said) == ["best", "controls, 95 %", "mean of controls", "partner"]
     for change in ("partner", "best"):
         drawn = dots[change].get_offsets()[:, 0]
         np.testing.assert_allclose(drawn, found.effect()[found.rows(change=change), 0])
