@@ -49,6 +49,7 @@ from .steering.steer import steer as steer
 from .tasks import Task as Task
 from .tasks import task as task
 from .tasks import tasks as tasks
+from .texts import read_texts as read_texts
 from .texts import texts as texts
 from .tokens import Tokens as Tokens
 from .weight_edits import WeightEdit as WeightEdit

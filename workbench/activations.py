@@ -496,20 +496,27 @@ def batches(
             rows = slice(start, min(start + batch_size, texts.n_rows))
             yield rows, texts.take(range(rows.start, rows.stop)).trimmed()
             continue
-        stop = start + batch_size
-        some = list(islice(texts, batch_size) if isinstance(texts, Iterator) else texts[start:stop])
-        if not some:
+        again = islice(texts, batch_size) if n is None else texts[start : start + batch_size]
+        taken = list(again)
+        if not taken:
             return
         try:
-            tokens = model.tokens(some)
+            tokens = model.tokens(taken)
         except (TypeError, ValueError) as error:
             if start == 0:
                 raise
             raise type(error)(
-                f"Of the texts, one of {start} to {start + len(some) - 1} cannot be read (prompt 0 "
-                f"is text {start}). {error}"
+                f"Of the texts, one of {start} to {start + len(taken) - 1} cannot be read (prompt "
+                f"0 is text {start}). {error}"
             ) from None
-        yield slice(start, start + len(some)), tokens
+        yield slice(start, start + len(taken)), tokens
+
+
+def some(model: Model, texts: Any, chosen: Sequence[int]) -> Tokens:
+    """The tokens of some of the texts, by their numbers."""
+    if isinstance(texts, Tokens):
+        return texts.take(chosen).trimmed()
+    return model.tokens([texts[i] for i in chosen])
 
 
 def check_texts(texts: Any) -> int:
@@ -519,7 +526,7 @@ def check_texts(texts: Any) -> int:
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
         raise TypeError(
             "Texts are a list of texts, a list of lists of token ids, or Tokens; got "
-            f"{given(texts)}. Put a single text into a list."
+            f"{given(texts)}. wb.read_texts(…, model) makes them of a file, a text or a stream."
         )
     for number, text in enumerate(texts):
         if isinstance(text, bytes) or not (isinstance(text, Sequence) or hasattr(text, "tolist")):

@@ -61,6 +61,13 @@ class Later:
     """Of an annotation: the rule is held where the value is read, which takes more than it says."""
 
 
+@dataclass(frozen=True)
+class Read:
+    """Of an annotation: what the call works with is made of the value and of all arguments."""
+
+    make: Callable[[Any, Mapping[str, Any]], Any]
+
+
 #: What `fits` gives for a value that does not.
 NO = object()
 _NOUNS = {

@@ -23,7 +23,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import torch
 
 from .annotations import NO as NO
-from .annotations import Filled, Within, as_whole, resolved, says
+from .annotations import Filled, Read, Within, as_whole, resolved, says
 from .annotations import Later as Later
 from .annotations import as_real as as_real
 from .annotations import fits as fits
@@ -46,8 +46,6 @@ Share = Annotated[float, Within(0, 1)]
 Power = Annotated[float, Within(0, 1, above=True)]
 #: How sure an interval is, as 0.95.
 Level = Annotated[float, Within(0, 1, above=True, below=True)]
-#: What is read or trained on: one text or more, in a list.
-Texts = Annotated[Sequence[str], Filled()]
 #: A text that says something.
 Text = Annotated[str, Filled(" that is not blank")]
 
@@ -217,6 +215,9 @@ def checked(call: Checked) -> Checked:
         for name, value in bound.arguments.items():
             if name in rules and value is not signature.parameters[name].default:
                 bound.arguments[name] = held(name, rules[name], value, where)
+        for name, make in _readers(call).items():
+            if name in bound.arguments:
+                bound.arguments[name] = make(bound.arguments[name], bound.arguments)
         with ordinary_torch():
             return call(*bound.args, **bound.kwargs)
 
@@ -267,6 +268,14 @@ def held(name: str, hint: Any, value: Any, call: str) -> Any:
             raise refuse(name, says(hint), value, f"Take one of them, as dicts[{first!r}].")
     made = next((_MADE_BY[kind] for kind in kinds if kind in _MADE_BY), None)
     raise refuse(name, says(hint, value), value, made or _help(call))
+
+
+@cache
+def _readers(call: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """What makes of an argument, and of the others, what the call works with."""
+    _, rules = _arguments(call)
+    notes = {name: getattr(rule, "__metadata__", ()) for name, rule in rules.items()}
+    return {name: n.make for name, each in notes.items() for n in each if isinstance(n, Read)}
 
 
 @cache

@@ -6,6 +6,7 @@ import numpy as np
 
 from .data import DataNotFound
 from .model import Model, Prompts
+from .texts import rows_of
 from .texts import texts as shipped_texts
 from .tokens import Tokens
 
@@ -29,7 +30,7 @@ def texts_elsewhere(
                 "The damage is measured on texts about other things, and none ship for "
                 f"{model.spec.name}; give elsewhere=, a list of texts."
             ) from None
-    tokens = model.tokens(given, prepend_bos=prepend_bos)
+    tokens = model.tokens(rows_of(model, given), prepend_bos=prepend_bos)
     if min(tokens.lengths) < 2:
         raise ValueError(
             "A text elsewhere has at least two tokens, since its loss is that of predicting the "

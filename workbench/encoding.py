@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal
 
 from .check import given, refuse, whole
@@ -216,7 +217,7 @@ def _check_length(name: str, length: int, max_length: int) -> None:
     if length > max_length:
         raise ValueError(
             f"This model reads at most {max_length} tokens; {name} has {length}. Shorten it, or "
-            "cut it into several prompts."
+            "cut it into several prompts: wb.read_texts(…, model) does."
         )
 
 
@@ -269,7 +270,8 @@ def _each(prompts: Any) -> Iterable[Any]:
     if isinstance(many, (str, bytes, bytearray, memoryview, Mapping, set, frozenset)) or not (
         isinstance(many, Iterable)
     ):
-        raise TypeError(f"{_RULE}; got {given(prompts)}.")
+        hint = " Of a file: wb.read_texts(path, model)." * isinstance(prompts, PathLike)
+        raise TypeError(f"{_RULE}; got {given(prompts)}.{hint}")
     return many
 
 

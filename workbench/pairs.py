@@ -61,7 +61,7 @@ class Pair:
             )
 
     @classmethod
-    def read(cls, given: Pair | Mapping[str, Any] | Sequence[Any]) -> Pair:
+    def read(cls, given: Any) -> Pair:
         """The pair (clean, corrupt, answer, foil), or of a mapping with these keys, or this class's
         fields.
 

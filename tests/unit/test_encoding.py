@@ -303,6 +303,16 @@ def test_a_chat_needs_a_template_and_no_prompts_beside_it(loaded):
 
 
 @pytest.mark.parametrize(("before", "after"), AROUND)
+def test_each_row_that_a_long_text_is_cut_into_has_the_start(before, after, reading):
+    model = reading(adding(before, after))
+    start = [SPECIAL.index(name) for name in before]
+    n = len(start)
+    rows = ids(wb.read_texts(text(list(range(8, 38))), model, length=n + 6))
+    assert [row[:n] for row in rows] == [start] * 5
+    assert [i for row in rows for i in row[n:]] == list(range(8, 38))
+
+
+@pytest.mark.parametrize(("before", "after"), AROUND)
 def test_tasks_targets_questions_and_texts_follow_the_same_rule(before, after, reading):
     model = reading(adding(before, after))
     start = [SPECIAL.index(name) for name in before]

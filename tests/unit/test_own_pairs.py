@@ -176,8 +176,8 @@ def audit(task: Any) -> Any:
 
 
 ELSEWHERE = ["Mary and John went to the store.", "The dog sees a white bird."]
-QUIET = {"progress": False}
-CONTROLS = {"n_controls": 2, "progress": False}
+QUIET: dict[str, Any] = {"progress": False}
+CONTROLS: dict[str, Any] = {"n_controls": 2, "progress": False}
 #: Each call that takes a task or questions, with little to do.
 CALLS: dict[str, Callable[[Any], Any]] = {
     "circuits.ablate": lambda t: wb.ablate(model(), t, ["L2H1"]),

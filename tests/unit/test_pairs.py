@@ -168,7 +168,7 @@ def test_a_mapping_is_read_by_its_keys() -> None:
     plain = {"clean": "a", "corrupt": "b", "answers": [" x"], "foils": [" y"]}
     assert Pair.read({**plain, "labels": {"n": 1}}).labels == {"n": 1}
     for wrong in ({**plain, "answer": " x"}, {"clean": "a"}, "a"):
-        with pytest.raises(ValueError, match="A pair has the keys clean, corrupt, answers, foils"):
+        with pytest.raises(ValueError, match=r"A pair is \(clean, corrupt, answer, foil\)"):
             Pair.read(wrong)  # type: ignore[arg-type]
 
 

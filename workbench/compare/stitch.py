@@ -20,6 +20,7 @@ from ..pictures.marks import Dots
 from ..result import provenance
 from ..site import Site
 from ..tasks import TOKENS_PER_PASS
+from ..texts import Texts
 from ..tokens import Tokens
 from .align import WeightAlignment
 
@@ -37,7 +38,7 @@ STREAMS = {"neurons": "mlp_post", "heads": "pattern"}
 def stitch(
     a: Model,
     b: Model,
-    texts: Prompts,
+    texts: Texts,
     alignment: WeightAlignment,
     *,
     n: Count = 16,

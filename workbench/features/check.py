@@ -17,6 +17,7 @@ from ..dictionary.normalization import Normalization
 from ..encoding import text_ids
 from ..model import Model
 from ..result import Result, axes, labels, provenance
+from ..texts import Texts
 from ..texts import texts as shipped_texts
 
 #: Below this share of the variance the check warns, and where another normalisation leaves less of
@@ -116,7 +117,7 @@ def check_fits(model: Model, *dictionaries: Dictionary) -> None:
 
 
 @checked
-def check(model: Model, texts: Any, dictionary: Dictionary) -> DictionaryCheck:
+def check(model: Model, texts: Texts, dictionary: Dictionary) -> DictionaryCheck:
     """Whether a dictionary was made for what this model computes, in numbers.
 
     texts: a list of texts, of lists of token ids, or `Tokens`, of which up to 4,096 positions are

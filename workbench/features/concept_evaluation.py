@@ -17,6 +17,7 @@ from ..dictionary.base import Dictionary
 from ..model import Model
 from ..resample import interval, weights
 from ..result import Result, axes, provenance
+from ..texts import Texts
 from .concept_detection import (
     AskedConcepts,
     Candidates,
@@ -254,7 +255,7 @@ def _by_family(values: np.ndarray, families: Sequence[str], rng: np.random.Gener
 @checked
 def evaluate_concepts(
     model: Model,
-    texts: Any,
+    texts: Texts,
     dicts: Dictionary | Sequence[Dictionary] | Mapping[Any, Dictionary],
     concepts: Concepts,
     *,

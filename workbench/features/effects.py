@@ -19,6 +19,7 @@ from ..probing.probe import Probe
 from ..result import Labels, Result, axes, labels, provenance
 from ..site import Site
 from ..tasks import Examples, Group, Task, TaskBatch
+from ..texts import rows_of
 from .check import check_fits
 from .nodes import Basis, Codes, References, check_reference, feature_bases, parts_of, sites_of
 
@@ -170,6 +171,7 @@ def _on_probe(
     model: Model, probe: Probe, dicts: Dictionaries, texts: Any, labels: Sequence[Any] | None
 ) -> FeatureEffects:
     """Code · the gradient of the logit at it, summed over the positions of each text."""
+    texts = rows_of(model, texts)
     n = check_texts(texts)
     names = np.array([str(each) for each in labels or ()])
     classes = tuple(np.unique(names).tolist())

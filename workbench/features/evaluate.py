@@ -18,6 +18,7 @@ from ..model import Model, Resume, Run
 from ..pictures.marks import Dots
 from ..result import provenance
 from ..site import Site
+from ..texts import Texts
 from ..tokens import Tokens
 from .check import check_fits
 
@@ -32,7 +33,7 @@ SPLICED = "spliced"
 @checked
 def evaluate(
     model: Model,
-    texts: Any,
+    texts: Texts,
     dicts: Dictionary | Sequence[Dictionary] | Mapping[Any, Dictionary],
     *,
     seed: Seed = 0,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..activations import Moments, batches, check_texts
+from ..activations import Moments, batches, check_texts, some
 from ..check import Count, Seed, checked
 from ..data import DataNotFound
 from ..dictionary.base import Dictionary, ScaleFeatures
@@ -24,6 +24,7 @@ from ..model import Model, Resume, Run
 from ..result import provenance
 from ..site import Site
 from ..tasks import tokens_per_pass
+from ..texts import Texts
 from ..tokens import Tokens
 from .flow import FeatureFlow
 from .matching import BEFORE, LANES, FeatureMatches, Lanes, match
@@ -43,7 +44,7 @@ N_TEXTS = 16
 @checked
 def evaluate_flow(
     model: Model,
-    texts: Any,
+    texts: Texts,
     flow: FeatureFlow | FeatureMatches,
     *,
     dicts: Dictionaries | None = None,
@@ -444,7 +445,7 @@ def measured(
             same = [text for text in sorted(by_text) if lengths[text] == length]
             for start in range(0, len(same), N_TEXTS):
                 part = same[start : start + N_TEXTS]
-                tokens = _tokens(model, texts, part)
+                tokens = some(model, texts, part)
                 found = [trial for text in part for trial in by_text[text]]
                 done = _Batch(model, lanes, tokens, part, found, loss)
                 for site in sorted({trial.target[0] for trial in found}):
@@ -452,12 +453,6 @@ def measured(
                     out |= done.run(site, own)
                     bar.update(len(own))
     return out
-
-
-def _tokens(model: Model, texts: Any, chosen: Sequence[int]) -> Tokens:
-    if isinstance(texts, Tokens):
-        return texts.take(chosen).trimmed()
-    return model.tokens([texts[i] for i in chosen])
 
 
 class _Batch:

@@ -24,6 +24,7 @@ from ..dictionary.base import Dictionary
 from ..files import SUM, aside, check_seal, is_sum_of, placed, sealed, sum_of
 from ..model import Model
 from ..reading import check_file, parse_json
+from ..texts import Texts
 from .tally import Tally, active_codes, bin_edges
 from .token_rows import TokenRows
 
@@ -335,7 +336,7 @@ class FeatureIndex:
 @checked
 def index(
     model: Model,
-    texts: Any,
+    texts: Texts,
     dictionary: Dictionary,
     *,
     path: str | Path | None = None,

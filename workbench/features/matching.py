@@ -20,6 +20,7 @@ from ..dictionary.collection import Dictionaries
 from ..model import Model
 from ..result import Result, axes, provenance
 from ..site import Site
+from ..texts import Texts
 from .similarity import (
     Codes,
     chance_cosine,
@@ -202,7 +203,7 @@ def match(
     method: Method = "cosine",
     k: Count = 1,
     model: Model | None = None,
-    texts: Any = None,
+    texts: Texts = None,
     thresholds: Any = None,
     seed: Seed = 0,
     progress: bool = True,

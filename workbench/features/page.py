@@ -17,6 +17,7 @@ from ..model import Model, Resume
 from ..resample import bootstrap
 from ..result import Arrays, Result, axes, provenance
 from ..site import Site
+from ..texts import Texts
 from ..tokens import token_strings
 from .check import check_fits
 from .index import FeatureIndex, Place, spread
@@ -186,7 +187,7 @@ class FeaturePage(Result):
 @checked
 def page(
     model: Model,
-    texts: Any,
+    texts: Texts,
     dicts: Dictionary | Dictionaries,
     feature: int | str | Site,
     *,

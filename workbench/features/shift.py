@@ -17,6 +17,7 @@ from ..pictures.marks import Dots
 from ..probing.probe import Probe
 from ..result import provenance
 from ..site import Site
+from ..texts import Texts
 from .check import check_fits
 from .effects import FeatureEffects
 
@@ -24,7 +25,7 @@ from .effects import FeatureEffects
 @checked
 def shift(
     model: Model,
-    texts: Any,
+    texts: Texts,
     probe: Probe,
     dicts: Dictionaries,
     features: Iterable[Site | str],

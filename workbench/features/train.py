@@ -16,6 +16,7 @@ from ..dictionary.collection import Dictionaries
 from ..model import Model
 from ..result import provenance
 from ..site import Site
+from ..texts import Texts
 from .activation_buffer import ActivationBuffer, Corpus, ModelVectors
 from .decompose import FactorLearner
 from .learner import Learner, TrainingOptions
@@ -28,7 +29,7 @@ MEASURES = ("loss", "l0", "explained_variance")
 @checked
 def train(
     model: Model,
-    texts: Any,
+    texts: Texts,
     sites: Any,
     *,
     kind: str = "topk",

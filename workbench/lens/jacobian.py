@@ -12,9 +12,11 @@ import pandas as pd
 import torch
 from transformer_lens.tools.analysis import JacobianLens as Fitted
 
-from ..check import Count, Natural, Texts, checked, given, vectors
+from ..activations import check_texts, some
+from ..check import Count, Natural, checked, given, vectors
 from ..model import Model
 from ..result import provenance
+from ..texts import Texts
 from ..writers import Writer
 from .translation import TranslatingLens
 
@@ -90,11 +92,13 @@ def jacobian(
     (2026); transformer_lens.tools.analysis.JacobianLens.
     """
     _bridge(model)
+    each = range(check_texts(texts))
+    rows: Any = [some(model, texts, [i]).ids for i in each]
     with _own_tokens(model):
         try:
             fitted = Fitted.fit(
                 model.raw,
-                list(texts),
+                rows,
                 corpus="texts given",
                 skip_first_positions=skip_first_positions,
                 max_seq_len=max_seq_len,

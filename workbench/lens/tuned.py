@@ -6,17 +6,19 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..activations import batches
-from ..check import Count, Positive, Seed, Texts, checked, vectors
+from ..activations import batches, check_texts, some
+from ..check import Count, Positive, Seed, checked, vectors
 from ..model import Model
 from ..result import axes, provenance
 from ..site import Site
+from ..texts import Texts
 from ..writers import Writer, Writers, sites_to_read, writers_of
 from .logit import logit
 from .translation import TranslatingLens
@@ -132,6 +134,7 @@ def tuned(
     Source: Belrose et al., "Eliciting Latent Predictions from Transformers with the Tuned Lens"
     (2023), equations 2 to 4.
     """
+    check_texts(texts)
     writers, weight = _translated(model), model.weight("W_U", copy=False)
     d, device = model.spec.d_model, weight.device
     delta = torch.zeros(len(writers), d, d, device=device, requires_grad=True)
@@ -176,14 +179,14 @@ def _translated(model: Model) -> list[Writer]:
 
 def _sample(
     model: Model,
-    texts: Sequence[str],
+    texts: Any,
     writers: Sequence[Writer],
     batch_size: int,
     generator: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Residual vectors (row, pos, d_model) and final ones (pos, d_model) of some positions."""
     chosen = generator.choice(len(texts), size=min(batch_size, len(texts)), replace=False)
-    tokens = model.tokens([str(texts[i]) for i in chosen])
+    tokens = some(model, texts, chosen.tolist())
     last = Site("resid_post", model.spec.n_layers - 1)
     run = model.run(tokens, read=sorted(sites_to_read(writers) | {last}), logits_at=())
     where = [(r, c) for r in range(tokens.n_rows) for c in tokens.columns(r)]

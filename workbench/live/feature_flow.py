@@ -20,6 +20,7 @@ from ..features.flow import flow as follow
 from ..features.matching import FeatureMatches
 from ..features.page import FeaturePage
 from ..model import Model
+from ..texts import Texts
 from ..views.features import feature_page, flow_data
 from ..widgets import GraphView
 from .calls import Calls
@@ -366,7 +367,7 @@ def _labelled(flow: FeatureFlow, labels: list[str]) -> FeatureFlow:
 def feature_flow(
     model: Model,
     dicts: Dictionaries,
-    texts: Any,
+    texts: Texts,
     *,
     feature: str | None = None,
     prompt: str = PROMPT,

@@ -24,6 +24,7 @@ from ..features.label import label as label_of
 from ..features.page import FeaturePage
 from ..features.page import page as feature_page
 from ..model import Model
+from ..texts import Texts
 from ..views.features import activations_data, page_data
 from ..widgets import FeatureGrid
 from ..widgets import FeaturePage as PageWidget
@@ -352,7 +353,7 @@ def _line(row: dict[Any, Any]) -> str:
 @checked
 def features(
     model: Model,
-    texts: Any,
+    texts: Texts,
     dicts: Dictionaries,
     *,
     feature: str | None = None,

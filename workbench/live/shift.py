@@ -20,6 +20,7 @@ from ..features.shift import check_rows
 from ..features.shift import shift as measure
 from ..model import Model
 from ..probing.probe import Probe
+from ..texts import Texts
 from .calls import Calls
 from .controls import Control
 from .explorer import Explorer
@@ -204,7 +205,7 @@ class LiveShift(Explorer):
 @checked
 def shift(
     model: Model,
-    texts: Any,
+    texts: Texts,
     probe: Probe,
     dicts: Dictionaries,
     effects: FeatureEffects,

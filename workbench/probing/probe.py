@@ -19,6 +19,7 @@ from ..model import Model
 from ..pictures.marks import Dots
 from ..resample import wilson
 from ..result import Result, axes, labels
+from ..texts import Texts
 
 #: Where a logistic fit ends, as scikit-learn takes it.
 TOL = 1e-6
@@ -71,7 +72,7 @@ class Probe(Result):
         return found[:, 1] - found[:, 0] if len(bias) == 2 else found
 
     def logits(
-        self, model: Model, texts: Any, *, site: str | None = None, edits: Any = ()
+        self, model: Model, texts: Texts, *, site: str | None = None, edits: Any = ()
     ) -> np.ndarray:
         """(text,) float32, above 0 for the second class; of more than two (text, label).
 

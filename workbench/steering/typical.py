@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from ..check import checked
 from ..dictionary.collection import Dictionaries
 from ..model import Model
 from ..site import Site
+from ..texts import Texts
 
 #: Texts in one pass.
 TEXTS = 32
@@ -21,7 +21,7 @@ TEXTS = 32
 @checked
 def typical_length(
     model: Model,
-    texts: Any,
+    texts: Texts,
     dicts: Dictionaries,
     features: str | Site | Sequence[str | Site],
 ) -> float:
@@ -35,7 +35,7 @@ def typical_length(
     units, over the positions of the texts at which its code is not 0.
 
     Raises `ValueError` where there are no texts or a feature is never active on them, `KeyError`
-    for a feature of a site without a dictionary, `TypeError` for a single text.
+    for a feature of a site without a dictionary.
     """
     names = [features] if isinstance(features, (str, Site)) else list(features)
     pairs = [dicts.feature(feature) for feature in names]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..model import Model, Prompts
+from ..model import Model
 from ..questions import Answers, Asked, Questions
 from ..tasks import Task, TaskBatch
+from ..texts import rows_of
 from ..tokens import Tokens
 
-Material = Asked | str | Tokens | Sequence[str | tuple[str, Answers]]
+Material = Asked | str | Path | Tokens | Sequence[str | tuple[str, Answers]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Lessons:
         rows, starts = [], []
         texts, asked = _sorted(given)
         if texts is not None:
-            tokens = model.tokens(texts)
+            tokens = model.tokens(rows_of(model, texts))
             if min(tokens.lengths) < 2:
                 raise ValueError(
                     f"A text of {of} has at least two tokens: it teaches to predict the second; "
@@ -134,9 +136,9 @@ def train(
         yield losses
 
 
-def _sorted(given: Any) -> tuple[Prompts | None, Asked | None]:
+def _sorted(given: Any) -> tuple[Any, Asked | None]:
     """What of the material is text, and what are questions."""
-    if isinstance(given, (str, Tokens)):
+    if isinstance(given, (str, Path, Tokens)):
         return given, None
     if isinstance(given, (Task, TaskBatch, Mapping)) or not isinstance(given, Sequence):
         return None, given

@@ -235,7 +235,7 @@ def test_a_saved_evaluation_comes_back_and_is_drawn(tmp_path: Any) -> None:
         (topk("L7.attn_out"), TEXTS, {}, ValueError, "layers 0 to 3; got layer 7"),
         (topk("L1.mlp_post"), TEXTS, {}, ValueError, "width 128; L1.mlp_post of tinyworld has 512"),
         (topk("L0.attn_out"), [], {}, ValueError, "needs at least one; got none"),
-        (topk("L0.attn_out"), "a text", {}, TypeError, "Put a single text into a list"),
+        (topk("L0.attn_out"), 5, {}, TypeError, "Texts are a list of texts"),
         (topk("L0.attn_out"), ["The", " dog"], {}, ValueError, "every text has only one token"),
     ],
 )

@@ -352,8 +352,8 @@ def test_what_does_not_fit_is_refused() -> None:
             run(model(), TEXTS, flow(), **given | options)
     with pytest.raises(TypeError, match="flow is a FeatureFlow or a FeatureMatches; got"):
         run(model(), TEXTS, "L1.resid_post/5", **given)
-    with pytest.raises(TypeError, match="Put a single text into a list"):
-        run(model(), TEXTS[0], flow(), **given)
+    with pytest.raises(TypeError, match="Texts are a list of texts.*wb.read_texts"):
+        run(model(), iter(TEXTS), flow(), **given)
     none = wb.feature_flow(dictionaries(), ROOTS[0], thresholds=0.99)
     with pytest.raises(ValueError, match="has none that reach its thresholds. Lower them"):
         run(model(), TEXTS, none, **given)

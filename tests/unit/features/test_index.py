@@ -309,7 +309,7 @@ def test_another_process_that_was_first_is_left_in_peace(
 def test_bad_input_is_named() -> None:
     for given, error, text in (
         ([], ValueError, "at least one"),
-        ("a text", TypeError, "Put a single text into a list"),
+        (5, TypeError, "Texts are a list of texts.*wb.read_texts"),
         (["", "The king"], ValueError, "text 0 is empty"),
         ([[0] * 65, [1]], ValueError, "Each text has 1 to 64 tokens.*text 0 has 65"),
         ([[1], [5000]], ValueError, "Token ids run from 0 to .*; the texts hold 5000"),

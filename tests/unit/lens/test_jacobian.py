@@ -82,8 +82,8 @@ def test_a_model_of_another_backend_is_told_which_to_load() -> None:
 
 
 def test_no_texts_are_a_named_error() -> None:
-    with pytest.raises(ValueError, match="at least one; got 'one'"):
-        jacobian(words_model("transformer_lens"), "one")
+    with pytest.raises(ValueError, match="at least one; got none"):
+        jacobian(words_model("transformer_lens"), [])
 
 
 @pytest.mark.parametrize(
