@@ -52,17 +52,19 @@ class DictionaryCheck(Result):
     mean_share: float
     #: What the check warned of.
     warned: tuple[str, ...]
-    variants: tuple[str, ...] = labels("variant", "the normalisation tried, its own first")
-    scale: tuple[str, ...] = labels("variant", "as in `Normalization`", name="scale")
-    center: np.ndarray = axes("variant", np.bool_, "whether the mean over d_in is taken away")
-    factor: np.ndarray = axes("variant", note="what activations are multiplied by")
+    variants: tuple[str, ...] = labels(
+        "row", "the normalisation tried, its own first", name="variant"
+    )
+    scale: tuple[str, ...] = labels("row", "as in `Normalization`", name="scale")
+    center: np.ndarray = axes("row", np.bool_, "whether the mean over d_in is taken away")
+    factor: np.ndarray = axes("row", note="what activations are multiplied by")
     explained_variance: np.ndarray = axes(
-        "variant", note="1 − squared error / squared distance from the mean activation"
+        "row", note="1 − squared error / squared distance from the mean activation"
     )
     explained_after_first: np.ndarray = axes(
-        "variant", note="the same without first tokens, NaN where there are no others"
+        "row", note="the same without first tokens, NaN where there are no others"
     )
-    l0: np.ndarray = axes("variant", note="mean number of active codes")
+    l0: np.ndarray = axes("row", note="mean number of active codes")
 
     picture = "dictionaries.dictionary_check"
 
@@ -73,7 +75,7 @@ class DictionaryCheck(Result):
 
     @property
     def score(self) -> np.ndarray:
-        """(variant,) explained variance after the first tokens, over all where that is unknown."""
+        """(row,) explained variance after the first tokens, over all where that is unknown."""
         after = self.explained_after_first
         return np.where(np.isfinite(after), after, self.explained_variance)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from .. import metrics
 from ..check import Count, Level, Natural, Seed, checked
 from ..dictionary.base import Dictionary, ScaleFeatures
 from ..dictionary.collection import Dictionaries
@@ -31,82 +32,81 @@ FARTHEST = 0.1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeatureContext(Arrays):
-    """A stretch of text around a place where the feature fires.
+    """A stretch of text around a place where the feature fires."""
 
-    group: "top" for the largest codes, "sampled" for places drawn evenly from all at which it
-    fires. text: its number. position: of the place, in the text; at: in `tokens`. value: the code
-    there. quantile: about which share of its codes above 0 are smaller. activations: (pos,) the
-    feature's code at every token shown.
-    """
-
+    #: "top" for the largest codes, "sampled" for places drawn evenly from all at which it fires.
     group: str
+    #: Its number.
     text: int
+    #: Of the place, in the text.
     position: int
+    #: Of the place, in `tokens`.
     at: int
+    #: The code there.
     value: float
+    #: About which share of its codes above 0 are smaller.
     quantile: float
     tokens: tuple[str, ...]
-    activations: np.ndarray = axes("pos")
+    activations: np.ndarray = axes("pos", note="the feature's code at every token shown")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeaturePage(Result):
     """Everything about one feature of a dictionary.
 
-    feature: its name, like "L3.resid_post/123". label_tokens, f1: what the label detects it by, and
-    how well on held-out texts; None where it is not scored. n_active: at so many of `n_positions`
-    its code is above 0; 0 for a dead feature, whose contexts and effects are empty. mean: of these
-    codes.
-
-    histogram: (bin) how many codes above 0 lie between two bin_edges. token_share: of its activity,
-    on each of top_tokens; token_rate: the share of their occurrences at which it fires.
-    promoted, suppressed: the tokens whose logits its direction raises and lowers most, see
-    `direct_logits`; empty where its site is not added to the residual stream. nearest: features
-    with the largest cosine between decoder rows. together: those that fire together with it, by
-    Jaccard index.
-
-    effect_kl, effect_loss: (effect) at places where it fires, what removing it does: KL(plain ‖
-    without) in nats, and the rise of the next token's loss. control_kl, control_loss: the same of
-    `controls`, features drawn from those of equal activity, at places where they fire. lowered,
-    raised: the tokens whose probabilities fall and rise most without it, by their mean changes.
+    A dead feature, whose code is nowhere above 0, has no contexts and no effects.
     """
 
+    #: Its name, like "L3.resid_post/123".
     feature: str
     dictionary: str
     label: str
     label_by: str
+    #: What the label detects it by.
     label_tokens: tuple[str, ...]
+    #: How well the label detects it on held-out texts, None where it is not scored.
     f1: float | None
     n_texts: int
     n_positions: int
+    #: At so many of the positions its code is above 0.
     n_active: int
+    #: Of its codes above 0.
     mean: float
     largest: float
     contexts: tuple[FeatureContext, ...]
+    #: The tokens with the largest shares of its activity.
     top_tokens: tuple[str, ...]
+    #: The tokens whose logits its direction raises and lowers most, see `direct_logits`; empty
+    #: where its site is not added to the residual stream.
     promoted: tuple[str, ...]
     suppressed: tuple[str, ...]
+    #: Features with the largest cosine between decoder rows.
     nearest: tuple[str, ...]
     nearest_labels: tuple[str, ...]
+    #: Features that fire together with it.
     together: tuple[str, ...]
     together_labels: tuple[str, ...]
+    #: Features drawn from those of equal activity.
     controls: tuple[str, ...]
+    #: The tokens whose probabilities fall and rise most without it, by their mean changes.
     lowered: tuple[str, ...]
     raised: tuple[str, ...]
-    bin_edges: np.ndarray = axes("bin_edge", np.float64)
-    histogram: np.ndarray = axes("bin", np.int64)
-    token_share: np.ndarray = axes("token")
-    token_rate: np.ndarray = axes("token")
-    promoted_logits: np.ndarray = axes("promoted")
-    suppressed_logits: np.ndarray = axes("suppressed")
-    nearest_cosine: np.ndarray = axes("near")
-    together_jaccard: np.ndarray = axes("beside")
-    effect_kl: np.ndarray = axes("effect")
-    effect_loss: np.ndarray = axes("effect")
-    control_kl: np.ndarray = axes("control")
-    control_loss: np.ndarray = axes("control")
-    lowered_change: np.ndarray = axes("lowered")
-    raised_change: np.ndarray = axes("raised")
+    bin_edges: np.ndarray = axes("bin_edge", np.float64, "of the histogram's codes")
+    histogram: np.ndarray = axes("bin", np.int64, "codes above 0 between two bin_edges")
+    token_share: np.ndarray = axes("token", note="share of its activity on a top token")
+    token_rate: np.ndarray = axes("token", note="share of the token's occurrences where it fires")
+    promoted_logits: np.ndarray = axes("promoted", note="of each token")
+    suppressed_logits: np.ndarray = axes("suppressed", note="of each token")
+    nearest_cosine: np.ndarray = axes("near", note="between decoder rows")
+    together_jaccard: np.ndarray = axes("beside", note="Jaccard index of where they fire")
+    effect_kl: np.ndarray = axes(
+        "example", note="KL(plain ‖ without it) at places where it fires (nats)"
+    )
+    effect_loss: np.ndarray = axes("example", note="rise of the next token's loss there (nats)")
+    control_kl: np.ndarray = axes("draw", note="the same of the controls where they fire (nats)")
+    control_loss: np.ndarray = axes("draw", note="the same of the controls where they fire (nats)")
+    lowered_change: np.ndarray = axes("lowered", note="mean change of probability without it")
+    raised_change: np.ndarray = axes("raised", note="mean change of probability without it")
 
     picture = "feature_pages.feature_page"
     view = "features.feature_page"
@@ -421,7 +421,7 @@ def remove(
     jobs = [(feature, place) for place in own]
     jobs += [(c, place) for c in controls for place in spread(index.sampled(c), share)]
     plain, without = _predictions(model, dictionary, index, jobs)
-    kl = (plain.exp() * (plain - without)).sum(-1).cpu().numpy()
+    kl = metrics.kl(without, plain).cpu().numpy()
     loss = _next_loss(index, jobs, plain, without)
     n = len(own)
     change = (without[:n].exp() - plain[:n].exp()).mean(0)

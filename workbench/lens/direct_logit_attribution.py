@@ -24,24 +24,24 @@ class DirectLogitAttribution(Result):
 
     components: "embed", then each layer's heads ("L0H0") and the bias of their projection
     ("L0.attn_bias"), or its attention as one ("L0.attn_out"), and its MLP ("L0.mlp_out"); last
-    "norm_bias" and "unembed_bias". contributions sum over them to `logits` but for `error`,
-    which is what single precision lost on the way; both are in logits.
-
-    logits: what the unembedding gave, before any soft-cap. soft_cap: the cap that the model
-    then applies, None where it has none. positions: (batch, pos), -1 past the end of a shorter
-    prompt, where the other arrays hold NaN. targets, foils: strings; foils are empty or pair
-    with the targets.
+    "norm_bias" and "unembed_bias".
     """
 
     components: tuple[str, ...]
     targets: tuple[str, ...]
+    #: Empty, or one for each target.
     foils: tuple[str, ...]
+    #: The cap that the model applies to its logits, None where it has none.
     soft_cap: float | None
-    layers: np.ndarray = axes("component", np.int32)
-    positions: np.ndarray = axes("batch pos", np.int32)
-    contributions: np.ndarray = axes("batch component pos target")
-    logits: np.ndarray = axes("batch pos target")
-    error: np.ndarray = axes("batch pos target")
+    layers: np.ndarray = axes("node", np.int32, "layer of the component")
+    positions: np.ndarray = axes(
+        "batch pos", np.int32, "-1 past the end of a shorter prompt, where other arrays hold NaN"
+    )
+    contributions: np.ndarray = axes(
+        "batch node pos label", note="what a component adds (logits); their sum is logits − error"
+    )
+    logits: np.ndarray = axes("batch pos label", note="of the unembedding, before any soft-cap")
+    error: np.ndarray = axes("batch pos label", note="what single precision lost on the way")
 
     picture = "lenses.direct_logit_attribution"
 

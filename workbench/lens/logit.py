@@ -27,37 +27,35 @@ from .translation import Translator
 class LensPanel(Arrays):
     """One lens on one stream or site: what is read at every row and position.
 
-    lens: "logit lens", "tuned lens" or "Jacobian lens". site: the stream, the site, or "heads".
-    rows: labels from the first layer to the last. layers: the layer of each row, -1 for the
-    embedding.
-
-    Log-probabilities, entropy and KL are natural (nats). KL is KL(final ‖ row): how much of the
-    model's own final distribution the row misses. A rank counts the tokens above: 0 is the top.
-    difference: target logit minus foil logit. masses: the summed probability of each token set.
     Positions of a shorter prompt's missing tail hold NaN, or -1 in integer arrays.
-
-    tracks follow, at position p of prompt b, the tokens track_ids[o[i]:o[i + 1]] with i = b ·
-    n_positions + p and o = track_offsets: the targets, and each token that is the top one in
-    some row there.
     """
 
+    #: "logit lens", "tuned lens" or "Jacobian lens".
     lens: str
+    #: The stream, the site, or "heads".
     site: str
+    #: Labels from the first layer to the last.
     rows: tuple[str, ...]
-    layers: np.ndarray = axes("row", np.int32)
-    top_ids: np.ndarray = axes("batch row pos k", np.int32)
-    top_logprobs: np.ndarray = axes("batch row pos k")
-    target_logits: np.ndarray = axes("batch row pos target")
-    target_logprobs: np.ndarray = axes("batch row pos target")
-    target_ranks: np.ndarray = axes("batch row pos target", np.int32)
-    difference: np.ndarray = axes("batch row pos foil")
-    masses: np.ndarray = axes("batch row pos set")
-    entropy: np.ndarray | None = axes("batch row pos", optional=True)
-    kl: np.ndarray | None = axes("batch row pos", optional=True)
-    track_offsets: np.ndarray | None = axes("offset", np.int32, optional=True)
-    track_ids: np.ndarray | None = axes("track", np.int32, optional=True)
-    track_ranks: np.ndarray | None = axes("track row", np.int32, optional=True)
-    track_logprobs: np.ndarray | None = axes("track row", optional=True)
+    layers: np.ndarray = axes("row", np.int32, "layer of the row, -1 for the embedding")
+    top_ids: np.ndarray = axes("batch row pos k", np.int32, "the likeliest tokens, best first")
+    top_logprobs: np.ndarray = axes("batch row pos k", note="their log-probabilities (nats)")
+    target_logits: np.ndarray = axes("batch row pos label", note="of each target")
+    target_logprobs: np.ndarray = axes("batch row pos label", note="of each target (nats)")
+    target_ranks: np.ndarray = axes("batch row pos label", np.int32, "tokens above it, 0 = the top")
+    difference: np.ndarray = axes("batch row pos foil", note="target logit − foil logit")
+    masses: np.ndarray = axes("batch row pos measure", note="probability of each token set")
+    entropy: np.ndarray | None = axes("batch row pos", note="of the row (nats)", optional=True)
+    kl: np.ndarray | None = axes(
+        "batch row pos",
+        note="KL(final ‖ row) in nats: what of the model's own distribution the row misses",
+        optional=True,
+    )
+    #: At position p of prompt b the tokens track_ids[o[i]:o[i + 1]] are followed, with i = b ·
+    #: n_positions + p: the targets, and each token that is the top one in some row there.
+    track_offsets: np.ndarray | None = axes("offset", np.int32, "o", optional=True)
+    track_ids: np.ndarray | None = axes("track", np.int32, "the tokens followed", optional=True)
+    track_ranks: np.ndarray | None = axes("track row", np.int32, "tokens above", optional=True)
+    track_logprobs: np.ndarray | None = axes("track row", note="in nats", optional=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,21 +68,20 @@ class LensPanel(Arrays):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LogitLens(Result):
-    """What each row of each panel predicts at each position.
-
-    tokens: the whole prompts. positions: (batch, pos) which of them the arrays hold, -1 past
-    the end of a shorter prompt. targets, foils: their strings; foils are empty or pair with the
-    targets. token_sets: each set's strings. token_ids, token_strings: the text of every id that
-    occurs.
-    """
+    """What each row of each panel predicts at each position; `tokens` are the whole prompts."""
 
     panels: tuple[LensPanel, ...]
     targets: tuple[str, ...]
+    #: Empty, or one for each target.
     foils: tuple[str, ...]
+    #: The strings of each set.
     token_sets: dict[str, tuple[str, ...]]
+    #: The text of each of `token_ids`.
     token_strings: tuple[str, ...]
-    token_ids: np.ndarray = axes("id", np.int32)
-    positions: np.ndarray = axes("batch pos", np.int32)
+    token_ids: np.ndarray = axes("d_vocab", np.int32, "every token that occurs, ascending")
+    positions: np.ndarray = axes(
+        "batch pos", np.int32, "which the arrays hold, -1 past the end of a shorter prompt"
+    )
 
     picture = "lenses.logit_lens"
     view = "lens.logit_lens"

@@ -38,13 +38,13 @@ class TranslatingLens(Result):
     """A lens with one map a row into the terms of the final residual stream.
 
     rows: labels of the rows that have a map, as in a panel of "resid_post": "embed", "L0", …;
-    the last layer needs none. n_layers: of the model that it was made for. matrix: applied to a
-    residual vector x as matrix @ x.
+    the last layer needs none.
     """
 
+    #: Of the model that it was made for.
     n_layers: int
     rows: tuple[str, ...]
-    matrix: np.ndarray = axes("row d_out d_model")
+    matrix: np.ndarray = axes("row d_model d_model", note="a residual vector x becomes matrix @ x")
 
     @property
     def lens_name(self) -> str:

@@ -33,12 +33,11 @@ TEXTS = 8
 class TunedLens(TranslatingLens):
     """Affine translators: matrix @ x + bias for each row but the last.
 
-    loss: KL(final ‖ row) in nats at each training step. Read with it by
-    `logit(model, prompts, lens=tuned)`.
+    Read with it by `logit(model, prompts, lens=tuned)`.
     """
 
-    bias: np.ndarray = axes("row d_out")
-    loss: np.ndarray = axes("step row")
+    bias: np.ndarray = axes("row d_model", note="added behind the matrix")
+    loss: np.ndarray = axes("step row", note="KL(final ‖ row) in nats at each training step")
 
     picture = "lenses.tuned_lens"
 

@@ -13,6 +13,7 @@ import ipywidgets
 import numpy as np
 import torch
 
+from .. import metrics
 from ..check import Count, checked, whole
 from ..dictionary.collection import Dictionaries
 from ..features.flow import FeatureFlow
@@ -346,7 +347,6 @@ class LiveFeatureFlow(Explorer):
             codes[:, nodes] = both[:, 0].detach().cpu().numpy()
         logits = calls("", operator.getitem, calls("", getattr, run, "logits"), ([0, 1], 0))
         words = calls("words", calls("", logits.float).softmax, -1)
-        plain, changed = logits.float().log_softmax(-1)
         return FlowReading(
             codes[0],
             codes[1],
@@ -354,7 +354,7 @@ class LiveFeatureFlow(Explorer):
                 likeliest(self.model, words[0], N_ANSWERS),
                 likeliest(self.model, words[1], N_ANSWERS),
             ),
-            float((plain.exp() * (plain - changed)).sum()),
+            float(metrics.kl(logits[1:], logits[:1])),
             tuple(silent),
         )
 

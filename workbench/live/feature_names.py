@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import metrics
 from ..activations import check_texts
 from ..change import Change
 from ..dictionary.collection import Dictionaries, dictionaries
@@ -112,8 +113,7 @@ class FeatureNames:
         without = [dictionary.scale({n: 0.0}, rows=row) for row, n in enumerate(chosen, 1)]
         rows = tokens.take([0] * (1 + len(chosen)))
         log_probs = self._next(rows, Change(without))
-        plain, silent = log_probs[0], log_probs[1:]
-        kl = (plain.exp() * (plain - silent)).sum(-1)
+        kl = metrics.kl(log_probs[1:], log_probs[:1].expand_as(log_probs[1:]))
         return str(dictionary.feature(chosen[int(kl.argmax())]))
 
     def _has_come(self, feature: str, of_flow: Mapping[str, Any]) -> bool:

@@ -43,8 +43,8 @@ class ObservableAttribution(Result):
     observable: str
     path: tuple[str, ...]
     components: tuple[str, ...]
-    layers: np.ndarray = axes("component", np.int32)
-    by_position: np.ndarray = axes("batch component pos")
+    layers: np.ndarray = axes("node", np.int32)
+    by_position: np.ndarray = axes("batch node pos")
     total: np.ndarray = axes("batch")
     constant: np.ndarray = axes("batch")
 
