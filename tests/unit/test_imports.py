@@ -300,6 +300,7 @@ TABLE: dict[str, set[str]] = {
         "widgets",
     },
     "live": {
+        "metrics",
         "activations",
         "change",
         "circuits",
