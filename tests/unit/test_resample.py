@@ -37,6 +37,11 @@ def test_the_percentile_interval_is_scipys():
     assert same == pytest.approx((low, high), rel=1e-9)
 
 
+def test_draws_without_a_value_are_left_out_of_an_interval():
+    ends = percentiles(np.array([[1.0, np.nan, 2.0, 4.0, 3.0]]), 0.5)[:, 0]
+    np.testing.assert_allclose(ends, np.quantile([2.0, 4.0, 3.0], [0.25, 0.75]))
+
+
 def test_what_has_no_value_has_no_interval():
     low, high = percentiles(np.array([[np.nan, 1.0, 2.0], [1.0, 1.0, 3.0]]))
     assert np.isnan([low[0], high[0]]).all() and low[1] < high[1]

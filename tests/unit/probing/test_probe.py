@@ -121,6 +121,9 @@ def test_it_fails_on_shuffled_labels_and_says_how_far():
     assert list(probe(named(), "who", controls=()).to_frame()) == [
         "site", "accuracy", "low", "high",
     ]  # fmt: skip
+    # A draw that reads as many right is not worse.
+    nothing = wb.Activations.of_rows(np.zeros((40, 3)), labels={"y": [0] * 12 + [1] * 28})
+    assert probe(nothing, "y", n_controls=4).beyond.tolist() == [0.0]
 
 
 def test_the_interval_is_wilsons():
@@ -139,6 +142,16 @@ def test_groups_are_never_split_and_rows_are_where_asked():
     acts = wb.Activations.of_rows(rows, labels={"y": y.tolist()}, groups=twins)
     assert probe(acts, "y", controls=()).accuracy[0] < 0.7
     assert probe(acts, "y", controls=(), split="row").accuracy[0] > 0.85
+
+
+def test_labels_are_shuffled_between_groups_where_each_has_one_and_else_between_rows():
+    # Two equal rows a group, read alike: an even number is right where their labels are equal, and
+    # an odd one where they are drawn apart from 29 zeros.
+    rows = np.repeat(np.random.default_rng(0).standard_normal((30, 60)), 2, axis=0)
+    for y, one_a_group in (([0, 0, 1, 1] * 15, True), ([0, 1] * 29 + [1, 1], False)):
+        acts = wb.Activations.of_rows(rows, labels={"y": y}, groups=np.repeat(np.arange(30), 2))
+        n_right = np.rint(60 * probe(acts, "y", n_controls=10).shuffled).astype(int)
+        assert (n_right % 2 == (0 if one_a_group else 1)).all()
 
 
 def test_several_classes_and_labels_within_groups():

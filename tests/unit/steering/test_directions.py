@@ -148,6 +148,13 @@ def test_each_row_knows_its_concepts_and_what_it_is_no_answer_to() -> None:
     # A word is a group wherever it stands; any other position goes with its text.
     groups = {w: {int(g) for g, v in zip(own.group, words, strict=False) if v == w} for w in ALL}
     assert all(len(each) == 1 for each in groups.values()) and len(own.tokens) == 46
+    rest = [row for row, word in enumerate(words) if word not in ALL]
+    of_texts = {int(own.text[row]): int(own.group[row]) for row in rest}
+    assert [int(own.group[row]) for row in rest] == [of_texts[int(own.text[row])] for row in rest]
+    assert len({*of_texts.values()} - set.union(*groups.values())) == len(of_texts) > 1
+    # A prompt that is asked is a text and a group of its own.
+    for each in (own.text.tolist(), own.group.tolist()):
+        assert len({*each[n:]}) == 6 and not {*each[n:]} & {*each[:n]}
 
 
 def test_rows_without_a_label_are_left_out_of_a_probe() -> None:
