@@ -28,6 +28,7 @@ from .annotations import Later as Later
 from .annotations import as_real as as_real
 from .annotations import fits as fits
 from .ordinary import ordinary_torch
+from .other_names import arguments_here
 
 Checked = TypeVar("Checked", bound=Callable[..., Any])
 
@@ -210,8 +211,9 @@ def checked(call: Checked) -> Checked:
         try:
             bound = signature.bind(*args, **options)
         except TypeError as error:
+            hint = arguments_here(set(options) - set(signature.parameters))
             takes = ", ".join(name for name in signature.parameters if name not in ("self", "cls"))
-            raise ArgumentError(f"{where}: {error}; it takes {takes}.") from None
+            raise ArgumentError(f"{where}: {error}; it takes {takes}.{hint}") from None
         for name, value in bound.arguments.items():
             if name in rules and value is not signature.parameters[name].default:
                 bound.arguments[name] = held(name, rules[name], value, where)

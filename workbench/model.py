@@ -141,6 +141,13 @@ class ModelSpec:
             if name in self.undecomposed:
                 raise ValueError(self.undecomposed[name])
 
+    def named(self, site: Site | str) -> list[Site]:
+        """The sites that a name stands for: of a stream without a layer those of all its layers."""
+        each_layer = isinstance(site, str) and site in self.streams and site not in GLOBAL_STREAMS
+        if each_layer:
+            return [Site(str(site), layer) for layer in self.layers(str(site))]
+        return [self.check(site)]
+
     @checked
     def check(self, site: Site | str, *, edit: bool = False) -> Site:
         """The parsed site, if this model has it (and, with `edit`, can change it).
@@ -360,15 +367,16 @@ class Model(Protocol):
     ) -> Run:
         """One forward pass: reads, edits, and on request gradients.
 
-        read: sites to keep. edits: applied in the order of the pass, those of one site in the order
-        given; or a `Change`. n_prompt: how many tokens of each row are prompt, so that the others
-        count as new for a change; None: all are prompt. grad_of: a function from logits (batch,
-        pos, d_vocab) to one number an example; the run then holds its gradient at every site
-        read. grad_at: a site, of whose activation, edits included, `grad_of` is then a function in
-        place of the logits; the pass ends there. logits_at: positions to unembed, None for all, ()
-        for none. stop_after: end the pass after this site (a number: that layer), with no
-        logits. resume: start at a layer. cache: keep keys and values for a later `Resume`, where
-        this model's can be used again (else `past` is None and not needed).
+        read: sites to keep; a stream, "resid_post", is its site in every layer. edits: applied in
+        the order of the pass, those of one site in the order given; or a `Change`. n_prompt: how
+        many tokens of each row are prompt, so that the others count as new for a change; None: all
+        are prompt. grad_of: a function from logits (batch, pos, d_vocab) to one number an example;
+        the run then holds its gradient at every site read. grad_at: a site, of whose activation,
+        edits included, `grad_of` is then a function in place of the logits; the pass ends there.
+        logits_at: positions to unembed, None for all, () for none. stop_after: end the pass after
+        this site (a number: that layer), with no logits. resume: start at a layer. cache: keep keys
+        and values for a later `Resume`, where this model's can be used again (else `past` is None
+        and not needed).
         """
         ...
 

@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "workbench"
 #: What each module or folder of the package may import of the package.
 TABLE: dict[str, set[str]] = {
     "annotations": set(),
-    "check": {"annotations", "ordinary"},
+    "check": {"annotations", "ordinary", "other_names"},
+    "other_names": set(),
     "site": {"annotations"},
     "edits": {"site"},
     "tokens": set(),
@@ -32,7 +33,17 @@ TABLE: dict[str, set[str]] = {
     "turns": {"ordinary"},
     "model": {"edits", "site", "tokens", "turns"},
     "loading": {"backends", "checkpoint", "data", "libraries", "model", "ordinary"},
-    "backends": {"change", "edits", "encoding", "model", "ordinary", "site", "tokens", "turns"},
+    "backends": {
+        "change",
+        "edits",
+        "encoding",
+        "model",
+        "ordinary",
+        "other_names",
+        "site",
+        "tokens",
+        "turns",
+    },
     "files": set(),
     "reading": set(),
     "result_files": {"files", "reading"},

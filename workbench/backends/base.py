@@ -23,8 +23,21 @@ from ..change import Change
 from ..check import Count, NotNegative, Power, Seed, checked, number, vectors, whole
 from ..edits import Edit, Set, UnchangedEdit, warns_of_unchanged
 from ..encoding import encode, pad_id
-from ..model import Edits, Generation, Messages, Metric, ModelSpec, Norm, Past, Prompts, Resume, Run
+from ..model import (
+    Edits,
+    Generation,
+    Messages,
+    Metric,
+    Model,
+    ModelSpec,
+    Norm,
+    Past,
+    Prompts,
+    Resume,
+    Run,
+)
 from ..ordinary import ordinary_torch
+from ..other_names import no_attribute
 from ..site import Site
 from ..tokens import Positions, Tokens, pad, token_strings
 from ..turns import alone, turn_of
@@ -103,6 +116,13 @@ class TracedModel(ABC):
             "" if s.compared else ", not compared with Hugging Face: its weights are not here"
         )
         return f"Model({s.name}, {s.backend}: {sizes}{compared})"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(no_attribute(name))
+
+    def __dir__(self) -> list[str]:
+        own = (*Model.__annotations__, *vars(Model))
+        return sorted({name for name in own if not name.startswith("_")})
 
     @property
     def device(self) -> torch.device:
@@ -183,7 +203,8 @@ class TracedModel(ABC):
         cache: bool = False,
     ) -> Run:
         rows = self.tokens(tokens)
-        sites = [self.spec.check(s) for s in ([read] if isinstance(read, (Site, str)) else read)]
+        several = [read] if isinstance(read, (Site, str)) else read
+        sites = [site for each in several for site in self.spec.named(each)]
         if isinstance(edits, Change) and edits.on_weights:
             with edits.applied(self) as now:
                 return now.run(
