@@ -40,6 +40,11 @@ def test_arguments_of_another_library_are_answered_with_ours(model: Any) -> None
             call("The dog", **options)
 
 
+def test_a_model_that_is_called_says_what_to_write(model: Any) -> None:
+    with pytest.raises(TypeError, match=r"write run = model\.run\(prompt\), for run\.logits"):
+        model("The dog sees", return_type="loss")
+
+
 def test_completion_shows_what_a_model_is_for(model: Any) -> None:
     names = dir(model)
     assert {"run", "generate", "tokens", "weight", "unembed", "spec", "raw"} <= set(names)

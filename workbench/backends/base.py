@@ -120,6 +120,12 @@ class TracedModel(ABC):
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(no_attribute(name))
 
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        raise TypeError(
+            "A model is not called here; write run = model.run(prompt), for run.logits and, with "
+            "read=, activations."
+        )
+
     def __dir__(self) -> list[str]:
         own = (*Model.__annotations__, *vars(Model))
         return sorted({name for name in own if not name.startswith("_")})
