@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -252,10 +253,15 @@ class Effects(Result):
 
         table: "examples", one line a measure, change and example: plain, changed, effect (over the
         mean of a scale, so that it adds up), and where changes differ in where they act, position
-        and token. Of a single example there is no interval.
+        and token. Of a single example there is no interval. "texts", one line a prompt and change,
+        "plain" first: prompt ("" where only some were continued), change, text (what follows).
         """
-        if table not in (None, "examples"):
-            raise ValueError(f"The tables of effects are None and 'examples'; got {given(table)}.")
+        if table not in (None, "examples", "texts"):
+            raise ValueError(
+                f"The tables of effects are None, 'examples' and 'texts'; got {given(table)}."
+            )
+        if table == "texts":
+            return self._texts()
         if table == "examples":
             return pd.concat([self._examples(one) for one in self.measures], ignore_index=True)
         step, frames = max(1, BLOCK // (1 + draws)), []
@@ -324,6 +330,23 @@ class Effects(Result):
         frame = pd.DataFrame(columns)
         there = ~frame[self._by].isin(one.scale or ()) & frame.changed.notna()
         return frame.loc[there].infer_objects()
+
+    def _texts(self) -> pd.DataFrame:
+        if self.texts is None:
+            raise ValueError(
+                "The table 'texts' is of effects whose prompts were continued; these were not. "
+                "Take wb.steer(…), or experiment(…, n_new=20)."
+            )
+        lines = []
+        for name, said in self.texts.items():
+            for example, text in enumerate(said):
+                strings = self.tokens[example] if len(said) == len(self.tokens) else ()
+                # A token that starts each text is not in what was decoded.
+                prompts = ["".join(strings), "".join(strings[1:])]
+                prompt = next((p for p in prompts if p and text.startswith(p)), prompts[0])
+                lines.append((example, prompt, name, text.removeprefix(prompt)))
+        frame = pd.DataFrame(lines, columns=pd.Index(["example", "prompt", "change", "text"]))
+        return frame.sort_values("example", kind="stable", ignore_index=True)
 
     def area(
         self,
@@ -509,9 +532,13 @@ class Effects(Result):
             f"{c} {round(v, 4) if isinstance(v, float) else v}" for c, v in known.items()
         )
         name = self.measures[0].name
+        said = "; ".join(
+            f"{change} {textwrap.shorten(text, 40, placeholder=' …')!r}"
+            for change, text in self.to_frame("texts")[["change", "text"]].to_numpy()[:2]
+        ) if self.texts else ""  # fmt: skip
         return (
-            f"{self.what}: {len(self)} changes; {name} under {first}: {value:+.3f} "
-            f"[{low:.3f}, {high:.3f}]"
+            f"{self.what}: {len(self)} changes; {name} under {first}: "
+            f"{value:+.3f} [{low:.3f}, {high:.3f}]{said and '; ' + said}"
         )
 
 

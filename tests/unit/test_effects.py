@@ -277,7 +277,7 @@ def test_what_it_does_not_have_is_named(pushes):
         pushes.score("loss")
     with pytest.raises(KeyError, match=r"No change has .*strength.*\[1.0, 2.0, 3.0\]"):
         pushes.score("gain", strength=5)
-    with pytest.raises(ValueError, match=r"tables of effects are None and 'examples'; got 'all'"):
+    with pytest.raises(ValueError, match=r"are None, 'examples' and 'texts'; got 'all'"):
         pushes.to_frame("all")
     with pytest.raises(ValueError, match=r"These changes have .*; got along='layer'"):
         pushes.area(along="layer")

@@ -1,23 +1,75 @@
-"""Steering as pictures: the next tokens beside a change, and effect over damage."""
+"""Steering as pictures: what is said, the next tokens beside a change, and effect over damage."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from ..check import refuse
 from ..effects import Effects
-from ..plots import shown_token
-from .marks import POSITIVE
+from ..plots import new_axes, put_title, set_words, shown_token
+from .marks import NEGATIVE, POSITIVE
 
 
-def steer(result: Effects, *, row: int = 0, largest: int = 12, ax: Axes | None = None) -> Axes:
-    """The likeliest next tokens after a prompt, plain and steered, as pairs of bars.
+def steer(
+    result: Effects,
+    *,
+    show: Literal["texts", "next token"] = "texts",
+    row: int | None = None,
+    largest: int = 12,
+    ax: Axes | None = None,
+) -> Axes:
+    """What is said after a prompt, plain and steered, one under the other, or the next token.
 
-    row: which prompt. largest: how many tokens at most, by the larger of the two probabilities; of
-    those below half a percent only what makes up four.
+    show: "texts", the words that only the steered text has on blue and those it lost on red; "next
+    token", the probabilities of the likeliest as pairs of bars. row: which prompt; None takes the
+    first, for texts the first six. largest: how many tokens at most, by the larger of the two
+    probabilities; of those below half a percent only what makes up four.
     """
+    if show == "next token":
+        return _next_token(result, row or 0, largest, ax)
+    frame = result.to_frame("texts")
+    frame = frame[frame["example"] < 6 if row is None else frame["example"] == row]
+    if frame.empty:
+        raise refuse("row", f"a prompt's, 0 to {len(result.tokens) - 1}", row)
+    names: list[str] = []
+    lines: list[list[tuple[str, float]]] = []
+    for (_, prompt), some in frame.groupby(["example", "prompt"], sort=False):
+        names += ["after", *some["change"]]
+        lines += [[(word, 0.0) for word in str(prompt).split()], *words_changed([*some["text"]])]
+    letters = [sum(len(word) + 1 for word, _ in line) for line in lines]
+    ax = new_axes(ax, 9.0, 0.9 + 0.26 * sum(n // 85 + 1.2 for n in letters))
+    colors = {1.0: POSITIVE, -1.0: NEGATIVE, 0.0: None}
+    used = set_words(ax, list(enumerate(lines)), colors.get, wrap=True)
+    ax.set_ylim(used[-1] + 0.8, -0.8)
+    ax.set_yticks(used[:-1], names, fontsize=8)
+    put_title(ax, f"{result.model}: {result.what}")
+    return ax
+
+
+def words_changed(texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+    """The words of texts, the first the plain one: 1 for a word that the plain text has not there,
+    -1 for one of the plain text that another lost, 0 for all others.
+    """
+    plain, *others = [text.split() for text in texts]
+    lost, out = [0.0] * len(plain), []
+    for other in others:
+        marks = [0.0] * len(other)
+        for kind, a, b, c, d in SequenceMatcher(None, plain, other, False).get_opcodes():
+            if kind != "equal":
+                lost[a:b] = [-1.0] * (b - a)
+                marks[c:d] = [1.0] * (d - c)
+        out.append(list(zip(other, marks, strict=True)))
+    return [list(zip(plain, lost, strict=True)), *out]
+
+
+def _next_token(result: Effects, row: int, largest: int, ax: Axes | None) -> Axes:
     frame = result.to_frame("examples")
     frame = frame[(frame["example"] == row) & (frame["measure"] != result.measures[0].name)]
     frame = frame.assign(gain=frame["changed"] - frame["plain"])

@@ -38,7 +38,7 @@ def steer(
     """What a model says under a change beside what it says as it is, as `Effects` with `texts`.
 
         said = wb.steer(model, "The doctor said that", dicts.add("L2.resid_post/592", 8))
-        said.texts["plain"], said.texts["steered"]
+        said.to_frame("texts")  # and said.texts["plain"], said.texts["steered"]
 
     change: a `Change`, an edit, or several; it says itself whether it acts while the prompt is
     read, on the new tokens, or both, and how strongly; on new tokens alone, the first of them is

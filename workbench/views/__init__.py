@@ -11,6 +11,7 @@ from ipywidgets import Widget
 
 from .. import widgets
 from ..check import ArgumentError
+from ..pictures.steering import words_changed
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -22,6 +23,7 @@ body {{ font-family: sans-serif; margin: 1.5em; }}
 img {{ max-width: 100%; }}
 table {{ border-collapse: collapse; font-size: 0.85em; }}
 td, th {{ padding: 0.1em 0.6em; text-align: right; }}
+.said :is(td, th) {{ text-align: left; vertical-align: top; max-width: 30em; }}
 </style>
 </head>
 <body>
@@ -76,4 +78,18 @@ def page(result: Any, title: str) -> str:
                     part.close()
     picture = base64.b64encode(result.png()).decode("ascii")
     table = result.to_frame().to_html(index=False, border=0, float_format="{:.4g}".format)
+    table = said(result) + table if getattr(result, "texts", None) else table
     return PAGE.format(title=html.escape(title, quote=True), picture=picture, table=table)
+
+
+def said(result: Any) -> str:
+    """What is said after each prompt: an HTML table, a column a change, what changed marked."""
+    frame = result.to_frame("texts")
+    cells = ["".join(f"<th>{html.escape(name)}</th>" for name in ["after", *result.texts])]
+    for (_, prompt), some in frame.groupby(["example", "prompt"], sort=False):
+        row = [html.escape(prompt)]
+        for words in words_changed([*some["text"]]):
+            each = [(html.escape(word), mark) for word, mark in words]
+            row.append(" ".join(f"<mark>{word}</mark>" if mark else word for word, mark in each))
+        cells.append("".join(f"<td>{cell}</td>" for cell in row))
+    return f'<table class="said">{"".join(f"<tr>{row}</tr>" for row in cells)}</table>'

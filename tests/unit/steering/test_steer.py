@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 
 import workbench as wb
+from tests.unit.kernels import marks
 from tests.unit.lens_models import zoo_model
 from tests.unit.steering_models import (
     PATH,
@@ -273,13 +275,77 @@ def test_the_divergence_is_that_of_the_steered_from_the_plain_and_not_the_other_
 
 def test_the_picture_shows_both_probabilities_of_each_token() -> None:
     result = steered()
-    ax = result.plot(row=1, largest=6)
+    ax = result.plot(show="next token", row=1, largest=6)
     assert ax.get_title().endswith("steered at L1.resid_post")
     both = np.exp(list(next_tokens(result, 1).values()))
     n = min(6, max(4, int((both.max(axis=1) >= 0.005).sum())))
     assert len(ax.patches) == 2 * n
     widths = sorted((patch.get_width() for patch in ax.patches[n:]), reverse=True)
     assert widths[0] == pytest.approx(both[:, 1].max())
+
+
+def told() -> wb.Effects:
+    """Effects with texts by hand: two changes, two prompts."""
+    result = steered()
+    return replace(
+        result,
+        what="two pushes",
+        changes={"change": ("push", "pull <b>")},
+        measures=(replace(result.measures[0], changed=np.ones((2, 2))),),
+        texts={
+            "plain": (f"{PROMPTS[0]} the old man.", f"{PROMPTS[1]} here."),
+            "push": (f"{PROMPTS[0]} the man <i>today</i>.", f"{PROMPTS[1]} here."),
+            "pull <b>": (f"{PROMPTS[0]} a old man.", f"{PROMPTS[1]} gone."),
+        },
+    )
+
+
+def test_the_texts_are_a_table_of_one_line_a_prompt_and_change() -> None:
+    frame = told().to_frame("texts")
+    assert list(frame) == ["example", "prompt", "change", "text"]
+    assert frame["example"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert frame["prompt"].tolist() == [PROMPTS[0]] * 3 + [PROMPTS[1]] * 3
+    assert frame["change"].tolist() == ["plain", "push", "pull <b>"] * 2
+    assert frame["text"].tolist()[:3] == [" the old man.", " the man <i>today</i>.", " a old man."]
+    whole = (frame["prompt"] + frame["text"]).tolist()
+    assert whole[1::3] == list(told().texts["push"])
+    with pytest.raises(ValueError, match="are None, 'examples' and 'texts'; got 'words'"):
+        told().to_frame("words")
+    with pytest.raises(ValueError, match="whose prompts were continued; these were not"):
+        replace(told(), texts=None).to_frame("texts")
+
+
+def test_the_repr_says_what_is_said_plain_and_under_the_first_change_on_one_line() -> None:
+    said = repr(told())
+    assert said.endswith("; plain 'the old man.'; push 'the man <i>today</i>.')")
+    long = ("word\n" * 40, "here")
+    cut = repr(replace(told(), texts={"plain": long, "push": long}))
+    assert "\n" not in cut and "word word …'" in cut and len(cut) < len(said) + 80
+
+
+def test_the_picture_sets_the_texts_beside_each_other_and_marks_the_words_that_changed() -> None:
+    ax = told().plot()
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert rows == ["after", "plain", "push", "pull <b>"] * 2
+    tinted = {}
+    for text in ax.texts:
+        patch = text.get_bbox_patch()
+        if patch.get_facecolor()[3]:
+            tinted.setdefault(patch.get_facecolor(), []).append(text.get_text())
+    assert tinted[to_rgba(marks.NEGATIVE)] == ["the", "old", "man.", "here."]
+    assert tinted[to_rgba(marks.POSITIVE)] == ["man", "<i>today</i>.", "a", "gone."]
+    assert len(told().plot(row=1).get_yticklabels()) == 4
+    with pytest.raises(ValueError, match="row is a prompt's, 0 to 1; got 2"):
+        told().plot(row=2)
+
+
+def test_the_page_has_a_column_a_change_with_the_words_that_changed_marked() -> None:
+    page = told().html()
+    table = page[page.index('<table class="said">') : page.index("</table>")]
+    assert "<th>after</th><th>plain</th><th>push</th><th>pull &lt;b&gt;</th>" in table
+    assert "<td><mark>here.</mark></td><td>here.</td><td><mark>gone.</mark></td>" in table
+    assert "<mark>&lt;i&gt;today&lt;/i&gt;.</mark>" in table and "<i>" not in table
+    assert 'class="said"' not in replace(told(), texts=None, picture=None).html()
 
 
 @pytest.mark.parametrize(
