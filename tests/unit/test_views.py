@@ -35,7 +35,7 @@ def test_the_grid_is_given_the_results_numbers(lens: Any, row: int) -> None:
     n = len(lens.tokens[row])
     assert data["tokens"] == list(lens.tokens[row])
     assert data["next_token"] == [*lens.tokens[row][1:], ""]
-    for given, panel in zip(data["panels"], lens.panels, strict=True):
+    for given, panel in zip(data["values"], lens.panels, strict=True):
         for r, p in np.ndindex(len(panel.rows), n):
             words = [data["vocabulary"][i] for i in given["top"][r, p]]
             assert words == [lens.text(i) for i in panel.top_ids[row, r, p]]
@@ -60,7 +60,7 @@ def test_the_grid_is_given_the_results_numbers(lens: Any, row: int) -> None:
 @pytest.mark.parametrize("row", [0, 1])
 def test_the_tracks_are_those_of_the_prompt_shown(lens: Any, row: int) -> None:
     data, n = grid_data(lens, row), len(lens.tokens[row])
-    for given, panel in zip(data["panels"], lens.panels, strict=True):
+    for given, panel in zip(data["values"], lens.panels, strict=True):
         tracks = given["tracks"]
         assert tracks["offsets"][0] == 0 and len(tracks["offsets"]) == n + 1
         for p in range(n):
@@ -80,7 +80,7 @@ def test_the_widget_is_a_grid_with_the_options_given(lens: Any) -> None:
 
 def test_a_lens_without_measures_or_targets_still_has_a_grid() -> None:
     bare = logit_lens(words_model(), PROMPT, measures=(), k=1)
-    panel = grid_data(bare)["panels"][0]
+    panel = grid_data(bare)["values"][0]
     assert list(panel["quantities"]) == ["probability"] and "tracks" not in panel
     assert isinstance(bare.widget(), TokenGrid)
 
@@ -88,9 +88,9 @@ def test_a_lens_without_measures_or_targets_still_has_a_grid() -> None:
 def test_large_readings_travel_in_half_precision(
     lens: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert grid_data(lens)["panels"][0]["top_logprob"].dtype == np.float32
+    assert grid_data(lens)["values"][0]["top_logprob"].dtype == np.float32
     monkeypatch.setattr(kernel, "FULL_PRECISION", 100)
-    half = grid_data(lens)["panels"][0]["top_logprob"]
+    half = grid_data(lens)["values"][0]["top_logprob"]
     assert half.dtype == np.float16
     np.testing.assert_allclose(half, lens.panels[0].top_logprobs[0], rtol=1e-3)
 

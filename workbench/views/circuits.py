@@ -70,7 +70,7 @@ def patching_data(result: Effects, row: int | None = None) -> dict[str, Any]:
     }
     return {
         "tokens": _place_names(result, along, dict(zip(frame[along], frame.token, strict=True))),
-        "panels": [panel],
+        "values": [panel],
         "vocabulary": [],
         "title": f"{result.model}: {result.what}, {who}",
     }

@@ -21,7 +21,7 @@ def grid_data(result: LogitLens, row: int = 0) -> dict[str, Any]:
         "tokens": [tokens[p] for p in shown],
         "next_token": [tokens[p + 1] if p + 1 < len(tokens) else "" for p in shown],
         "vocabulary": list(result.token_strings),
-        "panels": [_grid_panel(result, panel, row, len(shown)) for panel in result.panels],
+        "values": [_grid_panel(result, panel, row, len(shown)) for panel in result.panels],
         "title": f"{result.model}: what each layer predicts",
     }
 

@@ -5,7 +5,7 @@ The mirror of this file is widgets/src/lib/arrays.js.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,27 @@ class EncodedArray(TypedDict):
     data: bytes
     dtype: str
     shape: list[int]
+
+
+def as_array(given: Any) -> np.ndarray:
+    """The numbers of an array, a table, lists, or torch tensors of any device and dtype.
+
+    Raises ValueError for lists of unequal lengths.
+    """
+    # No import of torch: its tensors say what they are.
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        # numpy has neither bfloat16 nor the eight-bit floats.
+        half_or_double = str(given.dtype) in ("torch.float16", "torch.float64")
+        return (
+            given.float() if given.is_floating_point() and not half_or_double else given
+        ).numpy()
+    try:
+        if isinstance(given, (list, tuple)) and any(hasattr(each, "detach") for each in given):
+            return np.stack([as_array(each) for each in given])
+        return np.asarray(given)
+    except ValueError as error:
+        raise ValueError(f"lists and tensors that are stacked have one shape: {error}") from error
 
 
 def encode(array: np.ndarray) -> EncodedArray:

@@ -2,12 +2,12 @@
 
 # Annotations are not postponed: a TypedDict would then take every NotRequired key for required.
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
-from workbench.widgets.arrays import encode, narrow
+from workbench.widgets.arrays import as_array, encode, narrow
 
 
 class Quantity(TypedDict):
@@ -64,6 +64,97 @@ class Panel(TypedDict):
 
 
 SCALES = ("sequential", "diverging", "log")
+#: What errors call a grid of plain arrays, whose one panel has no name.
+PLAIN = "TokenGrid"
+
+
+def plain_panel(
+    values: Any, n_positions: int, rows: Sequence[Any] | None = None, top: Any = None
+) -> tuple[Panel, list[str]]:
+    """The panel of numbers and strings as a `TokenGrid` takes them, and its vocabulary.
+
+    Raises ValueError or TypeError with the rule, what was given, and the next step.
+    """
+    main = "value" if top is None else "probability"
+    given = values if isinstance(values, Mapping) else {main: values}
+    if not given or (top is not None and main not in given):
+        raise ValueError(
+            f"{PLAIN}: values are numbers or {{name: numbers}}, with top= the tokens' "
+            f"'probability' among them; given {', '.join(map(repr, given)) or 'none'}"
+        )
+    first = next(iter(given))
+    quantities = {name: _plain_quantity(name, each) for name, each in given.items()}
+    if rows is None and hasattr(given[first], "columns"):  # a table has its own
+        rows = list(given[first].index)
+    n_rows = len(quantities[first]["values"])
+    labels = [f"row {row}" for row in range(n_rows)] if rows is None else list(map(str, rows))
+    shape = len(labels), n_positions
+    words, chances = np.zeros((*shape, 0), object), np.zeros((*shape, 0))
+    if top is not None:
+        words, chances = _plain_top(top, quantities[main]["values"])
+        quantities[main] = {"low": 0.0, "high": 1.0, **quantities[main], "values": chances[..., 0]}
+    for name, quantity in quantities.items():
+        if (have := quantity["values"].shape) != shape:
+            step = (
+                "take one prompt of a batch with [0]" if len(have) > 2 else "transpose it with .T"
+            )
+            raise ValueError(
+                f"{PLAIN}: {name!r} has shape (row, pos) = {shape}, a position for each token and "
+                f"a row for each of rows=; given {have}"
+                + (f": {step}" if len(have) > 2 or have == shape[::-1] else "")
+            )
+    vocabulary, ids = np.unique(words, return_inverse=True)
+    panel: Panel = {
+        "lens": "",
+        "component": "",
+        "rows": labels,
+        "top": ids.reshape(words.shape),
+        "top_logprob": np.log(chances, out=np.full(chances.shape, -np.inf), where=chances > 0),
+        "quantities": quantities,
+    }
+    return panel, vocabulary.tolist()
+
+
+def _plain_quantity(name: str, given: Any) -> Quantity:
+    """The quantity: whole numbers without places, signed ones with zero in the middle."""
+    quantity = given if isinstance(given, Mapping) else {"values": given}
+    where = f"{PLAIN}: quantity {name!r}"
+    check_keys(where, quantity, Quantity.__required_keys__, Quantity.__optional_keys__)
+    values = np.atleast_2d(as_array(quantity["values"]))
+    if values.dtype.kind not in "fiu":
+        raise TypeError(
+            f"{where} holds numbers; given {values.dtype.name}. Strings go into top=, beside "
+            "their probabilities"
+        )
+    return {
+        "scale": "diverging" if (values < 0).any() else "sequential",
+        "digits": 3 if values.dtype.kind == "f" else 0,
+        **quantity,
+        "values": values,
+    }
+
+
+def _plain_top(top: Any, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and their probabilities, both (row, pos, k)."""
+    words = np.atleast_2d(np.array(top, dtype=object))
+    if not all(isinstance(word, str) for word in words.flat):
+        raise TypeError(
+            f"{PLAIN}: top holds strings, as many in each cell; given {top!r:.80}. Turn ids into "
+            "strings with the tokenizer"
+        )
+    if words.shape != probability.shape or words.ndim not in (2, 3) or not words.size:
+        raise ValueError(
+            f"{PLAIN}: top and its probabilities have one shape, (row, pos) or (row, pos, k); "
+            f"given {words.shape} and {probability.shape}"
+        )
+    # Softmax may round a hair above 1.
+    if not ((probability >= 0) & (probability <= 1 + 1e-4)).all():
+        raise ValueError(
+            f"{PLAIN}: with top= the values are the probabilities of those tokens, 0 to 1; given "
+            f"{probability.min():g} to {probability.max():g}: take the softmax of logits, and put "
+            "another number beside them as {'probability': …, name: …}"
+        )
+    return words.reshape(*words.shape[:2], -1), probability.reshape(*words.shape[:2], -1)
 
 
 def encode_panel(panel: Panel, n_positions: int, n_vocabulary: int) -> dict[str, Any]:
@@ -71,7 +162,8 @@ def encode_panel(panel: Panel, n_positions: int, n_vocabulary: int) -> dict[str,
 
     Raises ValueError or TypeError with the field that does not fit, what was given, and what fits.
     """
-    where = f"panel {panel.get('lens')!r} / {panel.get('component')!r}"
+    named = f"panel {panel.get('lens')!r} / {panel.get('component')!r}"
+    where = PLAIN if panel.get("lens") == "" else named
     required = Panel.__required_keys__
     check_keys(where, panel, required, Panel.__optional_keys__)
     rows = list(panel["rows"])
@@ -195,7 +287,7 @@ def check_ids(where: str, ids: np.ndarray, n_vocabulary: int) -> None:
 
 def floats(where: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The values as float16 if they are that already, else as float32; raises on a wrong shape."""
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{where} holds numbers; given {array.dtype.name}")
     if array.shape != shape:

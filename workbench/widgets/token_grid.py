@@ -11,19 +11,25 @@ from traitlets import TraitError
 
 from workbench.widgets.arrays import decode
 from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, one_of, strings
-from workbench.widgets.panel import Panel, encode_panel
+from workbench.widgets.panel import encode_panel, plain_panel
 
 COLOR_SCHEMES = ("viridis", "cividis", "magma", "inferno", "plasma")
 
 
 class TokenGrid(GuardedWidget):
-    """A grid of a lens's top tokens or of numbers, rows (layers) upwards, positions to the right.
+    """A grid of numbers or of top tokens, rows (layers) upwards, positions to the right.
+
+        grid = wb.widgets.TokenGrid(["The", " cat"], [[0.1, 0.5], [0.3, 0.9]], rows=["L0", "L1"])
+        grid.observe(lambda change: print(change.new), names="selected")  # {"row": 1, "pos": 0}
 
     tokens: the prompt's token strings, one a position.
-    panels: one or more `Panel`s (see there for shapes and units), each a lens on a component.
-    vocabulary: strings of the tokens that occur; the panels' integer ids index this list.
-    title, next_token: a heading, and for a second header the true next token at each position, ""
-        where it is not known (after the last).
+    values: numbers (row, pos), or (pos,), as an array, tensor, lists or table; NaN is drawn grey.
+        {name: numbers} for several, each alone or a `Quantity`. Or `Panel`s, each a lens on a
+        component, whose integer ids index the strings of `vocabulary`.
+    rows: labels from first (bottom) to last (top); None: a table's own, or numbers.
+    top: strings for the cells, (row, pos) or (row, pos, k), best first; `values`, or "probability"
+        among them, are then the tokens' probabilities, in the same shape.
+    title, next_token: a heading, and the true next token at each position, "" where not known.
     quantity, panel, color_scheme: what is chosen at first.
 
     Raises ValueError or TypeError where the data do not fit together, TraitError for a choice that
@@ -57,19 +63,23 @@ class TokenGrid(GuardedWidget):
     def __init__(
         self,
         tokens: Sequence[str],
-        panels: Sequence[Panel],
-        vocabulary: Sequence[str],
+        values: Any,
+        vocabulary: Sequence[str] = (),
         *,
+        rows: Sequence[Any] | None = None,
+        top: Any = None,
         title: str = "",
-        quantity: str = "probability",
+        quantity: str | None = None,
         panel: int = 0,
         color_scheme: str = "viridis",
         next_token: Sequence[str] | None = None,
     ) -> None:
+        data = _data(tokens, values, vocabulary, next_token, rows, top)
+        shown = data["_panels"][panel if is_index(panel, len(data["_panels"])) else 0]
         super().__init__(
-            **_data(tokens, panels, vocabulary, next_token),
+            **data,
             title=title,
-            quantity=quantity,
+            quantity=next(iter(shown["quantities"])) if quantity is None else quantity,
             panel=panel,
             color_scheme=color_scheme,
         )
@@ -77,9 +87,11 @@ class TokenGrid(GuardedWidget):
     def update(
         self,
         tokens: Sequence[str],
-        panels: Sequence[Panel],
-        vocabulary: Sequence[str],
+        values: Any,
+        vocabulary: Sequence[str] = (),
         *,
+        rows: Sequence[Any] | None = None,
+        top: Any = None,
         title: str | None = None,
         quantity: str | None = None,
         panel: int | None = None,
@@ -94,7 +106,7 @@ class TokenGrid(GuardedWidget):
         are tracked. The status is cleared, since the new data are not stale. Raises as the class
         does; then nothing changes.
         """
-        data = _data(tokens, panels, vocabulary, next_token)
+        data = _data(tokens, values, vocabulary, next_token, rows, top)
         shown = self._panels[self.panel]
         kept = [(p["lens"], p["component"]) for p in data["_panels"]]
         place = (shown["lens"], shown["component"])
@@ -120,7 +132,8 @@ class TokenGrid(GuardedWidget):
         """Short and the same on every run, since notebooks store it beside the view."""
         shown = self._panels[self.panel]
         size = f"{len(shown['rows'])} rows × {len(self._tokens)} positions"
-        return f"TokenGrid({size}, {shown['lens']} of {shown['component']})"
+        names = f"{shown['lens']} of {shown['component']}"
+        return f"TokenGrid({size}, {names if shown['lens'] else ', '.join(shown['quantities'])})"
 
     def _inside(self, cell: Mapping[str, Any]) -> bool:
         rows, positions = len(self._panels[self.panel]["rows"]), len(self._tokens)
@@ -188,19 +201,31 @@ class TokenGrid(GuardedWidget):
 
 def _data(
     tokens: Sequence[str],
-    panels: Sequence[Panel],
+    values: Any,
     vocabulary: Sequence[str],
     next_token: Sequence[str] | None,
+    rows: Sequence[Any] | None,
+    top: Any,
 ) -> dict[str, Any]:
     """The transport traits, checked."""
     shown, known = strings("tokens", tokens), strings("vocabulary", vocabulary)
-    following = strings("next_token", next_token or [])
+    following = strings("next_token", [] if next_token is None else next_token)
     if not shown:
         raise ValueError("tokens is empty: a grid has at least one position")
     if following and len(following) != len(shown):
         raise ValueError(
             f"next_token has one string a position, {len(shown)}; given {len(following)}"
         )
+    panels = values
+    if not isinstance(values, list | tuple) or not all(isinstance(p, Mapping) for p in values):
+        if known:
+            raise ValueError(
+                "vocabulary goes with Panels, whose ids index it; plain strings are top="
+            )
+        panel, known = plain_panel(values, len(shown), rows, top)
+        panels = [panel]
+    elif rows is not None or top is not None:
+        raise ValueError("rows= and top= go with plain numbers; a Panel holds its own")
     if not panels:
         raise ValueError("panels is empty: a grid shows at least one lens on one component")
     encoded = [encode_panel(panel, len(shown), len(known)) for panel in panels]

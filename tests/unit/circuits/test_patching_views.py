@@ -98,7 +98,7 @@ def test_a_result_without_positions_is_a_page_with_its_picture_and_numbers() -> 
 def test_the_grid_has_the_effects_of_every_layer_and_position() -> None:
     result = patch(lens_models.zoo_model("gpt2"), TASK)
     data = patching_data(result)
-    (panel,) = data["panels"]
+    (panel,) = data["values"]
     assert panel["rows"] == ["L0", "L1"] and data["tokens"] == [str(i) for i in range(6)]
     assert panel["top"].shape == (2, 6, 0) and data["vocabulary"] == []
     quantities = panel["quantities"]
@@ -114,7 +114,7 @@ def test_the_grid_has_the_effects_of_every_layer_and_position() -> None:
 def test_the_grid_of_one_example_has_its_tokens_and_its_metric() -> None:
     result = patch(lens_models.zoo_model("gpt2"), TASK, over="z", by="head pos", layers=1)
     data = patching_data(result, 1)
-    (panel,) = data["panels"]
+    (panel,) = data["values"]
     assert panel["rows"] == ["L1H0", "L1H1", "L1H2", "L1H3"]
     assert data["tokens"] == [f"w{20 + i}" for i in range(4)]
     found = panel["quantities"]
