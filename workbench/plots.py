@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,8 @@ from matplotlib.text import Text
 
 from .check import checked
 
+#: The one pair of sign colours: more of the metric is blue, less of it red.
+POSITIVE, NEGATIVE = "#2f7bbf", "#c8443c"
 #: What stands beside: controls, zero, a diagonal. It is legible on light and on dark.
 GREY = "0.55"
 #: The rows or bars of a picture are all named up to this many; beyond, every second, third …
@@ -67,6 +69,18 @@ def shown_token(token: str, longest: int = 10) -> str:
 def quoted(token: str) -> str:
     """A token in quotation marks for running text."""
     return f"‘{token}’".replace("\n", "↵").replace("$", r"\$")
+
+
+def signs(values: Iterable[float]) -> list[str]:
+    """The colour of each number by its sign."""
+    return [NEGATIVE if value < 0 else POSITIVE for value in values]
+
+
+def around_zero(values: Any) -> dict[str, Any]:
+    """The colours of a picture of signed numbers: red below 0, blue above, white at 0."""
+    there = np.abs(values)[np.isfinite(values)]
+    most = max(float(there.max(initial=0)), 1e-12)
+    return {"cmap": "RdBu", "vmin": -most, "vmax": most}
 
 
 def new_axes(ax: Axes | None, width: float, height: float) -> Axes:

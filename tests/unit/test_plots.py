@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
 import workbench as wb
 from tests.unit.kernels import lenses, marks
 from tests.unit.lens_models import PROMPT, TEXTS, logit_lens, words_model
+from tests.unit.made_results import ORIGIN
 from workbench import direct_logit_attribution
 from workbench.lens import JacobianLens, TunedLens, tuned
-from workbench.plots import png, shown_token
+from workbench.plots import NEGATIVE, POSITIVE, around_zero, png, shown_token, signs
+from workbench.result import Result
 
 
 @pytest.fixture(autouse=True)
@@ -202,3 +208,78 @@ def test_every_picture_and_view_that_a_result_names_is_there(name: str) -> None:
             module, _, function = named.partition(".")
             assert callable(getattr(import_module(f".{folder}.{module}", wb.__name__), function))
     assert isinstance(kind.picture, marks.Mark | str) != (name in WITHOUT_PICTURE)
+
+
+def _bluish(color: Any) -> bool:
+    red, _, blue = to_rgb(color)
+    return blue > red
+
+
+def _signed(ax: Any) -> Iterator[tuple[float, Any]]:
+    """Each number that a picture draws, with its colour: cells, bars, points and tinted words."""
+    for image in ax.images:
+        for value in np.ma.compressed(image.get_array()):
+            yield float(value), image.cmap(image.norm(value))
+    for patch in ax.patches:
+        yield patch.get_width(), patch.get_facecolor()
+    for points in ax.collections:
+        if len(points.get_offsets()) == len(points.get_facecolor()):
+            yield from zip(points.get_offsets()[:, 0], points.get_facecolor(), strict=True)
+    for text in ax.texts:
+        if (word := text.get_text().removeprefix("·").split("=")[-1]) and text.get_bbox_patch():
+            yield float(word), text.get_bbox_patch().get_facecolor()
+
+
+#: A table of signed numbers, each also a word.
+SIGNED = pd.DataFrame({"name": [*"abcd"], "at": [*"wxyz"], "value": [2.0, -2.0, 1.5, -1.5]})
+SIGNED["word"] = SIGNED["value"].map("={:g}".format)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Signed(Result):
+    picture: Any = field(default=None, kw_only=True)
+
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        return SIGNED
+
+
+def _mark(mark: marks.Mark) -> Any:
+    return _Signed(**ORIGIN, seed=0, picture=mark).plot()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda lens: _mark(marks.Bars("value", "name")),
+        lambda lens: _mark(marks.Dots("value", "name")),
+        lambda lens: _mark(marks.Heat("value", across="at", down="name")),
+        lambda lens: _mark(marks.Words("word", "name", "value")),
+        lambda lens: _mark(marks.Tokens("word", "value", "name")),
+        lambda lens: lens.plot(quantity="difference"),
+        lambda lens: direct_logit_attribution(words_model(), PROMPT, " Mary", foils=" John").plot(),
+    ],
+    ids=["bars", "dots", "heat", "words", "tokens", "lens", "direct"],
+)  # fmt: skip
+def test_what_is_positive_is_blue_and_what_is_negative_is_not(draw: Any, lens: Any) -> None:
+    drawn = [(v, color) for v, color in _signed(draw(lens)) if np.isfinite(v) and v]
+    assert min(v for v, _ in drawn) < 0 < max(v for v, _ in drawn)
+    # The faintest tints are next to white, of no colour.
+    most = max(abs(v) for v, _ in drawn)
+    assert all(_bluish(color) == (v > 0) for v, color in drawn if abs(v) > 0.05 * most)
+
+
+def test_the_colours_of_signs_stand_in_one_place() -> None:
+    own = re.compile(
+        r"RdBu|RdYlBu|coolwarm|bwr|seismic|PuOr|BrBG|vlag|icefire|TwoSlopeNorm|#b2182b"
+    )
+    package = Path(wb.__file__).parent
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if own.search(path.read_text("utf-8"))
+    }
+    assert found == {"plots.py"}
+    assert _bluish(POSITIVE) and not _bluish(NEGATIVE)
+    style = around_zero([np.nan, -3.0, 1.0])
+    assert (style["vmin"], style["vmax"]) == (-3, 3)
+    assert signs([0.5, -0.5]) == [POSITIVE, NEGATIVE]

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..compare.align import CONTROLS, WeightAlignment
-from ..plots import NAMED, new_axes
-from .marks import POSITIVE
+from ..plots import NAMED, POSITIVE, around_zero, new_axes, readable
 
 #: What is drawn of each control, in the order of `CONTROLS`.
 _CHANCE = {"tokens": ("permuted tokens", "0.55"), "units": ("mixed units", "#e08214")}
@@ -59,11 +58,10 @@ def _layers(result: WeightAlignment, ax: Axes | None) -> Axes:
     n_a, n_b = result.mean.shape
     ax = new_axes(ax, 2.6 + 0.55 * n_b, 1.8 + 0.5 * n_a)
     values = result.mean - result.mean_chance
-    most = max(float(np.abs(values).max()), 1e-6)
-    image = ax.imshow(values, cmap="RdBu", vmin=-most, vmax=most, origin="lower", aspect="auto")
+    image = ax.imshow(values, origin="lower", aspect="auto", **around_zero(values))
     if values.size <= 150:
         for (a, b), value in np.ndenumerate(values):
-            color = "white" if abs(value) > 0.65 * most else "black"
+            color = readable(image.cmap(image.norm(value)))
             text = f"{round(float(value), 2) + 0.0:.2f}"
             ax.text(b, a, text, ha="center", va="center", fontsize=7, color=color)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plots import new_axes, shown_token
+from ..plots import POSITIVE, new_axes, shown_token, signs
 from ..weights.concepts import ConceptVectors
 from ..weights.traces import Traces
-from .marks import NEGATIVE, POSITIVE
 
 
 def concept_vectors(result: ConceptVectors, *, n: int = 20, ax: Axes | None = None) -> Axes:
@@ -19,7 +18,7 @@ def concept_vectors(result: ConceptVectors, *, n: int = 20, ax: Axes | None = No
     n = min(n, len(result.neurons))
     ax = new_axes(ax, 8.6, 1.5 + 0.3 * n)
     values = (result.scores if result.lost is None else result.lost)[:n]
-    colors = [POSITIVE if value >= 0 else NEGATIVE for value in values]
+    colors = signs(values)
     rows = np.arange(n)
     ax.barh(rows, values, color=colors, alpha=0.6, height=0.7)
     ax.axvline(0, color="0.7", linewidth=1, zorder=0)

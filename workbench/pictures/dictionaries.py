@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..features.check import ENOUGH, DictionaryCheck
-from .marks import POSITIVE
+from ..plots import POSITIVE
 
 #: An explained variance below this is drawn as this, its number beside it: it has no lower end.
 LOWEST = -0.5

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch
 
 from ..features.circuit import FeatureCircuit
-from .marks import NEGATIVE, POSITIVE
+from ..plots import NEGATIVE, POSITIVE
 
 #: The streams of a layer, in the order of a pass, and their names.
 LANES = {"attn_out": "attention", "mlp_out": "MLP", "resid_post": "residual stream"}

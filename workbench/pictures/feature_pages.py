@@ -14,8 +14,7 @@ from matplotlib.patches import Rectangle
 from ..features.activations import FeatureActivations
 from ..features.label import Label
 from ..features.page import FeatureContext, FeaturePage
-from ..plots import NAMED, shown_token
-from .marks import NEGATIVE, POSITIVE
+from ..plots import NAMED, POSITIVE, shown_token, signs
 
 #: Letters in a line of context, and inches that each takes in the fixed-width type.
 LETTERS, WIDTH, FONT = 76, 0.0675, 8
@@ -197,7 +196,7 @@ def _bars(ax: Axes, tokens: list[str], values: list[float], title: str) -> None:
         ax.set_xticks([])
         ax.set_yticks([])
         return
-    colors = [POSITIVE if value >= 0 else NEGATIVE for value in values]
+    colors = signs(values)
     ax.barh(range(len(values)), values, color=colors)
     ax.set_yticks(range(len(tokens)), [shown_token(token, 12) for token in tokens])
     ax.invert_yaxis()

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plots import NAMED, new_axes, shown_token
+from ..plots import NAMED, NEGATIVE, POSITIVE, around_zero, new_axes, shown_token
 from ..vocabulary.head_circuits import CIRCUITS, SIDES, SIGNS
 from ..vocabulary.heads import HeadVocabulary
-from .marks import NEGATIVE, POSITIVE
 
 #: Inches of a head's square, of a line of text, and of the room above and below.
 CELL, LINE, MARGIN = 0.42, 0.2, 1.1
@@ -52,7 +51,7 @@ def head_vocabulary(
 def _scores(result: HeadVocabulary, ax: Axes | None) -> Axes:
     """Copying score, copying and suppression share, attention to the token before: a panel each."""
     panels: list[tuple[str, np.ndarray, dict[str, Any]]] = [
-        ("copying score", result.copying_scores, {"cmap": "RdBu", "vmin": -1, "vmax": 1}),
+        ("copying score", result.copying_scores, around_zero([-1, 1])),
         (f"copied (of top {result.top})", result.copying_shares, {}),
         (f"suppressed (of last {result.top})", result.suppression_shares, {}),
         ("token before", result.previous_token, {}),

@@ -11,8 +11,7 @@ from matplotlib.lines import Line2D
 
 from ..information.edges import grown
 from ..information.graph import InformationGraph
-from ..plots import new_axes, quoted, shown_token
-from .marks import NEGATIVE, POSITIVE
+from ..plots import NEGATIVE, POSITIVE, new_axes, quoted, shown_token
 
 #: The colours of the GraphView widget; an MLP's other neurons are drawn like its neurons.
 COLORS = {

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, TwoSlopeNorm
+from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..lens.direct_logit_attribution import DirectLogitAttribution
 from ..lens.jacobian import JacobianLens
 from ..lens.logit import LensPanel, LogitLens
 from ..lens.tuned import TunedLens
-from ..plots import NAMED, new_axes, quoted, shown_token
+from ..plots import NAMED, around_zero, new_axes, quoted, readable, shown_token, signs
 
 #: Cells are labelled with their tokens up to this many of them.
 LABELLED = 700
@@ -49,7 +49,7 @@ def logit_lens(
     if values.size <= LABELLED:
         for (r, p), number in np.ndenumerate(values):
             token = shown_token(result.text(panel.top_ids[row, r, p, 0]))
-            color = _readable(image, number)
+            color = readable(image.cmap(image.norm(number)))
             ax.text(p, r, token, ha="center", va="center", fontsize=8, color=color)
     step = -(-n_positions // NAMED)
     names = [shown_token(result.tokens[row][p]) for p in shown][::step]
@@ -91,9 +91,7 @@ def _cells(
             return ranks, f"rank of {target}, 1 = top", {"cmap": "viridis_r", "norm": norm}
         if quantity == "difference" and result.foils:
             values = panel.difference[at][..., 0]
-            most = max(float(np.abs(values).max()), 1e-6)
-            style = {"cmap": "RdBu", "norm": TwoSlopeNorm(0.0, -most, most)}
-            return values, f"logit {target} − {quoted(result.foils[0])}", style
+            return values, f"logit {target} − {quoted(result.foils[0])}", around_zero(values)
     if quantity in result.token_sets:
         s = list(result.token_sets).index(quantity)
         return panel.masses[at][..., s], f"summed probability: {quantity}", share
@@ -104,14 +102,6 @@ def _cells(
         f"This lens can show {', '.join([*have, *result.token_sets])}; got quantity={quantity!r}. "
         "Targets, foils and token sets are named when the lens is computed."
     )
-
-
-def _readable(image: Any, number: float) -> str:
-    """Black or white, whichever stands out from the cell's colour."""
-    color = image.cmap(image.norm(number))[:3]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "black" if luminance > 0.179 else "white"
 
 
 def _lines(
@@ -205,8 +195,16 @@ def direct_logit_attribution(
         names.append(f"{left} others")
         bars.append(float(values.sum() - values[kept].sum()))
     ax = new_axes(ax, 7.0, 1.4 + 0.22 * len(bars))
-    colors = ["#b2182b" if bar > 0 else "#2166ac" for bar in bars]
-    sns.barplot(x=bars, y=names, hue=names, palette=colors, legend=False, orient="h", ax=ax)
+    sns.barplot(
+        x=bars,
+        y=names,
+        hue=names,
+        palette=signs(bars),
+        saturation=1,
+        legend=False,
+        orient="h",
+        ax=ax,
+    )
     ax.axvline(0, color="0.3", linewidth=1)
     ax.set_xlabel("contribution (logits)")
     ax.set_ylabel("")

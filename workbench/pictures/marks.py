@@ -22,6 +22,9 @@ from matplotlib.colors import Normalize
 from ..check import ArgumentError
 from ..plots import (
     GREY,
+    NEGATIVE,
+    POSITIVE,
+    around_zero,
     fit,
     name_points,
     new_axes,
@@ -31,10 +34,10 @@ from ..plots import (
     readable,
     set_words,
     shown_token,
+    signs,
 )
 from ..result import Result
 
-POSITIVE, NEGATIVE = "#2f7bbf", "#c8443c"
 #: Series that all eyes tell apart, on light and on dark.
 SERIES = ("#2f7bbf", "#d98210", "#1b9e77", "#c264a4", "#8c6bd1", "#b09a1c", "#5fb3d9", "#c8443c")
 #: The cells of a grid show their numbers up to this many of them.
@@ -208,7 +211,7 @@ class Bars(_Rows):
         name: Any,
     ) -> None:
         values = frame[self.value].to_numpy(float)
-        colors = _signs(values) if color is None else color
+        colors = signs(values) if color is None else color
         label = "" if name is None else plain(str(name))
         ax.barh(y, values, 0.9 * height, color=colors, label=label, zorder=2)
         self._interval(ax, frame, y, plt.rcParams["text.color"])
@@ -228,7 +231,7 @@ class Dots(_Rows):
         name: Any,
     ) -> None:
         values = frame[self.value].to_numpy(float)
-        colors = _signs(values) if color is None else [color] * len(values)
+        colors = signs(values) if color is None else [color] * len(values)
         self._interval(ax, frame, y, colors)
         edge, label = ax.get_facecolor(), "" if name is None else plain(str(name))
         style: dict[str, Any] = {"edgecolors": [edge], "s": 40, "zorder": 4, "label": label}
@@ -334,9 +337,10 @@ class Heat(Mark):
         size = 2.8 + wide * len(across), 1.8 + (0.3 if numbered else 0.2) * len(down)
         ax = new_axes(ax, *size)
         signed = bool((frame[self.value] < 0).any()) if self.signed is None else self.signed
-        most = max(float(np.nanmax(np.abs(values), initial=0)), 1e-12)
-        low = -most if signed else min(0.0, float(np.nanmin(values, initial=0)))
-        style: dict[str, Any] = {"cmap": "RdBu" if signed else "viridis", "vmin": low, "vmax": most}
+        style = around_zero(values)
+        if not signed:
+            low = min(0.0, float(np.nanmin(values, initial=0)))
+            style |= {"cmap": "viridis", "vmin": low}
         upwards = by[0] == "layer"
         origin = "lower" if upwards else "upper"
         image = ax.imshow(values, origin=origin, aspect="auto", interpolation="nearest", **style)
@@ -571,17 +575,12 @@ def _subject(result: Result) -> str:
     return ": ".join(filter(None, [result.model, textwrap.shorten(about, 90, placeholder=" …")]))
 
 
-def _signs(values: np.ndarray) -> list[str]:
-    return [NEGATIVE if value < 0 else POSITIVE for value in values]
-
-
 def _scale(values: np.ndarray) -> tuple[Normalize, Any]:
     """The colours of values: around 0 where one is negative, else from 0 upwards."""
-    there = values[np.isfinite(values)]
-    most = max(float(np.abs(there).max(initial=0)), 1e-12)
-    if (there < 0).any():
-        return Normalize(-most, most), colormaps["RdBu"]
-    return Normalize(0, most), colormaps["viridis"]
+    style = around_zero(values)
+    if (values[np.isfinite(values)] < 0).any():
+        return Normalize(style["vmin"], style["vmax"]), colormaps[style["cmap"]]
+    return Normalize(0, style["vmax"]), colormaps["viridis"]
 
 
 def _tint(values: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plots import new_axes, shown_token
+from ..plots import around_zero, new_axes, readable, shown_token
 from ..vocabulary.neurons import NeuronVocabulary
 
 End = Literal["top", "bottom"]
@@ -80,10 +80,9 @@ def _words(
     """A row of words each, from the left, over the colour of their numbers, blue above 0."""
     n_rows, n_words = ids.shape
     ax = new_axes(ax, 2.6 + 0.95 * n_words, 1.3 + 0.34 * n_rows)
-    most = max(float(np.abs(values).max()), 1e-6)
-    image = ax.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+    image = ax.imshow(values, aspect="auto", **around_zero(values))
     for (row, at), number in np.ndenumerate(values):
-        color = "white" if abs(number) > 0.6 * most else "black"
+        color = readable(image.cmap(image.norm(number)))
         token = shown_token(vocabulary[int(ids[row, at])], 11)
         ax.text(at, row, token, ha="center", va="center", fontsize=8, color=color)
     ax.set_yticks(range(n_rows), names)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plots import new_axes
+from ..plots import new_axes, signs
 from ..vocabulary.observable_attribution import ObservableAttribution
 from ..vocabulary.observable_gradient import path_name
-from .marks import NEGATIVE, POSITIVE
 
 
 def observable_attribution(
@@ -23,7 +22,7 @@ def observable_attribution(
     chosen = np.sort(np.argsort(-each.std(0), kind="stable")[:top])
     ax = new_axes(ax, 6.4, 1.2 + 0.3 * len(chosen))
     means = each[:, chosen].mean(0)
-    colors = [POSITIVE if mean >= 0 else NEGATIVE for mean in means]
+    colors = signs(means)
     rows = np.arange(len(chosen))
     ax.barh(rows, means, color=colors, height=0.7, alpha=0.5)
     jitter = np.random.default_rng(0).uniform(-0.25, 0.25, (len(each), 1))

@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 
 from ..check import refuse
 from ..effects import Effects
-from ..plots import new_axes, put_title, set_words, shown_token
-from .marks import NEGATIVE, POSITIVE
+from ..plots import NEGATIVE, POSITIVE, new_axes, put_title, set_words, shown_token
 
 
 def steer(
