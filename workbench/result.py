@@ -31,7 +31,7 @@ AXES = {
     "d_mlp": "neuron of its layer",
     "d_vocab": "token of the vocabulary",
     "feature": "number of the feature",
-    "k": "place in a ranking, 0 = first",
+    "k": "place in a ranking, 1 = first",
     "example": "number of the example",
     "change": "number of the change",
     "draw": "number of the draw",
@@ -266,7 +266,8 @@ class Result(Arrays):
                 each = pd.Series(values, dtype=object).to_numpy()
                 yield name, each[places], f.metadata["note"]
         if not labelled:
-            yield axis, places, AXES.get(axis, "")
+            # Ranks start at 1.
+            yield axis, places + (axis == "k"), AXES.get(axis, "")
 
     def plot(self, *, title: str | None = None, **options: Any) -> Any:
         """The matplotlib Axes of a static picture.

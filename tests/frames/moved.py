@@ -479,6 +479,11 @@ def _asked(model: Any, prompts: Any, prepend_bos: bool | None) -> Any:
     return prompts if prepend_bos is None else model.tokens(prompts, prepend_bos=prepend_bos)
 
 
+def _from_zero(frame: pd.DataFrame) -> pd.DataFrame:
+    """Ranks as they were, from 0."""
+    return frame.assign(**{n: frame[n] - 1 for n in ("rank", "median_rank") if n in frame})
+
+
 @moves("logit_lens")
 def _logit_lens(
     model: Any,
@@ -494,7 +499,8 @@ def _logit_lens(
     return Moved(
         new,
         columns=names,
-        target_frame=lambda: new.target_frame().rename(columns=names),
+        frame=lambda: _from_zero(new.to_frame()),
+        target_frame=lambda: _from_zero(new.target_frame()).rename(columns=names),
         top_tokens=lambda row=0, component=None, lens=None: new.top_tokens(row, component, lens),
     )
 
@@ -584,7 +590,13 @@ def _stitch(
 
 @moves("neuron_vocabulary")
 def _neuron_vocabulary(model: Any, layer: Any = None, **options: Any) -> Any:
-    return wb.vocabulary.neurons(model, layer, **options)
+    new = wb.vocabulary.neurons(model, layer, **options)
+    return Moved(
+        new,
+        kept=lambda other: new.kept(as_new(other)),
+        search=lambda *args, **how: _from_zero(new.search(*args, **how)),
+        words=lambda neuron: _from_zero(new.words(neuron)),
+    )
 
 
 @moves("direction_vocabulary")
@@ -593,7 +605,7 @@ def _direction_vocabulary(model: Any, directions: Any, **options: Any) -> Any:
 
     def words(name: str) -> pd.DataFrame:
         found: Any = new.to_frame("words").query("direction == @name")
-        return found.drop(columns="direction").reset_index(drop=True)
+        return _from_zero(found.drop(columns="direction").reset_index(drop=True))
 
     return Moved(new, words=words)
 
@@ -618,7 +630,7 @@ def _heads(new: Any) -> Moved:
     def frame(what: str = "scores") -> pd.DataFrame:
         found = new.to_frame(what)
         if what != "scores":
-            return found
+            return _from_zero(found)
         return found.assign(previous_token_chance=new.previous_token_chance).rename(columns=names)
 
     def share_interval(head: str) -> tuple[float, float]:
@@ -638,7 +650,7 @@ def _find_neurons(
     own = ["|".join(each) for each in new.own_words]
     return Moved(
         new,
-        frame=lambda: new.to_frame().assign(own_words=own),
+        frame=lambda: _from_zero(new.to_frame().assign(own_words=own)),
         by_chance=lambda: new.by_chance,
     )
 

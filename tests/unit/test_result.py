@@ -39,6 +39,13 @@ class Other(Sample):
     pass
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Ranked(Result):
+    """The best of each prompt, and no class's own table."""
+
+    best: np.ndarray = axes("batch k")
+
+
 BASE = {
     "model": "tiny", "revision": "local", "versions": {"torch": "2"}, "seed": 3,
     "tokens": (("a", " b"), ("c",)),
@@ -61,6 +68,12 @@ def test_arrays_are_cast_and_cannot_be_written_to() -> None:
         result.values[0, 0] = 5
     with pytest.raises(FrozenInstanceError):
         result.seed = 4  # type: ignore[misc]
+
+
+def test_ranks_in_tables_start_at_1() -> None:
+    frame = Ranked(**BASE, best=np.array([[5.0, 4, 3], [2, 1, np.nan]])).to_frame()  # type: ignore[arg-type]
+    assert frame["k"].tolist() == [1, 2, 3, 1, 2] and frame["batch"].tolist() == [0, 0, 0, 1, 1]
+    assert frame.attrs["notes"]["k"] == "place in a ranking, 1 = first"
 
 
 def test_the_callers_own_array_stays_writable_and_apart() -> None:

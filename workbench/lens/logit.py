@@ -140,7 +140,7 @@ class LogitLens(Result):
         """One line for each of the top k of each cell.
 
         Columns: lens, site, row (its label), layer, prompt, pos, token (the prompt's at pos),
-        rank (0 is the top), top_token, top_id, logprob, probability, and where measured entropy and
+        rank (1 is the top), top_token, top_id, logprob, probability, and where measured entropy and
         kl of the cell.
         """
         return self._frame("top")
@@ -149,8 +149,8 @@ class LogitLens(Result):
         """One line for each target and token set of each cell.
 
         Columns: lens, site, row, layer, prompt, pos, token as in `to_frame`; name (the target,
-        or the set), kind ("target" or "set"), probability; for a target also logit, logprob, rank,
-        and where it has a foil foil and difference.
+        or the set), kind ("target" or "set"), probability; for a target also logit, logprob, rank
+        (1 is the top), and where it has a foil foil and difference.
         """
         return self._frame("target")
 
@@ -189,7 +189,7 @@ class LogitLens(Result):
                 **measured,
             }
             for rank, (i, logprob) in enumerate(
-                zip(panel.top_ids[at].tolist(), panel.top_logprobs[at], strict=True)
+                zip(panel.top_ids[at].tolist(), panel.top_logprobs[at], strict=True), 1
             )
         ]
 
@@ -203,7 +203,7 @@ class LogitLens(Result):
                 "probability": float(np.exp(logprob)),
                 "logit": float(panel.target_logits[at][t]),
                 "logprob": logprob,
-                "rank": int(panel.target_ranks[at][t]),
+                "rank": 1 + int(panel.target_ranks[at][t]),
             }
             if self.foils:
                 line |= {"foil": self.foils[t], "difference": float(panel.difference[at][t])}

@@ -81,7 +81,7 @@ class FoundNeurons(Result):
     ranks: np.ndarray = axes(
         "row label",
         np.int32,
-        "tokens before the word, from the bottom for a negative score",
+        "place of the word, 1 = first, from the bottom for a negative score",
         name="rank",
     )
     #: The highest and the lowest score of any searched neuron for each draw of random words.
@@ -192,7 +192,7 @@ def find_neurons(
         control_low=low,
         control_high=high,
         by_chance=as_far,
-        among_first=(ranks < len(ids)).sum(1),
+        among_first=(ranks <= len(ids)).sum(1),
         median_rank=np.median(ranks, 1),
         word_scores=_numpy(each[rows]),
         values=values,
@@ -242,7 +242,7 @@ def _in_vocabulary(
         own = values[:, ids]
         sign = 1 - 2 * below.float()[:, None]
         chosen.append(_numpy(own))
-        ranks.append(_numpy(count_greater(sign * values, sign * own)))
+        ranks.append(1 + _numpy(count_greater(sign * values, sign * own)))
     return np.concatenate(chosen), np.concatenate(ranks)
 
 

@@ -441,7 +441,7 @@ def pairs(result: HeadVocabulary) -> list[dict[str, Any]]:
         {
             "head": head,
             "kind": kind,
-            "rank": rank,
+            "rank": 1 + rank,
             "source": result.word(int(ids[0])),
             "target": result.word(int(ids[1])),
             "value": float(result.pair_values[h, which, rank]),

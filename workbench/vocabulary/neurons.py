@@ -150,7 +150,7 @@ class NeuronVocabulary(Result):
         """The neurons that have a word among their top or bottom words, best rank first.
 
         word: a token, with its leading space or without, or a token id. side: None for all that
-        were read. Columns: neuron, layer, unit, side, end ("top" or "bottom"), rank (0 = first),
+        were read. Columns: neuron, layer, unit, side, end ("top" or "bottom"), rank (1 = first),
         token, value, words (the five at that end).
 
         Raises `ValueError` for a word that is no token of the vocabulary, or a side that was not
@@ -172,7 +172,7 @@ class NeuronVocabulary(Result):
                 "unit": unit,
                 "side": [self.sides[i] for i in s],
                 "end": end,
-                "rank": rank,
+                "rank": 1 + rank,
                 "token": [self.vocabulary[i] for i in ids[*places, rank]],
                 "value": values[*places, rank],
                 "words": joined(self.vocabulary, ids[places][:, :5]),

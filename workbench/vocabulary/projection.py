@@ -410,7 +410,7 @@ def joined(vocabulary: tuple[str, ...], ids: np.ndarray) -> list[str]:
 def word_lines(
     vocabulary: Sequence[str], ends: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]
 ) -> pd.DataFrame:
-    """One line a word: the labels of its row, end, rank (0 = first), token and value.
+    """One line a word: the labels of its row, end, rank (1 = first), token and value.
 
     ends: by name ("top", "bottom") ids and values, (row, k) each. rows: the labels of the rows.
     """
@@ -418,7 +418,7 @@ def word_lines(
     for end, (ids, values) in ends.items():
         n, k = ids.shape
         columns = {name: np.repeat(np.array(each, object), k) for name, each in rows.items()}
-        columns |= {"end": end, "rank": np.tile(np.arange(k), n)}
+        columns |= {"end": end, "rank": np.tile(np.arange(1, k + 1), n)}
         columns |= {"token": [vocabulary[i] for i in ids.ravel().tolist()], "value": values.ravel()}
         frames.append(pd.DataFrame(columns))
     # By row, then by end.

@@ -205,11 +205,13 @@ def test_the_table_has_a_line_for_each_of_the_top_k_of_each_cell() -> None:
         "top_id", "logprob", "probability", "entropy", "kl",
     ]  # fmt: skip
     cell = frame[(frame["row"] == "L1") & (frame["pos"] == 2)]
-    assert cell["rank"].tolist() == [0, 1, 2] and set(cell["layer"]) == {1}
+    assert cell["rank"].tolist() == [1, 2, 3] and set(cell["layer"]) == {1}
     assert cell["top_token"].tolist() == [lens.text(i) for i in lens.panel().top_ids[0, 2, 2]]
     targets = lens.target_frame()
     assert len(targets) == 4 * n * (2 + 2)
     assert set(targets["kind"]) == {"target", "set"}
+    ranks = targets.loc[targets["kind"] == "target", "rank"].to_numpy().reshape(4, n, 2)
+    np.testing.assert_array_equal(ranks, lens.panel().target_ranks[0] + 1)
     assert lens.top_tokens().shape == (4, n) and lens.top_tokens().index[0] == "L2"
 
 

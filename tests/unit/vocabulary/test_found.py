@@ -70,7 +70,7 @@ def test_scores_ranks_and_chance_are_those_of_the_full_array(
     np.testing.assert_allclose(found.values, numbers[rows][:, IDS], rtol=1e-4, atol=1e-4)
     for i, row in enumerate(rows):
         sign = 1 if scores[row] >= 0 else -1
-        own = [int((sign * numbers[row] > sign * numbers[row, j]).sum()) for j in IDS]
+        own = [1 + int((sign * numbers[row] > sign * numbers[row, j]).sum()) for j in IDS]
         assert found.ranks[i].tolist() == own
         order = np.argsort(-sign * numbers[row])[:5].tolist()
         assert [found_word(model, j) for j in order] == list(found.own_words[i])
@@ -152,7 +152,7 @@ def test_it_is_a_result_that_is_saved_tabled_and_drawn(tmp_path: Path) -> None:
     frame = again.to_frame()
     assert frame.equals(found.to_frame()) and frame["neuron"].tolist() == list(found.sites)
     line, first = frame.iloc[0], found.ranks[0]
-    assert line["among_first"] == (first < 2).sum() and line["median_rank"] == np.median(first)
+    assert line["among_first"] == (first <= 2).sum() and line["median_rank"] == np.median(first)
     assert line["best_word"] == found.words[first.argmin()]
     assert line["own_words"] == found.own_words[0]
     words = found.to_frame("words")

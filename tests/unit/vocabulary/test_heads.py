@@ -227,7 +227,7 @@ def test_the_tables_hold_the_results_own_numbers() -> None:
     line = pairs[(pairs["head"] == "L1H2") & (pairs["kind"] == "suppressed")].iloc[2]
     at = result.heads.index("L1H2")
     words = [tinyworld().tokenizer.decode([i]) for i in result.pair_ids[at, 1, 2]]
-    assert [line["source"], line["target"]] == words and line["rank"] == 2
+    assert [line["source"], line["target"]] == words and line["rank"] == 3
     assert line["value"] == pytest.approx(float(result.pair_values[at, 1, 2]))
     singular = result.to_frame("singular")
     assert len(singular) == 3 * 2 * 4 * 2

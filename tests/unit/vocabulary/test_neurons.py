@@ -164,7 +164,7 @@ def test_the_table_has_a_line_a_neuron(table: wb.vocabulary.NeuronVocabulary) ->
     words = table.words("L1.mlp_post/9")
     for side, end, column in (("out", "top", "out"), ("in", "bottom", "in_bottom")):
         some = words[(words["side"] == side) & (words["end"] == end)]
-        assert some["rank"].tolist() == list(range(K))
+        assert some["rank"].tolist() == list(range(1, K + 1))
         assert line[column] == "|".join(some["token"][:2])
     assert table.share is not None
     assert line["share"] == table.share[1, 9] and line["bias"] == table.biases[1, 9]
