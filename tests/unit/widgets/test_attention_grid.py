@@ -57,7 +57,7 @@ def test_what_is_not_chosen_is_the_first_head_of_the_first_layer() -> None:
         ({"tokens": "When"}, TypeError, "tokens is a list of strings; given 'When'"),
         ({"tokens": []}, ValueError, "tokens is empty: attention is shown for at least one"),
         ({"tokens": TOKENS[:3]}, ValueError, "(layer, head, dst, src) with 3 destinations"),
-        ({"pattern": np.zeros((2, 4, 4))}, ValueError, "one a token; given (2, 4, 4)"),
+        ({"pattern": np.zeros(4)}, ValueError, "one a token; given (4,)"),
         ({"pattern": np.zeros((0, 2, 4, 4))}, ValueError, "given (0, 2, 4, 4)"),
         ({"pattern": np.full((3, 2, 4, 4), "x")}, TypeError, "pattern holds numbers; given"),
         (
