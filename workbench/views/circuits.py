@@ -151,27 +151,7 @@ def graph(result: Graph, **options: Any) -> Any:
             f"A GraphView shows heads, MLPs, the embedding and the logits; this graph has a node "
             f"of kind {sorted(strange)[0]!r}. Draw it with plot(), or use to_frame()."
         )
-    nodes = zip(result.ids, result.labels, result.kinds, result.layers.tolist(),
-                result.scores.tolist(), strict=True)  # fmt: skip
-    data = {
-        "nodes": [
-            {
-                "id": name,
-                "label": label,
-                "kind": kind,
-                "layer": layer if kind in ("head", "mlp") else None,
-                "score": None if score != score else score,
-            }
-            for name, label, kind, layer, score in nodes
-        ],
-        "edges": {
-            "source": result.sources,
-            "target": result.targets,
-            "weight": result.weights,
-            "channel": result.channels,
-        },
-    }
-    return GraphView(data, **{"title": repr(result), **options})
+    return GraphView(result, **{"title": repr(result), **options})
 
 
 def circuit(result: Circuit, **options: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import traitlets
 from traitlets import TraitError
 
-from workbench.widgets.arrays import EncodedArray, encode
+from workbench.widgets.arrays import EncodedArray, as_array, encode
 from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, strings
 
 #: More numbers than this make a page that browsers open slowly or not at all.
@@ -20,12 +20,16 @@ MOST_WEIGHTS = 40_000_000
 class AttentionGrid(GuardedWidget):
     """All heads' attention for one prompt: layers upwards, heads sideways, one head enlarged.
 
+        grid = wb.widgets.AttentionGrid(["The", " cat"], [[1.0, 0.0], [0.3, 0.7]])  # of one head
+        grid.observe(lambda change: print(change.new), names="position")  # also "layer", "head"
+
     tokens: the prompt's token strings, one a position.
-    pattern: float (layer, head, dst, src), at least 0, and 0 where the source is later than the
-        destination. float16 travels as it is, all else as float32.
+    pattern: numbers (layer, head, dst, src), or (head, dst, src) or (dst, src), as an array, tensor
+        or lists; at least 0, and 0 where the source is later than the destination. float16 travels
+        as it is, all else as float32.
     value_weighted: the same shape, each weight times the norm of what it moves; None hides the
         choice between the two.
-    layers: the layers' numbers, rising; None counts them from 0.
+    layers: the layers' numbers, rising, `layers=[5]` for heads of layer 5; None counts from 0.
     title, layer, head, position, weighted: a heading, and what is chosen at first.
 
     Raises ValueError or TypeError where the data do not fit together, TraitError for a choice that
@@ -56,8 +60,8 @@ class AttentionGrid(GuardedWidget):
     def __init__(
         self,
         tokens: Sequence[str],
-        pattern: np.ndarray,
-        value_weighted: np.ndarray | None = None,
+        pattern: Any,
+        value_weighted: Any = None,
         *,
         layers: Sequence[int] | None = None,
         title: str = "",
@@ -79,8 +83,8 @@ class AttentionGrid(GuardedWidget):
     def update(
         self,
         tokens: Sequence[str],
-        pattern: np.ndarray,
-        value_weighted: np.ndarray | None = None,
+        pattern: Any,
+        value_weighted: Any = None,
         *,
         layers: Sequence[int] | None = None,
         title: str | None = None,
@@ -149,20 +153,23 @@ class AttentionGrid(GuardedWidget):
 
 def _data(
     tokens: Sequence[str],
-    pattern: np.ndarray,
-    value_weighted: np.ndarray | None,
+    pattern: Any,
+    value_weighted: Any,
     layers: Sequence[int] | None,
 ) -> dict[str, Any]:
     """The transport traits, checked."""
     n = len(strings("tokens", tokens))
     if not n:
         raise ValueError("tokens is empty: attention is shown for at least one position")
-    shape = np.shape(pattern)
-    if len(shape) != 4 or shape[2:] != (n, n) or 0 in shape:
+    pattern = as_array(pattern)
+    given = pattern.shape
+    if not 2 <= len(given) <= 4 or given[-2:] != (n, n) or 0 in given:
+        step = ": take one prompt of a batch with [0] or [:, 0]" if len(given) > 4 else ""
         raise ValueError(
-            f"pattern has shape (layer, head, dst, src) with {n} destinations and sources, one a "
-            f"token; given {shape}"
+            "pattern has shape (dst, src), (head, dst, src) or (layer, head, dst, src) with "
+            f"{n} destinations and sources, one a token; given {given}{step}"
         )
+    shape = (1,) * (4 - len(given)) + given
     numbers = list(range(shape[0])) if layers is None else [int(layer) for layer in layers]
     rising = all(a < b for a, b in pairwise(numbers))
     if len(numbers) != shape[0] or not rising or numbers[0] < 0:
@@ -178,22 +185,23 @@ def _data(
         )
     weighted = None
     if value_weighted is not None:
-        weighted = _encode("value_weighted", value_weighted, shape)
+        weighted = _encode("value_weighted", value_weighted, given)
     return {
         "_tokens": list(tokens),
         "_layers": numbers,
-        "_pattern": _encode("pattern", pattern, shape),
+        "_pattern": _encode("pattern", pattern, given),
         "_value_weighted": weighted,
     }
 
 
 def _encode(name: str, values: Any, shape: tuple[int, ...]) -> EncodedArray:
     """The lower triangle of every square, (layer, head, pair)."""
-    array = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} holds numbers; given {array.dtype.name}")
     if array.shape != shape:
         raise ValueError(f"{name} has shape {shape}, as the pattern; given {array.shape}")
+    array = array.reshape((1,) * (4 - len(shape)) + shape)
     if not np.isfinite(array).all() or array.min() < 0:
         raise ValueError(f"{name} holds finite weights of at least 0; cut off a prompt's padding")
     dst, src = np.tril_indices(shape[-1])

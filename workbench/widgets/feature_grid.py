@@ -21,9 +21,12 @@ MOST_SHOWN = 32
 class FeatureGrid(GuardedWidget):
     """A grid of activations, features by tokens, of which at most 32 features are shown at once.
 
+        grid = wb.widgets.FeatureGrid(["The", " cat"], ["a/7", "a/8"], [[0, 2.5], [1.2, 0]])
+        grid.observe(lambda change: print(change.new), names="feature")  # "a/7"
+
     tokens: the prompt's token strings. features: names, "L3.resid_post/123", in any order.
-    values: float (feature, pos), activations, NaN where not known. labels: what each feature is
-        called, "" for nothing.
+    values: numbers (feature, pos), activations, as an array, tensor or lists, NaN where not known.
+    labels: what each feature is called, "" for nothing.
     explained: float (pos,), share of variance that the whole dictionary explains there, NaN where
         not known. title: a heading.
     order: which features are shown: "max", those most active anywhere; "sum", over the prompt;
@@ -61,7 +64,7 @@ class FeatureGrid(GuardedWidget):
         self,
         tokens: Sequence[str],
         features: Sequence[str],
-        values: np.ndarray,
+        values: Any,
         *,
         labels: Sequence[str] | None = None,
         explained: np.ndarray | None = None,
@@ -82,7 +85,7 @@ class FeatureGrid(GuardedWidget):
         self,
         tokens: Sequence[str],
         features: Sequence[str],
-        values: np.ndarray,
+        values: Any,
         *,
         labels: Sequence[str] | None = None,
         explained: np.ndarray | None = None,
@@ -164,7 +167,7 @@ class FeatureGrid(GuardedWidget):
 def _data(
     tokens: Sequence[str],
     features: Sequence[str],
-    values: np.ndarray,
+    values: Any,
     labels: Sequence[str] | None,
     explained: np.ndarray | None,
 ) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Unpack
 
 import traitlets
@@ -18,22 +18,22 @@ MOST_LABEL = 200
 class FeaturePage(GuardedWidget):
     """The page of one feature, arguments by keyword but the first two; each may be left out.
 
-    feature: its name, "L3.resid_post/123". contexts: `Context`s, the most active first; those of
-        one group stand under one heading.
-    label, score: what it is called, and how well that detects it, in words ("F1 0.93 on held-out
-        text"), "not scored" where absent.
+        page = wb.widgets.FeaturePage("a/7", [(["The", " cat"], [0, 2.5])], nearest=[("a/8", 0.7)])
+        page.observe(lambda change: print(change.new), names="chosen")  # the feature clicked
+
+    feature: its name. contexts: pairs (tokens, activations), or `Context`s, the most active first;
+        those of one group stand under one heading.
+    label, score: what it is called, and how well that detects it, in words ("F1 0.93").
     frequency: share of positions where it is active, n_active: how many that are; mean, maximum:
-        of its activations where it is active.
-    dead: whether it never fires, which the page then says; there are no contexts.
-    histogram: a `Histogram` of its activations. fires_on: (token, share of its activity) pairs.
-    promoted, suppressed: (token, change of its logit) pairs.
-    nearest, coactive: `FeatureLink`s; nearest_by, coactive_by: what their values are.
+        of its activations where it is active. dead: whether it never fires; then no contexts.
+    histogram: of its activations, from `np.histogram` or a `Histogram`. fires_on: (token, share of
+        its activity) pairs. promoted, suppressed: (token, change of its logit) pairs.
+    nearest, coactive: (name, value) pairs or `FeatureLink`s; nearest_by, coactive_by: of what.
     ablation: `AblationEffect`s of removing it; ablation_note: how they were measured. lowered,
         raised: (token, change of its probability without the feature) pairs.
     editable: whether the label can be changed in the view.
 
-    Raises ValueError or TypeError where the data do not fit together, TraitError for a choice that
-    is not there.
+    Raises ValueError or TypeError for data that do not fit, TraitError for such a choice.
     """
 
     _esm = STATIC / "feature_page.js"
@@ -55,7 +55,7 @@ class FeaturePage(GuardedWidget):
     def __init__(
         self,
         feature: str,
-        contexts: Sequence[Context] = (),
+        contexts: Iterable[Context | tuple[Any, Any]] = (),
         *,
         editable: bool = False,
         **data: Unpack[PageData],
@@ -65,7 +65,7 @@ class FeaturePage(GuardedWidget):
     def update(
         self,
         feature: str,
-        contexts: Sequence[Context] = (),
+        contexts: Iterable[Context | tuple[Any, Any]] = (),
         *,
         editable: bool | None = None,
         status: str = "",
@@ -120,9 +120,9 @@ class FeaturePage(GuardedWidget):
         super().set_state(sync_data)
 
 
-def _data(feature: str, contexts: Sequence[Context], data: PageData) -> dict[str, Any]:
+def _data(feature: str, contexts: Iterable[Any], data: PageData) -> dict[str, Any]:
     """The traits, checked."""
-    page = encode_page(feature, data)
-    if page["dead"] and len(contexts):
+    page, contexts = encode_page(feature, data), list(contexts)
+    if page["dead"] and contexts:
         raise ValueError(f"a dead feature never fires; given {len(contexts)} contexts of it")
     return {"_page": page, "_contexts": encode_contexts(contexts), "label": page["label"]}

@@ -2,9 +2,11 @@
 
 # Annotations are not postponed: a TypedDict would then take every NotRequired key for required.
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
+import networkx
 import numpy as np
 
 from workbench.widgets.arrays import encode
@@ -74,6 +76,88 @@ def components_data(given: Mapping[str, Any]) -> dict[str, Any]:
         "_edges": encode_edges("components", given["edges"], nodes, order, up),
         **{name: None if ids is None else list(ids) for name, ids in members.items()},
     }
+
+
+def plain_graph(graph: Any) -> dict[str, Any]:
+    """Nodes and edges by name from a graph or edges as a `GraphView` takes them.
+
+    Raises ValueError for what is no such thing, and where edges go round.
+    """
+    graph = graph.to_networkx() if hasattr(graph, "to_networkx") else graph
+    known: dict[str, Mapping[str, Any]] = {}
+    rows: list[Any]
+    if isinstance(graph, networkx.Graph):
+        if not graph.is_directed():
+            raise ValueError(
+                "a GraphView shows edges from a source to a target; given an undirected graph: "
+                "make a networkx.DiGraph of it"
+            )
+        known = {str(name): data for name, data in graph.nodes(data=True)}
+        given = networkx.MultiDiGraph(graph).edges(keys=True, data="weight", default=1.0)
+        rows = [(s, t, w, key if key in ("q", "k", "v") else "") for s, t, key, w in given]
+    elif hasattr(graph, "columns"):  # a table, as `Graph.to_frame` gives it
+        check_keys("a table of edges", graph, ("source", "target", "weight"), graph.columns)
+        names = ["source", "target", "weight", *(n for n in graph.columns if n == "channel")]
+        rows = list(graph[names].itertuples(index=False, name=None))
+    else:
+        listed = graph if isinstance(graph, Iterable) else [graph]
+        rows = [edge if isinstance(edge, tuple | list) else () for edge in listed]
+    if wrong := [edge for edge in rows if len(edge) not in (2, 3, 4)]:
+        raise ValueError(
+            "a graph is a networkx graph, a table, or edges (source, target, weight); given "
+            f"{wrong[0] or graph!r:.80}"
+        )
+    full = [(str(s), str(t), *rest, *(1.0, "")[len(rest) :]) for s, t, *rest in rows]
+    for end in (end for edge in full for end in edge[:2]):
+        known.setdefault(end, {})
+    number = {name: place for place, name in enumerate(known)}
+    return {
+        "nodes": _plain_nodes(known, [edge[:2] for edge in full]),
+        "edges": {
+            "source": np.array([number[edge[0]] for edge in full], np.int64),
+            "target": np.array([number[edge[1]] for edge in full], np.int64),
+            "weight": np.array([float(edge[2]) for edge in full]),
+            "channel": [edge[3] for edge in full],
+        },
+    }
+
+
+def _plain_nodes(known: Mapping[str, Mapping[str, Any]], ends: Sequence[Any]) -> Nodes:
+    """The nodes where their own kinds and layers say, else where their names, else their edges."""
+    places = {}
+    for name, data in known.items():
+        of_name = re.fullmatch(r"(embed|logits)|L(\d+)(?:H\d+|\.(mlp))", name)
+        if data.get("kind") in KINDS["components"]:
+            places[name] = data["kind"], data.get("layer")
+        elif of_name:
+            places[name] = of_name[1] or of_name[3] or "head", int(of_name[2] or 0)
+    if len(places) < len(known):
+        directed = networkx.DiGraph(ends)
+        directed.add_nodes_from(known)
+        try:
+            steps = list(networkx.topological_generations(directed))
+        except networkx.NetworkXUnfeasible:
+            around = [name for name, _ in networkx.find_cycle(directed)]
+            raise ValueError(
+                f"edges go up and never round; {' → '.join([*around, around[0]])} does: leave one "
+                "of these out"
+            ) from None
+        places = {name: ("head", step) for step, names in enumerate(steps) for name in names}
+        layers: dict[str, Any] = {name: data.get("layer") for name, data in known.items()}
+        numbered = all(isinstance(each, int | np.integer) and each >= 0 for each in layers.values())
+        if numbered and all(layers[source] < layers[target] for source, target in ends):
+            places = {name: ("head", layer) for name, layer in layers.items()}
+    return [
+        {
+            "id": name,
+            "label": str(data.get("label", name)),
+            "kind": places[name][0],
+            "layer": places[name][1],
+            "score": None if data.get("score") != data.get("score") else data.get("score"),
+            "note": str(data.get("note", "")),
+        }
+        for name, data in known.items()
+    ]
 
 
 def component_nodes(nodes: Sequence[GraphNode]) -> Nodes:

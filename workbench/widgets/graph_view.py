@@ -11,7 +11,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode, encode
-from workbench.widgets.graph_data import LAYOUTS, encode_numbers
+from workbench.widgets.graph_data import LAYOUTS, encode_numbers, plain_graph
 from workbench.widgets.graph_edges import missing_edges
 from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
 from workbench.widgets.panel import check_keys
@@ -28,21 +28,24 @@ ACTIVATIONS = ("before", "after")
 class GraphView(GuardedWidget):
     """A graph of components, of features, or of one forward pass, layers upwards.
 
-    graph: the data by name; options: more of them, over those, and title, unit, mode and what is
-    drawn at first. All layouts take edges, `GraphEdges`, each of which goes up. layout:
+        graph = wb.widgets.GraphView([("embed", "L0H1", 0.8), ("L0H1", "logits", -0.3)])
+        graph.observe(lambda change: print(change.new), names="selected")  # "L0H1"
 
-    "components": nodes, `GraphNode`s; in_circuit_nodes, in_circuit_edges, ids of a circuit's
-        members, which are drawn before and stronger than the rest; n_edges_shown.
+    graph: edges (source, target, weight), a table of them, a networkx DiGraph or a `wb.Graph`; or
+        the data by name. Nodes stand where their attributes kind and layer (label, score, note too)
+        or names like these say; if one says nothing, all on the level of their longest way up.
+    options: more data, and title, unit, mode and what is drawn at first. layout:
+
+    "components": nodes, `GraphNode`s; edges; in_circuit_nodes, in_circuit_edges, ids of members,
+        which are drawn before and stronger than the rest; n_edges_shown.
     "lanes": ids ("L3.resid_post/123"), layers (-1 for the embedding), lanes ("resid", "mlp" or
-        "attn") of each; labels, classes, ended, roots (ids that were asked for); resid, mlp, attn,
-        successor, similarities to the best match there, and thresholds, from where one is high;
-        before, after, activations; threshold, the least weight drawn.
+        "attn"), edges, `GraphEdges`; labels, classes, ended, roots; resid, mlp, attn, successor,
+        best similarities there, thresholds; before, after, activations; threshold, least drawn.
     "tokens": tokens; ids ("L2H1.z@5"), columns, layers, kinds ("embed", "state", "head", "neuron",
-        "mlp") and up to ten words of each; details, (caption, words) pairs; scores, relevance, rest
+        "mlp"), up to ten words; edges; details, (caption, words) pairs; scores, relevance, rest
         (NaN where not known); roots, which the flow leads to; threshold, the least share drawn.
 
-    Raises ValueError or TypeError where the data do not fit together, TraitError for a choice that
-    is not there.
+    Raises ValueError or TypeError for data that do not fit, TraitError for such a choice.
     """
 
     _esm = STATIC / "graph_view.js"
@@ -104,12 +107,10 @@ class GraphView(GuardedWidget):
     word = traitlets.Unicode("").tag(sync=True)
     """Nodes one of whose words contains this text stand out."""
 
-    def __init__(
-        self, graph: Mapping[str, Any], *, layout: str = "components", **options: Any
-    ) -> None:
+    def __init__(self, graph: Any, *, layout: str = "components", **options: Any) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"layout is one of {', '.join(LAYOUTS)}; given {layout!r:.80}")
-        given, kind = {**graph, **options}, LAYOUTS[layout]
+        given, kind = {**_by_name(graph, layout), **options}, LAYOUTS[layout]
         check_keys("graph", given, kind.required, (*kind.optional, *kind.options))
         chosen = {name: given[name] for name in kind.options if name in given}
         super().__init__(_layout=layout, **kind.encode(given), **{"mode": kind.modes[0], **chosen})
@@ -117,9 +118,7 @@ class GraphView(GuardedWidget):
         every = {name for one in LAYOUTS.values() for name in one.choices}
         self.DATA = (self.DATA | every) - kind.choices
 
-    def update(
-        self, graph: Mapping[str, Any] | None = None, *, status: str = "", **options: Any
-    ) -> None:
+    def update(self, graph: Any = None, *, status: str = "", **options: Any) -> None:
         """Replaces the data in one message and keeps the user's choices that still make sense.
 
         With all that the layout needs the whole graph is new, and what is not given of it is not
@@ -128,7 +127,8 @@ class GraphView(GuardedWidget):
         selection, cuts, wishes and scales of what is still there. The status is cleared, since the
         new data are not stale. Raises as the class does; then nothing changes.
         """
-        given, kind = {**(graph or {}), **options}, LAYOUTS[self._layout]
+        data = {} if graph is None else _by_name(graph, self._layout)
+        given, kind = {**data, **options}, LAYOUTS[self._layout]
         known = ACTIVATIONS if self._layout == "lanes" else ()
         new = any(name in given for name in kind.required)
         extra = [name for name in kind.optional if name in given and name not in known]
@@ -285,6 +285,17 @@ class GraphView(GuardedWidget):
                 )
         # One way to say that nothing is done to a node.
         return {name: factor for name, factor in proposal["value"].items() if factor != 1}
+
+
+def _by_name(graph: Any, layout: str) -> Mapping[str, Any]:
+    """The data by name, as they are or from a plain graph."""
+    if isinstance(graph, Mapping):
+        return graph
+    if layout != "components":
+        raise ValueError(
+            f"the layout {layout!r} takes its data by name; a plain graph goes into 'components'"
+        )
+    return plain_graph(graph)
 
 
 def _once(trait: str, names: list[str] | None) -> list[str] | None:

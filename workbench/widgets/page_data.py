@@ -2,12 +2,12 @@
 
 # Annotations are not postponed: a TypedDict would then take every NotRequired key for required.
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from workbench.widgets.arrays import encode
+from workbench.widgets.arrays import as_array, encode
 from workbench.widgets.guarded import is_index
 from workbench.widgets.panel import check_keys, floats
 
@@ -64,13 +64,13 @@ class PageData(TypedDict, total=False):
     mean: float | None
     maximum: float | None
     dead: bool
-    histogram: Histogram | None
+    histogram: Histogram | tuple[np.ndarray, np.ndarray] | None
     fires_on: Sequence[tuple[str, float]]
     promoted: Sequence[tuple[str, float]]
     suppressed: Sequence[tuple[str, float]]
-    nearest: Sequence[FeatureLink]
+    nearest: Sequence[FeatureLink | tuple[str, float]]
     nearest_by: str
-    coactive: Sequence[FeatureLink]
+    coactive: Sequence[FeatureLink | tuple[str, float]]
     coactive_by: str
     ablation: Sequence[AblationEffect]
     ablation_note: str
@@ -117,8 +117,8 @@ def encode_page(feature: str, data: PageData) -> dict[str, Any]:
     }
 
 
-def encode_contexts(contexts: Sequence[Context]) -> dict[str, Any]:
-    """The contexts on their way: texts, and all values in one array.
+def encode_contexts(contexts: Iterable[Context | tuple[Any, Any]]) -> dict[str, Any]:
+    """The contexts, or pairs of tokens and values, on their way: texts, all values in one array.
 
     Raises ValueError for a key or a length that does not fit and a value that is not finite,
     TypeError for a token that is no string.
@@ -126,6 +126,12 @@ def encode_contexts(contexts: Sequence[Context]) -> dict[str, Any]:
     texts, values = [], [np.zeros(0, np.float32)]
     for number, context in enumerate(contexts):
         where = f"context {number}"
+        if not isinstance(context, Mapping):
+            if not isinstance(context, list | tuple) or len(context) != 2:
+                raise ValueError(
+                    f"{where} is a pair (tokens, activations), or a Context; given {context!r:.80}"
+                )
+            context = {"tokens": context[0], "values": context[1]}
         check_keys(where, context, Context.__required_keys__, Context.__optional_keys__)
         tokens = _strings(f"{where}: tokens", context["tokens"])
         if not tokens:
@@ -143,13 +149,15 @@ def encode_contexts(contexts: Sequence[Context]) -> dict[str, Any]:
     return {"texts": texts, "values": encode(np.concatenate(values))}
 
 
-def encode_histogram(histogram: Histogram | None) -> dict[str, Any] | None:
+def encode_histogram(histogram: Any) -> dict[str, Any] | None:
     """The histogram as lists; raises ValueError where edges do not rise or counts do not fit."""
     if histogram is None:
         return None
+    if isinstance(histogram, tuple):  # as numpy gives it
+        histogram = dict(zip(("counts", "edges"), histogram, strict=False))
     check_keys("histogram", histogram, Histogram.__required_keys__, ())
-    edges = np.asarray(histogram["edges"], np.float64)
-    counts = np.asarray(histogram["counts"])
+    edges = as_array(histogram["edges"]).astype(np.float64)
+    counts = as_array(histogram["counts"])
     if edges.ndim != 1 or counts.shape != (len(edges) - 1,) or not counts.size:
         raise ValueError(
             "histogram: edges has one entry more than counts, at least two; "
@@ -170,10 +178,14 @@ def encode_tokens(name: str, tokens: Sequence[tuple[str, float]]) -> list[dict[s
     return [{"token": token, "value": finite(name, value)} for token, value in tokens]
 
 
-def encode_links(name: str, links: Sequence[FeatureLink]) -> list[dict[str, Any]]:
+def encode_links(name: str, links: Sequence[Any]) -> list[dict[str, Any]]:
     """The features, every key present; raises ValueError or TypeError where one does not fit."""
     out = []
-    for link in links:
+    for given in links:
+        pair = isinstance(given, tuple)
+        link: Mapping[str, Any] = (
+            dict(zip(("name", "value"), given, strict=False)) if pair else given
+        )
         check_keys(name, link, FeatureLink.__required_keys__, FeatureLink.__optional_keys__)
         label = link.get("label", "")
         _strings(name, [link["name"], label])

@@ -3,7 +3,7 @@
 # Annotations are not postponed: a TypedDict would then take every NotRequired key for required.
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -126,12 +126,11 @@ def _plain_quantity(name: str, given: Any) -> Quantity:
             f"{where} holds numbers; given {values.dtype.name}. Strings go into top=, beside "
             "their probabilities"
         )
-    return {
+    defaults = {
         "scale": "diverging" if (values < 0).any() else "sequential",
         "digits": 3 if values.dtype.kind == "f" else 0,
-        **quantity,
-        "values": values,
     }
+    return cast("Quantity", {**defaults, **quantity, "values": values})
 
 
 def _plain_top(top: Any, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
