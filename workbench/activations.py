@@ -496,8 +496,8 @@ def batches(
             rows = slice(start, min(start + batch_size, texts.n_rows))
             yield rows, texts.take(range(rows.start, rows.stop)).trimmed()
             continue
-        again = islice(texts, batch_size) if n is None else texts[start : start + batch_size]
-        taken = list(again)
+        streamed = isinstance(texts, Iterator)
+        taken = list(islice(texts, batch_size) if streamed else texts[start : start + batch_size])
         if not taken:
             return
         try:

@@ -72,7 +72,7 @@ class Pair:
         if _is_row(given):
             return cls(*given)
         names = [each.name for each in fields(cls)]
-        named = {}
+        named: dict[Any, Any] = {}
         if isinstance(given, Mapping):
             plural = {"answer": "answers", "foil": "foils"}
             named = {plural.get(key, key): value for key, value in given.items()}

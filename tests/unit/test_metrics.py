@@ -148,7 +148,7 @@ def test_means_over_a_text_are_as_exact_as_what_they_are_of() -> None:
     other = (4 * torch.randn(2, 300, VOCABULARY, generator=rng)).log_softmax(-1)
     ids = torch.randint(VOCABULARY, (2, 300), generator=rng)
     mask = torch.arange(300) < torch.tensor([[300], [41]])
-    texts = Tokens(ids, mask, [["x"] * 300, ["x"] * 41])
+    texts = Tokens(ids, mask, (("x",) * 300, ("x",) * 41))
     losses, divergences = (
         metrics.text_loss(log_probs, texts),
         metrics.text_kl(other, log_probs, texts),

@@ -325,7 +325,7 @@ def test_what_cannot_be_stitched_is_refused() -> None:
     refused("alignment is a WeightAlignment; got 'tinyworld'", TypeError, alignment="tinyworld")
     refused("two each at least; got 3", texts=TEXTS[:3])
     refused("text 1 has one", texts=[[5, 6], [7], [5, 6], [5, 6]])
-    refused("list of texts", TypeError, texts="w5 w6")
+    refused("two each at least; got 1", texts="w5 w6")
     refused("n is a whole number from 1; got 0", n=0)
     refused("n_controls is a whole number from 1; got True", n_controls=True)
     refused("there are 47, fewer than n_controls=48", n_controls=48)

@@ -1,12 +1,16 @@
-"""The factorisation: its step by hand, what it keeps, and what its sparsity is for."""
+"""Held activations decomposed: random directions, and the factorisation's step by hand, what it
+keeps, and what its sparsity is for.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import workbench as wb
 from tests.unit.kernels import decompositions
 from tests.unit.training_vectors import fit_dictionary, vectors
 from workbench.dictionary.encoders import Factors, factor_codes
@@ -15,7 +19,7 @@ from workbench.site import Site
 SITE = Site.parse("L2.mlp_post")
 
 
-def learner(**settings: Any) -> decompositions.FactorLearner:
+def learner(**settings: Any) -> Any:
     options = decompositions.TrainingOptions(
         kind="snmf", **{"n_features": 5, "steps": 40, "l1": 0.4, **settings}
     )
@@ -105,3 +109,21 @@ def test_the_dictionary_reads_plain_activations_and_its_factors_have_length_1() 
     assert (codes >= 0).all()
     explained = 1 - (x - found.decode(codes)).pow(2).sum() / (x - x.mean(0)).pow(2).sum()
     assert float(explained) > 0.8
+
+
+def test_random_directions_have_length_one_and_give_the_activation_back() -> None:
+    x = vectors().double().numpy()
+    acts = wb.Activations.of_rows(x, site=SITE)
+    made = wb.features.decompose(acts, kind="random", n_features=4000, seed=3)[SITE]
+    weight = made.tensors["W_enc"]
+    np.testing.assert_allclose(weight.norm(dim=0), 1.0, atol=1e-5)
+    again = wb.features.decompose(acts, kind="random", n_features=4000, seed=3)[SITE]
+    assert again.fingerprint == made.fingerprint
+    other = wb.features.decompose(acts, kind="random", n_features=4000, seed=4)[SITE]
+    assert other.fingerprint != made.fingerprint
+    np.testing.assert_allclose(made.encode(torch.as_tensor(x).float()).mean(0), 0.0, atol=1e-4)
+    rest = made.reconstruct(torch.as_tensor(x).float()).numpy() - x
+    assert (rest**2).sum() < 0.05 * ((x - x.mean(0)) ** 2).sum()
+    none = wb.Activations.of_rows(np.zeros((1, 32)), site=SITE)
+    plain = wb.features.decompose(none, kind="random", n_features=5)[SITE]
+    assert not plain.b_dec.any() and plain.n_features == 5

@@ -230,7 +230,7 @@ def test_labels_saved_with_a_dictionary_are_shown_with_their_scores(tmp_path: Pa
     labels = wb.features.Labels.empty(dictionary)
     labels.keep(5, replace(labels[5], text="names of people", f1=0.875, by="person"))
     labels.save()
-    flow = wb.feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)
+    flow = wb.feature_flow([dictionary, dictionaries()["L1.mlp_out"]], ROOT, min_similarity=-1)  # pyright: ignore
     shown = dict(zip(flow.ids, flow.labels, strict=True))
     other = next(name for name in shown if name != ROOT)
     assert shown[ROOT] == "names of people (F1 0.88)" and shown[other] == other
@@ -249,9 +249,9 @@ def test_flows_too_large_to_be_seen_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"up to 5,000 features; this one has at least 10,800\. .*features.match"
     ):
-        wb.feature_flow(large)
+        wb.feature_flow(large)  # pyright: ignore
     with pytest.raises(ValueError, match=r"this one has at least [56],\d{3}\."):
-        wb.feature_flow(large, "L5.resid_post/0", k=50, min_similarity=-1)
+        wb.feature_flow(large, "L5.resid_post/0", k=50, min_similarity=-1)  # pyright: ignore
 
 
 @pytest.mark.parametrize(
@@ -289,9 +289,8 @@ def test_a_flow_is_saved_and_read_back(tmp_path: Path) -> None:
 def test_where_nothing_lies_before_a_feature_is_first() -> None:
     flow = wb.feature_flow(dictionaries().only("resid_post"), "L0.resid_post/2", thresholds=0.2)
     assert flow.classes[flow.node("L0.resid_post/2")] == "first"
-    pre = wb.feature_flow(
-        [made("L0.resid_pre", 9, 1), *dictionaries().values()], ROOT, thresholds=0.1
-    )
+    more = wb.Dictionaries([made("L0.resid_pre", 9, 1), *dictionaries().values()])
+    pre = wb.feature_flow(more, ROOT, thresholds=0.1)
     names = [name for name in pre.ids if name.startswith("L0.resid_pre")]
     assert names and pre.classes[pre.node(names[0])] == "first"
     assert pre.lanes[pre.node(names[0])] == "resid"

@@ -287,16 +287,16 @@ def test_a_transcoder_and_a_dictionary_of_resid_pre_are_tested_where_they_write(
     entering = replace(
         dictionaries()["L0.resid_post"], site="L1.resid_pre", out_site="L1.resid_pre"
     )
-    found = wb.feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)
+    found = wb.feature_flow([transcoder, renamed, entering], "L2.resid_pre/0", min_similarity=-1)  # pyright: ignore
     options: dict[str, Any] = {"n_samples": 2, "progress": False, "methods": (), "loss": False}
-    result = evaluate_flow(model(), TEXTS, found, dicts=[transcoder, renamed, entering], **options)
+    result = evaluate_flow(model(), TEXTS, found, dicts=[transcoder, renamed, entering], **options)  # pyright: ignore
     assert W_in.shape == (32, 10) and result.changes["lane"] == ("all", "resid", "mlp")
     named = [transcoder, target, dictionaries()["L0.resid_post"]]
     same = evaluate_flow(
         model(),
         TEXTS,
-        wb.feature_flow(named, "L1.resid_post/0", min_similarity=-1),
-        dicts=named,
+        wb.feature_flow(named, "L1.resid_post/0", min_similarity=-1),  # pyright: ignore
+        dicts=named,  # pyright: ignore
         **options,
     )
     # The same places under their other names.

@@ -202,10 +202,10 @@ def test_permutations_are_one_to_one_and_the_same_from_either_side() -> None:
 def test_permutations_of_too_many_features_are_refused_with_the_memory_they_would_take() -> None:
     with pytest.raises(ValueError, match=r"16384 × 16384 would take 3.0 GiB and hours"):
         huge = [made(f"L{layer}.resid_post", 16384, layer) for layer in range(2)]
-        wb.features.match(huge, method="permutation", progress=False)
+        wb.features.match(huge, method="permutation", progress=False)  # pyright: ignore
     many = [made(f"L{layer}.resid_post", 4097, layer) for layer in range(2)]
     with pytest.raises(ValueError, match="up to 4096 features each; 4097 × 4097"):
-        wb.features.match(many, method="permutation", progress=False)
+        wb.features.match(many, method="permutation", progress=False)  # pyright: ignore
     with pytest.raises(ValueError, match="finite numbers; some are NaN"):
         one_to_one(np.full((2, 2), np.nan))
 
@@ -215,7 +215,7 @@ def test_a_feature_that_writes_nothing_is_dead() -> None:
     rows = second.W_dec.clone()
     rows[3] = 0
     for by in ("cosine", "permutation"):
-        found = wb.features.match([first, replace(second, W_dec=rows)], method=by, progress=False)
+        found = wb.features.match([first, replace(second, W_dec=rows)], method=by, progress=False)  # pyright: ignore
         node = found.node("L1.resid_post/3")
         assert np.isnan(found.similarity[0, node, 0]) and found.index[0, node, 0] == -1
         assert found.classes[node] == "dead"

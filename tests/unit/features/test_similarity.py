@@ -59,7 +59,7 @@ def test_chance_is_the_99_percent_quantile_of_random_directions() -> None:
 
     def chance(own: Dictionary, seed: int) -> float:
         later = made("L1.resid_post", 5, 0)
-        return wb.features.match([own, later], seed=seed, progress=False).chance[0, 1]
+        return wb.features.match([own, later], seed=seed, progress=False).chance[0, 1]  # pyright: ignore
 
     found = chance(dictionary, 5)
     random = np.random.default_rng((5, 202502)).standard_normal((512, 32))
@@ -91,7 +91,7 @@ def test_every_lane_leads_to_the_dictionary_before_or_after() -> None:
 def test_resid_pre_is_the_resid_post_of_the_layer_before() -> None:
     names = ["embed", "L1.resid_pre", "L1.attn_out", "L1.resid_post", "L2.resid_post"]
     dicts = [made(name, 5, i) for i, name in enumerate(names)]
-    lanes = wb.features.match(dicts, progress=False)
+    lanes = wb.features.match(dicts, progress=False)  # pyright: ignore
     assert lanes.sites == tuple(names)
     resid, mlp, attn, after = lanes.leads.tolist()
     assert resid == [-1, 0, -1, 1, 3]
@@ -112,7 +112,7 @@ def test_dictionaries_of_another_space_or_one_place_are_refused(
     sites: list[str], text: str
 ) -> None:
     with pytest.raises(ValueError, match=text):
-        wb.features.match([made(site, 5, 0) for site in sites], progress=False)
+        wb.features.match([made(site, 5, 0) for site in sites], progress=False)  # pyright: ignore
 
 
 def test_dictionaries_of_two_widths_and_no_dictionaries_are_refused() -> None:
@@ -126,8 +126,8 @@ def test_dictionaries_of_two_widths_and_no_dictionaries_are_refused() -> None:
         b_dec=torch.zeros(16),
     )
     with pytest.raises(ValueError, match="one space, the residual stream; .* widths 16, 32"):
-        wb.features.match([wide, narrow], progress=False)
+        wb.features.match([wide, narrow], progress=False)  # pyright: ignore
     with pytest.raises(
         TypeError, match=r"dicts is a Dictionaries; got .tinyworld.. Read dictionaries"
     ):
-        wb.features.match("tinyworld", progress=False)  # a name is not yet dictionaries
+        wb.features.match("tinyworld", progress=False)  # a name is not yet dictionaries  # pyright: ignore

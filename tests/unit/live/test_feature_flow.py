@@ -92,7 +92,7 @@ def test_it_begins_with_a_feature_on_which_the_next_word_depends() -> None:
     # Of the last layer only the planted feature has a predecessor.
     assert explorer.feature == PATH[3]
     alone = planted()["L3.resid_post"]
-    explorer = wb.live.feature_flow(tinyworld(), alone, others(6), prompt=PROMPTS[1])
+    explorer = wb.live.feature_flow(tinyworld(), alone, others(6), prompt=PROMPTS[1])  # pyright: ignore
     codes = alone.encode(tinyworld().run(PROMPTS[1], read=[alone.site])[alone.site][0, -1])
     best = codes.topk(10).indices.tolist()
     changes = {}
@@ -321,7 +321,7 @@ def test_a_silent_feature_is_named_and_markup_is_text(explorer: LiveFeatureFlow)
     rows = planted()["L2.resid_post"].W_dec
     encoder = Linear(torch.zeros(128, 12), torch.zeros(12))
     silent = Dictionary("L2.resid_post", encoder, rows, torch.zeros(128))
-    quiet = wb.live.feature_flow(tinyworld(), silent, others(6), prompt=PROMPT)
+    quiet = wb.live.feature_flow(tinyworld(), silent, others(6), prompt=PROMPT)  # pyright: ignore
     quiet.scale(quiet.feature, 0.0)
     assert quiet.reading.silent == (quiet.feature,) and quiet.message == ""
 

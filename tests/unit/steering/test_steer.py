@@ -182,7 +182,7 @@ def test_the_typical_length_is_the_mean_of_what_the_feature_writes_where_it_is_a
     typical = wb.steering.typical_length
     one = typical(tinyworld(), others(), planted(), PATH[2])
     assert one == pytest.approx(lengths[2], rel=1e-4)
-    both = typical(tinyworld(), others(), planted()["L2.resid_post"], [PATH[2]])
+    both = typical(tinyworld(), others(), planted()["L2.resid_post"], [PATH[2]])  # pyright: ignore
     assert both == one
     whole = typical(tinyworld(), others(), planted(), flow().path())
     assert whole == pytest.approx(np.mean(lengths), rel=1e-4)
@@ -390,7 +390,7 @@ def test_a_silent_feature_and_one_that_writes_nothing_are_told() -> None:
     encoder = Linear(torch.zeros(128, 2), torch.zeros(2))
     silent = Dictionary("L0.resid_post", encoder, torch.ones(2, 128), torch.zeros(128))
     with pytest.raises(ValueError, match=r"L0\.resid_post/1 is never active on the 6 texts"):
-        wb.steering.typical_length(tinyworld(), others(), silent, "L0.resid_post/1")
+        wb.steering.typical_length(tinyworld(), others(), silent, "L0.resid_post/1")  # pyright: ignore
     rows = torch.eye(2, 128)
     rows[1] = 0
     empty = Dictionary("L0.resid_post", encoder, rows, torch.zeros(128))
