@@ -1,5 +1,6 @@
-// Bundles each widget of src/ into workbench/widgets/static, without minifying, so that the file a
-// user's browser runs can be read. `--fresh` builds into memory and compares with the committed files.
+// Bundles each widget of src/ into workbench/widgets/static: without minifying, so that the file a
+// user's browser runs can be read, and once more as small as it gets, for what a notebook's output and
+// a page carry. `--fresh` builds into memory and compares with the committed files.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync, mkdirSync, existsSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
@@ -35,15 +36,20 @@ function header(body, sources) {
   ].join("\n");
 }
 
-/** @param {string} entry a file of src/ */
-async function bundle(entry) {
+/**
+ * @param {string} entry a file of src/
+ * @param {boolean} small a script that names its exports `view`, instead of a module
+ */
+async function bundle(entry, small) {
   const result = await esbuild.build({
     absWorkingDir: here,
     entryPoints: [join("src", entry)],
     bundle: true,
     write: false,
     metafile: true,
-    format: "esm",
+    format: small ? "iife" : "esm",
+    globalName: small && entry.endsWith(".js") ? "view" : undefined,
+    minify: small,
     target: "es2022",
     charset: "utf8",
     legalComments: "inline",
@@ -60,14 +66,15 @@ const fresh = process.argv.includes("--fresh");
 let stale = 0;
 mkdirSync(target, { recursive: true });
 for (const widget of WIDGETS) {
-  for (const entry of [`${widget}.js`, `${widget}.css`]) {
-    const path = join(target, entry);
-    const text = await bundle(entry);
+  for (const [kind, small] of [["js", false], ["css", false], ["js", true], ["css", true]]) {
+    const name = `${widget}.${small ? "min." : ""}${kind}`;
+    const path = join(target, name);
+    const text = await bundle(`${widget}.${kind}`, small);
     if (!fresh) {
       writeFileSync(path, text);
-      console.log(`${entry}: ${(text.length / 1024).toFixed(0)} KiB`);
+      console.log(`${name}: ${(text.length / 1024).toFixed(0)} KiB`);
     } else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
-      console.error(`workbench/widgets/static/${entry} is not what its sources build: run \`npm run build\` in widgets/`);
+      console.error(`workbench/widgets/static/${name} is not what its sources build: run \`npm run build\` in widgets/`);
       stale += 1;
     }
   }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping
@@ -164,8 +163,9 @@ class Result(Arrays):
     the backend's library. seed: of anything random, None where nothing was. tokens: for each prompt
     its token strings. Arrays are numpy on the CPU; their axes stand at each field.
 
-    The last line of a cell draws the result: as a widget, else as a picture. If drawing fails, a
-    warning says why and the plain text is shown.
+    The last line of a cell draws the result: as a view that lives in the output, kernel or not,
+    with its picture where no script may run; else as a picture. If drawing fails, a warning says
+    why and the plain text is shown.
     """
 
     model: str
@@ -335,15 +335,11 @@ class Result(Arrays):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         from . import views
 
-        text = {"text/plain": repr(self)}
         try:
-            drawn = views.shown(self)
-            if drawn is None:
-                return {"image/png": base64.b64encode(self.png()).decode("ascii")} | text
-            return views.bundle(drawn) | text
+            return views.output(self)
         except Exception as error:  # a cell must show something, whatever went wrong in the view
             warnings.warn(f"{type(self).__name__} could not be drawn: {error!r}", stacklevel=2)
-            return text
+            return {"text/plain": repr(self)}
 
 
 def provenance(model: Any, tokens: Any = None, seed: int | None = None) -> dict[str, Any]:

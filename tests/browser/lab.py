@@ -56,7 +56,7 @@ class Server:
             path.write_text(json.dumps(content))
         notebooks = self.folder / "notebooks"
         notebooks.mkdir()
-        environment = os.environ | {
+        self.environment = os.environ | {
             "JUPYTER_CONFIG_DIR": str(home / "config"),
             "JUPYTER_DATA_DIR": str(home / "data"),
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
@@ -80,7 +80,7 @@ class Server:
         command = [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=notebooks, env=environment, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=notebooks, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
         try:
             self._wait()
@@ -101,6 +101,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def trust(self, notebook: Path) -> None:
+        """What a person does with a clone: `jupyter trust`."""
+        command = [sys.executable, "-m", "jupyter", "trust", str(notebook)]
+        subprocess.run(command, env=self.environment, check=True, capture_output=True)
 
     def _wait(self, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
@@ -151,15 +156,29 @@ class Lab:
             kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
             document = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
         nbformat.write(document, self.server.folder / "notebooks" / name)
+        page = self.open(name, width=width, height=height, timeout=timeout)
+        page.wait_for_function(READY)
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        assert page.evaluate(ERRORS) == []
+        return page
+
+    def open(
+        self, name: str, *, width: int = 1100, height: int = 900, timeout: float = 120
+    ) -> Page:
+        """The page of a notebook of the server's folder, as it was saved; nothing is run."""
         page = self.browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(timeout * 1000)
         self.pages.append(page)
         # The single-document mode, without side bars; "reset" forgets the layout of other tests.
         page.goto(f"{self.server.address}/doc/tree/{name}?reset&token={self.server.token}")
-        page.wait_for_function(READY)
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        assert page.evaluate(ERRORS) == []
         return page
+
+    def save(self, page: Page) -> Path:
+        """The file of the page's notebook, saved; its page is closed and every kernel ended."""
+        page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        name = page.evaluate("window.jupyterapp.shell.currentWidget.context.path")
+        self.close()
+        return self.server.folder / "notebooks" / name
 
     def run_cell(self, page: Page, source: str) -> str:
         """The text that a new last cell prints or shows, run in the notebook's kernel."""
@@ -187,5 +206,6 @@ class Lab:
         """Closes the pages and stops the kernels."""
         for page in self.pages:
             page.close()
+        self.pages.clear()
         for kernel in self.server.request("GET", "/api/kernels"):
             self.server.request("DELETE", f"/api/kernels/{kernel['id']}")

@@ -271,9 +271,10 @@ def test_pointing_and_sliding_are_quick_with_400_edges(open_page):
     times = view.page.evaluate(
         """async () => {
             const frame = () => new Promise(requestAnimationFrame);
-            const scroller = document.querySelector(".graph-view__scroll");
+            const { shadowRoot } = document.querySelector(".workbench-output");
+            const scroller = shadowRoot.querySelector(".graph-view__scroll");
             const times = { hover: [], slide: [] };
-            const nodes = [...document.querySelectorAll(".graph-view__box")].slice(80, 110);
+            const nodes = [...shadowRoot.querySelectorAll(".graph-view__box")].slice(80, 110);
             for (const node of nodes) {
                 const { x, y } = node.getBoundingClientRect();
                 await frame();

@@ -48,9 +48,8 @@ class View:
     def pixel(self, line: int, pos: int) -> list[int]:
         """The colour in the corner of a cell."""
         x, y = self.point(line, pos)
-        return self.page.evaluate(
-            """([x, y]) => {
-                const canvas = document.querySelector(".feature-grid__canvas");
+        return self.page.locator(".feature-grid__canvas").evaluate(
+            """(canvas, [x, y]) => {
                 const frame = canvas.getBoundingClientRect();
                 const at = [(x - frame.x) * devicePixelRatio, (y - frame.y) * devicePixelRatio];
                 const probe = document.createElement("canvas");

@@ -30,8 +30,14 @@ SHOW = """async (source) => {
     await notebook.scrollToItem(index, "start");
     const cell = notebook.widgets[index];
     for (let tries = 0; tries < 100; tries += 1) {
-        const found = cell.node.isConnected && cell.node.querySelector(".token-grid");
-        if (found) return [...document.querySelectorAll(".token-grid")].indexOf(found);
+        // An explorer's is a widget, a result's lies in the shadow of its output; in this order
+        // Playwright counts them.
+        const shadows = (node) => [...node.querySelectorAll(".workbench-output")]
+            .map((output) => output.shadowRoot?.querySelector(".token-grid"));
+        const grids = (node) => [...node.querySelectorAll(".token-grid"), ...shadows(node)]
+            .filter((grid) => grid);
+        const [found] = cell.node.isConnected ? grids(cell.node) : [];
+        if (found) return grids(document).indexOf(found);
         await new Promise((done) => setTimeout(done, 100));
     }
     return -1;

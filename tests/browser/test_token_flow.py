@@ -189,7 +189,9 @@ def test_threshold_kinds_channels_and_word_choose_what_is_seen(open_page):
     assert view.get("kinds_shown") == ["head", "neuron", "mlp"]
     view.check("read as key")
     assert (view.drawn(), view.lines()) == leading(shown, given, channel != "k")
-    assert view.root.get_by_label("read as key").evaluate("box => box === document.activeElement")
+    assert view.root.get_by_label("read as key").evaluate(
+        "box => box === box.getRootNode().activeElement"
+    )
     view.check("read as key")
 
     written = {name for name in view.drawn() if "·Mary" in view.text(name)}
@@ -359,7 +361,7 @@ def test_300_nodes_and_1500_edges_are_on_the_screen_in_a_tenth_of_a_second(open_
     assert len(given["ids"]) >= 300 and len(ends) == 1500
     shown = GraphView(given, layout="tokens")
     view = opened(open_page, shown, width=1200)
-    text = page(shown, "x").split('id="content">')[1].split("</script>")[0]
+    text = page(shown, "x").split('"application/json">')[1].split("</script>")[0]
     state = json.loads(text)["state"]
     data = {name: state[name] for name in ("_tokens", "_nodes", "_edges", "_numbers")}
     session = view.page.context.new_cdp_session(view.page)

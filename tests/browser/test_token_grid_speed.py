@@ -56,7 +56,7 @@ def test_48_layers_and_512_positions_scroll_at_30_frames_a_second(open_page):
 @pytest.mark.parametrize(("n_rows", "n_positions"), [(5, 20), (48, 512)])
 def test_new_data_are_on_the_screen_in_a_tenth_of_a_second(open_page, n_rows, n_positions):
     view, grid = shown(open_page, n_rows, n_positions)
-    text = page(grid, "x").split('id="content">')[1].split("</script>")[0]
+    text = page(grid, "x").split('"application/json">')[1].split("</script>")[0]
     panels = json.loads(text)["state"]["_panels"]
     times = [view.page.evaluate(REDRAW, panels) for _ in range(5)]
     print(f"\nredraw {n_rows} × {n_positions}: {median(times):.0f} ms (median of 5)")

@@ -363,10 +363,11 @@ HEAVY = [*ONLY_IN, "torch", "transformers", "pandas"]
 #: A distribution whose import name is not its own name with underscores.
 DISTRIBUTIONS = {
     "traitlets": "ipywidgets",
-    "IPython": "jupyterlab",
+    "IPython": "ipywidgets",
     "huggingface_hub": "transformers",
     "yaml": "transformers",
     "sklearn": "scikit_learn",
+    "PIL": "pillow",
 }
 #: What the README's first command starts and nothing imports.
 COMMANDS = {"jupyterlab"}

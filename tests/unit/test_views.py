@@ -95,10 +95,18 @@ def test_large_readings_travel_in_half_precision(
     np.testing.assert_allclose(half, lens.panels[0].top_logprobs[0], rtol=1e-3)
 
 
-def test_a_cell_draws_the_widget_beside_the_plain_text(lens: Any) -> None:
+def test_a_cell_draws_the_view_beside_the_picture_and_the_plain_text(lens: Any) -> None:
+    """Each is what a front end may choose; none needs a kernel, and no widget is left behind."""
+    from ipywidgets.widgets.widget import _instances as kept
+
+    before = set(kept)
     bundle: Any = lens._repr_mimebundle_()
+    assert set(kept) == before
     assert bundle["text/plain"] == repr(lens)
-    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert f'src="data:image/png;base64,{bundle["image/png"]}"' in bundle["text/html"]
+    assert "view.default.render" in bundle["text/html"]
+    assert sum(map(len, bundle.values())) < 300_000
 
 
 def test_a_result_without_a_widget_draws_its_picture() -> None:

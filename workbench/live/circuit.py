@@ -54,6 +54,7 @@ class LiveCircuit(Explorer):
 
     ROWS = (("task", "example", "ablation"), ("preset", "buttons"))
     ABOVE = ("_answers",)
+    PICTURE = "found"
     BEGINNING = "The whole model, nothing cut"
     task = Control(ipywidgets.Dropdown, "task", width="16em")
     example = Control(ipywidgets.Dropdown, "pair", width=REST)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import html
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
+from IPython.display import display
 
 from ..check import checked
 from ..files import put_text
@@ -42,6 +45,8 @@ class Explorer(ipywidgets.VBox):
     BELOW: tuple[str, ...] = ()
     #: What the view says of itself while it shows what came before the trouble.
     STALE = "error: this is the last state that worked"
+    #: The attribute that holds the result whose picture stands where no kernel runs.
+    PICTURE = "result"
     #: What `reset` goes back to, as its button says.
     BEGINNING = "As it began"
     view: Any = None
@@ -77,6 +82,7 @@ class Explorer(ipywidgets.VBox):
             name: control.widget(**start.get(name, {})) for name, control in self._declared.items()
         }
         self._message = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0 0 0 2px"))
+        self._hides = ipywidgets.HTML(layout=ipywidgets.Layout(display="none"))
         self._code = ipywidgets.Textarea(
             layout=ipywidgets.Layout(width="auto", height="13em", display="none")
         )
@@ -97,7 +103,7 @@ class Explorer(ipywidgets.VBox):
         lines = [widgets(row) for row in self.ROWS]
         rows = [row[0] if len(row) == 1 else ipywidgets.HBox(row, layout=layout) for row in lines]
         above, below = widgets(self.ABOVE), widgets(self.BELOW)
-        super().__init__([*rows, *above, self._message, self.view, *below, self._code])
+        super().__init__([*rows, *above, self._message, self.view, *below, self._code, self._hides])
         for name, control in self._declared.items():
             if control.trait:
                 owner, _, trait = control.trait.rpartition(".")
@@ -158,6 +164,20 @@ class Explorer(ipywidgets.VBox):
 
     def _title(self) -> str:
         return repr(self)
+
+    def _ipython_display_(self) -> None:
+        """The explorer, and a picture of it as it is now: a notebook keeps the picture, and the
+        living explorer hides it.
+        """
+        image = base64.b64encode(getattr(self, self.PICTURE).png()).decode("ascii")
+        key = "wb-" + sha256(image.encode()).hexdigest()[:16]
+        self._hides.value = f'<style>[data-still="{key}"] {{ display: none !important }}</style>'
+        still = f'<img data-still="{key}" alt="{html.escape(self._title())}"'
+        still += f' style="max-width: 100%" src="data:image/png;base64,{image}">'
+        own: Any = self._repr_mimebundle_()
+        text = {"text/plain": repr(self)}
+        display(own | text, raw=True)
+        display({"text/html": still} | text, raw=True)
 
     # -- what a change does ----------------------------------------------------------------------
 

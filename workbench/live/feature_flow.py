@@ -53,6 +53,7 @@ class LiveFeatureFlow(Explorer):
     ROWS = (("prompt",), ("search", "found", "at"), ("factor", "with_page", "buttons"))
     ABOVE = ("_answers",)
     BELOW = ("_page_box",)
+    PICTURE = "flow"
     BEGINNING = "All features as they were"
     prompt = Control(ipywidgets.Textarea, hint=READ, rows=2)
     search = Control(

@@ -60,6 +60,7 @@ class LiveFeatures(Explorer):
     is not scored. Labels are saved with the dictionary at once.
     """
 
+    PICTURE = "page"
     ROWS = (("site", "way", "query"), ("listed",), ("buttons",))
     BELOW = ("prompt", "grid")
     site = Control(ipywidgets.Dropdown, "dictionary", width="18em")

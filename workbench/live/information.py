@@ -55,6 +55,7 @@ class LiveInformation(Explorer):
     ROWS = (("prompt",), ("measure", "target", "foil"), ("n_edges", "word", "_cut_path", "buttons"))
     ABOVE = ("_answers",)
     BELOW = ("_node_text", "_path_text")
+    PICTURE = "shown"
     BEGINNING = "All edges as they were"
     prompt = Control(ipywidgets.Textarea, hint=READ, rows=2)
     measure = Control(

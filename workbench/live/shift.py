@@ -123,6 +123,7 @@ class LiveShift(Explorer):
     """
 
     ROWS = (("_head",), ("ticked",), ("buttons",))
+    PICTURE = "effects"
     BEGINNING = "Untick all"
     ticked = Control(Ticks, undo=True)
 

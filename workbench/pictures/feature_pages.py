@@ -229,6 +229,8 @@ def feature_activations(
         ax = plt.subplots(figsize=size, layout="constrained")[1]
     most = max(float(values.max(initial=0.0)), 1e-6)
     style: dict[str, Any] = {"cmap": COLORS, "vmin": 0.0, "vmax": most}
+    # Where nothing is active there is one empty row.
+    style["extent"] = (-0.5, len(tokens) - 0.5, max(1, len(order)) - 0.5, -0.5)
     image = ax.imshow(values, aspect="auto", interpolation="nearest", **style)
     step = -(-len(tokens) // NAMED)
     ax.set_xticks(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -50,36 +52,48 @@ def widget(result: Any, **options: Any) -> Any:
     return getattr(import_module(f".{module}", __name__), name)(result, **options)
 
 
-def shown(result: Any) -> Any:
-    """The interactive view of a result, None for one that has none."""
+@contextmanager
+def _drawn(result: Any) -> Iterator[tuple[Any, Any]]:
+    """The interactive view of a result, closed at the end, and its picture; None for what it lacks.
+
+    Raises `TypeError` where it has neither.
+    """
     try:
-        return widget(result)
+        drawn = widget(result)
     except NoView:
-        return None
+        yield None, result.png()
+        return
+    try:
+        yield drawn, None if result.picture is None else result.png()
+    finally:
+        # Its layout is a widget too, and every widget is kept until it is closed.
+        for part in (*drawn.trait_values().values(), drawn):
+            if isinstance(part, Widget):
+                part.close()
 
 
-def bundle(drawn: Any) -> dict[str, Any]:
-    """What a notebook's front end draws a widget from, by media type."""
-    out = drawn._repr_mimebundle_()
-    # ipywidgets gives the data alone or with metadata, by version.
-    return dict(out[0] if isinstance(out, tuple) else out)
+def output(result: Any) -> dict[str, str]:
+    """What a notebook keeps of a result, by media type: text, picture, and the view that lives in
+    its output without a kernel.
+    """
+    out = {"text/plain": repr(result)}
+    with _drawn(result) as (drawn, picture):
+        if picture is not None:
+            out["image/png"] = base64.b64encode(picture).decode("ascii")
+        if drawn is not None:
+            out["text/html"] = widgets.output(drawn, repr(result), picture=picture)
+    return out
 
 
 def page(result: Any, title: str) -> str:
     """One self-contained HTML page: the widget, or where there is none the picture and table."""
-    drawn = shown(result)
-    if drawn is not None:
-        try:
-            return widgets.page(drawn, title)
-        finally:
-            # Its layout is a widget too, and every widget is kept until it is closed.
-            for part in (*drawn.trait_values().values(), drawn):
-                if isinstance(part, Widget):
-                    part.close()
-    picture = base64.b64encode(result.png()).decode("ascii")
+    with _drawn(result) as (drawn, picture):
+        if drawn is not None:
+            return widgets.page(drawn, title, picture=picture)
     table = result.to_frame().to_html(index=False, border=0, float_format="{:.4g}".format)
     table = said(result) + table if getattr(result, "texts", None) else table
-    return PAGE.format(title=html.escape(title, quote=True), picture=picture, table=table)
+    image = base64.b64encode(picture).decode("ascii")
+    return PAGE.format(title=html.escape(title, quote=True), picture=image, table=table)
 
 
 def said(result: Any) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workbench.widgets.attention_grid import AttentionGrid as AttentionGrid
+    from workbench.widgets.export import output as output
     from workbench.widgets.export import page as page
     from workbench.widgets.feature_grid import FeatureGrid as FeatureGrid
     from workbench.widgets.feature_page import FeaturePage as FeaturePage
@@ -28,6 +29,7 @@ __all__ = [
     "Quantity",
     "TokenGrid",
     "Tracks",
+    "output",
     "page",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "Quantity": "panel",
     "TokenGrid": "token_grid",
     "Tracks": "panel",
+    "output": "export",
     "page": "export",
 }
 

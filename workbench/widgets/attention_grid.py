@@ -11,7 +11,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import EncodedArray, as_array, encode
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, strings
+from workbench.widgets.guarded import GuardedWidget, is_index, strings
 
 #: More numbers than this make a page that browsers open slowly or not at all.
 MOST_WEIGHTS = 40_000_000
@@ -36,8 +36,7 @@ class AttentionGrid(GuardedWidget):
     is not there.
     """
 
-    _esm = STATIC / "attention_grid.js"
-    _css = STATIC / "attention_grid.css"
+    NAME = "attention_grid"
     DATA = frozenset({"_tokens", "_layers", "_pattern", "_value_weighted", "title"})
 
     _tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -1,4 +1,4 @@
-"""Any widget as one HTML file that needs neither a kernel nor a network."""
+"""Any widget as HTML that needs neither a kernel nor a network: an output, or a page of its own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import base64
 import html
 import json
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import anywidget
 
+from workbench.widgets.guarded import STATIC, GuardedWidget
+
 # The policy forbids every request: a page that would need the network fails in the first test that
 # opens it, and a token that were ever read as markup could load nothing.
-POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'"
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
-TEMPLATE = """<!doctype html>
+PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -24,54 +28,86 @@ TEMPLATE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ margin: 12px; background: light-dark(#ffffff, #16161a); }}
-#error {{ font: 14px sans-serif; color: light-dark(#a31621, #ff8a8a); }}
-{css}
 </style>
 </head>
 <body>
-<main id="widget"></main>
-<p id="error" role="alert" hidden></p>
-<noscript>This page draws its figure with JavaScript, which is off in this browser.</noscript>
-<script type="application/json" id="content">{content}</script>
+{output}
 <script type="module">
-try {{
-  const {{ esm, state }} = JSON.parse(document.getElementById("content").textContent);
-  const url = URL.createObjectURL(new Blob([esm], {{ type: "text/javascript" }}));
-  const bundle = await import(url);
-  URL.revokeObjectURL(url);
-  const model = new bundle.StandInModel(state);
-  await bundle.default.render({{ model, el: document.getElementById("widget") }});
-  window.widgetModel = model;
-}} catch (error) {{
-  const line = document.getElementById("error");
-  line.hidden = false;
-  line.textContent = `The figure could not be drawn: ${{error}}`;
-  throw error;
-}}
+window.widgetModel = document.querySelector(".workbench-output").widgetModel;
 </script>
 </body>
 </html>
 """
 
+# A front end that trusts the output runs the script, whose view stands in the place of the picture,
+# out of reach of the styles around it; one that does not takes the scripts out and shows the
+# picture. A notebook may show one output twice: the first script to run brings every copy to life.
+OUTPUT = """<div class="workbench-output" data-output="{key}" data-lm-suppress-shortcuts="true">
+{picture}
+<script type="application/json">{content}</script>
+<script type="module">
+{script}
+for (const box of document.querySelectorAll('[data-output="{key}"]:not([data-live])')) {{
+  box.dataset.live = "";
+  const place = box.attachShadow({{ mode: "open" }});
+  try {{
+    const content = box.querySelector('script[type="application/json"]').textContent;
+    const {{ css, state }} = JSON.parse(content);
+    const [style, el] = ["style", "div"].map((name) => document.createElement(name));
+    style.textContent = css;
+    place.append(style, el);
+    const model = box.widgetModel = new view.StandInModel(state);
+    await view.default.render({{ model, el }});
+  }} catch (error) {{
+    place.innerHTML = '<p role="alert"></p><slot></slot>';
+    place.firstChild.textContent = `The figure could not be drawn: ${{error}}`;
+    throw error;
+  }}
+}}
+</script>
+</div>"""
 
-def page(widget: anywidget.AnyWidget, title: str) -> str:
+
+def page(widget: GuardedWidget, title: str, *, picture: bytes | None = None) -> str:
     """One self-contained HTML file that shows the widget as it is now.
 
-    Its bundle must export `StandInModel` beside its default, as those of this package do. In the
-    page the stand-in model is `window.widgetModel`. Raises TypeError for anything but an AnyWidget.
+    picture: as of `output`. In the page the stand-in model is `window.widgetModel`. Raises
+    TypeError for anything but a widget of this package.
     """
-    if not isinstance(widget, anywidget.AnyWidget):
-        raise TypeError(f"page() takes an anywidget.AnyWidget; given {type(widget).__name__}")
+    shown = output(widget, title, picture=picture)
+    policy = html.escape(POLICY, quote=True)
+    return PAGE.format(policy=policy, title=html.escape(title), output=shown)
+
+
+def output(widget: GuardedWidget, title: str, *, picture: bytes | None = None) -> str:
+    """The widget as it is now as an output of a notebook, which lives without a kernel.
+
+    picture: a PNG that stands in its place where no script may run. Raises as `page`.
+    """
+    if not isinstance(widget, GuardedWidget):
+        raise TypeError(
+            f"Pages are made of this package's widgets, as TokenGrid; given {type(widget).__name__}"
+        )
     inherited = set(anywidget.AnyWidget.class_traits(sync=True)) | {"_esm", "_css", "_anywidget_id"}
-    everything = widget.get_state()
-    state = {name: value for name, value in everything.items() if name not in inherited}
-    content = {"esm": everything["_esm"], "state": _without_bytes(state)}
-    return TEMPLATE.format(
-        policy=html.escape(POLICY, quote=True),
-        title=html.escape(title),
-        css=everything.get("_css", "").replace("</", "<\\/"),
-        content=_script_json(content),
+    state = {name: value for name, value in widget.get_state().items() if name not in inherited}
+    css = _small(f"{widget.NAME}.min.css")
+    content = _script_json({"css": css, "state": _without_bytes(state)})
+    image = ""
+    if picture is not None:
+        source = base64.b64encode(picture).decode("ascii")
+        alt = html.escape(title, quote=True)
+        image = f'<img alt="{alt}" style="max-width: 100%" src="data:image/png;base64,{source}">'
+    return OUTPUT.format(
+        key="wb-" + sha256((widget.NAME + content).encode()).hexdigest()[:16],
+        picture=image,
+        content=content,
+        script=_small(f"{widget.NAME}.min.js"),
     )
+
+
+def _small(name: str) -> str:
+    """A minified bundle without the header that a test reads."""
+    return Path(STATIC, name).read_text(encoding="utf-8").split("*/\n", 1)[1].strip()
 
 
 def _without_bytes(value: Any) -> Any:

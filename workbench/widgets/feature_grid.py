@@ -10,7 +10,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode, encode
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, one_of, strings
+from workbench.widgets.guarded import GuardedWidget, is_index, one_of, strings
 from workbench.widgets.panel import floats
 
 ORDERS = ("max", "sum", "position", "chosen")
@@ -36,8 +36,7 @@ class FeatureGrid(GuardedWidget):
     is not there.
     """
 
-    _esm = STATIC / "feature_grid.js"
-    _css = STATIC / "feature_grid.css"
+    NAME = "feature_grid"
     DATA = frozenset({"_tokens", "_features", "_values", "_explained", "title", "status"})
 
     _tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)

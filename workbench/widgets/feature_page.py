@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import traitlets
 from traitlets import TraitError
 
-from workbench.widgets.guarded import STATIC, GuardedWidget
+from workbench.widgets.guarded import GuardedWidget
 from workbench.widgets.page_data import Context, PageData, encode_contexts, encode_page
 
 #: A label longer than this is no label.
@@ -36,8 +36,7 @@ class FeaturePage(GuardedWidget):
     Raises ValueError or TypeError for data that do not fit, TraitError for such a choice.
     """
 
-    _esm = STATIC / "feature_page.js"
-    _css = STATIC / "feature_page.css"
+    NAME = "feature_page"
     DATA = frozenset({"_page", "_contexts", "editable", "status"})
 
     _page = traitlets.Dict().tag(sync=True)

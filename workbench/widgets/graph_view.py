@@ -13,7 +13,7 @@ from traitlets import TraitError
 from workbench.widgets.arrays import decode, encode
 from workbench.widgets.graph_data import LAYOUTS, encode_numbers, plain_graph
 from workbench.widgets.graph_edges import missing_edges
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index
+from workbench.widgets.guarded import GuardedWidget, is_index
 from workbench.widgets.panel import check_keys
 
 #: More lines than this are no picture; the strongest of them are drawn.
@@ -48,8 +48,7 @@ class GraphView(GuardedWidget):
     Raises ValueError or TypeError for data that do not fit, TraitError for such a choice.
     """
 
-    _esm = STATIC / "graph_view.js"
-    _css = STATIC / "graph_view.css"
+    NAME = "graph_view"
     DATA = frozenset(
         {"_layout", "_tokens", "_nodes", "_edges", "_numbers", "title", "unit", "roots", "status"}
         | {"in_circuit_nodes", "in_circuit_edges"}

@@ -16,10 +16,17 @@ STATIC = Path(__file__).parent / "static"
 class GuardedWidget(anywidget.AnyWidget):
     """The base of a widget that takes a choice from the browser and nothing else.
 
-    DATA: the traits that only Python may set.
+    NAME: of its bundle in `static/`. DATA: the traits that only Python may set.
     """
 
+    NAME: str
     DATA: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        # Each widget is of a subclass of its own, with traits in place of these files.
+        if "NAME" in vars(cls):
+            cls._esm, cls._css = (STATIC / f"{cls.NAME}.{kind}" for kind in ("js", "css"))
+        super().__init_subclass__(**options)
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Takes the user's choice from the browser; a message that does not fit changes nothing.

@@ -10,7 +10,7 @@ import traitlets
 from traitlets import TraitError
 
 from workbench.widgets.arrays import decode
-from workbench.widgets.guarded import STATIC, GuardedWidget, is_index, one_of, strings
+from workbench.widgets.guarded import GuardedWidget, is_index, one_of, strings
 from workbench.widgets.panel import encode_panel, plain_panel
 
 COLOR_SCHEMES = ("viridis", "cividis", "magma", "inferno", "plasma")
@@ -36,8 +36,7 @@ class TokenGrid(GuardedWidget):
     is not there.
     """
 
-    _esm = STATIC / "token_grid.js"
-    _css = STATIC / "token_grid.css"
+    NAME = "token_grid"
     DATA = frozenset({"_tokens", "_next_token", "_vocabulary", "_panels", "title", "status"})
 
     _tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -90,7 +90,7 @@ def test_a_result_without_positions_is_a_page_with_its_picture_and_numbers() -> 
     page = result.result.html()
     assert "denoise z on my task" in page and page.startswith("<!doctype html>")
     assert "image/png" in (bundle := result.result._repr_mimebundle_())
-    assert "application/vnd.jupyter.widget-view+json" not in bundle
+    assert "text/html" not in bundle
     with pytest.raises(TypeError, match="this result has them by layer, head. Draw it with plot"):
         result.result.widget()
 

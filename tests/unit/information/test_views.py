@@ -10,7 +10,7 @@ from workbench.widgets import GraphView
 from workbench.widgets.arrays import decode
 from workbench.widgets.graph_edges import edge_ids
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
+LIVE = "text/html"
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 
@@ -22,7 +22,7 @@ def info(request) -> Any:
 
 def test_a_graph_is_drawn_with_its_own_nodes_words_edges_and_numbers(info):
     shown = info.widget(threshold=0.1)
-    assert isinstance(shown, GraphView) and WIDGET in info._repr_mimebundle_()
+    assert isinstance(shown, GraphView) and LIVE in info._repr_mimebundle_()
     graph = info
     assert shown._tokens == list(info.tokens[0]) and shown.ids == graph.ids
     assert [node["words"] for node in shown._nodes] == [list(words[:10]) for words in info.words]
@@ -49,7 +49,7 @@ def test_a_graph_too_large_to_read_has_no_widget_and_says_what_to_do():
     model = wb.load("tinyworld", device="cpu")
     large = wb.information.graph(model, PROMPT, n_edges=4000)
     n_nodes = len(large.ids)
-    assert n_nodes > 600 and WIDGET not in large._repr_mimebundle_()
+    assert n_nodes > 600 and LIVE not in large._repr_mimebundle_()
     told = f"at most 600 nodes; this one has {n_nodes}.* a smaller n_edges="
     with pytest.raises(TypeError, match=told):
         large.widget()

@@ -135,6 +135,6 @@ def test_many_weights_travel_in_half_precision_where_that_holds_them(
 def test_a_cell_draws_the_grid_and_its_page_needs_no_network(result: Any) -> None:
     bundle: Any = result._repr_mimebundle_()
     assert bundle["text/plain"] == repr(result)
-    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "text/html" in bundle
     text = result.html(title="<b>A</b>")
     assert "<title>&lt;b&gt;A&lt;/b&gt;</title>" in text and 'src="http' not in text

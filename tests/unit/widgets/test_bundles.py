@@ -7,7 +7,9 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FRONT_END = ROOT / "widgets"
 STATIC = ROOT / "workbench" / "widgets" / "static"
-BUNDLES = sorted(path.name for path in FRONT_END.glob("src/*.*"))
+SOURCES = [path.name for path in FRONT_END.glob("src/*.*")]
+#: Each as it can be read, and as small as it gets, for outputs and pages.
+BUNDLES = sorted([*SOURCES, *(name.replace(".", ".min.") for name in SOURCES)])
 
 
 def header(name: str) -> tuple[dict[str, str], str]:
@@ -24,7 +26,7 @@ def test_every_source_at_the_top_has_its_bundle_and_no_other_is_shipped():
 def test_the_bundle_was_built_from_the_sources_that_are_here(name):
     fields, _ = header(name)
     sources = fields["sources"].split()
-    assert f"src/{name}" in sources and "package-lock.json" in sources
+    assert f"src/{name.replace('.min', '')}" in sources and "package-lock.json" in sources
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.encode() + b"\0" + (FRONT_END / source).read_bytes() + b"\0")
@@ -46,3 +48,10 @@ def test_the_bundle_asks_for_nothing_from_the_network():
     assert not re.search(r"\bfetch\(|XMLHttpRequest|WebSocket|importScripts|^import ", text, re.M)
     assert not re.search(r"\.innerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
     assert "url(" not in (STATIC / "token_grid.css").read_text("utf8")
+
+
+@pytest.mark.parametrize("name", [name for name in BUNDLES if ".min." in name])
+def test_a_small_bundle_is_small_and_closes_no_script(name):
+    small, whole = header(name)[1], header(name.replace(".min", ""))[1]
+    assert len(small) < (0.7 if name.endswith("js") else 0.95) * len(whole)
+    assert "</script" not in small and "<!--" not in small

@@ -1,4 +1,5 @@
 import base64
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -6,8 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from workbench.widgets import TokenGrid, page
+from workbench.widgets import TokenGrid, output, page
 from workbench.widgets.arrays import decode
+from workbench.widgets.guarded import STATIC
 
 from .grids import VOCABULARY, panel
 
@@ -21,7 +23,7 @@ class Elements(HTMLParser):
         self.texts: dict[str, str] = {}
 
     def handle_starttag(self, tag, attrs):
-        self.tags.append(dict(attrs).get("id") or tag)
+        self.tags.append(dict(attrs).get("type") or tag)
 
     def handle_data(self, data):
         self.texts[self.tags[-1]] = self.texts.get(self.tags[-1], "") + data
@@ -34,13 +36,13 @@ def read(text: str) -> Elements:
 
 
 def content(text: str) -> dict:
-    return json.loads(read(text).texts["content"])
+    return json.loads(read(text).texts["application/json"])
 
 
 def test_the_page_carries_the_state_the_bundle_and_nothing_of_the_kernel():
     grid = TokenGrid(["a", " b", " c"], [panel()], VOCABULARY, title="Lens", quantity="entropy")
     parts = content(page(grid, "A page"))
-    assert parts["esm"] == str(grid._esm)
+    assert parts["css"] in (STATIC / "token_grid.min.css").read_text("utf-8")
     assert set(parts["state"]) == {
         "_tokens", "_next_token", "_vocabulary", "_panels", "title", "status",
         "panel", "quantity", "color_scheme", "selected", "pinned",
@@ -63,11 +65,29 @@ def test_markup_in_strings_adds_no_element_to_the_page():
 
 def test_the_page_names_no_address_and_forbids_every_request():
     text = page(TokenGrid(["a", " b", " c"], [panel()], VOCABULARY), "x")
-    outside = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.DOTALL)
+    outside = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"https?://|src=|href=|@import|url\(", outside)
-    assert "default-src &#x27;none&#x27;" in text
+    policy = html.unescape(re.findall('Content-Security-Policy" content="(.*?)"', text)[0])
+    assert policy.startswith("default-src 'none';") and "http" not in policy
+
+
+def test_an_output_holds_its_picture_where_no_script_may_run():
+    grid = TokenGrid(["a", " b", " c"], [panel()], VOCABULARY)
+    text = output(grid, 'A "grid" <b>', picture=b"\x89PNG 1")
+    image = read(text)
+    assert image.tags.count("img") == 1
+    assert (
+        f'src="data:image/png;base64,{base64.b64encode(bytes([0x89]) + b"PNG 1").decode()}"' in text
+    )
+    assert 'alt="A &quot;grid&quot; &lt;b&gt;"' in text
+    # Two outputs of the same are the same; of another, another.
+    assert output(grid, "x") == output(grid, "x")
+    grid.color_scheme = "magma"
+    key = re.compile('data-output="(wb-[0-9a-f]{16})"')
+    assert key.findall(output(grid, "x")) != key.findall(text)
 
 
 def test_what_is_no_widget_is_refused():
-    with pytest.raises(TypeError, match=r"page\(\) takes an anywidget.AnyWidget; given dict"):
-        page({}, "x")  # pyright: ignore[reportArgumentType]
+    for make in (page, output):
+        with pytest.raises(TypeError, match=r"of this package's widgets, as TokenGrid; given dict"):
+            make({}, "x")  # pyright: ignore[reportArgumentType]

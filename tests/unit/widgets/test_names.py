@@ -18,6 +18,7 @@ def test_every_name_of_the_list_is_there_and_no_other():
         "Quantity",
         "TokenGrid",
         "Tracks",
+        "output",
         "page",
     ]
     assert dir(workbench.widgets) == workbench.widgets.__all__
