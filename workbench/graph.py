@@ -39,6 +39,9 @@ class Graph(Result):
     prompt: str
     #: Ids of the nodes that it was grown from; no part of it is without them.
     roots: tuple[str, ...] = ()
+    #: What the file that it was read from says besides: "metadata", "nodes" by id, "links", and
+    #: other entries as they stand there; None for nothing.
+    extra: dict[str, Any] | None = None
     ids: tuple[str, ...] = named("node", "no two are alike", name="node")
     kinds: tuple[str, ...] = named("node", f"one of {', '.join(KINDS)}", name="kind")
     channels: tuple[str, ...] = named(
@@ -240,11 +243,12 @@ class Graph(Result):
         return out
 
     def to_neuronpedia(
-        self, path: str | Path | None = None, *, slug: str = "circuit"
+        self, path: str | Path | None = None, *, slug: str | None = None
     ) -> dict[str, Any]:
         """An attribution graph in Neuronpedia's JSON form, also written to `path` if given.
 
-        Of several prompts the first is written; where the graph comes from is not.
+        Of several prompts the first is written; where the graph comes from is not. slug: None
+        keeps that of the file it was read from, else "circuit".
         """
         return write(self, path, slug)
 
@@ -253,6 +257,8 @@ class Graph(Result):
         """The graph of an attribution-graph file, or of its contents.
 
         What `to_neuronpedia` wrote is read back equal; its file holds a checksum of the graph.
+        What a graph has no place for (activations, pins, supernodes, …) is in its `extra`, and is
+        written again by `to_neuronpedia`.
         Raises `FileNotFoundError` where there is no file, `ValueError` for what is no such file or
         was changed after it was written, for a link that names no node, and for ids that stand
         twice.

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ TYPES = {
 }
 #: Entries of our own in the metadata of a file: that we wrote it, and the checksum of the graph.
 MARK, CHECKSUM = "workbench_format", "workbench_sha256"
+#: What of ours stands in a node without being read from it.
+UNREAD = ("jsNodeId", "influence", "activation")
+#: What is read of the metadata, and what a file is called where nobody says.
+READ, SLUG = ("scan", "prompt", "prompt_tokens"), "circuit"
 _AGAIN = (
     "Write it again with to_neuronpedia, or get it again; where it was changed on purpose, take "
     f"{MARK} and {CHECKSUM} out of its metadata."
@@ -34,13 +39,22 @@ _AGAIN = (
 _KINDS = {feature_type: kind for kind, feature_type in TYPES.items()}
 
 
-def write(graph: Any, path: str | Path | None, slug: str) -> dict[str, Any]:
+def write(graph: Any, path: str | Path | None, slug: str | None) -> dict[str, Any]:
     """The `Graph` as the format's JSON. What the format has no word for stands in added keys.
 
     Those are a node's `position` (null where it is of all positions; `ctx_idx` is then 0), its
     `score` and `kind`, and a link's `channel`; readers that do not know them pass over them.
+    A node or link that was read and still says the same is written as it stood.
     """
+    # A copy, so that what is done to one file is not done to the next.
+    rest = json.loads(json.dumps(graph.extra or {}))
+    metadata, known = rest.pop("metadata", {}), rest.pop("nodes", {})
+    stood = {_link_says(link): link for link in rest.pop("links", [])}
     nodes = [_node(graph, i) for i in range(len(graph.ids))]
+    for i, own in enumerate(nodes):
+        was = known.get(own["node_id"], own)
+        says = {} if _node_says(was) == _node_says(own) else own
+        nodes[i] = was | {key: value for key, value in says.items() if key not in UNREAD}
     links = [
         {"source": graph.ids[s], "target": graph.ids[t], "weight": float(w), "channel": channel}
         for s, t, w, channel in zip(
@@ -49,10 +63,12 @@ def write(graph: Any, path: str | Path | None, slug: str) -> dict[str, Any]:
     ]
     out = {
         "metadata": {
-            "slug": slug,
+            "slug": SLUG,
             "scan": graph.model,
             "prompt_tokens": list(graph.tokens[0]) if graph.tokens else [],
             "prompt": graph.prompt,
+            **metadata,
+            **({} if slug is None else {"slug": slug}),
         },
         "qParams": {
             "pinnedIds": [],
@@ -62,7 +78,8 @@ def write(graph: Any, path: str | Path | None, slug: str) -> dict[str, Any]:
             "sg_pos": "",
         },
         "nodes": nodes,
-        "links": links,
+        "links": [stood.get(_link_says(link), link) for link in links],
+        **rest,
     }
     if path is not None:
         out["metadata"] |= {MARK: 1, CHECKSUM: seal(_own(out))}
@@ -80,7 +97,7 @@ def _node(graph: Any, i: int) -> dict[str, Any]:
         "feature": None if feature < 0 else feature,
         "layer": "E" if layer < 0 else str(layer),
         "ctx_idx": max(position, 0),
-        "feature_type": TYPES[kind],
+        "feature_type": TYPES.get(kind, ""),
         "clerp": graph.labels[i],
         "influence": None,
         "activation": None,
@@ -97,12 +114,32 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     else:
         data, name = _parsed(Path(source)), Path(source).name
     try:
-        return _fields(data, name)
+        found = _fields(data, name)
+        return found | {"extra": _rest(data, SimpleNamespace(**found, extra=None))}
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
             "An attribution graph has metadata (scan, prompt, prompt_tokens), nodes and links, as "
             f"Neuronpedia's schema says; {name} has not ({str(repr(error))[:200]})."
         ) from None
+
+
+def _rest(data: Mapping[str, Any], graph: Any) -> dict[str, Any] | None:
+    """What the file holds and the graph by itself would not write, or otherwise; None: nothing."""
+    own = write(graph, None, None)
+    pairs = {name: zip(data[name], own[name], strict=True) for name in ("nodes", "links")}
+    out: dict[str, Any] = {
+        "metadata": {
+            key: value
+            for key, value in data["metadata"].items()
+            if key not in (*READ, MARK, CHECKSUM) and value != own["metadata"].get(key)
+        },
+        "nodes": {was["node_id"]: was for was, now in pairs["nodes"] if was != now},
+        "links": [was for was, now in pairs["links"] if was != now],
+    }
+    others = {key: value for key, value in data.items() if key not in out}
+    out = {key: value for key, value in out.items() if value}
+    out |= {key: value for key, value in others.items() if value != own.get(key)}
+    return json.loads(json.dumps(out)) or None
 
 
 def _parsed(path: Path) -> Any:
@@ -122,7 +159,7 @@ def _parsed(path: Path) -> Any:
 
 def _own(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a graph is read from, of which the checksum is: another tool may add to the rest."""
-    metadata = {key: data["metadata"].get(key) for key in ("scan", "prompt", "prompt_tokens")}
+    metadata = {key: data["metadata"].get(key) for key in READ}
     return {"metadata": metadata, "nodes": data["nodes"], "links": data["links"]}
 
 
@@ -147,24 +184,41 @@ def _fields(data: Mapping[str, Any], name: str) -> dict[str, Any]:
                     f"A link joins two nodes of its graph; in {name} a {end} is "
                     f"{str(link[end])[:80]!r}, which is none."
                 )
+    says, joins = [*map(_node_says, nodes)], [*map(_link_says, links)]
     return {
         "model": _text(metadata["scan"]),
         "prompt": _text(metadata["prompt"]),
         "tokens": (tuple(map(_text, metadata["prompt_tokens"])),),
         "ids": tuple(ids),
-        "labels": tuple(_text(node["clerp"]) for node in nodes),
-        "kinds": tuple(_kind(node) for node in nodes),
-        "channels": tuple(_text(link.get("channel", "")) for link in links),
-        "layers": np.array([_layer(node["layer"]) for node in nodes], np.int32),
-        "positions": np.array(
-            [_number(n.get("position", n["ctx_idx"]), 2**31) for n in nodes], np.int32
-        ),
-        "units": np.array([_number(node["feature"], 2**63) for node in nodes], np.int64),
-        "scores": np.array([_score(node) for node in nodes], np.float32),
-        "sources": np.array([numbers[link["source"]] for link in links], np.int32),
-        "targets": np.array([numbers[link["target"]] for link in links], np.int32),
-        "weights": np.array([_real(link["weight"]) for link in links], np.float32),
+        "labels": tuple(node[0] for node in says),
+        "kinds": tuple(node[1] for node in says),
+        "channels": tuple(link[2] for link in joins),
+        "layers": np.array([node[2] for node in says], np.int32),
+        "positions": np.array([node[3] for node in says], np.int32),
+        "units": np.array([node[4] for node in says], np.int64),
+        "scores": np.array([node[5] for node in says], np.float32),
+        "sources": np.array([numbers[link[0]] for link in joins], np.int32),
+        "targets": np.array([numbers[link[1]] for link in joins], np.int32),
+        "weights": np.array([link[3] for link in joins], np.float32),
     }
+
+
+def _node_says(node: Mapping[str, Any]) -> tuple[str, str, int, int, int, float]:
+    """What is read of a node: label, kind, layer, position, unit and score."""
+    return (
+        _text(node["clerp"]),
+        _kind(node),
+        _layer(node["layer"]),
+        _number(node.get("position", node["ctx_idx"]), 2**31),
+        _number(node["feature"], 2**63),
+        _score(node),
+    )
+
+
+def _link_says(link: Mapping[str, Any]) -> tuple[str, str, str, float]:
+    """What is read of a link: source, target, channel and weight."""
+    weight = float(np.float32(_real(link["weight"])))
+    return link["source"], link["target"], _text(link.get("channel", "")), weight
 
 
 def _text(value: Any) -> str:
@@ -204,7 +258,7 @@ def _number(value: Any, most: int) -> int:
 
 def _score(node: Mapping[str, Any]) -> float:
     value = node.get("score", node.get("influence"))
-    return math.nan if value is None or value != value else _real(value)
+    return math.nan if value is None or value != value else float(np.float32(_real(value)))
 
 
 def _real(value: Any) -> float:

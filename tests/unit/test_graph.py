@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,8 @@ def assert_equal(ours: Graph, other: Graph) -> None:
     assert ours.model == other.model
     assert (*ours.tokens[:1], ())[0] == other.tokens[0]
     for each in fields(Graph)[len(fields(Result)) :]:
+        if each.name == "extra":
+            continue
         here, there = getattr(ours, each.name), getattr(other, each.name)
         if isinstance(here, np.ndarray):
             np.testing.assert_array_equal(here, there)
@@ -92,6 +94,134 @@ def test_what_is_written_in_neuronpedias_form_is_read_back_equal(tmp_path: Path)
         assert_equal(own, Graph.from_neuronpedia(path))
         assert_equal(own, Graph.from_neuronpedia(written))
         assert_equal(own, Graph.from_neuronpedia(str(path)))
+        assert Graph.from_neuronpedia(path).extra == {"metadata": {"slug": "a-slug"}}
+        assert Graph.from_neuronpedia(own.to_neuronpedia()).extra is None
+
+
+def traced(n: int = 300, n_links: int = 4000) -> dict[str, Any]:
+    """A graph of the shape that circuit-tracer writes, with pins and groups of nodes."""
+    rng = np.random.default_rng(0)
+    layer, feature = np.sort(rng.integers(0, 26, n)), rng.integers(0, 16384, n)
+    types = ["cross layer transcoder", "mlp reconstruction error", "lorsa"]
+    nodes = [
+        {
+            "node_id": f"{layer[i]}_{feature[i]}_{i % 9}_{i}",
+            "feature": int(feature[i]),
+            "layer": str(layer[i]) if i % 2 else int(layer[i]),
+            "ctx_idx": i % 9,
+            "feature_type": types[i % 3],
+            "token_prob": 0.0,
+            "is_target_logit": False,
+            "run_idx": 0,
+            "reverse_ctx_idx": 0,
+            "jsNodeId": f"{layer[i]}_{feature[i]}-0",
+            "clerp": f"feature {i}",
+            "influence": None if i % 5 == 0 else float(rng.random()),
+            "activation": float(10 * rng.random()),
+        }
+        for i in range(n)
+    ]
+    nodes[0] |= {"layer": "E", "feature": 7, "feature_type": "embedding", "activation": None}
+    nodes[-1] |= {"feature_type": "logit", "token_prob": 0.4375, "is_target_logit": True}
+    top = {"pair_wise_contributors": [[nodes[1]["node_id"], nodes[0]["node_id"], 0.5]]}
+    marginal = ("top_q_marginal_contributors", "top_k_marginal_contributors")
+    nodes[2]["qk_tracing_results"] = top | {name: [["pruned", 0.25]] for name in marginal}
+    ends = np.sort(rng.integers(0, n, (n_links, 2)), 1)
+    pairs = sorted({(int(a), int(b)) for a, b in ends if a != b})
+    ids = [node["node_id"] for node in nodes]
+    links = [
+        {"source": ids[a], "target": ids[b], "weight": float(rng.standard_normal())}
+        for a, b in pairs
+    ]
+    # A link twice, and one with a word that nobody knows.
+    links += [dict(links[0]), {**links[1], "weight": 0.5, "note": "by hand"}]
+    named = {"name": "a tracer", "version": "0.1", "url": "https://example.org", "email": "a@b.c"}
+    info = {"description": "of a test", "generator": named, "source_urls": ["a", "b"]}
+    pruning = {"node_threshold": 0.8, "edge_threshold": 0.98}
+    lone = {key: nodes[3][key] for key in ("feature", "layer", "ctx_idx", "feature_type", "clerp")}
+    return {
+        "metadata": {
+            "slug": "my-neat-graph",
+            "scan": "gemma-2-2b",
+            "prompt_tokens": ["<bos>", *[f" t{i}" for i in range(8)]],
+            "prompt": "t0 t1",
+            "feature_details": {"neuronpedia_source_set": "gemmascope-transcoder-16k"},
+            "node_threshold": 0.8,
+            "info": info | {"creator_name": "someone", "create_time_ms": 1745968862143},
+            "generation_settings": {"max_n_logits": 10, "desired_logit_prob": 0.95, "own": [1, {}]},
+            "pruning_settings": pruning,
+            "schema_version": 1,
+        },
+        "qParams": {
+            "pinnedIds": [ids[-1], ids[4]],
+            "supernodes": [["capitals", ids[4], ids[5]], ["say Paris", ids[6]]],
+            "linkType": "both",
+            "clickedId": ids[4],
+            "sg_pos": "1,2",
+        },
+        "nodes": nodes,
+        "links": links,
+        "qk_only_nodes": {"pruned": lone | {"node_id": "pruned", "jsNodeId": "pruned-0"}},
+        "another": [],
+    }
+
+
+def every_name(schema: Any) -> set[str]:
+    """The names of all fields that a schema lists."""
+    if isinstance(schema, list):
+        return set().union(*map(every_name, schema))
+    if not isinstance(schema, dict):
+        return set()
+    inner = set(schema.get("properties", {}))
+    return inner.union(*map(every_name, schema.values()))
+
+
+def names_in(data: Any) -> set[str]:
+    if isinstance(data, list):
+        return set().union(*map(names_in, data))
+    return set(data).union(*map(names_in, data.values())) if isinstance(data, dict) else set()
+
+
+def test_what_another_tool_wrote_is_written_again_whole(
+    asset: Callable[..., Path], tmp_path: Path
+) -> None:
+    from jsonschema import validators
+
+    data = traced()
+    schema = json.loads(asset("formats", "neuronpedia-graph-schema.json").read_text())
+    assert list(validators.validator_for(schema)(schema).iter_errors(data)) == []
+    left_out = {"feature_json_base_url", "neuronpedia_lorsa_source_set", "creator_url"}
+    left_out |= {"batch_size", "max_feature_nodes"}
+    assert every_name(schema) - names_in(data) == left_out  # of the same objects as others
+    whole = json.dumps(data)
+    read = Graph.from_neuronpedia(data)
+    written = read.to_neuronpedia()
+    assert written == json.loads(whole)
+    written["nodes"][0]["clerp"] = written["metadata"]["info"]["description"] = "changed"
+    written["qParams"]["pinnedIds"].append("changed")
+    assert json.dumps(data) == whole and read.to_neuronpedia() == data
+    assert Graph.load(read.save(tmp_path / "own")).to_neuronpedia() == data
+    read.to_neuronpedia(tmp_path / "graph.json")
+    again = Graph.from_neuronpedia(tmp_path / "graph.json")
+    assert again.to_neuronpedia() == data
+    assert read.to_neuronpedia(slug="mine")["metadata"] == data["metadata"] | {"slug": "mine"}
+
+
+def test_of_a_graph_that_was_changed_the_rest_is_kept() -> None:
+    data = traced()
+    read = Graph.from_neuronpedia(data)
+    part = read.prune(n_edges=50).to_neuronpedia()
+    nodes = {node["node_id"]: node for node in data["nodes"]}
+    assert len(part["links"]) == 50 and 2 < len(part["nodes"]) < 100
+    assert all(node == nodes[node["node_id"]] for node in part["nodes"])
+    assert all(link in data["links"] for link in part["links"])
+    assert part["qParams"] == data["qParams"] and part["metadata"] == data["metadata"]
+    labels = (*read.labels[:-1], "mine")
+    *others, last = replace(read, labels=labels).to_neuronpedia()["nodes"]
+    assert others == data["nodes"][:-1] and data["nodes"][-1]["activation"] > 0
+    assert {name: last[name] for name in data["nodes"][-1]} == data["nodes"][-1] | {"clerp": "mine"}
+    doubled = replace(read, weights=2 * read.weights).to_neuronpedia()["links"]
+    assert doubled[5]["weight"] == pytest.approx(2 * data["links"][5]["weight"])
 
 
 def test_what_is_written_is_valid_by_the_formats_schema(asset: Callable[..., Path]) -> None:
