@@ -80,6 +80,11 @@ class Graph(Result):
         if not np.isfinite(self.weights).all():
             raise ValueError("The weights of edges are finite numbers; got NaN or infinity.")
 
+    @property
+    def caption(self) -> str:
+        """What a picture says of it beside its size, "" for nothing."""
+        return ""
+
     # -- names -------------------------------------------------------------------------------------
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -42,6 +42,12 @@ class Circuit(Graph):
         "writer reader",
         note='of all edges of the model, as the method gave them; of "acdc" the nats of KL that '
         "its cut added",
+    )
+    #: Of the answer, what it carries alone when all else is as in the corrupt prompts, 1 = all;
+    #: None where it was not checked against random edges.
+    faithfulness: float | None = None
+    controls: np.ndarray | None = axes(
+        "draw", np.float64, "the same of random circuits of its size", optional=True
     )
 
     view = "circuits.circuit"
@@ -125,6 +131,26 @@ class Circuit(Graph):
         active = self.kept.any(1) | (self.kept.any(0) @ parts.feeds)
         return tuple(parts.writers[w] for w in np.flatnonzero(active))
 
+    @property
+    def better(self) -> bool | None:
+        """Whether each random circuit is farther from carrying all of it; None where unchecked."""
+        if self.faithfulness is None or self.controls is None:
+            return None
+        return bool(abs(1 - self.faithfulness) < np.abs(1 - self.controls).min())
+
+    @property
+    def caption(self) -> str:
+        if self.better is None or self.controls is None:
+            return ""
+        own, random = f"faithfulness {self.faithfulness:z.2f}", f"{self.controls.mean():z.2f}"
+        if self.better:
+            return f"{own} beside {random} of random edges"
+        return f"no better than random edges: {own} beside {random}"
+
+    def _part(self, edges: np.ndarray, nodes: np.ndarray | None = None) -> Circuit:
+        # What was checked is the whole.
+        return replace(super()._part(edges, nodes), faithfulness=None, controls=None)
+
     def complement(self) -> Circuit:
         """All the model's other edges."""
         return self._with(self.parts.edges & ~self.kept, f"complement of {self.method}")
@@ -176,7 +202,7 @@ class Circuit(Graph):
     def _facts(self) -> str:
         return (
             f"{self.n_edges} of {self.parts.n_edges} edges ({100 * self.share:.1f} %), "
-            f"{len(self.nodes)} nodes, {self.task}, {self.method}"
+            f"{len(self.nodes)} nodes, {self.task}, {self.method}; {self.caption or 'unchecked'}"
         )
 
 

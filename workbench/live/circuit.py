@@ -76,7 +76,9 @@ class LiveCircuit(Explorer):
     ) -> None:
         self.model, self._seed, self._n, self._own = model, seed, n, chosen
         #: How many edges the found circuit was asked for.
-        self._found_size = n_edges or max(1, Components.of(model.spec).n_edges // 12)
+        size = n_edges or max(1, Components.of(model.spec).n_edges // 12)
+        # What it carries is shown by the readings.
+        self._search: dict[str, Any] = {"n_edges": size, "n_controls": 0}
         #: Names of the tasks that code can load; asked once, since it reads their files.
         self._shipped = tuple(tasks().index)
         self.bench: CircuitBench
@@ -132,7 +134,7 @@ class LiveCircuit(Explorer):
     def _known(self, chosen: Task) -> tuple[Circuit, Attribution, CircuitBench]:
         """What is known of a task before anything is cut."""
         calls, model = self.calls, self.model
-        found = calls("", find_circuit, model, chosen, n_edges=self._found_size)
+        found = calls("", find_circuit, model, chosen, **self._search)
         batch = calls("", chosen.on, model)
         nodes = calls("", attribute, model, batch, method="eap-ig", over="nodes")
         return found, nodes, calls("", CircuitBench, model, batch, found.parts, self._seed)
@@ -150,7 +152,7 @@ class LiveCircuit(Explorer):
         kept = members = None
         if self.preset != WHOLE:
             kept = members = {
-                FOUND: lambda: calls("kept", find_circuit, model, task, n_edges=self._found_size),
+                FOUND: lambda: calls("kept", find_circuit, model, task, **self._search),
                 COMPLEMENT: lambda: calls("kept", found.complement),
                 RANDOM: lambda: calls("kept", found.random, self._seed),
             }[self.preset]()

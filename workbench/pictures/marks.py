@@ -530,8 +530,9 @@ class GraphPicture(Mark):
         ax.set_yticks(levels, said)
         ax.set_xticks([])
         ax.spines[:].set_visible(False)
-        said = f"the {self.top} largest of {len(graph.weights)} edges"
-        ax.set_title(said if len(kept) < len(graph.weights) else "")
+        fewer = len(kept) < len(graph.weights)
+        size = f"the {self.top} largest of {len(graph.weights)} edges" if fewer else ""
+        ax.set_title("; ".join(filter(None, [size, graph.caption])))
         return ax
 
 

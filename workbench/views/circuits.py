@@ -157,9 +157,10 @@ def graph(result: Graph, **options: Any) -> Any:
 def circuit(result: Circuit, **options: Any) -> Any:
     """A `GraphView` of the whole model in which the circuit stands out."""
     edges, nodes = member_ids(result.parts, result.kept)
+    checked = f"; {result.caption}" if result.caption else ""
     return GraphView(
         graph_data(result.parts, result.edge_scores),
-        title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}",
+        title=f"{result.model} · {result.task}: {result.n_edges} edges by {result.method}{checked}",
         in_circuit_edges=edges,
         in_circuit_nodes=nodes,
         **{"n_edges_shown": min(2000, max(1, len(edges))), **options},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -277,6 +278,81 @@ def test_a_saved_circuit_is_read_back_equal(tmp_path: Any) -> None:
     assert repr(back) == repr(circuit)
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_a_circuit_stands_beside_random_ones_as_in_its_evaluation(name: str, tmp_path: Any) -> None:
+    circuit = found(name)
+    scores = circuits.evaluate(
+        tinyworld(name), ioi(), circuit, references="counterfactual", fractions=(1.0,), n_controls=5
+    )
+    assert circuit.faithfulness == pytest.approx(scores.score(change="inside")[0], abs=1e-5)
+    line = scores.to_frame().query("change == 'inside'")
+    assert circuit.controls is not None and len(circuit.controls) == 5
+    assert circuit.controls.mean() == pytest.approx(line.control.item(), abs=1e-5)
+    assert circuit.better and circuit.faithfulness and circuit.controls.max() < 0.5
+    said = f"{circuit.faithfulness:.2f} beside {circuit.controls.mean():z.2f} of random edges"
+    assert repr(circuit).endswith(f"eap-ig; faithfulness {said})")
+    assert said in circuit.plot().get_title().replace("\n", " ") and said in circuit.widget().title
+    back = Circuit.load(circuit.save(tmp_path / "circuit"))
+    assert back.faithfulness == circuit.faithfulness and repr(back) == repr(circuit)
+    assert back.controls is not None
+    np.testing.assert_array_equal(back.controls, circuit.controls)
+
+
+def test_of_many_pairs_some_are_run_beside_random_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, whole = attribute(tinyworld(), ioi(), steps=2), found()
+    monkeypatch.setattr(find, "CHECKED", 2)
+    few = find_circuit(tinyworld(), ioi(), n_edges=30, attribution=scores, n_controls=2)
+    own = find_circuit(tinyworld(), ioi().take([0, 2]), n_edges=30, attribution=scores)
+    assert few.faithfulness == pytest.approx(own.faithfulness, abs=1e-6)
+    assert few.faithfulness != pytest.approx(whole.faithfulness, abs=1e-6)
+    assert few.controls is not None and own.controls is not None
+    np.testing.assert_allclose(few.controls, own.controls[:2], atol=1e-6)
+
+
+def test_a_circuit_that_is_no_better_than_random_edges_says_so() -> None:
+    scores = attribute(tinyworld(), ioi(), method="eap")
+    # The edges that matter least come first.
+    worst = replace(scores, scores=1 / (np.abs(scores.scores) + 1e-9))
+    said = r"no better than random edges: faithfulness 0\.00 beside 0\.\d\d"
+    with pytest.warns(UserWarning, match=f"This circuit is {said}, the mean of 5.*does the task"):
+        circuit = find_circuit(tinyworld(), ioi(), n_edges=250, attribution=worst)
+    assert circuit.better is False and re.search(f"eap; {said}\\)$", repr(circuit))
+    assert re.search(said, circuit.widget().title)
+    assert re.search(said, circuit.plot().get_title().replace("\n", " "))
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_was_not_run_beside_random_edges_is_unchecked() -> None:
+    circuit = found()
+    scores = attribute(tinyworld(), ioi(), method="eap")
+    for each in (
+        find_circuit(tinyworld(), ioi(), n_edges=30, attribution=scores, n_controls=0),
+        scores.circuit(n_edges=20),
+        circuits.of(tinyworld(), circuit.edges),
+        circuit.prune(n_edges=10),
+        circuit.complement(),
+        circuit.random(),
+        circuit.without(circuit.edges[0]),
+    ):
+        assert (each.better, each.faithfulness, each.controls) == (None, None, None)
+        assert repr(each).endswith("; unchecked)") and "beside" not in each.widget().title
+
+
+def test_where_clean_and_corrupt_give_the_same_answers_there_is_none_to_carry() -> None:
+    model: Any = lens_models.zoo_model("gpt2")
+    batch = WORDS.on(model)
+    same = replace(batch, corrupt=batch.clean)
+    assert find_circuit(model, same, method="acdc", threshold=0.0).better is None
+
+
+def test_better_is_nearer_to_the_whole_answer_than_each_random_circuit() -> None:
+    def better(own: float, *controls: float) -> bool | None:
+        return replace(found(), faithfulness=own, controls=np.array(controls)).better
+
+    assert better(0.9, 0.1, 0.8) and not better(0.9, 0.1, 0.95) and not better(0.0, 0.33)
+    assert better(0.96, 1.27) and not better(1.3, 0.8) and not better(0.5, 0.5)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -286,6 +362,7 @@ def test_a_saved_circuit_is_read_back_equal(tmp_path: Any) -> None:
         ({"n_edges": 0}, "n_edges is a whole number from 1 or None; got 0"),
         ({"n_edges": 2.5}, r"n_edges is a whole number from 1 or None; got 2\.5"),
         ({"n_edges": True}, "n_edges is a whole number from 1 or None; got True"),
+        ({"n_edges": 5, "n_controls": -1}, "n_controls is a whole number from 0; got -1"),
         ({"threshold": -1}, "threshold is a finite number from 0 or None; got -1"),
         ({"threshold": float("nan")}, "threshold is a finite number from 0 or None; got nan"),
         ({"threshold": 9.0}, r"no path is left with threshold=9\.0\. The largest.*lower"),
