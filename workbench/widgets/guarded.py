@@ -57,7 +57,8 @@ def one_of(trait: str, allowed: Sequence[str]) -> Any:
 def strings(name: str, given: Sequence[str]) -> list[str]:
     """The strings as a list; raises TypeError for anything else, one string alone among it."""
     if isinstance(given, str) or not all(isinstance(item, str) for item in given):
-        raise TypeError(f"{name} is a list of strings; given {given!r:.80}")
+        of_ids = ", such as [tokenizer.decode(i) for i in ids]" if name == "tokens" else ""
+        raise TypeError(f"{name} is a list of strings; given {given!r:.80}{of_ids}")
     return list(given)
 
 

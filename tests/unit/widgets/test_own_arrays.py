@@ -160,6 +160,10 @@ def test_plain_numbers_that_do_not_fit_are_refused(values: Any, options: Any, te
 
 
 def test_what_is_no_number_and_no_string_is_refused() -> None:
+    with pytest.raises(
+        TypeError, match=r"tokens is a list of strings; .*tokenizer.decode\(i\) for"
+    ):
+        TokenGrid(torch.tensor([3, 4, 5]), NORMS)  # pyright: ignore
     with pytest.raises(TypeError, match="quantity 'value' holds numbers; given .*Strings go into"):
         TokenGrid(TOKENS, [["a", "b", "c"]])
     with pytest.raises(TypeError, match="top holds strings, as many in each cell.*the tokenizer"):
