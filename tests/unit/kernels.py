@@ -29,6 +29,9 @@ from workbench.circuits.components import Components as Components
 from workbench.circuits import cuts as cuts
 from workbench.circuits.cuts import node_edits as node_edits
 
+# The gradient at each reader, from which the sum of the authors' own code is made, step by step.
+from workbench.circuits import scores as scores
+
 # Chosen edges, beside a loop that takes one after another; drawn ones, by the paths of networkx.
 from workbench.circuits.circuit import greedy as greedy
 from workbench.circuits.circuit import random_edges as random_edges

@@ -171,8 +171,9 @@ def attribute(
     method: "attribution" (node attribution patching: the difference times the gradient of the
     corrupt run; Nanda 2023), "eap" (the same for edges; Syed et al. 2023, arXiv:2310.10348),
     "eap-ig" (the gradient averaged over `steps` inputs between corrupt and clean; Hanna et al.
-    2024, arXiv:2403.17806), "eap-ig-activations" (over steps of the activations, ibid.),
-    "atp*" (softmax computed again for queries and keys, and GradDrop; Kramár et al. 2024,
+    2024, arXiv:2403.17806), "eap-ig-activations" (over steps of the writer's own activation, ibid.;
+    the authors' code scores every edge while any writer moves, from the clean run: r = 0.9 to
+    this), "atp*" (softmax computed again for queries and keys, and GradDrop; Kramár et al. 2024,
     arXiv:2403.00745; its scores have no sign), or "exact" (one patched run for each edge or node).
     over: what is scored; None for the method's own. positions: a score a token position too; for
     edges, nodes and neurons by gradients. n: how many pairs of the task.
