@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import wraps
 from importlib import import_module
+from inspect import Parameter
 from itertools import pairwise
 from typing import Any
 
@@ -13,15 +18,21 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from PIL import Image
 
 from .check import checked
 
+# Journals take no Type 3 fonts, matplotlib's own way; a person's other choice stays.
+if plt.rcParams["pdf.fonttype"] == 3:
+    plt.rcParams["pdf.fonttype"] = plt.rcParams["ps.fonttype"] = 42
 #: The one pair of sign colours: more of the metric is blue, less of it red.
 POSITIVE, NEGATIVE = "#2f7bbf", "#c8443c"
 #: What stands beside: controls, zero, a diagonal. It is legible on light and on dark.
 GREY = "0.55"
+#: Letters of fewer points are not read on paper.
+SMALLEST = 4.5
 #: The rows or bars of a picture are all named up to this many; beyond, every second, third …
 NAMED = 45
 
@@ -35,14 +46,45 @@ def plot(result: Any, title: str | None = None, **options: Any) -> Axes:
     if picture is None:
         raise TypeError(f"{type(result).__name__} has no picture; use to_frame().")
     if isinstance(picture, str):
-        module, _, name = picture.rpartition(".")
-        draw = getattr(import_module(f".pictures.{module}", __package__), name)
-        ax = checked(draw)(result, **options)
+        ax = checked(_drawer(picture))(result, **options)
     else:
         ax = picture.plot(result, **options)
     if title is not None:
         ax.set_title(title)
+    fit(ax)
+    if title is None:
+        _wrap_title(ax)
     return ax
+
+
+def _drawer(picture: str) -> Callable[..., Axes]:
+    module, _, name = picture.rpartition(".")
+    return getattr(import_module(f".pictures.{module}", __package__), name)
+
+
+def with_options(method: Callable[..., Any], picture: Any) -> Callable[..., Any]:
+    """The method `plot` with the options of a picture, a mark or a name, in signature and help."""
+
+    @wraps(method)
+    def plot(*args: Any, **options: Any) -> Any:
+        return method(*args, **options)
+
+    if picture is None:
+        return plot
+    if isinstance(picture, str):
+        draw = _drawer(picture)
+        own, texts = list(inspect.signature(draw).parameters.values())[1:], [draw]
+    else:
+        texts = [kind for kind in type(picture).mro() if is_dataclass(kind)]
+        named = [Parameter("ax", Parameter.KEYWORD_ONLY, default=None)]
+        own = named + [
+            Parameter(f.name, Parameter.KEYWORD_ONLY, default=getattr(picture, f.name))
+            for f in fields(picture)
+        ]
+    first = list(inspect.signature(method).parameters.values())[:-1]
+    plot.__signature__ = inspect.Signature([*first, *own])  # pyright: ignore
+    plot.__doc__ = "\n\n".join(inspect.cleandoc(each.__doc__ or "") for each in [method, *texts])
+    return plot
 
 
 def png(result: Any, **options: Any) -> bytes:
@@ -110,7 +152,9 @@ def readable(color: Any) -> str:
 
 
 def fit(ax: Axes) -> None:
-    """Names on the axes that do not overlap: turned, then every second, third … of them."""
+    """Names on the axes that do not overlap: turned, then every second, third … of them. Texts in
+    cells that stay within these: smaller, then words cut and numbers left out.
+    """
     figure: Any = ax.figure
     figure.canvas.draw()
     names = _shown(ax, "x")
@@ -120,6 +164,36 @@ def fit(ax: Axes) -> None:
     _thin(_shown(ax, "y"), "y")
     ax.set_xlabel(textwrap.fill(ax.get_xlabel(), 80))
     ax.set_ylabel(textwrap.fill(ax.get_ylabel(), 48))
+    if cells := [text for text in ax.texts if any(_within(text, each) for each in ax.images)]:
+        figure.canvas.draw()
+        _fit_cells(ax, cells)
+
+
+def _within(text: Text, image: AxesImage) -> bool:
+    x, y = text.get_position()
+    left, right, *ends = image.get_extent()
+    return left < x < right and min(ends) < y < max(ends)
+
+
+def _fit_cells(ax: Axes, cells: Sequence[Text]) -> None:
+    """Texts in cells of width 1 of the data."""
+    (left, _), (right, _) = ax.transData.transform([(0, 0), (1, 0)])
+    room = 0.94 * abs(right - left)
+    if (widest := max(text.get_window_extent().width for text in cells)) <= room:
+        return
+    size = max(SMALLEST, cells[0].get_fontsize() * room / widest)
+    plt.setp(cells, fontsize=size)
+    wide = [text for text in cells if text.get_window_extent().width > room]
+    # A number that is cut would be another.
+    if wide and all(re.fullmatch(r"[-+]?[\d.]+", text.get_text()) for text in cells):
+        plt.setp(cells, visible=False)
+        return
+    for text in wide:
+        words = text.get_text()
+        while len(words) > 1 and text.get_window_extent().width > room:
+            words = words[:-1]
+            text.set_text(words + "…")
+        text.set_visible(len(words) > 2)
 
 
 def _shown(ax: Axes, axis: str) -> list[Text]:
@@ -155,15 +229,25 @@ def _thin(labels: Sequence[Text], axis: str) -> None:
 
 def put_title(ax: Axes, text: str) -> None:
     """The title on as many lines as the width asks for: the figure's, or its column's."""
+    ax.set_title(plain(text), fontsize=10)
+    _wrap_title(ax)
+
+
+def _wrap_title(ax: Axes) -> None:
     figure: Any = ax.figure
     place = ax.get_subplotspec()
     columns = 1 if place is None else place.get_topmost_subplotspec().get_gridspec().ncols
     room = 0.95 * figure.bbox.width / columns
-    title = ax.set_title(plain(text), fontsize=10)
-    width = title.get_window_extent().width
+    if columns == 1:
+        # It stands over the middle of the axes, which is not that of the figure.
+        box = ax.get_window_extent()
+        middle = (box.x0 + box.x1) / 2
+        room = 1.95 * min(middle, figure.bbox.width - middle)
+    width = ax.title.get_window_extent().width
     if width > room:
-        letters = max(20, int(len(text) * room / width))
-        title.set_text("\n".join(textwrap.wrap(title.get_text(), letters)))
+        lines = ax.get_title().split("\n")
+        letters = max(20, int(max(map(len, lines)) * room / width))
+        ax.title.set_text("\n".join("\n".join(textwrap.wrap(line, letters)) for line in lines))
 
 
 def put_legend(ax: Axes, wanted: bool, *, outside: bool = False) -> None:

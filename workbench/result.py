@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -154,6 +154,22 @@ def _along(each: dataclasses.Field[Any]) -> str:
     return f" ({' '.join(words)})" if any(words) else ""
 
 
+class _WithOptions:
+    """A method whose signature and help have the options of the picture that is drawn.
+
+    They are looked up when they are asked for, as pictures bring seaborn (1.5 s).
+    """
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = checked(method)
+
+    def __get__(self, result: Any, kind: type | None = None) -> Callable[..., Any]:
+        from . import plots
+
+        method = plots.with_options(self.method, (kind if result is None else result).picture)
+        return method if result is None else method.__get__(result)
+
+
 @checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Arrays):
@@ -269,11 +285,18 @@ class Result(Arrays):
             # Ranks start at 1.
             yield axis, places + (axis == "k"), AXES.get(axis, "")
 
+    @_WithOptions
     def plot(self, *, title: str | None = None, **options: Any) -> Any:
         """The matplotlib Axes of a static picture.
 
-        title: in place of its own. Options: ax, where to draw, and those of the result's
-        `picture`. Raises `TypeError` for a result that has none.
+            ax = result.plot(title="")  # a picture of its own size, without a title
+            figure, axes = plt.subplots(1, 2, figsize=(6.75, 2.5), layout="constrained")
+            result.plot(ax=axes[0])
+            figure.savefig("figure.pdf")  # its fonts are embedded as TrueType
+
+        title: in place of its own; "" for none. ax: where to draw, as wide as the figure says.
+        Options: those of the result's `picture`, which stand below. Raises `TypeError` for a result
+        that has none.
         """
         from . import plots
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
+import pydoc
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +287,75 @@ def test_the_colours_of_signs_stand_in_one_place() -> None:
     style = around_zero([np.nan, -3.0, 1.0])
     assert (style["vmin"], style["vmax"]) == (-3, 3)
     assert signs([0.5, -0.5]) == [POSITIVE, NEGATIVE]
+
+
+def _kinds(kind: type = wb.Result) -> Iterator[type]:
+    """Every result class of the package that names a picture."""
+    if kind.__module__.startswith("workbench") and kind.picture is not None:
+        yield kind
+    for each in kind.__subclasses__():
+        yield from _kinds(each)
+
+
+def test_help_on_plot_lists_every_option_of_the_picture() -> None:
+    for module in pkgutil.walk_packages(wb.__path__, "workbench."):
+        import_module(module.name)
+    kinds = set(_kinds())
+    assert len(kinds) > 20
+    for kind in kinds:
+        said, options = (
+            inspect.getdoc(kind.plot) or "",
+            list(inspect.signature(kind.plot).parameters),
+        )
+        assert options[:2] == ["self", "title"] and "ax" in options and "options" not in options
+        named = re.findall(r"[\w, ]*\w(?=:)|(?<=\W)\w+(?==)|(?<=`)\w+(?=`)", said)
+        words = {word for each in named for word in re.findall(r"\w+", each)}
+        assert (kind.__name__, set(options[1:]) - words) == (kind.__name__, set())
+        assert said.splitlines()[-1] in pydoc.render_doc(kind.plot)
+
+
+def test_help_on_plot_of_effects_is_of_their_own_picture() -> None:
+    dots = _Signed(**ORIGIN, seed=0, picture=marks.Bars("value", "name", sort=True))
+    assert inspect.signature(dots.plot).parameters["sort"].default is True
+    assert "A bar from 0 for each row" in inspect.getdoc(dots.plot)
+    assert "sort" not in inspect.signature(_Signed.plot).parameters
+    steps = replace(dots, picture=marks.Lines("value", "at"))
+    assert "over a column of numbers" in inspect.getdoc(steps.plot)
+
+
+def test_a_title_is_given_or_left_out(lens: Any) -> None:
+    for result in (lens, _Signed(**ORIGIN, seed=0, picture=marks.Bars("value", "name"))):
+        assert result.plot(title="Mine").get_title() == "Mine"
+        ax = result.plot(title="")
+        assert ax.get_title() == "" and ax.figure.get_suptitle() == ""
+        assert result.plot().get_title() and result.plot(title=None).get_title()
+
+
+def test_a_pdf_embeds_its_fonts_as_truetype(tmp_path: Path) -> None:
+    ax = _mark(marks.Heat("value", across="at", down="name"))
+    ax.figure.savefig(tmp_path / "figure.pdf", metadata={"CreationDate": None})
+    pdf = (tmp_path / "figure.pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+
+
+@pytest.mark.parametrize("width", [6.75, 3.25])
+def test_at_the_widths_of_a_paper_texts_stay_within_their_cells_and_the_figure(
+    width: float, lens: Any
+) -> None:
+    numbers = [{"layer": i, "pos": j, "value": i - j / 3} for i in range(4) for j in range(16)]
+    heat = _Signed(**ORIGIN, seed=0, picture=marks.Heat("value", "pos", "layer"))
+    split = direct_logit_attribution(words_model(), PROMPT, " Mary", foils=" John")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.SIGNED", pd.DataFrame(numbers))
+        for result in (heat, lens, split):
+            ax = plt.subplots(figsize=(width, 2.6), layout="constrained")[1]
+            result.plot(ax=ax)
+            ax.figure.canvas.draw()
+            (left, _), (right, _) = ax.transData.transform([(0, 0), (1, 0)])
+            shown = [text for text in ax.texts if text.get_visible()]
+            assert all(text.get_window_extent().width <= right - left for text in shown)
+            assert all(text.get_fontsize() >= 4.5 for text in shown)
+            named = [t.get_window_extent() for t in ax.get_yticklabels() if t.get_visible()]
+            assert not any(a.overlaps(b) for a, b in pairwise(named))
+            title = ax.title.get_window_extent()
+            assert title.x0 >= 0 and title.x1 <= ax.figure.bbox.width

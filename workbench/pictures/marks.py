@@ -25,7 +25,6 @@ from ..plots import (
     NEGATIVE,
     POSITIVE,
     around_zero,
-    fit,
     name_points,
     new_axes,
     plain,
@@ -75,7 +74,6 @@ class Mark(ABC):
         ax = mark.draw(result, frame, ax)
         parts = [_subject(result), *(f"{name} {value}" for name, value in chosen.items())]
         put_title(ax, ", ".join([*parts, *filter(None, [ax.get_title()])]))
-        fit(ax)
         return ax
 
     @abstractmethod

@@ -15,8 +15,8 @@ def observable_attribution(
 ) -> Axes:
     """Each component's contribution to every prompt as a dot and its mean as a bar.
 
-    The components whose contributions spread farthest are shown, in the order of a pass, the last
-    at the top.
+    The `top` components whose contributions spread farthest are shown, in the order of a pass, the
+    last at the top.
     """
     each = result.contributions
     chosen = np.sort(np.argsort(-each.std(0), kind="stable")[:top])
