@@ -163,7 +163,7 @@ class _WithOptions:
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = checked(method)
 
-    def __get__(self, result: Any, kind: type | None = None) -> Callable[..., Any]:
+    def __get__(self, result: Any, kind: Any = None) -> Callable[..., Any]:
         from . import plots
 
         method = plots.with_options(self.method, (kind if result is None else result).picture)

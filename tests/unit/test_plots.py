@@ -317,10 +317,10 @@ def test_help_on_plot_lists_every_option_of_the_picture() -> None:
 def test_help_on_plot_of_effects_is_of_their_own_picture() -> None:
     dots = _Signed(**ORIGIN, seed=0, picture=marks.Bars("value", "name", sort=True))
     assert inspect.signature(dots.plot).parameters["sort"].default is True
-    assert "A bar from 0 for each row" in inspect.getdoc(dots.plot)
+    assert "A bar from 0 for each row" in str(inspect.getdoc(dots.plot))
     assert "sort" not in inspect.signature(_Signed.plot).parameters
     steps = replace(dots, picture=marks.Lines("value", "at"))
-    assert "over a column of numbers" in inspect.getdoc(steps.plot)
+    assert "over a column of numbers" in str(inspect.getdoc(steps.plot))
 
 
 def test_a_title_is_given_or_left_out(lens: Any) -> None:
@@ -354,7 +354,7 @@ def test_at_the_widths_of_a_paper_texts_stay_within_their_cells_and_the_figure(
             (left, _), (right, _) = ax.transData.transform([(0, 0), (1, 0)])
             shown = [text for text in ax.texts if text.get_visible()]
             assert all(text.get_window_extent().width <= right - left for text in shown)
-            assert all(text.get_fontsize() >= 4.5 for text in shown)
+            assert all(float(text.get_fontsize()) >= 4.5 for text in shown)
             named = [t.get_window_extent() for t in ax.get_yticklabels() if t.get_visible()]
             assert not any(a.overlaps(b) for a, b in pairwise(named))
             title = ax.title.get_window_extent()

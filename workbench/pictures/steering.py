@@ -39,9 +39,12 @@ def steer(
         raise refuse("row", f"a prompt's, 0 to {len(result.tokens) - 1}", row)
     names: list[str] = []
     lines: list[list[tuple[str, float]]] = []
-    for (_, prompt), some in frame.groupby(["example", "prompt"], sort=False):
+    for _, some in frame.groupby("example", sort=False):
         names += ["after", *some["change"]]
-        lines += [[(word, 0.0) for word in str(prompt).split()], *words_changed([*some["text"]])]
+        lines += [
+            [(word, 0.0) for word in some["prompt"].iloc[0].split()],
+            *words_changed([*some["text"]]),
+        ]
     letters = [sum(len(word) + 1 for word, _ in line) for line in lines]
     ax = new_axes(ax, 9.0, 0.9 + 0.26 * sum(n // 85 + 1.2 for n in letters))
     colors = {1.0: POSITIVE, -1.0: NEGATIVE, 0.0: None}

@@ -308,7 +308,7 @@ def test_the_texts_are_a_table_of_one_line_a_prompt_and_change() -> None:
     assert frame["change"].tolist() == ["plain", "push", "pull <b>"] * 2
     assert frame["text"].tolist()[:3] == [" the old man.", " the man <i>today</i>.", " a old man."]
     whole = (frame["prompt"] + frame["text"]).tolist()
-    assert whole[1::3] == list(told().texts["push"])
+    assert whole[1::3] == list((told().texts or {})["push"])
     with pytest.raises(ValueError, match="are None, 'examples' and 'texts'; got 'words'"):
         told().to_frame("words")
     with pytest.raises(ValueError, match="whose prompts were continued; these were not"):
