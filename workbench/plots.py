@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from difflib import SequenceMatcher
 from functools import wraps
 from importlib import import_module
 from inspect import Parameter
@@ -320,3 +321,19 @@ def set_words(
             at += size
         height += 1.2
     return [*heights, height - 1.2] if heights else []
+
+
+def words_changed(texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+    """The words of texts, the first the plain one: 1 for a word that the plain text has not there,
+    -1 for one of the plain text that another lost, 0 for all others.
+    """
+    plain, *others = [text.split() for text in texts]
+    lost, out = [0.0] * len(plain), []
+    for other in others:
+        marks = [0.0] * len(other)
+        for kind, a, b, c, d in SequenceMatcher(None, plain, other, False).get_opcodes():
+            if kind != "equal":
+                lost[a:b] = [-1.0] * (b - a)
+                marks[c:d] = [1.0] * (d - c)
+        out.append(list(zip(other, marks, strict=True)))
+    return [list(zip(plain, lost, strict=True)), *out]

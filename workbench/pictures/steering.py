@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import Literal
 
 import matplotlib.pyplot as plt
@@ -13,7 +11,7 @@ from matplotlib.axes import Axes
 
 from ..check import refuse
 from ..effects import Effects
-from ..plots import NEGATIVE, POSITIVE, new_axes, put_title, set_words, shown_token
+from ..plots import NEGATIVE, POSITIVE, new_axes, put_title, set_words, shown_token, words_changed
 
 
 def steer(
@@ -53,22 +51,6 @@ def steer(
     ax.set_yticks(used[:-1], names, fontsize=8)
     put_title(ax, f"{result.model}: {result.what}")
     return ax
-
-
-def words_changed(texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-    """The words of texts, the first the plain one: 1 for a word that the plain text has not there,
-    -1 for one of the plain text that another lost, 0 for all others.
-    """
-    plain, *others = [text.split() for text in texts]
-    lost, out = [0.0] * len(plain), []
-    for other in others:
-        marks = [0.0] * len(other)
-        for kind, a, b, c, d in SequenceMatcher(None, plain, other, False).get_opcodes():
-            if kind != "equal":
-                lost[a:b] = [-1.0] * (b - a)
-                marks[c:d] = [1.0] * (d - c)
-        out.append(list(zip(other, marks, strict=True)))
-    return [list(zip(plain, lost, strict=True)), *out]
 
 
 def _next_token(result: Effects, row: int, largest: int, ax: Axes | None) -> Axes:

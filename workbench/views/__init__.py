@@ -13,7 +13,7 @@ from ipywidgets import Widget
 
 from .. import widgets
 from ..check import ArgumentError
-from ..pictures.steering import words_changed
+from ..plots import words_changed
 
 PAGE = """<!doctype html>
 <html lang="en">
