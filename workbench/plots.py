@@ -231,13 +231,18 @@ def _thin(labels: Sequence[Text], axis: str) -> None:
 def put_title(ax: Axes, text: str) -> None:
     """The title on as many lines as the width asks for: the figure's, or its column's."""
     ax.set_title(plain(text), fontsize=10)
-    _wrap_title(ax)
+    if _columns(ax) > 1:
+        _wrap_title(ax)  # that of the axes which `plot` returns is wrapped there, at the end
+
+
+def _columns(ax: Axes) -> int:
+    place = ax.get_subplotspec()
+    return 1 if place is None else place.get_topmost_subplotspec().get_gridspec().ncols
 
 
 def _wrap_title(ax: Axes) -> None:
     figure: Any = ax.figure
-    place = ax.get_subplotspec()
-    columns = 1 if place is None else place.get_topmost_subplotspec().get_gridspec().ncols
+    columns = _columns(ax)
     room = 0.95 * figure.bbox.width / columns
     if columns == 1:
         # It stands over the middle of the axes, which is not that of the figure.
