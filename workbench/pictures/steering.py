@@ -40,7 +40,7 @@ def steer(
     for _, some in frame.groupby("example", sort=False):
         names += ["after", *some["change"]]
         lines += [
-            [(word, 0.0) for word in some["prompt"].iloc[0].split()],
+            [(word, 0.0) for word in next(iter(some["prompt"])).split()],
             *words_changed([*some["text"]]),
         ]
     letters = [sum(len(word) + 1 for word, _ in line) for line in lines]
