@@ -66,10 +66,9 @@ const fresh = process.argv.includes("--fresh");
 let stale = 0;
 mkdirSync(target, { recursive: true });
 for (const widget of WIDGETS) {
-  for (const [kind, small] of [["js", false], ["css", false], ["js", true], ["css", true]]) {
-    const name = `${widget}.${small ? "min." : ""}${kind}`;
+  for (const name of ["js", "css", "min.js", "min.css"].map((end) => `${widget}.${end}`)) {
     const path = join(target, name);
-    const text = await bundle(`${widget}.${kind}`, small);
+    const text = await bundle(name.replace(".min", ""), name.includes(".min."));
     if (!fresh) {
       writeFileSync(path, text);
       console.log(`${name}: ${(text.length / 1024).toFixed(0)} KiB`);

@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/attention_grid.js src/attention_grid/colors.js src/attention_grid/legend.js src/attention_grid/matrix.js src/attention_grid/raster.js src/attention_grid/state.js src/attention_grid/strip.js src/attention_grid/text.js src/attention_grid/thumbnails.js src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js
- * sources-sha256: 952a27bbc84152cbdeb0ef2a13e7f1d5a6b8aa51d54147d069e9ed967a42ff5c
+ * sources-sha256: 93929e87bc8bd121a76931e6753ba48eb5ec165de4b411bc7585af29c350aa6d
  * body-sha256: 2b9bfffd945bdbf264f3bf9cf1451102c71b3511243f2576d75964afe7fdbd98
  */
 // src/lib/dom.js

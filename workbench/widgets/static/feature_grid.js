@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/feature_grid.js src/feature_grid/painter.js src/feature_grid/state.js src/feature_grid/text.js src/feature_grid/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/fit_text.js src/lib/grid.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/pointing.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js
- * sources-sha256: ca897098283dd1a2c0df630f76f3edffefa5e0b7eece7d8a0b37b7fe10882495
+ * sources-sha256: 7e1fcab80595d3adef7309df0d29372c74d6f69f2b55a80912dc1d955bc7902c
  * body-sha256: b27ac0d6141999efd39b965a5f8bc4d49309a276e6339902093ae9bfb800d633
  */
 // src/lib/dom.js

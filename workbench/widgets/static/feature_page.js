@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/feature_page.js src/feature_page/contexts.js src/feature_page/lists.js src/feature_page/state.js src/feature_page/text.js src/lib/arrays.js src/lib/colors.js src/lib/dom.js src/lib/lifecycle.js src/lib/numbers.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js
- * sources-sha256: c0779b133648ae065450cdfde5118ceedffb66ec7d1f46cb3a70be2b45172ede
+ * sources-sha256: 09ff615ccba618e4f8c447ecd5684496dc14f2389534cb266d566caf867ee211
  * body-sha256: 4dd942dd653eade6a78b0fc482a873b263fc0d6659757561ba6e51999c19029d
  */
 // src/lib/dom.js

@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/graph_view.js src/graph_view/components/index.js src/graph_view/components/layout.js src/graph_view/components/picture.js src/graph_view/components/routes.js src/graph_view/components/state.js src/graph_view/components/text.js src/graph_view/components/tip.js src/graph_view/components/toolbar.js src/graph_view/lanes/buttons.js src/graph_view/lanes/index.js src/graph_view/lanes/layout.js src/graph_view/lanes/picture.js src/graph_view/lanes/state.js src/graph_view/lanes/text.js src/graph_view/lanes/tip.js src/graph_view/lanes/toolbar.js src/graph_view/parts.js src/graph_view/places.js src/graph_view/tokens/boxes.js src/graph_view/tokens/frame.js src/graph_view/tokens/index.js src/graph_view/tokens/layout.js src/graph_view/tokens/panel.js src/graph_view/tokens/picture.js src/graph_view/tokens/state.js src/graph_view/tokens/text.js src/graph_view/tokens/tip.js src/graph_view/tokens/toolbar.js src/lib/arrays.js src/lib/colors.js src/lib/curves.js src/lib/dom.js src/lib/fit_text.js src/lib/lifecycle.js src/lib/numbers.js src/lib/pointing.js src/lib/sign_colors.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js
- * sources-sha256: 3ef655b107ff730bd68d8f90a870dd2e8b44e1f31ded8b88c5a33936961ced9d
+ * sources-sha256: a8453ff43ca11a9e26c81be784bb200ddee285949d6781064bb886487eb38033
  * body-sha256: c9f4807057d6a871c4c0898681a60fc4031f6b9f5728f67088100047a59cb4e4
  */
 // src/lib/curves.js

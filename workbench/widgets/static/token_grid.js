@@ -1,6 +1,6 @@
 /* Built by `npm run build` in widgets/; edit the sources there, never this file.
  * sources: build.mjs package-lock.json src/lib/arrays.js src/lib/color_scale.js src/lib/colors.js src/lib/dom.js src/lib/grid.js src/lib/grid_geometry.js src/lib/lifecycle.js src/lib/numbers.js src/lib/pointing.js src/lib/rank_lines.js src/lib/stand_in.js src/lib/theme.js src/lib/tokens.js src/lib/tooltip.js src/lib/view.js src/token_grid.js src/token_grid/details.js src/token_grid/painter.js src/token_grid/state.js src/token_grid/text.js src/token_grid/toolbar.js src/token_grid/tooltip.js
- * sources-sha256: ab4fdf3dc7d18c22c09e6457239468885ba48554af058e57cff810b185d28b4f
+ * sources-sha256: 83467957bfce4ebc6039f2c50844e6b3adeeb57c83a5d6d516bb36f473e9e762
  * body-sha256: f7cd74801689d988c19057755a9ae3a0b8e2c661bfea5fa398dd4c5273e464c8
  */
 // src/lib/dom.js
