@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.unit.circuit_models import TINY, WORDS, ioi, tinyworld
 from tests.unit.made_results import draws, two_sided
 from workbench import Effects, circuits, find_circuit
 from workbench.circuits import Attribution, Circuit, Minimality
+from workbench.result import Result
 
 N_CONTROLS = 3
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -55,7 +56,9 @@ def left(name: str, kept: Circuit, kind: str) -> np.ndarray:
 
 
 def all_of(circuit: Circuit) -> Circuit:
-    return replace(circuit, kept=circuit.parts.edges)
+    named = {f.name: getattr(circuit, f.name) for f in fields(Result)}
+    named |= {name: getattr(circuit, name) for name in ("task", "method", "threshold")}
+    return Circuit.of(circuit.parts, circuit.parts.edges, circuit.edge_scores, **named)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -209,7 +212,7 @@ def test_both_backends_give_the_same_scores(name: str) -> None:
 @pytest.mark.parametrize("seed", [1, 4])
 def test_noise_and_random_circuits_are_drawn_by_the_seed(seed: int) -> None:
     model: Any = lens_models.zoo_model("gpt2")
-    circuit = find_circuit(model, WORDS, n_edges=12, method="eap")
+    circuit = find_circuit(model, WORDS, n_edges=12, method="eap", n_controls=0)
     result = circuits.evaluate(
         model, WORDS, circuit, references="noise", fractions=(0.5,), n_controls=2, seed=seed, n=2
     )
@@ -231,8 +234,8 @@ def test_noise_and_random_circuits_are_drawn_by_the_seed(seed: int) -> None:
 
 def test_a_circuit_that_chance_draws_too_is_no_better_than_chance() -> None:
     model: Any = lens_models.zoo_model("gpt2")
-    drawn = find_circuit(model, WORDS, n_edges=12, method="eap").random(3)
-    for kept in (drawn, replace(drawn, kept=drawn.parts.edges)):
+    drawn = find_circuit(model, WORDS, n_edges=12, method="eap", n_controls=0).random(3)
+    for kept in (drawn, all_of(drawn)):
         same = circuits.evaluate(model, WORDS, kept, fractions=(0.5, 1), n_controls=1, seed=3)
         frame = same.to_frame()
         for kind in REFERENCES:
