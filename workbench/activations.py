@@ -110,7 +110,8 @@ class Activations(Result):
         is a group. Where questions come with the concepts, further rows are where those are
         answered that the concepts decide: the last position of prompts about half of each concept's
         words (`Concepts.fitting`) that the model answers right, in columns of their own ("gender,
-        asked": "woman, asked"). A row that a column does not speak of has None there.
+        asked": "woman, asked", "" where another family is asked). A row that a column does not
+        speak of has None there.
 
         Raises `ValueError` for a concept without a word in the texts, and for a word or an answer
         that is several tokens.
@@ -135,7 +136,7 @@ class Activations(Result):
         names = [concepts[name] for name, _ in cases]
         labels = {
             f"{family}, asked": tuple(
-                f"{c.name}, asked" if c.family == family else None for c in names
+                f"{c.name}, asked" if c.family == family else "" for c in names
             )
             for family in dict.fromkeys(c.family for c in names)
         }

@@ -139,6 +139,21 @@ def test_each_row_knows_its_concepts_and_what_it_is_no_answer_to() -> None:
         assert len({*each[n:]}) == 6 and not {*each[n:]} & {*each[:n]}
 
 
+def test_what_is_asked_of_one_family_is_told_from_what_is_asked_of_the_others() -> None:
+    """As a word of another family is: the direction of a name is own mean − mean of all others."""
+    model, known = wb.load("tinyworld"), wb.concepts("tinyworld").only("gender", "number")
+    own = wb.Activations.of_concepts(model, wb.texts("tinyworld", n=40), known, SITE)
+    asked = {name: np.array(own.labels[name]) for name in own.labels if name.endswith(", asked")}
+    there = np.array([value is not None for value in next(iter(asked.values()))])
+    named = np.sum([values[there] != "" for values in asked.values()], axis=0)
+    assert len(asked) == 2 and (named == 1).all()
+    made = wb.steering.directions(own, [*asked])[SITE]
+    x = own[SITE][there].astype(np.float64)
+    for name, direction in zip(made.names, made.W_dec.numpy(), strict=True):
+        mine = np.any([values[there] == name for values in asked.values()], axis=0)
+        np.testing.assert_allclose(direction, x[mine].mean(0) - x[~mine].mean(0), atol=1e-5)
+
+
 def test_rows_without_a_label_are_left_out_of_a_probe() -> None:
     asked = acts().labelled("kind, asked")
     assert len(asked) == 6 and asked.labelled("kind, asked") is asked
