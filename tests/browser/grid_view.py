@@ -16,6 +16,18 @@ TOKENS = ["When", " Mary", " gave"]
 # The layout of widgets/src/token_grid.js for row labels no wider than "embed".
 ROW_LABELS, CELL_HEIGHT, NEXT_HEADER = 56, 24, 26
 
+#: Draws a second view of a page's model.
+SECOND = """async () => {
+    // A script of the page's own, since its policy allows no other.
+    const output = document.querySelector('.workbench-output');
+    const source = output.querySelector('script[type=module]').textContent;
+    const script = document.createElement('script');
+    script.textContent = source.split('\\nfor (const box')[0];
+    document.head.append(script);
+    const el = output.shadowRoot.appendChild(document.createElement('div'));
+    window.closeSecond = window.view.default.render({ model: widgetModel, el });
+}"""
+
 
 class GridView:
     """The nth grid of a page. Cells are named by row (0 = lowest) and position."""

@@ -10,7 +10,7 @@ from workbench.widgets import AttentionGrid
 
 from ..unit.widgets.attentions import attention
 from .attention_view import TOKENS, AttentionView, made, opened
-from .grid_view import box, visible
+from .grid_view import SECOND, box, visible
 from .lab import Lab
 
 pytestmark = pytest.mark.browser
@@ -307,18 +307,7 @@ def test_nothing_sticks_out_of_the_page_at_any_width(open_page, width):
 
 def test_views_of_one_model_stay_in_step_and_a_closed_one_leaves_nothing(open_page):
     view = opened(open_page, made())
-    view.page.evaluate(
-        """async () => {
-            // A script of the page's own, since its policy allows no other.
-            const output = document.querySelector('.workbench-output');
-            const source = output.querySelector('script[type=module]').textContent;
-            const script = document.createElement('script');
-            script.textContent = source.split('\\nfor (const box')[0];
-            document.head.append(script);
-            const el = output.shadowRoot.appendChild(document.createElement('div'));
-            window.closeSecond = window.view.default.render({ model: widgetModel, el });
-        }"""
-    )
+    view.page.evaluate(SECOND)
     other = AttentionView(view.page, layers=3, heads=2, positions=4, nth=1)
     view.chips.nth(2).click()
     view.choose("value-weighted attention")

@@ -7,7 +7,7 @@ import pytest
 from workbench.widgets import page
 
 from ..unit.widgets.grids import VOCABULARY, panel
-from .grid_view import TOKENS, GridView, box, grid, opened, visible
+from .grid_view import SECOND, TOKENS, GridView, box, grid, opened, visible
 from .lab import Lab
 
 pytestmark = pytest.mark.browser
@@ -42,17 +42,7 @@ def test_a_status_is_shown_over_the_dimmed_grid_which_stays(open_page):
 
 def test_views_of_one_model_stay_in_step_and_a_closed_one_leaves_nothing(open_page):
     view = opened(open_page, grid())
-    second = """async () => {
-        // A script of the page's own, since its policy allows no other.
-        const output = document.querySelector('.workbench-output');
-        const source = output.querySelector('script[type=module]').textContent;
-        const script = document.createElement('script');
-        script.textContent = source.split('\\nfor (const box')[0];
-        document.head.append(script);
-        const el = output.shadowRoot.appendChild(document.createElement('div'));
-        window.closeSecond = window.view.default.render({ model: widgetModel, el });
-    }"""
-    view.page.evaluate(second)
+    view.page.evaluate(SECOND)
     other = GridView(view.page, rows=4, positions=3, nth=1)
     view.choose("Show", "entropy")
     view.click(3, 1)
