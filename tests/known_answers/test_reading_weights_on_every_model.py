@@ -123,7 +123,13 @@ def test_both_backends_give_equal_results(
 def assert_equal(one: Any, other: Any, where: str) -> None:
     """Equal text and whole numbers; other numbers as close as single precision and training are."""
     assert type(one) is type(other), where
-    if is_dataclass(one):
+    if isinstance(one, wb.Dictionaries):
+        assert_equal(dict(one), dict(other), where)
+    elif isinstance(one, wb.Dictionary):
+        assert (one.site, one.names) == (other.site, other.names), where
+        for name, tensor in one.tensors.items():
+            assert_equal(tensor.numpy(), other.tensors[name].numpy(), f"{where}.{name}")
+    elif is_dataclass(one):
         for field in fields(one):
             if field.name not in PROVENANCE:
                 assert_equal(

@@ -22,6 +22,9 @@ from workbench.views import lens as lens
 # The first cuts tried ahead, made few, so that trials go wrong.
 find = import_module("workbench.circuits.find")
 
+# A circuit of any mask of edges, all of them among them.
+from workbench.circuits.circuit import of_mask as of_mask
+
 # Which components there are, how they are named and what is connected: counts of the literature.
 from workbench.circuits.components import Components as Components
 

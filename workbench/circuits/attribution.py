@@ -15,7 +15,7 @@ from ..pictures.marks import Bars, Scatter
 from ..result import Result, axes, labels, provenance
 from ..site import Site
 from ..tasks import Examples, Group, Task, TaskBatch, as_batch, tokens_per_pass
-from .circuit import Circuit, check_choice, connected, greedy
+from .circuit import Circuit, check_choice, connected, greedy, of_mask
 from .components import CHANNELS, Components
 from .scores import (
     atp_star_scores,
@@ -122,7 +122,7 @@ class Attribution(Result):
         same = ("model", "revision", "versions", "seed", "tokens", "task", "method")
         named = {name: getattr(self, name) for name in same}
         kept = connected(parts, scores, kept, n_edges, threshold)
-        return Circuit.of(parts, kept, scores, **named, threshold=threshold)
+        return of_mask(parts, kept, scores, **named, threshold=threshold)
 
     def to_frame(self, top: Count | None = None) -> pd.DataFrame:
         """One line an item, the largest absolute score first: name, source, target, pos, score.

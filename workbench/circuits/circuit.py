@@ -52,43 +52,6 @@ class Circuit(Graph):
 
     view = "circuits.circuit"
 
-    @classmethod
-    def of(cls, parts: Components, kept: np.ndarray, scores: np.ndarray, **named: Any) -> Circuit:
-        """The circuit of a mask of edges and the scores of all, both (writer, reader).
-
-        named: its other fields. Raises `ValueError` for a mask that does not fit the model.
-        """
-        shape = parts.edges.shape
-        if {kept.shape, scores.shape} != {shape} or (kept & ~parts.edges).any():
-            raise ValueError(
-                f"A circuit keeps edges of its model, a mask of shape {shape}, and has a score for "
-                f"each; got shape {kept.shape} and {scores.shape}, or an edge that the model does "
-                "not have."
-            )
-        edges = list(graph_edges(parts, kept))
-        used = sorted({end for source, target, *_ in edges for end in (source, target)})
-        number = {node: i for i, node in enumerate(used)}
-        ids, kinds = node_ids(parts), node_kinds(parts)
-        names = tuple(ids[node] for node in used)
-        return cls(
-            **named,
-            prompt="".join(named["tokens"][0]) if named["tokens"] else "",
-            parts=parts,
-            ids=names,
-            labels=names,
-            kinds=tuple(kinds[node] for node in used),
-            channels=tuple(channel for *_, channel in edges),
-            layers=node_layers(parts)[used],
-            positions=np.full(len(used), -1),
-            units=np.full(len(used), -1),
-            scores=np.append(np.abs(scores * kept).sum(1), np.nan)[used],
-            sources=np.array([number[source] for source, *_ in edges], np.int32),
-            targets=np.array([number[target] for _, target, *_ in edges], np.int32),
-            weights=np.array([scores[s, reader] for s, _, reader, _ in edges], np.float32),
-            readers=np.array([reader for *_, reader, _ in edges], np.int32),
-            edge_scores=scores,
-        )
-
     def __post_init__(self) -> None:
         super().__post_init__()
         ids, n = node_ids(self.parts), len(self.parts.readers)
@@ -179,7 +142,7 @@ class Circuit(Graph):
     def _with(self, kept: np.ndarray, method: str) -> Circuit:
         same = ("model", "revision", "versions", "seed", "tokens", "task", "threshold")
         named = {name: getattr(self, name) for name in same}
-        return Circuit.of(self.parts, kept, self.edge_scores, **named, method=method)
+        return of_mask(self.parts, kept, self.edge_scores, **named, method=method)
 
     def to_frame(self, table: str | None = None) -> pd.DataFrame:
         """One line an edge, the largest absolute score first: source, target, channel, score.
@@ -206,6 +169,43 @@ class Circuit(Graph):
         )
 
 
+def of_mask(parts: Components, kept: np.ndarray, scores: np.ndarray, **named: Any) -> Circuit:
+    """The circuit of a mask of edges and the scores of all, both (writer, reader).
+
+    named: its other fields. Raises `ValueError` for a mask that does not fit the model.
+    """
+    shape = parts.edges.shape
+    if {kept.shape, scores.shape} != {shape} or (kept & ~parts.edges).any():
+        raise ValueError(
+            f"A circuit keeps edges of its model, a mask of shape {shape}, and has a score for "
+            f"each; got shape {kept.shape} and {scores.shape}, or an edge that the model does "
+            "not have."
+        )
+    edges = list(graph_edges(parts, kept))
+    used = sorted({end for source, target, *_ in edges for end in (source, target)})
+    number = {node: i for i, node in enumerate(used)}
+    ids, kinds = node_ids(parts), node_kinds(parts)
+    names = tuple(ids[node] for node in used)
+    return Circuit(
+        **named,
+        prompt="".join(named["tokens"][0]) if named["tokens"] else "",
+        parts=parts,
+        ids=names,
+        labels=names,
+        kinds=tuple(kinds[node] for node in used),
+        channels=tuple(channel for *_, channel in edges),
+        layers=node_layers(parts)[used],
+        positions=np.full(len(used), -1),
+        units=np.full(len(used), -1),
+        scores=np.append(np.abs(scores * kept).sum(1), np.nan)[used],
+        sources=np.array([number[source] for source, *_ in edges], np.int32),
+        targets=np.array([number[target] for _, target, *_ in edges], np.int32),
+        weights=np.array([scores[s, reader] for s, _, reader, _ in edges], np.float32),
+        readers=np.array([reader for *_, reader, _ in edges], np.int32),
+        edge_scores=scores,
+    )
+
+
 @checked
 def of(
     model: Model,
@@ -223,7 +223,7 @@ def of(
     parts = Components.of(model.spec)
     kept = parts.mask(edges)
     scores = kept.astype(np.float32) if scores is None else scores
-    return Circuit.of(
+    return of_mask(
         parts, kept, scores, **provenance(model), task=task, method=method, threshold=None
     )
 

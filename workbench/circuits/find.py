@@ -20,7 +20,7 @@ from ..model import Model
 from ..result import provenance
 from ..tasks import Examples, Task, TaskBatch, as_batch, check_finite, tokens_per_pass
 from .attribution import Attribution, attribute
-from .circuit import Circuit, check_choice, check_model, connected
+from .circuit import Circuit, check_choice, check_model, connected, of_mask
 from .components import Components
 from .cuts import EdgeCut, contribution_sites, contributions
 from .references import References
@@ -134,7 +134,7 @@ def _ablated(
 def _acdc(model: Model, examples: Examples, threshold: float) -> Circuit:
     parts = Components.of(model.spec)
     kept, scores = acdc_edges(model, parts, examples, threshold)
-    return Circuit.of(
+    return of_mask(
         parts,
         connected(parts, scores, kept, None, threshold),
         scores,

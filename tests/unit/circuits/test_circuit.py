@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, plain, tinyworld
-from tests.unit.kernels import Components, find, greedy, random_edges
+from tests.unit.kernels import Components, find, greedy, of_mask, random_edges
 from workbench import attribute, circuits, find_circuit
 from workbench.circuits import Circuit
 from workbench.metrics import kl
@@ -390,8 +390,8 @@ def test_scores_and_names_of_another_model_are_refused() -> None:
     circuit = found()
     named = {"parts": circuit.parts, "scores": circuit.edge_scores}
     with pytest.raises(ValueError, match=r"a mask of shape \(21, 53\), .*got shape \(2, 2\)"):
-        Circuit.of(kept=np.zeros((2, 2), bool), **named)
+        of_mask(kept=np.zeros((2, 2), bool), **named)
     with pytest.raises(ValueError, match="or an edge that the model does not have"):
-        Circuit.of(kept=np.ones((21, 53), bool), **named)
+        of_mask(kept=np.ones((21, 53), bool), **named)
     with pytest.raises(ValueError, match="A circuit keeps edges of its model; got others"):
         replace(circuit, readers=circuit.readers[::-1])

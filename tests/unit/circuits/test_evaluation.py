@@ -13,6 +13,7 @@ import pytest
 from tests.patchings import ablate
 from tests.unit import lens_models
 from tests.unit.circuit_models import TINY, WORDS, ioi, tinyworld
+from tests.unit.kernels import of_mask
 from tests.unit.made_results import draws, two_sided
 from workbench import Effects, circuits, find_circuit
 from workbench.circuits import Attribution, Circuit, Minimality
@@ -58,7 +59,7 @@ def left(name: str, kept: Circuit, kind: str) -> np.ndarray:
 def all_of(circuit: Circuit) -> Circuit:
     named = {f.name: getattr(circuit, f.name) for f in fields(Result)}
     named |= {name: getattr(circuit, name) for name in ("task", "method", "threshold")}
-    return Circuit.of(circuit.parts, circuit.parts.edges, circuit.edge_scores, **named)
+    return of_mask(circuit.parts, circuit.parts.edges, circuit.edge_scores, **named)
 
 
 @pytest.mark.parametrize("name", TINY)
