@@ -93,6 +93,7 @@ _GRAPH_FIELDS = ("model", "revision", "versions", "seed", "tokens", "prompt",
 GRAPH: Values = {
     name: lambda c, name=name: getattr(c.made("Graph"), name) for name in _GRAPH_FIELDS
 }
+GRAPHS = ("Graph", "Circuit", "FeatureCircuit", "FeatureFlow", "InformationGraph")
 #: What single calls take, where the name of the argument does not say it.
 OF_CALLS: dict[str, Values] = {
     "Activations.of_concepts": {"texts": _corpus},
@@ -155,7 +156,8 @@ OF_CALLS: dict[str, Values] = {
     "HeadVocabulary.word": {"token_id": lambda c: int(next(iter(c.made("HeadVocabulary").words)))},
     "LogitLens.text": {"token_id": lambda c: int(c.made("LogitLens").token_ids[0])},
     "HeadVocabulary.of": _fixed(head="L1H0"),
-    "InformationGraph.edge": {"name": _first("InformationGraph", "edge_names")},
+    **{f"{kind}.{call}": {"name": _first(kind, field)}
+       for kind in GRAPHS for call, field in (("edge", "edge_names"), ("node", "ids"))},
     **{f"InformationGraph.{name}": {key: _first("InformationGraph", "ids")
                                    for key in ("name", "source", "node")}
        for name in ("node", "path", "path_edges", "read")},
@@ -206,7 +208,8 @@ OF_CALLS: dict[str, Values] = {
     } for name in ("text_loss", "text_kl")},
     **{f"metrics.{name}": _fixed(answers=[1, 2], foils=[3, 4])
        for name in ("logit_difference", "probability_difference")},
-    "Graph.from_neuronpedia": {"source": lambda c: c.made("Graph").to_neuronpedia()},
+    **{f"{kind}.from_neuronpedia": {"source": lambda c: c.made("Graph").to_neuronpedia()}
+       for kind in GRAPHS},
 }  # fmt: skip
 
 

@@ -102,4 +102,5 @@ class Control(property):
         try:
             widget.value = value
         except traitlets.TraitError as error:
-            raise ArgumentError(str(error)) from error
+            # What was given may be written on several lines.
+            raise ArgumentError(" ".join(str(error).split())) from error
