@@ -50,10 +50,10 @@ def test_its_word_is_on_top_of_its_line_in_the_table(planted: Any) -> None:
 
 def test_it_comes_out_first_for_its_word(planted: Any) -> None:
     found = wb.vocabulary.find_neurons(planted, f"w{WRITES}", n=5)
-    assert found.sites[0] == NEURON and found.ranks[0, 0] == 0
+    assert found.sites[0] == NEURON and found.ranks[0, 0] == 1
     assert found.scores[0] > found.scores[1] + 0.5
     read = wb.vocabulary.find_neurons(planted, f"w{READS}", side="in", n=5)
-    assert read.sites[0] == NEURON and read.ranks[0, 0] == 0
+    assert read.sites[0] == NEURON and read.ranks[0, 0] == 1
 
 
 def test_another_word_does_not_find_it(planted: Any) -> None:
